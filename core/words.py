@@ -1,0 +1,86 @@
+"""Every word the app shows passes through `_()`: gettext, with English as the source text.
+
+The language is a context variable: each session's script thread has its own, so one visitor's
+Chinese never becomes another's. Catalogues live in `core/locale/<language>/LC_MESSAGES/` (made
+with Babel); a language, or a sentence, without a translation is shown in English.
+"""
+
+import gettext as _gettext
+from contextvars import ContextVar
+from functools import lru_cache
+from pathlib import Path
+
+LOCALE_DIR = Path(__file__).with_name("locale")
+DOMAIN = "smallplates"
+SOURCE_LANGUAGE = "en"
+
+LANGUAGES: dict[str, str] = {"en": "English", "zh_TW": "繁體中文"}
+"""Language code -> the language's own name, which is what a reader looks for in a menu."""
+
+_language: ContextVar[str] = ContextVar("language", default=SOURCE_LANGUAGE)
+
+
+@lru_cache(maxsize=16)
+def _catalogue(code: str, folder: Path) -> _gettext.NullTranslations:
+    return _gettext.translation(DOMAIN, str(folder), languages=[code], fallback=True)
+
+
+def available_languages() -> dict[str, str]:
+    """The languages there is a catalogue for, English first: what a language menu may offer."""
+    return {
+        code: name
+        for code, name in LANGUAGES.items()
+        if code == SOURCE_LANGUAGE or _gettext.find(DOMAIN, str(LOCALE_DIR), languages=[code])
+    }
+
+
+def match_language(wanted: str | None) -> str:
+    """The known language nearest to a browser's tag: "zh-TW" and "zh-Hant-HK" give "zh_TW".
+
+    Anything unknown, empty or hostile gives English.
+    """
+    tag = (wanted or "").replace("-", "_").lower()
+    offered = available_languages()
+    exact = {code.lower(): code for code in offered}
+    if tag in exact:
+        return exact[tag]
+    first = tag.split("_")[0]
+    return next((code for code in offered if code.lower().split("_")[0] == first), SOURCE_LANGUAGE)
+
+
+def set_language(code: str) -> None:
+    """Speak `code` from here on in this context (thread); an unknown code means English."""
+    _language.set(code if code in LANGUAGES else SOURCE_LANGUAGE)
+
+
+def language() -> str:
+    """The language code in force in this context."""
+    return _language.get()
+
+
+def _(text: str) -> str:
+    """`text` in the language of this context; English where there is no translation."""
+    # gettext answers the empty string with the catalogue's header
+    return _catalogue(_language.get(), LOCALE_DIR).gettext(text) if text else ""
+
+
+def ngettext(one: str, many: str, n: int) -> str:
+    """`one` or `many`, by the plural rule of the language of this context, for the count `n`."""
+    return _catalogue(_language.get(), LOCALE_DIR).ngettext(one, many, n)
+
+
+def food_class(name: str) -> str:
+    """A class of `core.course.CLASSES` in the language of this context."""
+    return {
+        "Bread": _("Bread"),
+        "Dairy product": _("Dairy product"),
+        "Dessert": _("Dessert"),
+        "Egg": _("Egg"),
+        "Fried food": _("Fried food"),
+        "Meat": _("Meat"),
+        "Noodles/Pasta": _("Noodles/Pasta"),
+        "Rice": _("Rice"),
+        "Seafood": _("Seafood"),
+        "Soup": _("Soup"),
+        "Vegetable/Fruit": _("Vegetable/Fruit"),
+    }.get(name, name)

@@ -1,0 +1,106 @@
+"""What every test shares: a home of its own, and which tests this machine can run.
+
+- Caches and runs go to a folder that is removed at the end; nobody's real ones are touched.
+- `photographs` tests run where FOOD11_ROOT names a folder; no other test sees that variable.
+- `browser` tests run where there is a Chromium. With SMALL_PLATES_REQUIRE_BROWSER=1 a browser test
+  that is skipped, for whatever reason, fails, and so does a whole run without any.
+"""
+
+import importlib.util
+import os
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[1]
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+REQUIRE_BROWSER = os.environ.get("SMALL_PLATES_REQUIRE_BROWSER", "") not in ("", "0")
+HOME = pytest.StashKey[str]()
+
+
+def find_chromium() -> str | None:
+    """The Chromium to drive: SMALL_PLATES_CHROMIUM, or the first known name on the PATH."""
+    named = os.environ.get("SMALL_PLATES_CHROMIUM")
+    return named or next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+
+
+def find_photographs() -> Path | None:
+    """The folder FOOD11_ROOT names (a relative one from here, then from the repository)."""
+    root = os.environ.get("FOOD11_ROOT")
+    if not root:
+        return None
+    places = (Path(root).expanduser(), REPO / root)
+    return next((place.resolve() for place in places if place.is_dir()), None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):  # an xdist worker inherits its parent's environment
+        return
+    home = tempfile.mkdtemp(prefix="small-plates-tests-")
+    config.stash[HOME] = home
+    os.environ["SMALL_PLATES_CACHE"] = f"{home}/cache"
+    os.environ["SMALL_PLATES_RUNS"] = f"{home}/runs"
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks: a second thread only waits
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if home := config.stash.get(HOME, ""):
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    drives = find_chromium() and importlib.util.find_spec("playwright")
+    browser = pytest.mark.skip(reason="no Chromium on this machine (or no playwright)")
+    photographs = pytest.mark.skip(reason="FOOD11_ROOT names no folder of photographs")
+    has_photographs = find_photographs() is not None
+    for item in items:
+        if item.get_closest_marker("browser") and not drives:
+            item.add_marker(browser)
+        if item.get_closest_marker("photographs") and not has_photographs:
+            item.add_marker(photographs)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if REQUIRE_BROWSER and report.skipped and item.get_closest_marker("browser"):
+        report.outcome = "failed"
+        report.longrepr = f"a browser test was skipped where it must run: {report.longrepr}"
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    whole = not session.config.args or session.config.args == ["tests"]
+    found = any(item.get_closest_marker("browser") for item in session.items)
+    if REQUIRE_BROWSER and whole and not found and exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(autouse=True)
+def only_photograph_tests_see_photographs(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A result must not hang on what happens to lie on the machine."""
+    if not request.node.get_closest_marker("photographs"):
+        monkeypatch.delenv("FOOD11_ROOT", raising=False)
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """Path of the Chromium that browser tests drive."""
+    path = find_chromium()
+    assert path, "browser tests are skipped where there is no Chromium: mark yours"
+    return path
+
+
+@pytest.fixture(scope="session")
+def photographs() -> Iterator[Path]:
+    """The folder of photographs, for tests marked `photographs`."""
+    root = find_photographs()
+    assert root, "photographs tests are skipped where there are none: mark yours"
+    yield root

@@ -1,0 +1,121 @@
+"""The registered networks, to the digit of the two homework reports."""
+
+import re
+
+import pytest
+import torch
+
+from core.errors import UserError
+from core.measure.cost import count_macs, count_params, layer_table, memory, torchsummary_text
+from core.models import MODELS, get
+from core.models.students import hw13_residual
+
+# facts.md of the course: total parameters, forward/backward MB, params MB, total MB
+REPORTED = {
+    "resnet18": (11_182_155, None, None, None),
+    "plain_2m": (2_168_203, 13.69, 8.27, None),
+    "dwpw_256k": (256_779, 13.13, 0.98, 14.29),
+    "plain_275k": (275_211, 11.49, 1.05, 12.72),
+    "group8_277k": (277_195, 13.69, 1.06, None),
+    "hw13_sample": (87_907, 99.72, 0.34, 100.62),
+    "hw13_residual": (96_587, 882.00, 0.37, 882.94),
+}
+
+
+@pytest.mark.parametrize("key", REPORTED)
+def test_totals_and_memory_lines_equal_the_reports(key: str) -> None:
+    spec = get(key)
+    net, shape = spec.build(), (3, spec.input_px, spec.input_px)
+    params, forward_mb, params_mb, total_mb = REPORTED[key]
+    assert count_params(net) == params
+    used = memory(layer_table(net, shape), shape)
+    for ours, theirs in (
+        (used.forward_backward_mb, forward_mb),
+        (used.params_mb, params_mb),
+        (used.total_mb, total_mb),
+    ):
+        assert theirs is None or round(ours, 2) == theirs
+
+
+@pytest.mark.parametrize("key", ["dwpw_256k", "hw13_residual"])
+def test_layer_table_equals_what_torchsummary_prints(key: str) -> None:
+    """torchsummary is the independent source: its printed rows, parsed, against our hooks."""
+    spec = get(key)
+    net, shape = spec.build(), (3, spec.input_px, spec.input_px)
+    printed = re.findall(
+        r"^\s*(\w+-\d+)\s+\[-1, ([\d, ]+)\]\s+([\d,]+)\s*$", _text(net, shape), re.M
+    )
+    rows = [
+        (name, tuple(map(int, s.split(","))), int(n.replace(",", ""))) for name, s, n in printed
+    ]
+    assert rows == [(r.layer, r.output_shape, r.params) for r in layer_table(net, shape)]
+    assert f"Total params: {REPORTED[key][0]:,}" in _text(net, shape)
+
+
+def _text(net: torch.nn.Module, shape: tuple[int, int, int]) -> str:
+    return torchsummary_text(net, shape)
+
+
+def test_summary_leaves_batchnorm_and_the_random_state_alone() -> None:
+    net = get("dwpw_256k").build().train()
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    state = torch.random.get_rng_state()
+    torchsummary_text(net, (3, 128, 128))
+    layer_table(net, (3, 128, 128))
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
+    assert net.training
+
+
+def test_macs_of_a_depthwise_student_by_hand() -> None:
+    """Sum over dwpw_256k's layers of outputs x filter length, written out from the table."""
+    widths, side = [16, 32, 64, 128, 256, 256, 256, 256], 64
+    total = 128 * 128 * 16 * 27
+    for i, (a, b) in enumerate(zip(widths, widths[1:], strict=False)):
+        total += side * side * (9 * a + a * b)
+        side //= 2 if i < 3 else 1
+    total += 256 * 11
+    assert count_macs(get("dwpw_256k").build(), (3, 128, 128)) == total
+
+
+@pytest.mark.parametrize("key", MODELS)
+def test_every_network_answers_at_128_px(key: str) -> None:
+    spec = get(key)
+    net = spec.build().eval()
+    pixels = torch.randint(0, 256, (2, 3, 128, 128), dtype=torch.uint8)
+    with torch.inference_mode():
+        logits = net(spec.normalize(pixels))
+    assert logits.shape == (2, 11)
+    assert bool(logits.isfinite().all())
+
+
+def test_both_residual_blocks_are_selectable() -> None:
+    assert type(next(hw13_residual(block="basic").layer1.children())).__name__ == "BasicBlock"
+    bottleneck = get("hw13_residual_bottleneck").build()
+    assert count_params(bottleneck) == count_params(hw13_residual(block="bottleneck"))
+    assert count_params(bottleneck) > 100_000
+
+
+def test_normalize_is_the_published_scaling() -> None:
+    white = torch.full((1, 3, 1, 1), 255, dtype=torch.uint8)
+    lite = get("efficientnet_lite0").normalize(white).flatten()
+    assert torch.allclose(lite, torch.full((3,), (255 - 127) / 128))
+    ours = get("dwpw_256k").normalize(white).flatten()
+    expected = (1 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
+    assert torch.allclose(ours, expected, atol=1e-5)
+
+
+def test_imagenet_weights_change_the_teacher_and_students_have_none() -> None:
+    torch.manual_seed(0)
+    fresh = get("efficientnet_lite0").build().state_dict()
+    torch.manual_seed(0)
+    loaded = get("efficientnet_lite0").build(pretrained=True).state_dict()
+    assert torch.equal(fresh["_fc.weight"], loaded["_fc.weight"])
+    assert not torch.equal(fresh["_conv_stem.weight"], loaded["_conv_stem.weight"])
+    with pytest.raises(UserError, match="starts from scratch"):
+        get("dwpw_256k").build(pretrained=True)
+
+
+def test_unknown_model_names_the_known_ones() -> None:
+    with pytest.raises(UserError, match="dwpw_256k"):
+        get("resnet19")
