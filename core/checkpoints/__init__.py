@@ -1,0 +1,42 @@
+"""Trained networks: weights in safetensors, an ONNX graph over the same bytes, a manifest entry.
+
+Reading is torch-free; `load_weights`, `load_model` and `publish` import torch when called.
+"""
+
+from core.checkpoints.entry import Checkpoint, DataInfo, FileInfo, HalfPrecision
+from core.checkpoints.manifest import (
+    GRAPH,
+    TEST_LOGITS,
+    WEIGHTS,
+    folder,
+    get,
+    load_manifest,
+    manifest_path,
+    read_files,
+    store,
+    verify,
+)
+from core.checkpoints.publishing import publish
+from core.checkpoints.weights import build_network, load_model, load_weights, test_logits
+
+__all__ = [
+    "GRAPH",
+    "TEST_LOGITS",
+    "WEIGHTS",
+    "Checkpoint",
+    "DataInfo",
+    "FileInfo",
+    "HalfPrecision",
+    "build_network",
+    "folder",
+    "get",
+    "load_manifest",
+    "load_model",
+    "load_weights",
+    "manifest_path",
+    "publish",
+    "read_files",
+    "store",
+    "test_logits",
+    "verify",
+]

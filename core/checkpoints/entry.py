@@ -1,0 +1,106 @@
+"""A checkpoint's entry in the manifest: validated, frozen, and enough to measure it all again."""
+
+import hashlib
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from core.measure.accuracy import Score
+
+if TYPE_CHECKING:
+    from core.data.pixels import Pixels
+
+Bytes = bytes  # FileInfo has a field of that name
+
+# Both become parts of paths: lower case for file systems that fold it, no way out of the folder.
+CheckpointId = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*(?:[.-][a-z0-9_]+)*$", max_length=100)
+]
+FileName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(?:\.[a-z0-9_]+)+$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class FileInfo(_Entry):
+    """What a file must be: its SHA-256 and its length."""
+
+    sha256: Sha256
+    bytes: Annotated[int, Field(ge=0)]
+
+    @classmethod
+    def of(cls, data: Bytes) -> Self:
+        """What a file with these bytes is."""
+        return cls(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
+
+
+class DataInfo(_Entry):
+    """The photographs a checkpoint was trained and measured on; counts are readable pictures."""
+
+    name: str
+    fingerprint: str
+    is_food11: bool
+    training: int = Field(ge=0)
+    validation: int = Field(ge=0)
+    testing: int = Field(ge=0)
+
+    @classmethod
+    def of(cls, pixels: "Pixels") -> Self:
+        """What a loaded data set says of itself."""
+        index = pixels.index
+        return cls(
+            name=index.name,
+            fingerprint=index.fingerprint,
+            is_food11=index.is_food11,
+            training=len(pixels.split("training")),
+            validation=len(pixels.split("validation")),
+            testing=len(pixels.split("testing")),
+        )
+
+
+class HalfPrecision(_Entry):
+    """The validation pictures' verdict on rounding the weights to float16."""
+
+    n: int
+    correct_float32: int
+    correct_float16: int
+    agreement: float = Field(ge=0, le=1)
+    """Share of pictures on which both give the same class."""
+
+
+class Checkpoint(_Entry):
+    """One trained network, where it came from and what it measured."""
+
+    id: CheckpointId
+    model: str
+    """Key of `core.models.registry`."""
+    family: str
+    recipe: str
+    title: str
+    teacher: str | None = None
+    """Id of the checkpoint it was distilled from."""
+    seed: int
+    epochs: int = Field(ge=0)
+    input_px: int = Field(gt=0)
+    """Side of the square it was trained and measured at."""
+    params: int = Field(ge=0)
+    macs: int = Field(ge=0)
+    """Multiply-accumulates for one picture at `input_px`."""
+    size_bytes: int = Field(gt=0)
+    """Length of the weights file."""
+    weights_dtype: Literal["float16", "float32"]
+    """How convolution and linear weights are stored; the rest is float32."""
+    half_precision: HalfPrecision | None = None
+    """Why `weights_dtype` is what it is; None where there was nothing to compare on."""
+    files: dict[FileName, FileInfo]
+    data: DataInfo
+    validation: Score | None = None
+    test: Score | None = None
+    config: dict[str, Any] = Field(default_factory=dict)
+    commit: str | None = None
+    date: str
+    device: str
+    wall_s: float = Field(ge=0)
+    versions: dict[str, str] = Field(default_factory=dict)

@@ -1,0 +1,222 @@
+"""`pretrained/` and its manifest: what each checkpoint is, and proof that its files are those.
+
+The manifest is the only word on what exists: a folder without an entry is no checkpoint. Files
+are read whole, compared with the entry's SHA-256, and only then used, so nothing can change
+between the check and the use.
+
+Replacing a checkpoint takes three renames (old folder aside, new one in, manifest), and a process
+may be killed between any two. Until the last is done the old folder stays as `.<id>.old`, so that
+one of the two folders always matches the manifest: readers take that one, and the next writer
+clears up. Nothing here imports torch.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+
+from core import places
+from core.checkpoints.entry import Checkpoint, FileInfo
+from core.errors import CheckpointError
+from core.words import _
+
+WEIGHTS, GRAPH, TEST_LOGITS = "weights.safetensors", "model.onnx", "test_logits.safetensors"
+LOCK_WAIT_S = 60.0
+
+
+def manifest_path() -> Path:
+    return places.pretrained_dir() / "manifest.json"
+
+
+def load_manifest() -> dict[str, Checkpoint]:
+    """Every checkpoint by its id, sorted; empty where there is no manifest yet.
+
+    Raises CheckpointError where there is one that cannot be understood.
+    """
+    path = manifest_path()
+    try:
+        state = path.stat()
+        return dict(_parsed(path, state.st_mtime_ns, state.st_size, state.st_ino))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise _damaged(error.strerror or type(error).__name__) from error
+
+
+@lru_cache(maxsize=4)
+def _parsed(path: Path, *_state: int) -> dict[str, Checkpoint]:
+    """The manifest at `path`; `_state` changes when the file does, so the cache does too."""
+    try:
+        content = json.loads(path.read_bytes())
+        entries = content["checkpoints"]
+        if set(content) != {"checkpoints"} or not isinstance(entries, dict):
+            raise _damaged(_("it is not a table of checkpoints"))
+        return {
+            name: Checkpoint.model_validate_json(json.dumps({**entry, "id": name}))
+            for name, entry in sorted(entries.items())
+        }
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise _damaged(f"{error.title} {field}: {first['msg']}") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _damaged(str(error)[:200]) from error
+
+
+def _damaged(reason: str) -> CheckpointError:
+    return CheckpointError(
+        _(
+            "The list of checkpoints, {file}, cannot be read ({reason}). "
+            "Get it again with git, or make it with: python -m core reproduce"
+        ).format(file=manifest_path().name, reason=reason)
+    )
+
+
+def get(id: str) -> Checkpoint:
+    """The checkpoint of that id. Raises CheckpointError naming those there are."""
+    checkpoints = load_manifest()
+    if id in checkpoints:
+        return checkpoints[id]
+    if not checkpoints:
+        message = _("There are no checkpoints yet. Make them with: python -m core reproduce")
+        raise CheckpointError(message)
+    raise CheckpointError(
+        _("There is no checkpoint called {id}. Choose one of: {known}.").format(
+            id=repr(id), known=", ".join(checkpoints)
+        )
+    )
+
+
+def folder(id: str) -> Path:
+    """Where the files of the checkpoint `id` are. Raises CheckpointError if there is none."""
+    return places.pretrained_dir() / get(id).id
+
+
+def read_files(id: str, *names: str) -> tuple[Checkpoint, dict[str, bytes]]:
+    """A checkpoint's entry and its files of those names, every byte as the entry says.
+
+    All files of the checkpoint if no name is given. Raises CheckpointError for an unknown
+    checkpoint and for a file that is missing or is not the one the manifest describes.
+    """
+    while True:
+        checkpoint = get(id)
+        wanted = names or tuple(checkpoint.files)
+        try:
+            return checkpoint, _matching(checkpoint, wanted)
+        except CheckpointError:
+            if get(id) == checkpoint:  # otherwise it was published anew while we read: once more
+                raise
+
+
+def verify(id: str) -> None:
+    """Raises CheckpointError unless every file of the checkpoint is as the manifest says."""
+    read_files(id)
+
+
+def _matching(checkpoint: Checkpoint, names: tuple[str, ...]) -> dict[str, bytes]:
+    root = places.pretrained_dir()
+    try:
+        return {name: _read(checkpoint, root / checkpoint.id, name) for name in names}
+    except CheckpointError:
+        old = _old(checkpoint.id)
+        if not old.is_dir():
+            raise
+        return {name: _read(checkpoint, old, name) for name in names}
+
+
+def _read(checkpoint: Checkpoint, where: Path, name: str) -> bytes:
+    about = {"file": name, "id": checkpoint.id}
+    again = " " + _("Get it again with git, or make it with: python -m core reproduce")
+    expected = checkpoint.files.get(name)
+    if expected is None:
+        raise CheckpointError(_("The checkpoint {id} has no {file}.").format(**about))
+    try:
+        path = where / name
+        size = path.stat().st_size
+        data = path.read_bytes() if size == expected.bytes else b""
+    except OSError as error:
+        raise CheckpointError(
+            _("{file} of the checkpoint {id} is missing or cannot be read.").format(**about) + again
+        ) from error
+    if size != expected.bytes or FileInfo.of(data) != expected:
+        raise CheckpointError(
+            _(
+                "{file} of the checkpoint {id} is not the file it should be (its SHA-256 differs)."
+            ).format(**about)
+            + again
+        )
+    return data
+
+
+def store(checkpoint: Checkpoint, files: dict[str, bytes]) -> None:
+    """Put a checkpoint into `pretrained/` with its entry, in place of an earlier one of its id.
+
+    After a crash at any moment the manifest describes files that are there, the old ones or the
+    new. Several processes may do this at once. Raises CheckpointError if `files` are not those of
+    the entry or another process holds the lock for a minute, OSError for a full disk.
+    """
+    if {name: FileInfo.of(data) for name, data in files.items()} != checkpoint.files:
+        raise CheckpointError(_("The files of {id} are not its entry's.").format(id=checkpoint.id))
+    root = places.pretrained_dir()
+    with _locked(root):
+        _clear_up(root)
+        target, new, old = root / checkpoint.id, root / f".{checkpoint.id}.new", _old(checkpoint.id)
+        for name, data in files.items():
+            places.write_atomic(new / name, data)
+        if target.exists():
+            os.rename(target, old)
+        os.rename(new, target)
+        _write_manifest(load_manifest() | {checkpoint.id: checkpoint})
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_manifest(checkpoints: dict[str, Checkpoint]) -> None:
+    entries = {
+        name: checkpoints[name].model_dump(mode="json", exclude={"id"})
+        for name in sorted(checkpoints)
+    }
+    places.write_json(manifest_path(), {"checkpoints": entries})
+
+
+def _old(id: str) -> Path:
+    return places.pretrained_dir() / f".{id}.old"
+
+
+def _clear_up(root: Path) -> None:
+    """Finish or undo what a killed process left; only while holding the lock."""
+    for new in root.glob(".*.new"):
+        shutil.rmtree(new)
+    checkpoints = load_manifest()
+    for old in root.glob(".*.old"):
+        id = old.name.removeprefix(".").removesuffix(".old")
+        if id in checkpoints and not _is_whole(checkpoints[id], root / id):
+            shutil.rmtree(root / id, ignore_errors=True)
+            os.rename(old, root / id)
+        else:
+            shutil.rmtree(old)
+
+
+def _is_whole(checkpoint: Checkpoint, where: Path) -> bool:
+    try:
+        for name in checkpoint.files:
+            _read(checkpoint, where, name)
+    except CheckpointError:
+        return False
+    return True
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(root / ".manifest.lock", timeout=LOCK_WAIT_S):
+            yield
+    except Timeout as error:
+        message = _("Another process has been writing checkpoints for a minute. Try again later.")
+        raise CheckpointError(message) from error

@@ -1,0 +1,76 @@
+"""A checkpoint's tensors: into a network for torch, or the stored test logits for anybody.
+
+Only safetensors is read, after its hash was checked: nothing is unpickled. torch is imported by
+the functions that return its objects, and by nothing else.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.checkpoints.entry import Checkpoint
+from core.checkpoints.manifest import TEST_LOGITS, WEIGHTS, get, read_files
+from core.checkpoints.tensors import read_header
+from core.errors import CheckpointError
+from core.words import _
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def load_weights(id: str) -> dict[str, "Tensor"]:
+    """The state dict of a checkpoint: float32 weights and statistics, int64 counters, on the CPU.
+
+    Weights stored as float16 come back as float32. Raises CheckpointError (see `read_files`).
+    """
+    import safetensors.torch
+    import torch
+
+    data = read_files(id, WEIGHTS)[1][WEIGHTS]
+    read_header(data)
+    tensors = safetensors.torch.load(data)
+    return {
+        name: tensor.float() if tensor.dtype == torch.float16 else tensor
+        for name, tensor in tensors.items()
+    }
+
+
+def build_network(checkpoint: Checkpoint) -> "nn.Module":
+    """The network a checkpoint's weights belong to, randomly initialised."""
+    from core.models import registry
+
+    return registry.get(checkpoint.model).build()
+
+
+def load_model(id: str) -> "nn.Module":
+    """The trained network, in eval mode, on the CPU; a new one each time, yours to change.
+
+    Raises CheckpointError if a file is not what the manifest says or does not fit the network.
+    """
+    weights = load_weights(id)
+    net = build_network(get(id))
+    try:
+        net.load_state_dict(weights, strict=True)
+    except RuntimeError as error:
+        raise CheckpointError(
+            _("The weights of {id} do not fit the network {model}.").format(
+                id=id, model=get(id).model
+            )
+        ) from error
+    return net.eval()
+
+
+def test_logits(id: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """What the checkpoint answered on the test split: logits (n, 11), true classes (n,).
+
+    Computed by the published ONNX file, in the order of the data set's index. Raises
+    CheckpointError if it was published without a test split.
+    """
+    import safetensors.numpy
+
+    data = read_files(id, TEST_LOGITS)[1][TEST_LOGITS]
+    if set(read_header(data)) != {"logits", "labels"}:
+        raise CheckpointError(_("The stored test logits of {id} are damaged.").format(id=id))
+    tensors = safetensors.numpy.load(data)
+    return tensors["logits"], tensors["labels"]

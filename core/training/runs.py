@@ -1,0 +1,194 @@
+"""A run is a folder: what was asked, what happened each epoch, and the state to go on from.
+
+    run.json           configuration, data fingerprint, commit, device, versions (once, at start)
+    metrics.jsonl      one line an epoch
+    state.pt           weights, optimiser, epoch: what resuming needs (replaced after every epoch)
+    best.safetensors   the weights of the epoch chosen on the validation split
+    result.json        written last: a run without it is not finished
+
+Each file is replaced as a whole, so killing the process loses the running epoch and nothing else.
+"""
+
+import io
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+
+from core.errors import ConfigError
+from core.places import REPO, runs_dir, write_atomic, write_json
+from core.training.config import TrainConfig
+from core.words import _
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run on disk."""
+
+    path: Path
+
+    def read(self) -> dict[str, Any]:
+        """What stood at the start: config, data, device ... Raises ConfigError if unreadable."""
+        try:
+            return json.loads((self.path / "run.json").read_text())
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                _("{folder} holds no training run.").format(folder=self.path)
+            ) from error
+
+    def config(self) -> TrainConfig:
+        """The run's configuration. Raises ConfigError if it was written by another version."""
+        try:
+            return TrainConfig.model_validate(self.read()["config"])
+        except (KeyError, ValidationError) as error:
+            raise ConfigError(
+                _("{folder}: its settings do not fit this version.").format(folder=self.path)
+            ) from error
+
+    def result(self) -> dict[str, Any] | None:
+        """The finished run's summary, or None."""
+        file = self.path / "result.json"
+        return json.loads(file.read_text()) if file.exists() else None
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """One entry an epoch; a last line cut short by a crash is left out."""
+        try:
+            lines = (self.path / "metrics.jsonl").read_text().splitlines()
+        except OSError:
+            return []
+        entries = []
+        for line in lines:
+            try:
+                entries.append(json.loads(line))
+            except ValueError:
+                break
+        return entries
+
+    def write_metrics(self, entries: list[dict[str, Any]]) -> None:
+        """Replace metrics.jsonl."""
+        text = "".join(json.dumps(entry, allow_nan=False) + "\n" for entry in entries)
+        write_atomic(self.path / "metrics.jsonl", text.encode())
+
+    def save_state(self, state: dict[str, Any]) -> None:
+        """Replace state.pt: tensors and plain containers only, so that no unpickling is needed."""
+        import torch
+
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_atomic(self.path / "state.pt", buffer.getvalue())
+
+    def load_state(self) -> dict[str, Any] | None:
+        """The state after the last whole epoch, or None at the start."""
+        import torch
+
+        file = self.path / "state.pt"
+        if not file.exists():
+            return None
+        return torch.load(file, map_location="cpu", weights_only=True)
+
+    def save_weights(self, state_dict: dict[str, Any]) -> None:
+        """Replace best.safetensors."""
+        from safetensors.torch import save
+
+        plain = {k: v.detach().cpu().contiguous().clone() for k, v in state_dict.items()}
+        write_atomic(self.path / "best.safetensors", save(plain))
+
+    def load_weights(self) -> dict[str, Any]:
+        """The chosen epoch's weights. Raises ConfigError before the first epoch is done."""
+        from safetensors.torch import load_file
+
+        file = self.path / "best.safetensors"
+        if not file.exists():
+            raise ConfigError(_("{folder} has no weights yet.").format(folder=self.path))
+        return load_file(file)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run; raises ConfigError if another process is training it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.path / ".lock", timeout=0):
+                yield
+        except Timeout:
+            raise ConfigError(
+                _("Another process is training {folder} right now.").format(folder=self.path)
+            ) from None
+
+    def status(self) -> str:
+        """`finished`, `running` (a process holds it) or `interrupted` (can be resumed)."""
+        if (self.path / "result.json").exists():
+            return "finished"
+        try:
+            with FileLock(self.path / ".lock", timeout=0):
+                return "interrupted"
+        except Timeout:
+            return "running"
+
+
+def start(folder: RunFolder, config: TrainConfig, facts: dict[str, Any]) -> None:
+    """Write run.json, or check that the folder holds this very run.
+
+    Raises ConfigError if it holds another one: other settings, or other photographs.
+    """
+    wanted = {"config": config.model_dump(), **facts}
+    if not (folder.path / "run.json").exists():
+        write_json(folder.path / "run.json", wanted)
+        return
+    there = folder.read()
+    if there.get("config") != wanted["config"]:
+        changed = sorted(
+            name for name in wanted["config"] if there["config"].get(name) != wanted["config"][name]
+        )
+        raise ConfigError(
+            _("{folder} holds a run with other settings ({names}). Choose another folder.").format(
+                folder=folder.path, names=", ".join(changed)
+            )
+        )
+    if there["data"]["fingerprint"] != facts["data"]["fingerprint"]:
+        raise ConfigError(
+            _("The photographs have changed since {folder} began. Start a new run.").format(
+                folder=folder.path
+            )
+        )
+
+
+def list_runs(folder: Path | None = None) -> list[RunFolder]:
+    """All runs under `folder` (default: this machine's runs), oldest first."""
+    folder = folder or runs_dir()
+    found = sorted(folder.glob("*/run.json"), key=lambda file: file.stat().st_mtime)
+    return [RunFolder(file.parent) for file in found]
+
+
+def weights_of(name: str) -> dict[str, Any]:
+    """Weights of a run (its folder, or its name here), else of a checkpoint of `pretrained/`.
+
+    Raises CheckpointError if there is neither.
+    """
+    for folder in (Path(name), runs_dir() / name):
+        if (folder / "best.safetensors").exists():
+            return RunFolder(folder).load_weights()
+    from core import checkpoints
+
+    return checkpoints.load_weights(name)
+
+
+def commit() -> str:
+    """The repository's commit, `+` behind it where files were changed; `unknown` outside git."""
+    try:
+        name = _git("rev-parse", "--short=12", "HEAD")
+        return name + ("+" if _git("status", "--porcelain", "--", "core") else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def _git(*arguments: str) -> str:
+    answer = subprocess.run(
+        ["git", "-C", str(REPO), *arguments], capture_output=True, text=True, timeout=10, check=True
+    )
+    return answer.stdout.strip()

@@ -1,0 +1,146 @@
+"""How to compute on this device: number format and memory layout, measured once and noted.
+
+bfloat16 and channels_last make most convolutional networks two to three times faster to train on
+a recent processor, and some (EfficientNet-Lite0) no faster at all: so it is measured, not assumed.
+"""
+
+import json
+import os
+import platform
+import time
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from core.models.registry import ModelSpec
+from core.places import cache_dir, write_json
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Device, number format and memory layout of a run."""
+
+    device: str
+    bfloat16: bool
+    channels_last: bool
+
+    def place(self, net: nn.Module) -> nn.Module:
+        """The network on the device, in the layout."""
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        return net.to(self.device).to(memory_format=layout)
+
+    def lay(self, x: Tensor) -> Tensor:
+        """A (B, 3, H, W) batch in the layout."""
+        return x.contiguous(memory_format=torch.channels_last) if self.channels_last else x
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The context in which a forward pass runs."""
+        kind = torch.device(self.device).type
+        return torch.autocast(kind, dtype=torch.bfloat16, enabled=self.bfloat16)
+
+
+def best_device() -> str:
+    """`cuda` where there is a GPU, else `cpu`."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def device_name(device: str) -> str:
+    """The processor's or the GPU's own name, for the provenance line."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            lines = [
+                line.split(":", 1)[1].strip() for line in file if line.startswith("model name")
+            ]
+    except OSError:
+        lines = []
+    name = lines[0] if lines else platform.machine()
+    return f"{name}, {torch.get_num_threads()} threads"
+
+
+def choose(
+    spec: ModelSpec, px: int, batch_size: int, precision: str, device: str | None = None
+) -> Compute:
+    """The fastest way to train this network here; measured the first time, then read from a note.
+
+    `precision`: "auto", "float32" or "bfloat16". Protocol: two warm-up steps, then five rounds of
+    one step a candidate, interleaved; the smallest time counts, as noise only ever adds.
+    """
+    device = device or best_device()
+    candidates = [
+        Compute(device, bfloat16, channels_last)
+        for bfloat16 in (False, True)
+        for channels_last in (False, True)
+        if precision == "auto" or bfloat16 == (precision == "bfloat16")
+    ]
+    note = cache_dir() / "speed.json"
+    name = "|".join(
+        [device_name(device), torch.__version__, spec.key, f"{px}px", f"b{batch_size}", precision]
+    )
+    notes = _read(note)
+    if name in notes:
+        return Compute(device, notes[name]["bfloat16"], notes[name]["channels_last"])
+    times = _measure(spec, px, batch_size, candidates)
+    best = candidates[times.index(min(times))]
+    rows = [
+        asdict(c) | {"step_ms": round(t * 1e3, 2)} for c, t in zip(candidates, times, strict=True)
+    ]
+    notes = _read(note) | {name: asdict(best) | {"measured": rows}}
+    write_json(note, notes)
+    return best
+
+
+def _read(note: Any) -> dict[str, Any]:
+    try:
+        content = json.loads(note.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _measure(spec: ModelSpec, px: int, batch: int, candidates: list[Compute]) -> list[float]:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        nets = [c.place(spec.build()).train() for c in candidates]
+        x = torch.rand(batch, 3, px, px, device=candidates[0].device)
+        y = torch.randint(11, (batch,), device=candidates[0].device)
+        best = [float("inf")] * len(candidates)
+        for turn in range(7):
+            for i, (compute, net) in enumerate(zip(candidates, nets, strict=True)):
+                seconds = _step_seconds(compute, net, x, y)
+                if turn >= 2:
+                    best[i] = min(best[i], seconds)
+    return best
+
+
+def _step_seconds(compute: Compute, net: nn.Module, x: Tensor, y: Tensor) -> float:
+    _synchronise(compute.device)
+    start = time.perf_counter()
+    with compute.autocast():
+        logits = net(compute.lay(x))
+    nn.functional.cross_entropy(logits.float(), y).backward()
+    net.zero_grad(set_to_none=True)
+    _synchronise(compute.device)
+    return time.perf_counter() - start
+
+
+def _synchronise(device: str) -> None:
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def versions() -> dict[str, str]:
+    """Versions that can change a number."""
+    import torchvision
+
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": str(os.cpu_count()),
+    }

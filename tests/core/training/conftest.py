@@ -1,0 +1,30 @@
+"""A made Food-11 small enough to train on in a second."""
+
+from pathlib import Path
+
+import pytest
+
+from core.training.config import TrainConfig
+from tests.food import make_food11
+
+
+@pytest.fixture(scope="session")
+def food(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("food11")
+    make_food11(folder, per_class={"training": 4, "validation": 2, "testing": 2}, size=(48, 40))
+    return folder
+
+
+@pytest.fixture
+def tiny(food: Path) -> TrainConfig:
+    """Three epochs of the smallest network at 32 px, in the one number format every CPU has."""
+    return TrainConfig(
+        model="dwpw_256k",
+        px=32,
+        epochs=3,
+        batch_size=11,
+        warmup_epochs=0.5,
+        precision="float32",
+        ema_decay=0.9,
+        data=str(food),
+    )

@@ -1,0 +1,254 @@
+"""The loop: what it writes, that it learns, that a killed run ends as an unbroken one does."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from core import checkpoints
+from core.errors import CheckpointError, ConfigError, DataError
+from core.training.config import TrainConfig
+from core.training.loop import train
+from core.training.runs import RunFolder, list_runs
+from core.training.schedule import lr_factor, parameter_groups
+
+TIMES = ("seconds", "images_per_s")
+
+
+def _timeless(entries: list[dict[str, object]]) -> list[dict[str, object]]:
+    return [{k: v for k, v in entry.items() if k not in TIMES} for entry in entries]
+
+
+def _weights_equal(a: Path, b: Path) -> bool:
+    one, two = RunFolder(a).load_weights(), RunFolder(b).load_weights()
+    return one.keys() == two.keys() and all(torch.equal(one[k], two[k]) for k in one)
+
+
+def test_a_run_writes_all_it_promises(tiny: TrainConfig, tmp_path: Path) -> None:
+    heard: list[dict[str, object]] = []
+    result = train(tiny, tmp_path / "run", heard.append)
+    run = RunFolder(tmp_path / "run")
+    assert run.metrics() == heard
+    assert [entry["epoch"] for entry in heard] == [1, 2, 3]
+    assert heard[-1]["val_n"] == result["validation"]["n"] == 22
+    best = max(heard, key=lambda e: e["val_accuracy"])  # type: ignore[arg-type,return-value]
+    assert result["best_epoch"] == best["epoch"]
+    assert result["validation"]["correct"] == best["val_correct"]
+    said = run.read()
+    assert said["config"] == tiny.model_dump()
+    assert {"data", "commit", "device", "versions", "compute", "began"} <= said.keys()
+    assert said["data"]["training"] == 44
+    assert run.status() == "finished"
+    assert list_runs(tmp_path)[0].path == tmp_path / "run"
+    assert train(tiny, tmp_path / "run") == result  # asked again: nothing more to do
+
+
+def test_the_kept_weights_answer_as_often_right_as_the_metrics_say(
+    tiny: TrainConfig, tmp_path: Path
+) -> None:
+    """The stored weights, loaded into a fresh network and counted here."""
+    from core.data.find import find_food11
+    from core.data.pixels import load_pixels
+    from core.measure.accuracy import labelled
+    from core.models import get
+
+    result = train(tiny, tmp_path / "run")
+    spec = get(tiny.model)
+    net = spec.build()
+    net.load_state_dict(RunFolder(tmp_path / "run").load_weights())
+    pictures = labelled(load_pixels(find_food11(Path(tiny.data)), px=32), "validation", 32)
+    with torch.inference_mode():
+        logits = net.eval()(spec.normalize(torch.from_numpy(pictures.pixels.copy())))
+    correct = int((logits.argmax(1).numpy() == pictures.labels).sum())
+    assert correct == result["validation"]["correct"]
+
+
+def test_it_learns_what_it_is_shown(tiny: TrainConfig, tmp_path: Path) -> None:
+    config = tiny.model_copy(update={"epochs": 25, "augment": "none", "ema_decay": 0.0})
+    heard: list[dict[str, float]] = []
+    train(config, tmp_path / "run", heard.append)
+    assert heard[-1]["loss"] < 0.5 * heard[0]["loss"]
+    assert heard[-1]["train_accuracy"] > 0.8
+
+
+def test_same_seed_same_run_other_seed_other_run(tiny: TrainConfig, tmp_path: Path) -> None:
+    train(tiny, tmp_path / "a")
+    torch.rand(7)  # the state of the global generator must not matter
+    train(tiny, tmp_path / "b")
+    train(tiny.model_copy(update={"seed": 1}), tmp_path / "c")
+    assert _timeless(RunFolder(tmp_path / "a").metrics()) == _timeless(
+        RunFolder(tmp_path / "b").metrics()
+    )
+    assert _weights_equal(tmp_path / "a", tmp_path / "b")
+    assert not _weights_equal(tmp_path / "a", tmp_path / "c")
+
+
+def test_killed_runs_end_as_if_never_stopped(tiny: TrainConfig, tmp_path: Path) -> None:
+    """A real process, a real kill -9 after an epoch, and again in the middle of the next."""
+    config = tiny.model_copy(update={"epochs": 5, "mixup": 0.2, "augment": "strong"})
+    train(config, tmp_path / "whole")
+    folder = tmp_path / "killed"
+    for done in (1, 2):
+        process = _in_a_process(config, folder)
+        _wait_for(lambda done=done: len(RunFolder(folder).metrics()) >= done, process)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert not (folder / "result.json").exists()
+    assert RunFolder(folder).status() == "interrupted"
+    train(config, folder)
+    whole, killed = RunFolder(tmp_path / "whole"), RunFolder(folder)
+    assert _timeless(killed.metrics()) == _timeless(whole.metrics())
+    assert _weights_equal(whole.path, killed.path)
+    one, two = whole.load_state(), killed.load_state()
+    assert one is not None and two is not None
+    assert all(torch.equal(one["net"][k], two["net"][k]) for k in one["net"])
+
+
+def _in_a_process(config: TrainConfig, folder: Path) -> subprocess.Popen[bytes]:
+    code = (
+        "import sys, time\nfrom pathlib import Path\n"
+        "from core.training.config import TrainConfig\nfrom core.training.loop import train\n"
+        "train(TrainConfig.model_validate_json(sys.argv[1]), Path(sys.argv[2]),"
+        " lambda entry: time.sleep(0.3))\n"
+    )
+    arguments = [sys.executable, "-c", code, config.model_dump_json(), str(folder)]
+    return subprocess.Popen(arguments, cwd=Path(__file__).parents[3])
+
+
+def _wait_for(condition: object, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 90
+    while not condition():  # type: ignore[operator]
+        assert process.poll() is None, "the training ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_folder_with_another_run_is_left_alone(tiny: TrainConfig, tmp_path: Path) -> None:
+    train(tiny, tmp_path / "run")
+    before = sorted((f.name, f.read_bytes()) for f in (tmp_path / "run").iterdir())
+    with pytest.raises(ConfigError, match=r"other settings \(lr\)"):
+        train(tiny.model_copy(update={"lr": 0.1}), tmp_path / "run")
+    assert before == sorted((f.name, f.read_bytes()) for f in (tmp_path / "run").iterdir())
+
+
+def test_two_processes_do_not_train_one_run(tiny: TrainConfig, tmp_path: Path) -> None:
+    with (
+        RunFolder(tmp_path).locked(),
+        pytest.raises(ConfigError, match="Another process"),
+    ):
+        train(tiny, tmp_path)
+    with RunFolder(tmp_path).locked():
+        pass
+
+
+def test_a_loss_that_is_no_number_ends_in_a_sentence(tiny: TrainConfig, tmp_path: Path) -> None:
+    config = tiny.model_copy(update={"lr": 1.0, "clip_norm": 1e30, "epochs": 50, "ema_decay": 0.0})
+    config = config.model_copy(update={"weight_decay": 0.0, "lr": 1e18})
+    with pytest.raises(ConfigError, match="lower learning rate"):
+        train(config, tmp_path / "run")
+
+
+def test_unlabelled_or_missing_photographs_are_said(tiny: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        train(tiny.model_copy(update={"data": str(tmp_path)}), tmp_path / "run")
+    with pytest.raises(ConfigError, match="NO_SUCH_FOLDER"):
+        train(tiny.model_copy(update={"data": "NO_SUCH_FOLDER"}), tmp_path / "run")
+
+
+def test_a_share_keeps_every_class(tiny: TrainConfig, tmp_path: Path) -> None:
+    train(tiny.model_copy(update={"share": 0.5, "epochs": 1, "warmup_epochs": 0}), tmp_path / "run")
+    assert RunFolder(tmp_path / "run").read()["data"]["training"] == 22
+
+
+@pytest.fixture
+def teacher(tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A small published checkpoint to learn from."""
+    from core.recipes import Recipe
+    from core.reproduce import publish
+
+    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(tmp_path / "pretrained"))
+    config = tiny.model_copy(update={"epochs": 8, "augment": "light"})
+    train(config, tmp_path / "teacher")
+    publish(Recipe("dwpw_256k-scratch-s0", "Tiny", "scratch", config), tmp_path / "teacher")
+    yield "dwpw_256k-scratch-s0"
+
+
+def test_distilling_reports_both_losses_and_agreement(
+    tiny: TrainConfig, teacher: str, tmp_path: Path
+) -> None:
+    config = tiny.model_copy(update={"teacher": teacher, "alpha": 0.3, "mixup": 0.2})
+    heard: list[dict[str, float]] = []
+    train(config, tmp_path / "student", heard.append)
+    for entry in heard:
+        total = 0.3 * entry["loss_soft"] + 0.7 * entry["loss_hard"]
+        assert entry["loss"] == pytest.approx(total, rel=1e-4)
+        assert 0 <= entry["agreement"] <= 1
+
+
+def test_kept_answers_are_what_the_teacher_would_say_live(
+    tiny: TrainConfig, teacher: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that finds the answers in the store ends bit for bit where the run that asked did."""
+    from core.training import teaching
+
+    config = tiny.model_copy(update={"teacher": teacher, "views": 2, "mixup": 0.2})
+    monkeypatch.setenv("SMALL_PLATES_CACHE", str(tmp_path / "cache"))
+    train(config, tmp_path / "asked")
+    stored = list((tmp_path / "cache" / "answers").iterdir())
+    assert len(stored) == 2
+
+    def silent(*_: object) -> None:
+        raise AssertionError("the teacher was asked again")
+
+    monkeypatch.setattr(teaching.Teacher, "logits", silent)
+    train(config, tmp_path / "read")
+    assert _weights_equal(tmp_path / "asked", tmp_path / "read")
+
+
+def test_a_student_of_a_missing_teacher_is_refused(tiny: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError):
+        train(tiny.model_copy(update={"teacher": "nobody"}), tmp_path / "run")
+
+
+def test_start_from_a_checkpoint(tiny: TrainConfig, teacher: str, tmp_path: Path) -> None:
+    """With a learning rate of almost nothing, the first epoch ends where the checkpoint stood."""
+    config = tiny.model_copy(
+        update={"start_from": teacher, "lr": 1e-12, "epochs": 1, "warmup_epochs": 0.0}
+    )
+    train(config, tmp_path / "run")
+    started = checkpoints.load_weights(teacher)
+    ended = RunFolder(tmp_path / "run").load_weights()
+    name = "features.0.0.weight"
+    assert torch.allclose(started[name], ended[name], atol=1e-6)
+    with pytest.raises(CheckpointError, match="no checkpoint called 'nothing'"):
+        train(config.model_copy(update={"start_from": "nothing"}), tmp_path / "other")
+
+
+def test_learning_rate_rises_then_falls_to_zero() -> None:
+    factors = [lr_factor(step, 10, 100) for step in range(101)]
+    assert factors[:10] == sorted(factors[:10]) and factors[0] > 0
+    assert factors[10] == max(factors) == 1.0
+    assert factors[10:] == sorted(factors[10:], reverse=True)
+    assert factors[100] == pytest.approx(0)
+    assert factors[55] == pytest.approx(0.5)
+
+
+def test_only_weights_decay() -> None:
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    decayed, plain = parameter_groups(net, 0.1)
+    assert [tuple(p.shape) for p in decayed["params"]] == [(4, 3, 3, 3)]
+    assert decayed["weight_decay"] == 0.1 and plain["weight_decay"] == 0.0
+    assert len(plain["params"]) == 3
+
+
+def test_metrics_cut_short_by_a_crash_are_readable(tmp_path: Path) -> None:
+    whole = json.dumps({"epoch": 1})
+    (tmp_path / "metrics.jsonl").write_text(whole + "\n" + whole[:4])
+    assert RunFolder(tmp_path).metrics() == [{"epoch": 1}]
