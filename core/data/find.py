@@ -1,0 +1,286 @@
+"""Food-11 wherever it lies: one index for every folder layout met in the wild.
+
+Accepted under the root, or up to three folders below it (as archives unpack):
+
+- `training|validation|evaluation/<label>_<index>.jpg`, EPFL's original; the course's copy calls the
+  third folder `testing` and gives no label in its names;
+- `training|.../<class name>/*.jpg`, the copies on Kaggle, however the class is spelt;
+- `training/labeled/<00..10>/*.jpg`, `validation/<00..10>/`, `testing/00/`, the course of 2021,
+  whose testing photographs are unlabelled in spite of their folder's number.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core import places
+from core.course import CLASSES, FOOD11_COUNTS
+from core.errors import DataError
+from core.words import _
+
+SPLITS = ("training", "validation", "testing")
+
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".heic", ".heif"})
+
+_SPLIT_OF = {
+    **dict.fromkeys(("training", "train"), "training"),
+    **dict.fromkeys(("validation", "valid", "val"), "validation"),
+    **dict.fromkeys(("testing", "test", "evaluation", "eval"), "testing"),
+}
+_LABEL_OF = {
+    spelling: label
+    for label, spellings in enumerate(
+        (
+            "bread breads",
+            "dairyproduct dairyproducts dairy",
+            "dessert desserts",
+            "egg eggs",
+            "friedfood friedfoods fried",
+            "meat meats",
+            "noodlespasta noodlepasta noodlesandpasta noodles noodle pasta",
+            "rice",
+            "seafood seafoods",
+            "soup soups",
+            "vegetablefruit vegetablesfruits vegetablefruits vegetablesfruit"
+            " vegetableandfruit vegetablesandfruits vegetable vegetables fruit fruits",
+        )
+    )
+    for spelling in spellings.split()
+}
+_FLAT_NAME = re.compile(r"(\d{1,2})_\w+")
+_NOT_FOOD11 = re.compile(r"\bnot\W+food-?\s?11\b", re.IGNORECASE)
+_TITLES = {
+    "food11_standin": "Food-11 stand-in",
+    "food101_64": "Food-101 mapped to 11 classes",
+}
+_DEPTH = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Index:
+    """Which photographs there are, sorted by file; entry i of each array is one photograph."""
+
+    root: Path
+    """The folder that holds the split folders."""
+    layout: str
+    """`flat`, `class folders` or `labelled folders`, as the training folder has it."""
+    files: tuple[str, ...]
+    """(N,) paths relative to `root`, with forward slashes."""
+    labels: NDArray[np.int64]
+    """(N,) 0..10; -1 where nothing says the class, which happens in the testing split only."""
+    splits: NDArray[np.str_]
+    """(N,) one of SPLITS."""
+    name: str
+    """The data set, for people; says so where it is not Food-11."""
+    is_food11: bool
+    """False where a PROVENANCE.md beside the photographs says that they are NOT Food-11."""
+    fingerprint: str
+    """16 hex digits over names, sizes in bytes, splits and labels; the same on every machine."""
+    skipped: tuple[str, ...] = ()
+    """Pictures left out because nothing in their name or folder says a class."""
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def of(self, split: str) -> NDArray[np.int64]:
+        """Row numbers of a split, ascending. Raises DataError for a name that is none of SPLITS."""
+        return rows_of(self.splits, split)
+
+    def class_counts(self, split: str) -> NDArray[np.int64]:
+        """(11,) labelled photographs per class in a split."""
+        labels = self.labels[self.of(split)]
+        return np.bincount(labels[labels >= 0], minlength=len(CLASSES))
+
+
+def rows_of(splits: NDArray[np.str_], split: str) -> NDArray[np.int64]:
+    """Where `splits` equals `split`: int64 row numbers. DataError for an unknown split."""
+    if split not in SPLITS:
+        raise DataError(
+            _("There is no split {split!r}. Choose one of: {splits}.").format(
+                split=split, splits=", ".join(SPLITS)
+            )
+        )
+    return np.flatnonzero(splits == split)
+
+
+def food11_available() -> bool:
+    """Whether `find_food11()` would find something. Lists folders, opens no photograph."""
+    try:
+        _split_root(_root())
+    except DataError:
+        return False
+    return True
+
+
+def find_food11(root: Path | str | None = None) -> Index:
+    """Index the photographs under `root`, else FOOD11_ROOT, else `data/food11` in the repository.
+
+    Opens no photograph. Raises DataError, which says what to do, where there are none, where two
+    data sets lie side by side, or where the folders are laid out in an unknown way.
+    """
+    base = _split_root(_root(root))
+    layouts: dict[str, str] = {}
+    rows: list[tuple[str, int, str, int]] = []
+    skipped: list[str] = []
+    for folder, split in _split_folders(base):
+        layout, found = _read_split(folder, split)
+        layouts.setdefault(split, layout)
+        for path, label, size in found:
+            name = path.relative_to(base).as_posix()
+            if label is None and split != "testing":
+                skipped.append(name)
+            else:
+                rows.append((name, -1 if label is None else label, split, size))
+    rows.sort()
+    if not any(label >= 0 for _name, label, _split, _size in rows):
+        raise DataError(
+            _(
+                "No photograph in {folder} says its class. Known are <label>_<number>.jpg, one "
+                "folder per class name, and folders 00 to 10."
+            ).format(folder=base)
+        )
+    splits = np.array([split for _name, _label, split, _size in rows])
+    name, is_food11 = _name(base, splits)
+    return Index(
+        root=base,
+        layout=layouts["training"],
+        files=tuple(row[0] for row in rows),
+        labels=np.array([row[1] for row in rows], dtype=np.int64),
+        splits=splits,
+        name=name,
+        is_food11=is_food11,
+        fingerprint=_fingerprint(rows),
+        skipped=tuple(sorted(skipped)),
+    )
+
+
+def _root(root: Path | str | None = None) -> Path:
+    """The folder to look in, which exists."""
+    named = root if root is not None else os.environ.get("FOOD11_ROOT")
+    if not named:
+        folder = places.REPO / "data" / "food11"
+        if not folder.is_dir():
+            raise DataError(
+                _(
+                    "Food-11 is not on this machine. Get it with `python -m core data fetch`, or "
+                    "set FOOD11_ROOT to the folder that holds training, validation and testing."
+                )
+            )
+        return folder
+    given = Path(named).expanduser()
+    for folder in (given, places.REPO / given):  # an absolute path stays what it is
+        if folder.is_dir():
+            return folder.resolve()
+    raise DataError(
+        _("{folder} is not a folder. Set FOOD11_ROOT to where Food-11 lies.").format(folder=given)
+    )
+
+
+def _split_root(root: Path) -> Path:
+    """`root`, or the one folder at most _DEPTH below it, that has a training folder."""
+    level = [root]
+    for _depth in range(_DEPTH + 1):
+        found = [f for f in level if any(s == "training" for _f, s in _split_folders(f))]
+        if len(found) > 1:
+            raise DataError(
+                _("{folder} holds more than one data set ({names}). Name one of them.").format(
+                    folder=root, names=", ".join(f.name for f in found)
+                )
+            )
+        if found:
+            return found[0]
+        level = [below for folder in level for below in _folders(folder)]
+    raise DataError(
+        _("{folder} has no folder called training (or train) with photographs in it.").format(
+            folder=root
+        )
+    )
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        return sorted(
+            Path(e.path)
+            for e in os.scandir(folder)
+            if e.is_dir() and not e.name.startswith((".", "__"))
+        )
+    except OSError:
+        return []
+
+
+def _split_folders(folder: Path) -> list[tuple[Path, str]]:
+    return [(f, _SPLIT_OF[f.name.lower()]) for f in _folders(folder) if f.name.lower() in _SPLIT_OF]
+
+
+def _pictures(folder: Path) -> Iterator[tuple[Path, int]]:
+    """Path and size in bytes of every picture in a folder, not below it."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or not entry.is_file():
+                    continue  # ._0_1.jpg is what macOS leaves in archives
+                if os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
+                    yield Path(entry.path), entry.stat().st_size
+    except OSError as error:
+        raise DataError(_("{folder} cannot be read.").format(folder=folder)) from error
+
+
+def _read_split(folder: Path, split: str) -> tuple[str, list[tuple[Path, int | None, int]]]:
+    """Layout of one split's folder and (path, label or None, bytes) of each picture in it."""
+    below = _folders(folder)
+    labelled = next((f for f in below if f.name.lower() in ("labeled", "labelled")), None)
+    if labelled is not None:  # `unlabeled` beside it holds no usable class
+        folder, below = labelled, _folders(labelled)
+    found: list[tuple[Path, int | None, int]] = []
+    numbers = 0
+    for inner in below:
+        label = _folder_label(inner.name)
+        numbers += inner.name.isdigit()
+        if split == "testing" and [f.name for f in below] == ["00"]:
+            label = None  # the course of 2021 put every unlabelled testing photograph in 00
+        found += [(path, label, size) for path, size in _pictures(inner)]
+    flat = [(path, _name_label(path.stem), size) for path, size in _pictures(folder)]
+    if len(flat) > len(found):
+        return "flat", flat + found
+    return ("labelled folders" if numbers else "class folders"), found + flat
+
+
+def _name_label(stem: str) -> int | None:
+    match = _FLAT_NAME.fullmatch(stem)
+    return int(match[1]) if match and int(match[1]) < len(CLASSES) else None
+
+
+def _folder_label(name: str) -> int | None:
+    if name.isdigit():
+        return int(name) if int(name) < len(CLASSES) else None
+    return _LABEL_OF.get(re.sub(r"[^a-z]", "", name.lower()))
+
+
+def _fingerprint(rows: Iterable[tuple[str, int, str, int]]) -> str:
+    digest = hashlib.sha256()
+    for name, label, split, size in rows:
+        digest.update(f"{name}\0{size}\0{split}\0{label}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()[:16]
+
+
+def _name(base: Path, splits: NDArray[np.str_]) -> tuple[str, bool]:
+    """What to call the data set, and whether it is Food-11 as far as its folder says."""
+    try:
+        text = (base / "PROVENANCE.md").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    if _NOT_FOOD11.search(text):
+        heading = re.search(r"^#\s+(.+?)\s*$", text, re.MULTILINE)
+        title = heading[1] if heading else base.name
+        title = _TITLES.get(title, title)
+        return f"{title} ({len(splits):,} photographs, not Food-11)", False
+    counts = {split: int((splits == split).sum()) for split in SPLITS}
+    if counts == FOOD11_COUNTS:
+        return "Food-11", True
+    return f"Food-11 copy ({len(splits):,} photographs)", True

@@ -1,0 +1,124 @@
+"""What a HEIC would unfold to, read from its boxes before libheif decodes it (ISO/IEC 23008-12).
+
+The size a HEIC claims binds nobody: a crop box makes 80 megapixels look like 100 x 100, and a grid
+may name one small tile a thousand times, so 3 KB can ask for gigabytes. libheif does refuse a coded
+picture larger than its own `ispe` box says, and a grid that its tiles do not cover. Hence the
+`ispe` boxes, and their sum over the tiles of each grid, are what decoding can cost.
+"""
+
+from collections.abc import Iterator
+
+_CODED = {b"hvc1", b"hev1"}
+# An overlay, an identity, uncompressed or tiled pixels: sizes of their own that no `ispe` binds.
+_UNBOUND = {b"iovl", b"iden", b"tili", b"unci", b"mski"}
+
+_MOST_BOXES = 2_000  # in one box; libheif itself reads 1,000 items
+_MOST_META = 2**20  # bytes; a phone's has some 5,000
+
+
+def coded_sizes(data: bytes) -> tuple[list[tuple[int, int]], int]:
+    """(width, height) of every picture in a HEIC, and the pixels in the tiles of its largest grid.
+
+    Raises ValueError where the boxes are damaged, or describe something whose cost is not bounded
+    by them.
+    """
+    metas = [(a, b) for kind, a, b in _boxes(data, 0, len(data)) if kind == b"meta"]
+    if len(metas) != 1:
+        raise ValueError("a HEIC has one meta box")
+    if metas[0][1] - metas[0][0] > _MOST_META:
+        raise ValueError("the meta box is too long")
+    boxes: dict[bytes, tuple[int, int]] = {}
+    for kind, start, end in _boxes(data, metas[0][0] + 4, metas[0][1]):
+        if kind in boxes:
+            raise ValueError("a box of the meta box stands there twice")
+        boxes[kind] = (start, end)
+    kinds = _kinds(data, *boxes[b"iinf"]) if b"iinf" in boxes else {}
+    areas, sizes = _sizes(data, *boxes[b"iprp"]) if b"iprp" in boxes else ({}, [])
+    primary = _primary(data, *boxes[b"pitm"]) if b"pitm" in boxes else -1
+    if kinds.get(primary) not in _CODED | {b"grid"} or _UNBOUND & set(kinds.values()):
+        raise ValueError("a kind of picture that is not read")
+    mosaic = 0
+    for grid, tiles in _derived(data, *boxes[b"iref"]) if b"iref" in boxes else ():
+        if kinds.get(grid) == b"grid":
+            if any(kinds.get(tile) not in _CODED for tile in tiles):
+                raise ValueError("a grid of something else than coded pictures")
+            mosaic = max(mosaic, sum(areas.get(tile, 0) for tile in tiles))
+    return sizes, mosaic
+
+
+def _int(data: bytes, at: int, width: int, end: int) -> int:
+    if at + width > end:
+        raise ValueError("a box is too short")
+    return int.from_bytes(data[at : at + width], "big")
+
+
+def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """(kind, start, end) of the content of each box between two positions."""
+    for _box in range(_MOST_BOXES):
+        if start + 8 > end:
+            return
+        size, kind, head = _int(data, start, 4, end), data[start + 4 : start + 8], 8
+        if size == 1:
+            size, head = _int(data, start + 8, 8, end), 16
+        elif size == 0:
+            size = end - start
+        if size < head or start + size > end:
+            raise ValueError("a box is longer than what holds it")
+        yield kind, start + head, start + size
+        start += size
+    raise ValueError("too many boxes")
+
+
+def _primary(data: bytes, start: int, end: int) -> int:
+    return _int(data, start + 4, 4 if data[start] else 2, end)
+
+
+def _kinds(data: bytes, start: int, end: int) -> dict[int, bytes]:
+    """Item number -> its four letters."""
+    kinds: dict[int, bytes] = {}
+    for kind, at, stop in _boxes(data, start + (8 if data[start] else 6), end):
+        if kind == b"infe" and data[at] >= 2:
+            width = 2 if data[at] == 2 else 4
+            kinds[_int(data, at + 4, width, stop)] = data[at + 6 + width : at + 10 + width]
+    return kinds
+
+
+def _sizes(data: bytes, start: int, end: int) -> tuple[dict[int, int], list[tuple[int, int]]]:
+    """Item number -> the pixels of its largest `ispe`; and (width, height) of every `ispe`."""
+    areas: dict[int, int] = {}
+    properties: list[tuple[int, int] | None] = []
+    for kind, at, stop in _boxes(data, start, end):
+        if kind == b"ipco":
+            for name, inner, inner_stop in _boxes(data, at, stop):
+                size = None
+                if name == b"ispe":
+                    size = (_int(data, inner + 4, 4, inner_stop), _int(data, inner + 8, 4, stop))
+                properties.append(size)
+    for kind, at, stop in _boxes(data, start, end):
+        if kind != b"ipma":
+            continue
+        id_width, index_width = (4 if data[at] else 2), (2 if data[at + 3] & 1 else 1)
+        count, at = _int(data, at + 4, 4, stop), at + 8
+        for _entry in range(count):
+            item, links = _int(data, at, id_width, stop), _int(data, at + id_width, 1, stop)
+            at += id_width + 1
+            for _link in range(links):
+                # the top bit says that the property is essential; numbers count from 1
+                number = _int(data, at, index_width, stop) & (2 ** (8 * index_width - 1) - 1)
+                at += index_width
+                found = properties[number - 1] if 0 < number <= len(properties) else None
+                if found:
+                    areas[item] = max(areas.get(item, 0), found[0] * found[1])
+    return areas, [size for size in properties if size]
+
+
+def _derived(data: bytes, start: int, end: int) -> Iterator[tuple[int, list[int]]]:
+    """(item, the items it is made of) of each `dimg` reference."""
+    width = 4 if data[start] else 2
+    for kind, at, stop in _boxes(data, start + 4, end):
+        if kind == b"dimg":
+            count, first = _int(data, at + width, 2, stop), at + width + 2
+            yield (
+                _int(data, at, width, stop),
+                [_int(data, first + i * width, width, stop) for i in range(count)],
+            )
