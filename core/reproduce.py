@@ -88,7 +88,7 @@ def publish(recipe: Recipe, folder: Path) -> checkpoints.Checkpoint:
         data=checkpoints.DataInfo.of(pixels),
         validation=labelled(pixels, "validation", config.px),
         test=labelled(pixels, "testing", config.px),
-        config=config.model_dump(),
+        config=config.model_dump(mode="json"),
         commit=said["commit"],
         device=said["device"],
         wall_s=result["wall_s"],
@@ -105,7 +105,7 @@ def _row(recipe: Recipe, schedule: Schedule) -> dict[str, Any]:
     epochs_done, test = len(run.metrics()), None
     if recipe.ships:
         entry = checkpoints.load_manifest().get(recipe.id)
-        done = entry is not None and entry.config == recipe.config.model_dump()
+        done = entry is not None and entry.config == recipe.config.model_dump(mode="json")
         if done and entry is not None:
             epochs_done, test = entry.epochs, entry.test and entry.test.accuracy
     else:

@@ -31,6 +31,7 @@ LOCK_WAIT_S = 60.0
 
 
 def manifest_path() -> Path:
+    """Where the manifest is, or would be."""
     return places.pretrained_dir() / "manifest.json"
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
-from core.checkpoints.entry import Checkpoint, DataInfo, FileInfo, HalfPrecision
+from core.checkpoints.entry import Checkpoint, CheckpointId, DataInfo, FileInfo, HalfPrecision
 from core.checkpoints.manifest import GRAPH, TEST_LOGITS, WEIGHTS, store
 from core.errors import CheckpointError
 from core.measure.accuracy import Labelled, Score
@@ -66,11 +67,12 @@ def publish(
     are stored as float16 if the number of right validation answers stays the same, or 99.9 % of
     the answers do; as float32 otherwise, and where there is nothing to compare on. `net` is not
     changed. Raises CheckpointError if the exported graph does not answer as the network does, or
-    as `store` does.
+    as `store` does; ValueError for an id that is no folder name.
     """
     from core.measure.cost import count_macs, count_params
     from core.serving.export import trace
 
+    TypeAdapter(CheckpointId).validate_python(id)  # before the minutes that follow
     plain = copy.deepcopy(net).cpu().float().eval()
     model = trace(plain, spec, input_px)
 

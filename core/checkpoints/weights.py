@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.checkpoints.entry import Checkpoint
-from core.checkpoints.manifest import TEST_LOGITS, WEIGHTS, get, read_files
+from core.checkpoints.manifest import TEST_LOGITS, WEIGHTS, read_files
 from core.checkpoints.tensors import read_header
 from core.errors import CheckpointError
 from core.words import _
@@ -24,10 +24,13 @@ def load_weights(id: str) -> dict[str, "Tensor"]:
 
     Weights stored as float16 come back as float32. Raises CheckpointError (see `read_files`).
     """
+    return _state_dict(read_files(id, WEIGHTS)[1][WEIGHTS])
+
+
+def _state_dict(data: bytes) -> dict[str, "Tensor"]:
     import safetensors.torch
     import torch
 
-    data = read_files(id, WEIGHTS)[1][WEIGHTS]
     read_header(data)
     tensors = safetensors.torch.load(data)
     return {
@@ -48,14 +51,14 @@ def load_model(id: str) -> "nn.Module":
 
     Raises CheckpointError if a file is not what the manifest says or does not fit the network.
     """
-    weights = load_weights(id)
-    net = build_network(get(id))
+    checkpoint, files = read_files(id, WEIGHTS)
+    net = build_network(checkpoint)
     try:
-        net.load_state_dict(weights, strict=True)
+        net.load_state_dict(_state_dict(files[WEIGHTS]), strict=True)
     except RuntimeError as error:
         raise CheckpointError(
             _("The weights of {id} do not fit the network {model}.").format(
-                id=id, model=get(id).model
+                id=id, model=checkpoint.model
             )
         ) from error
     return net.eval()

@@ -61,7 +61,9 @@ class Score(BaseModel):
 
     @classmethod
     def of(cls, correct: int, n: int) -> Self:
-        """The score of `correct` right answers out of `n` pictures."""
+        """The score of `correct` right answers out of `n` pictures, n > 0 (else ValueError)."""
+        if n < 1:
+            raise ValueError("no pictures, no accuracy")
         return cls(n=n, correct=correct, accuracy=correct / n, ci95=wilson(correct, n))
 
     @classmethod

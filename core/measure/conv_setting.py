@@ -16,11 +16,11 @@ Field = Literal[
 LIMITS: dict[Field, tuple[int, int]] = {
     "in_channels": (1, 1024),
     "out_channels": (1, 1024),
+    "groups": (1, 1024),
+    "map_size": (1, 224),
     "kernel_size": (1, 11),
     "stride": (1, 4),
     "padding": (0, 10),
-    "groups": (1, 1024),
-    "map_size": (1, 224),
 }
 """Smallest and largest value a page offers; the formulas hold beyond them."""
 
@@ -51,6 +51,10 @@ class ConvSetting:
         """H': side of the output map; below 1 where the kernel does not fit."""
         return (self.map_size + 2 * self.padding - self.kernel_size) // self.stride + 1
 
+    def rank_at(self, share: float) -> int:
+        """The rank that is this share (0..1) of `full_rank`; at least 1."""
+        return max(1, round(share * self.full_rank))
+
     @property
     def full_rank(self) -> int:
         """k min(C_in, C_out): from this rank on, the low-rank pair can be any convolution."""
@@ -61,6 +65,15 @@ class ConvSetting:
         """The largest rank with fewer weights than the standard layer; 0 where there is none."""
         standard = self.kernel_size * self.in_channels * self.out_channels
         return (standard - 1) // (self.in_channels + self.out_channels)
+
+
+EXAMPLES: dict[str, ConvSetting] = {
+    "plain_2m_4": ConvSetting(),
+    "plain_2m_8": ConvSetting(in_channels=256, out_channels=256, map_size=8, rank=192),
+    "hw13_residual": ConvSetting(stride=2, map_size=224),
+}
+"""Layers of the homeworks' networks: the fourth and the eighth convolution of `plain_2m`, and the
+first of the second stage of `hw13_residual` (there depthwise + pointwise)."""
 
 
 @dataclass(frozen=True)

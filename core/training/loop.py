@@ -15,18 +15,26 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from core.compression.distill import agreement, loss_fn_kd
-from core.data.augment import View, apply_view, centre_crop, draw_view
+from core.data.augment import View, apply_view, draw_view
 from core.data.find import find_food11
 from core.data.pixels import Pixels, load_pixels
 from core.errors import ConfigError
 from core.models import get
 from core.places import write_json
 from core.training.config import TrainConfig
+from core.training.evaluation import evaluate
 from core.training.photographs import data_root, photographs
 from core.training.runs import RunFolder, commit, start, weights_of
 from core.training.schedule import lr_factor, parameter_groups
 from core.training.seeds import derive, generator
-from core.training.speed import Compute, best_device, choose, device_name, versions
+from core.training.speed import (
+    Compute,
+    best_device,
+    choose,
+    device_name,
+    keep_memory,
+    versions,
+)
 from core.training.teaching import load_teacher, view_key
 from core.words import _
 
@@ -46,6 +54,7 @@ def train(
         finished = run.result()
         if finished is not None and run.config() == config:
             return finished
+        keep_memory()
         return _Run(config, run, device or best_device()).go(report)
 
 
@@ -158,7 +167,9 @@ class _Run:
             seen += len(rows)
         training_s = time.perf_counter() - training_began
         loss, hard, soft, correct, agreed = (sums / seen).tolist()
-        val_loss, val_correct = self._evaluate()
+        val_loss, val_correct = evaluate(
+            self._chosen(), self.spec, self.validation, config.px, self.compute
+        )
         n = len(self.validation)
         return {
             "epoch": epoch + 1,
@@ -258,20 +269,6 @@ class _Run:
     def _chosen(self) -> nn.Module:
         """The weights that count: the moving average where there is one."""
         return self.average.module if self.average is not None else self.net
-
-    @torch.inference_mode()
-    def _evaluate(self) -> tuple[float, int]:
-        """Validation loss (mean cross-entropy) and number of correct answers."""
-        net, loss, correct = self._chosen().eval(), 0.0, 0
-        for rows in torch.arange(len(self.validation)).split(128):
-            stored = self.validation.take(rows, self.compute.device)
-            x = self.spec.normalize(centre_crop(stored, self.config.px))
-            with self.compute.autocast():
-                logits = net(self.compute.lay(x))
-            y = self.validation.labels[rows].to(self.compute.device)
-            loss += float(nn.functional.cross_entropy(logits.float(), y, reduction="sum"))
-            correct += int((logits.argmax(1) == y).sum())
-        return loss / len(self.validation), correct
 
     # -- stopping and going on ---------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,7 +47,8 @@ def test_no_pictures_give_no_logits(tiny_checkpoint: str) -> None:
 def test_other_shapes_and_types_are_refused(tiny_checkpoint: str) -> None:
     one = Predictor(tiny_checkpoint)
     good = pictures(2).pixels
-    for wrong in (good[0], good[:, :, 1:], good.astype(np.float32), good.transpose(0, 2, 3, 1)):
+    floats: Any = good.astype(np.float32)
+    for wrong in (good[0], good[:, :, 1:], floats, good.transpose(0, 2, 3, 1)):
         with pytest.raises(ValueError, match="uint8"):
             one.logits(wrong)
 
