@@ -1,0 +1,35 @@
+"""The benchmark trains both loops for real and states what it did."""
+
+from pathlib import Path
+
+import pytest
+
+from core.bench import bench_training
+from core.errors import ConfigError, DataError
+from tests.food import make_food11
+
+
+@pytest.fixture(scope="module")
+def food(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("food11")
+    make_food11(folder, per_class={"training": 2, "validation": 1, "testing": 1}, size=(48, 40))
+    return folder
+
+
+def test_both_loops_are_measured_in_turns(food: Path) -> None:
+    found = bench_training(px=32, batch_size=8, turns=2, steps=1, device="cpu", data=food)
+    for name in ("course", "ours"):
+        speed = found[name]["images_per_s"]
+        assert 0 < speed["p25"] <= speed["median"] <= speed["p75"]
+    slowest = found["ours"]["images_per_s"]["p25"] / found["course"]["images_per_s"]["p75"]
+    fastest = found["ours"]["images_per_s"]["p75"] / found["course"]["images_per_s"]["p25"]
+    assert slowest * 0.9 <= found["ratio"]["median"] <= fastest * 1.1
+    assert found["batch_size"] == 8
+    assert "not Food-11" in found["data"] or "Food-11 copy" in found["data"]
+
+
+def test_too_few_photographs_are_said(food: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="22 training photographs"):
+        bench_training(px=32, batch_size=64, data=food)
+    with pytest.raises(DataError):
+        bench_training(data=tmp_path)

@@ -1,0 +1,98 @@
+"""Reproducing: trains what is missing, publishes it, and does nothing the second time."""
+
+from pathlib import Path
+
+import pytest
+
+from core import checkpoints, recipes, reproduce
+from core.check import check
+from core.errors import CheckpointError, UserError
+from core.recipes import Recipe
+from core.training.config import TrainConfig
+from tests.food import make_food11
+
+
+@pytest.fixture
+def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Recipe, ...]:
+    """A schedule of a teacher and a student, small enough to train here."""
+    food = tmp_path / "food"
+    make_food11(food, per_class={"training": 2, "validation": 1, "testing": 1}, size=(48, 40))
+    for name, folder in (("PRETRAINED", "pretrained"), ("RUNS", "runs"), ("CACHE", "cache")):
+        monkeypatch.setenv(f"SMALL_PLATES_{name}", str(tmp_path / folder))
+    monkeypatch.setenv("FOOD11_ROOT", str(food))
+    settings = TrainConfig(
+        model="dwpw_256k", px=32, epochs=2, batch_size=11, warmup_epochs=0.5, precision="float32"
+    )
+    teacher, student = "dwpw_256k-scratch-s0", "dwpw_256k-distilled-s0"
+    tiny = (
+        Recipe(teacher, "Teacher", "scratch", settings),
+        Recipe(student, "Student", "distilled", settings.model_copy(update={"teacher": teacher})),
+    )
+    monkeypatch.setattr(recipes, "recipes", lambda schedule: tiny)
+    return tiny
+
+
+def test_all_is_made_once_and_measures_as_stated(plan: tuple[Recipe, ...]) -> None:
+    assert [row["state"] for row in reproduce.status()] == ["missing", "missing"]
+    heard: list[tuple[str, int]] = []
+    rows = reproduce.reproduce(report=lambda name, entry: heard.append((name, entry["epoch"])))
+    assert [row["state"] for row in rows] == ["done", "done"]
+    assert heard == [(recipe.id, epoch) for recipe in plan for epoch in (1, 2)]
+    entry = checkpoints.get(plan[1].id)
+    assert entry.teacher == plan[0].id
+    assert entry.test is not None and entry.test.n == 11
+    assert entry.config == plan[1].config.model_dump(mode="json")
+    found = check()
+    assert found["ok"], found
+
+    heard.clear()
+    before = checkpoints.manifest_path().read_bytes()
+    reproduce.reproduce(report=lambda name, entry: heard.append((name, entry["epoch"])))
+    assert heard == []
+    assert checkpoints.manifest_path().read_bytes() == before
+
+
+def test_a_student_waits_for_its_teacher(plan: tuple[Recipe, ...]) -> None:
+    with pytest.raises(CheckpointError, match="Make that one first"):
+        reproduce.reproduce(only=(plan[1].id,))
+
+
+def test_a_run_on_other_photographs_is_not_published(
+    plan: tuple[Recipe, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from core.training.loop import train
+
+    folder = reproduce.run_folder(plan[0], "quick")
+    train(plan[0].config, folder)
+    other = tmp_path / "other"
+    make_food11(other, per_class={"training": 3, "validation": 1, "testing": 1}, size=(48, 40))
+    monkeypatch.setenv("FOOD11_ROOT", str(other))
+    with pytest.raises(UserError, match="other photographs"):
+        reproduce.publish(plan[0], folder)
+    assert checkpoints.load_manifest() == {}
+
+
+@pytest.mark.parametrize("schedule", recipes.SCHEDULES)
+def test_the_real_plans_are_sound(schedule: recipes.Schedule) -> None:
+    """Ids are unique and say what they are; each teacher and start comes before who needs it."""
+    seen: set[str] = set()
+    for recipe in recipes.recipes(schedule):
+        config = recipe.config
+        assert recipe.id not in seen
+        assert recipe.id.startswith(f"{config.model}-") and recipe.id.endswith(f"-s{config.seed}")
+        assert {config.teacher, config.start_from} <= seen | {""}
+        seen.add(recipe.id)
+
+
+def test_compared_students_differ_in_the_teacher_only() -> None:
+    for schedule in recipes.SCHEDULES:
+        plan = {recipe.id: recipe.config for recipe in recipes.recipes(schedule)}
+        scratch = plan["dwpw_256k-scratch-s0"].model_dump()
+        distilled = plan["dwpw_256k-distilled-s0"].model_dump()
+        differing = {name for name in scratch if scratch[name] != distilled[name]}
+        assert differing <= {"teacher", "alpha", "temperature"}
+
+
+def test_unknown_ids_are_named() -> None:
+    with pytest.raises(UserError, match="no training called nothing"):
+        recipes.choose("quick", ("nothing",))
