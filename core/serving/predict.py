@@ -45,6 +45,8 @@ def open_session(
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    # a waiting pool must not burn the cores that training, or another visitor, could use
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors come as exceptions, its warnings are not for visitors
     if weights is not None:
         options.add_external_initializers_from_files_in_memory([WEIGHTS], [weights], [len(weights)])

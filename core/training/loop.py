@@ -76,7 +76,7 @@ class _Run:
             if stored and stored["device"] == device
             else choose(self.spec, config.px, config.batch_size, config.precision, device)
         )
-        self.teacher = load_teacher(config.teacher, device) if config.teacher else None
+        self.teacher = load_teacher(config.teacher, config.px, device) if config.teacher else None
         start(folder, config, self._facts(pixels))
 
         torch.manual_seed(derive(config.seed, "weights"))
@@ -210,11 +210,12 @@ class _Run:
         return self.teacher.answers(len(self.training), named, batches)
 
     def _see(self, rows: Tensor, view: View, px: int) -> Tensor:
-        """What the networks see of these photographs in this view: (B, 3, px, px), 0..255."""
+        """What the networks see of these photographs in this view: (B, 3, px, px), whole 0..255."""
         device = self.compute.device
         own = view[rows].to(device)
         partners = self.training.take(view.partner[rows], device) if self.config.mixup > 0 else None
-        return apply_view(self.training.take(rows, device), own, px, partners)
+        # whole numbers, as in any picture: what the teacher's answers are kept for is exactly this
+        return apply_view(self.training.take(rows, device), own, px, partners).round_()
 
     def _step(self, rows: Tensor, view: View, answers: Tensor | None, px: int) -> Tensor:
         """One optimiser step; returns loss, hard, soft, accuracy, agreement (CPU, float)."""

@@ -212,6 +212,15 @@ def test_kept_answers_are_what_the_teacher_would_say_live(
     assert _weights_equal(tmp_path / "asked", tmp_path / "read")
 
 
+def test_both_ways_of_asking_give_the_same_answers(teacher: str) -> None:
+    from core.training.teaching import load_teacher
+
+    x = torch.randint(0, 256, (5, 3, 32, 32), generator=torch.Generator().manual_seed(1)).float()
+    fast, plain = load_teacher(teacher, 32, "cpu"), load_teacher(teacher, 48, "cpu")
+    assert (fast.runtime, plain.runtime) == ("onnxruntime", "torch")
+    assert torch.allclose(fast.logits(x), plain.logits(x), rtol=1e-4, atol=1e-4)
+
+
 def test_a_student_of_a_missing_teacher_is_refused(tiny: TrainConfig, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError):
         train(tiny.model_copy(update={"teacher": "nobody"}), tmp_path / "run")
