@@ -48,8 +48,7 @@ def reproduce(
 
         folder = run_folder(recipe, schedule)
         train(recipe.config, folder, heard, device)
-        if recipe.ships:
-            publish(recipe, folder)
+        publish(recipe, folder)
     return status(schedule, only)
 
 
@@ -103,13 +102,10 @@ def run_folder(recipe: Recipe, schedule: Schedule) -> Path:
 def _row(recipe: Recipe, schedule: Schedule) -> dict[str, Any]:
     run = RunFolder(run_folder(recipe, schedule))
     epochs_done, test = len(run.metrics()), None
-    if recipe.ships:
-        entry = checkpoints.load_manifest().get(recipe.id)
-        done = entry is not None and entry.config == recipe.config.model_dump(mode="json")
-        if done and entry is not None:
-            epochs_done, test = entry.epochs, entry.test and entry.test.accuracy
-    else:
-        done = run.result() is not None
+    entry = checkpoints.load_manifest().get(recipe.id)
+    done = entry is not None and entry.config == recipe.config.model_dump(mode="json")
+    if done and entry is not None:
+        epochs_done, test = entry.epochs, entry.test and entry.test.accuracy
     state = "done" if done else "started" if epochs_done else "missing"
     return {
         "checkpoint": recipe.id,

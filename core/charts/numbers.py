@@ -1,0 +1,52 @@
+"""Figures as a reader wants them: thousands separated, units given, no digit too many."""
+
+from core.words import _
+
+THIN = "\u202f"
+"""Narrow no-break space: keeps a number and its unit on one line."""
+
+
+def count(n: int) -> str:
+    """256779 -> "256,779"."""
+    return f"{n:,}"
+
+
+def percent(fraction: float, n: int | None = None) -> str:
+    """A fraction 0..1 as a percentage; one decimal only where n examples (>= 1,000) support it."""
+    digits = 1 if n is None or n >= 1000 else 0
+    return f"{fraction * 100:.{digits}f}{THIN}%"
+
+
+def share(fraction: float) -> str:
+    """A probability as whole per cent; "<1 %" and ">99 %" where rounding would say none or all."""
+    if 0 < fraction < 0.005:
+        return f"<1{THIN}%"
+    if 0.995 <= fraction < 1:
+        return f">99{THIN}%"
+    return f"{fraction * 100:.0f}{THIN}%"
+
+
+def interval(low: float, high: float, n: int | None = None) -> str:
+    """Both ends of an interval of fractions: "74.5 to 78.7 %"."""
+    digits = 1 if n is None or n >= 1000 else 0
+    return _("{low} to {high}").format(low=f"{low * 100:.{digits}f}", high=percent(high, n))
+
+
+def size(n_bytes: float) -> str:
+    """Bytes in decimal units, as a shop sells them: 262144 -> "262 KB", 13.6e6 -> "13.6 MB"."""
+    if n_bytes < 1000:
+        return f"{n_bytes:.0f}{THIN}B"
+    if n_bytes < 1_000_000:
+        return f"{n_bytes / 1000:.0f}{THIN}KB"
+    return f"{n_bytes / 1_000_000:.1f}{THIN}MB"
+
+
+def milliseconds(ms: float) -> str:
+    """Three significant digits at most: "1.24 ms", "13.1 ms", "230 ms"."""
+    digits = 2 if ms < 10 else 1 if ms < 100 else 0
+    return f"{ms:.{digits}f}{THIN}ms"
+
+
+def ratio(value: float) -> str:
+    """How many times: 8.44 -> "8.4×", 127.2 -> "127×"."""
+    return f"{value:.{1 if value < 20 else 0}f}×"

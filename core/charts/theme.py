@@ -1,0 +1,161 @@
+"""The one visual language: a colour and a mark per role, and how a chart is finished.
+
+A role's colour comes from the browser's theme: Streamlit gives `range: category` the ten colours
+of `.streamlit/config.toml`, light or dark, so a nominal scale whose domain is all ten slots, in
+this order, always picks the right one and follows a theme switch without asking the server. The
+colours are chosen to stay apart under protan-, deutan- and tritanopia and to keep 3:1 against the
+page (tested); the mark's shape, and a label, say the same again without colour.
+"""
+
+from typing import Any, Final, Literal, NamedTuple, cast
+
+import altair as alt
+
+from core.words import _
+
+
+class Slot(NamedTuple):
+    """One colour of the language: Vega shape, the same shape as a letter, light and dark hex."""
+
+    shape: str
+    glyph: str
+    light: str
+    dark: str
+
+
+RoleKey = Literal["teacher", "scratch", "distilled", "pruned", "quantised", "factored"]
+
+SLOTS: Final[dict[str, Slot]] = {
+    "teacher": Slot("circle", "●", "#4B2480", "#A268DC"),
+    "scratch": Slot("square", "■", "#6B6764", "#A89D94"),
+    "distilled": Slot("diamond", "◆", "#AB4A08", "#D9702B"),
+    "pruned": Slot("triangle-up", "▲", "#14480F", "#8FCB85"),
+    "quantised": Slot("triangle-down", "▼", "#0B79B8", "#6FA8E8"),
+    "factored": Slot("cross", "✚", "#A08A38", "#F5E07A"),
+    "correct": Slot("triangle-right", "✓", "#3A9A92", "#A8ECF0"),
+    "wrong": Slot("triangle-left", "✗", "#8A1840", "#E2357F"),
+    "text": Slot("stroke", "–", "#2B2320", "#F3ECE3"),
+    "muted": Slot("stroke", "–", "#6A5E56", "#B9ADA2"),
+}
+"""Slot -> its mark and colours, in the order of `chartCategoricalColors` in config.toml."""
+
+ROLES: Final[tuple[RoleKey, ...]] = (
+    "teacher",
+    "scratch",
+    "distilled",
+    "pruned",
+    "quantised",
+    "factored",
+)
+"""What a network can be to this app."""
+
+FONT_PX: Final = 14
+"""Size of every word inside a chart: readable from the back of a room."""
+
+
+def role_title(role: str) -> str:
+    """What a reader calls a slot, in the language of the session."""
+    return {
+        "teacher": _("Teacher"),
+        "scratch": _("Student from scratch"),
+        "distilled": _("Distilled student"),
+        "pruned": _("Pruned"),
+        "quantised": _("Quantised"),
+        "factored": _("Factored"),
+        "correct": _("Correct"),
+        "wrong": _("Wrong"),
+    }.get(role, role)
+
+
+def role_of(family: str, recipe: str) -> RoleKey:
+    """The role of a checkpoint. What was done last names it: a pruned teacher is "pruned"."""
+    words = recipe.lower()
+    for role, stems in (
+        ("quantised", ("quant", "int8", "qat", "8bit")),
+        ("factored", ("lowrank", "low_rank", "factor")),
+        ("pruned", ("prun", "slim", "narrow")),
+    ):
+        if any(stem in words for stem in stems):
+            return role  # type: ignore[return-value]
+    if family == "teacher":
+        return "teacher"
+    return "distilled" if "distil" in words else "scratch"
+
+
+def glyph(role: str) -> str:
+    """The role's mark as one letter, to stand before a name in a sentence or a menu."""
+    return SLOTS[role].glyph
+
+
+def palette_scale() -> alt.Scale:
+    """The colour scale of every chart: all ten slots, so that layers share it unharmed."""
+    return alt.Scale(domain=list(SLOTS))
+
+
+def role_color(field: str = "role") -> alt.Color:
+    """Colour by a column of slot names (a role, "correct", "wrong", "text", "muted")."""
+    return alt.Color(f"{field}:N", scale=palette_scale(), legend=None)
+
+
+def painted(chart: alt.Chart, slot: str) -> alt.Chart:
+    """The whole chart in one slot's colour; "text" is the page's ink, "muted" its grey.
+
+    The slot is a constant column, because a plain value would not follow the browser's theme.
+    """
+    return chart.transform_calculate(slot=f"'{slot}'").encode(color=role_color("slot"))
+
+
+def role_shape(field: str = "role") -> alt.Shape:
+    """Mark shape by a column of slot names: says what the colour says."""
+    scale = alt.Scale(domain=list(SLOTS), range=[slot.shape for slot in SLOTS.values()])
+    return alt.Shape(f"{field}:N", scale=scale, legend=None)
+
+
+def ink_text(chart: alt.Chart, text: Any, slot: str = "text", **mark: Any) -> alt.Chart:
+    """A text layer on `chart` in the page's own ink (a bare text mark would be black at night)."""
+    size = mark.pop("fontSize", FONT_PX)
+    return painted(chart.mark_text(fontSize=size, **mark).encode(text=text), slot)
+
+
+def guide(
+    axis: Literal["x", "y"], value: float | alt.Parameter, slot: str = "muted", dash: bool = True
+) -> alt.Chart:
+    """A straight reference line at `value` of an axis (a limit, a baseline, the current setting).
+
+    `value` may be an Altair parameter: the line then moves in the browser with it.
+    """
+    datum = value if isinstance(value, int | float) else alt.expr(value.name)
+    position = alt.XDatum(datum) if axis == "x" else alt.YDatum(datum)
+    mark = alt.Chart(alt.InlineData(values=[{}])).mark_rule(
+        strokeDash=[5, 4] if dash else [], strokeWidth=1.5 if dash else 2.5
+    )
+    return painted(mark.encode(position), slot)
+
+
+def layered(*charts: Any) -> alt.LayerChart:
+    """`alt.layer`, which returns a layer chart whenever its parts are plain charts."""
+    return cast(alt.LayerChart, alt.layer(*charts))
+
+
+def finish(chart: Any, height: int | None = None) -> Any:
+    """Set fonts, sizes and paddings the same way on every chart; `height` in px where single.
+
+    Call it once, on the outermost chart. Colours, background and grid are the theme's.
+    """
+    if height is not None:
+        chart = chart.properties(height=height)
+    ink = alt.expr("scale('color', 'text')")  # Streamlit's own grey is too faint on a projector
+    return chart.configure(
+        axis=alt.AxisConfig(
+            labelFontSize=FONT_PX,
+            titleFontSize=FONT_PX,
+            labelLimit=260,
+            titlePadding=8,
+            labelColor=ink,
+            titleColor=ink,
+        ),
+        header=alt.HeaderConfig(labelFontSize=FONT_PX, titleFontSize=FONT_PX),
+        title=alt.TitleConfig(fontSize=FONT_PX + 1, offset=8),
+        text=alt.MarkConfig(fontSize=FONT_PX),
+        view=alt.ViewConfig(strokeWidth=0),
+    )

@@ -1,0 +1,183 @@
+"""From the words on the command line to a command, and from its answer to the screen.
+
+One module a command, imported only when it is asked for: `models --help` must not wait for torch.
+A command is a dataclass: its fields are the options (tyro reads them), `run()` gives an `Answer`.
+"""
+
+import contextlib
+import difflib
+import importlib
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from core.cli.answer import BAD_INPUT, BROKEN_PIPE, INTERRUPTED, OK, Answer
+from core.errors import UserError
+from core.words import _
+
+PROGRAM = "python -m core"
+
+
+class Runnable(Protocol):
+    """What every command's dataclass offers."""
+
+    def run(self) -> Answer:
+        """Do the work; raises UserError for what the user can put right."""
+
+
+class Entry(NamedTuple):
+    """Where a command lives, and one line on what it does."""
+
+    path: str
+    """`module:class`"""
+    summary: str
+
+
+COMMANDS = {
+    "models": Entry("core.cli.models:Models", "list the networks: parameters, MACs, bytes"),
+    "summary": Entry("core.cli.models:Summary", "a network's layer table, as torchsummary prints"),
+    "data": Entry("core.cli.data:Data", "what Food-11 copy is here; `data fetch` gets one"),
+    "train": Entry("core.cli.train:Train", "train a network: scratch, fine-tuned or distilled"),
+    "runs": Entry("core.cli.train:Runs", "list the training runs on this machine"),
+    "evaluate": Entry(
+        "core.cli.serve:Evaluate", "a checkpoint's accuracy on a split, measured now"
+    ),
+    "predict": Entry("core.cli.serve:Predict", "what the checkpoints see in your photos"),
+    "prune": Entry(
+        "core.cli.prune:Prune", "prune a checkpoint: accuracy, bytes, time of each form"
+    ),
+    "prune-grid": Entry(
+        "core.cli.prune:PruneGrid", "measure the curves that the pruning page shows"
+    ),
+    "bench": Entry("core.cli.bench:Bench", "measure speed on this machine"),
+    "reproduce": Entry("core.cli.reproduce:Reproduce", "make the shipped checkpoints again"),
+    "check": Entry("core.cli.serve:Check", "prove that the shipped checkpoints are what they say"),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit code: 0 done, 1 the answer is no, 2 bad input."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file name may hold what a terminal cannot show
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()  # here, where a closed pipe can still be answered quietly
+    except KeyboardInterrupt:
+        return _complain(_("Stopped."), INTERRUPTED)
+    except BrokenPipeError:
+        # The reader (`| head`) has gone. Python would complain once more while closing stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except UserError as error:
+        return _complain(str(error), BAD_INPUT)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}{error.strerror or error}", BAD_INPUT)
+
+
+def overview() -> str:
+    """The list of commands, for `python -m core --help`."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {entry.summary}" for name, entry in COMMANDS.items()]
+    return "\n".join(
+        [
+            f"usage: {PROGRAM} COMMAND [options]",
+            "",
+            *lines,
+            "",
+            f"{PROGRAM} COMMAND --help explains one. Those that report take --json.",
+        ]
+    )
+
+
+def _run(arguments: Sequence[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(overview())
+        return OK
+    name, *rest = arguments
+    if name not in COMMANDS:
+        raise UserError(_unknown(name))
+    command = _parse(name, rest)
+    # Whatever a library prints while working is not the answer: it goes to stderr.
+    with contextlib.redirect_stdout(sys.stderr):
+        answer = command.run()
+    print(answer.json() if getattr(command, "json", False) else answer.text, flush=True)
+    for note in answer.notes:
+        _complain(note, answer.exit_code)
+    return answer.exit_code
+
+
+def _parse(name: str, rest: Sequence[str]) -> Runnable:
+    """The command's dataclass, filled in. Raises UserError where tyro would draw a box."""
+    import tyro
+
+    module, attribute = COMMANDS[name].path.split(":")
+    command: type[Runnable] = getattr(importlib.import_module(module), attribute)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(
+                command,
+                prog=f"{PROGRAM} {name}",
+                args=rest,
+                config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes),
+            )
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        wrong = _invalid(stop) or _plain(said.getvalue())
+        asked = f"{PROGRAM} {name} --help"
+        raise UserError(_("{wrong} See: {help}").format(wrong=wrong, help=asked)) from None
+
+
+def _invalid(stop: SystemExit) -> str:
+    """What pydantic found wrong with a value, said with the option's name; empty if it did not."""
+    from pydantic import ValidationError
+
+    cause: BaseException | None = stop
+    while cause is not None and not isinstance(cause, ValidationError):
+        cause = cause.__context__
+    if cause is None:
+        return ""
+    said = []
+    for wrong in cause.errors(include_url=False):
+        option = "".join(f"--{part}".replace("_", "-") for part in wrong["loc"])
+        message = wrong["msg"].removeprefix("Value error, ")
+        said.append(f"{option} {wrong['input']}: {message}." if option else f"{message}.")
+    return " ".join(said)
+
+
+def _plain(box: str) -> str:
+    """tyro's error box as one line: what is wrong, and the option it takes you to have meant."""
+    parts: list[list[str]] = [[]]
+    for framed in box.splitlines()[1:]:  # the first line is a title that repeats the second
+        line = framed.strip("╭╮╰╯│ ").replace("─", "-")
+        if line.strip("-"):
+            parts[-1].append(line)
+        else:
+            parts.append([])
+    told = [part for part in parts if part] or [[]]
+    wrong = " ".join(told[0]).split(" Got errors:")[0].removesuffix(" (required)").rstrip(".:")
+    unknown = wrong.startswith("Unrecognized")
+    meant = [line for part in told[1:] for line in part if unknown and line.startswith("--")]
+    hint = _("Did you mean {name}?").format(name=meant[0].split()[0].rstrip(",")) if meant else ""
+    return f"{wrong}. {hint}".strip()
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    hint = _("Did you mean {name}?").format(name=near[0]) if near else ""
+    known = _("Commands: {commands}.").format(commands=", ".join(COMMANDS))
+    return " ".join(
+        filter(None, [_("There is no command {name}.").format(name=repr(name)), hint, known])
+    )
+
+
+def _complain(message: str, exit_code: int) -> int:
+    print(" ".join(message.split()), file=sys.stderr)
+    return exit_code

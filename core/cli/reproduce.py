@@ -1,0 +1,55 @@
+"""`reproduce`: make the shipped checkpoints again, or see which are missing."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from tyro.conf import arg
+
+from core.cli.answer import Answer, table
+from core.cli.train import device_here, epoch_line, say
+from core.recipes import Schedule, choose
+from core.words import _
+
+
+@dataclass(frozen=True)
+class Reproduce:
+    """Train and publish every checkpoint that ships, one after the other.
+
+    What is done is skipped, what was stopped goes on: give the same command again.
+    """
+
+    only: Annotated[tuple[str, ...], arg(metavar="[ID ...]")] = ()
+    """Only these checkpoints; without it, all."""
+
+    schedule: Schedule = "quick"
+    """quick: the stand-in photographs on two processor cores. full: Food-11 on a GPU."""
+
+    list: bool = False
+    """Only show what is done and what is missing; train nothing."""
+
+    device: Annotated[str | None, arg(metavar="cpu|cuda")] = None
+    """Where to compute; without it, on the GPU if there is one."""
+
+    json: bool = False
+    """Print one JSON document and nothing else."""
+
+    def run(self) -> Answer:
+        from core.reproduce import reproduce, status
+
+        epochs = {r.id: r.config.epochs for r in choose(self.schedule, self.only)}
+
+        def report(name: str, entry: dict[str, Any]) -> None:
+            say(f"{name}: {epoch_line(entry, epochs[name])}")
+
+        if self.list:
+            rows = status(self.schedule, self.only)
+        else:
+            rows = reproduce(self.schedule, self.only, report, device_here(self.device))
+        missing = sum(row["state"] != "done" for row in rows)
+        closing = (
+            _("{missing} of {n} are missing.").format(missing=missing, n=len(rows))
+            if missing
+            else _("All {n} are done.").format(n=len(rows))
+        )
+        document = {"schedule": self.schedule, "trainings": rows}
+        return Answer(document, f"{table(rows)}\n{closing}")

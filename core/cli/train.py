@@ -1,0 +1,134 @@
+"""`train` and `runs`: one run of the training loop, and the runs there are."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from tyro.conf import arg
+
+from core.cli.answer import Answer, table
+from core.models.registry import get
+from core.places import runs_dir
+from core.training.config import TrainConfig
+from core.words import _
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a network from scratch, fine-tune it, or distil it from a teacher.
+
+    Every epoch is saved. The same command goes on with a run that was stopped, however it was.
+    """
+
+    config: TrainConfig
+
+    folder: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    """Where to keep the run; without it, a folder of its own among this machine's runs."""
+
+    device: Annotated[str | None, arg(metavar="cpu|cuda")] = None
+    """Where to compute; without it, on the GPU if there is one."""
+
+    json: bool = False
+    """Print one JSON document and nothing else."""
+
+    def run(self) -> Answer:
+        from core.training.loop import train
+
+        device = device_here(self.device)
+        folder = self.folder or runs_dir() / run_name(self.config)
+        result = train(
+            self.config,
+            folder,
+            report=lambda entry: say(epoch_line(entry, self.config.epochs)),
+            device=device,
+        )
+        n, correct = result["validation"]["n"], result["validation"]["correct"]
+        text = _(
+            "Done: best epoch {epoch}, {correct:,} of {n:,} validation photographs right "
+            "({accuracy:.4f}). The run is in {folder}"
+        ).format(
+            epoch=result["best_epoch"], correct=correct, n=n, accuracy=correct / n, folder=folder
+        )
+        return Answer({"folder": str(folder), **result}, text)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """List the training runs on this machine, oldest first."""
+
+    folder: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    """Where to look, instead of this machine's runs."""
+
+    json: bool = False
+    """Print one JSON document and nothing else."""
+
+    def run(self) -> Answer:
+        from core.training.runs import list_runs
+
+        rows = [_row(run) for run in list_runs(self.folder)]
+        shown = ("run", "status", "model", "teacher", "epochs_done", "epochs", "val_accuracy")
+        where = self.folder or runs_dir()
+        text = table(rows, shown) if rows else _("No runs in {folder}.").format(folder=where)
+        return Answer({"runs": rows}, text)
+
+
+def run_name(config: TrainConfig) -> str:
+    """The folder of a run that was given none: the same settings always get the same one."""
+    return f"{get(config.model).slug}-s{config.seed}-{config.key}"
+
+
+def epoch_line(entry: dict[str, Any], epochs: int) -> str:
+    """One epoch's metrics in one line."""
+    parts = [
+        f"epoch {entry['epoch']}/{epochs}",
+        f"loss {entry['loss']:.3f}",
+        f"training {entry['train_accuracy']:.3f}",
+        f"validation {entry['val_accuracy']:.3f}",
+        f"{entry['images_per_s']:,.0f} images/s",
+        f"{(epochs - entry['epoch']) * entry['seconds'] / 60:,.0f} min left",
+    ]
+    if entry.get("loss_soft") is not None:
+        hard, soft, agreed = entry["loss_hard"], entry["loss_soft"], entry["agreement"]
+        parts[1] += f" (hard {hard:.3f}, soft {soft:.3f})"
+        parts.insert(4, f"agrees with the teacher {agreed:.3f}")
+    return ", ".join(parts)
+
+
+def device_here(name: str | None) -> str | None:
+    """The device's name, if torch can compute there; ConfigError if not. None stays None."""
+    if name is None:
+        return None
+    import torch
+
+    from core.errors import ConfigError
+
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError):
+        raise ConfigError(
+            _("There is no device {name} here. Leave --device out.").format(name=repr(name))
+        ) from None
+    return name
+
+
+def _row(run: Any) -> dict[str, Any]:
+    said = run.read()
+    config, metrics = said.get("config", {}), run.metrics()
+    return {
+        "run": run.path.name,
+        "folder": str(run.path),
+        "status": run.status(),
+        "model": config.get("model"),
+        "teacher": config.get("teacher") or None,
+        "seed": config.get("seed"),
+        "epochs_done": len(metrics),
+        "epochs": config.get("epochs"),
+        "val_accuracy": max((entry["val_accuracy"] for entry in metrics), default=None),
+        "began": said.get("began"),
+    }
+
+
+def say(line: str) -> None:
+    """A line of progress, on stderr."""
+    print(line, file=sys.stderr, flush=True)

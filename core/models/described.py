@@ -1,0 +1,132 @@
+"""Every registered network as a plan, so that its layer table can be shown without torch.
+
+The homeworks' students and ResNet-18 are designs, each a line of text; EfficientNet-Lite0 is
+written out from its paper's table. The networks themselves are built elsewhere (`students`,
+`teachers`); a test holds each table here equal, row by row, to that of the built network.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from core.errors import UserError
+from core.models import registry
+from core.models.design import Design, from_json
+from core.models.design_line import read
+from core.models.design_plan import Act, Conv, Head, Layer, Norm, Part, Plan, Residual, plan
+from core.models.registry import MODELS, PREFIX, get
+from core.words import _
+
+LINES = {
+    "resnet18": "px128-relu-nobias-stem64k7dp3n-resnet64x2-resnet128x2d-resnet256x2d-resnet512x2d",
+    "plain_2m": "px128-relu6-stem16p-plain32p-plain64p-plain128p-plain256x4",
+    "dwpw_256k": "px128-relu6-stem16p-sep32p-sep64p-sep128p-sep256x4",
+    "plain_275k": "px128-relu6-stem16p-plain32p-plain32p-plain64p-plain64x2-plain96-plain128",
+    "group8_277k": "px128-relu6-stem16p-group32g8p-group64g8p-group128g8p-group256x4g8",
+    "hw13_sample": "px224-relu-nopad-stem32-plain32p-plain64p-plain100p",
+    "hw13_residual": "px224-relu-func-stem64n-basic64x2-basic128x2d",
+    "hw13_residual_bottleneck": "px224-relu-func-stem64n-bottle64x2-bottle128x2d",
+}
+"""Registry key -> its network as a design."""
+
+
+@dataclass(frozen=True)
+class Described:
+    """A network as the architecture page meets it."""
+
+    key: str
+    title: str
+    family: str
+    source: str
+    input_px: int
+    """Side that the homework's tables use, or that the design names."""
+    parts: Plan
+    design: Design | None
+    """None where the network cannot be written as a design."""
+
+
+@lru_cache(maxsize=1)
+def shipped() -> dict[str, Design]:
+    """The designs in `core/models/designs`, by name, sorted."""
+    files = sorted(registry.DESIGNS.glob("*.json"))
+    return {
+        file.stem: from_json(file.read_bytes()).model_copy(update={"name": file.stem})
+        for file in files
+    }
+
+
+def known() -> list[str]:
+    """Keys of the registered networks that can be shown without building them, in its order."""
+    return [key for key in MODELS if key in LINES or key in shipped() or key == _LITE]
+
+
+def describe(key: str) -> Described:
+    """The network `key` (also `design:...`). Raises UserError if there is no such network."""
+    spec = get(key)
+    design = _design(spec.key)
+    if design is None and spec.key != _LITE:
+        raise UserError(_("{key} has no description without torch.").format(key=spec.key))
+    parts = _efficientnet_lite0() if design is None else plan(design)
+    return Described(spec.key, spec.title, spec.family, spec.source, spec.input_px, parts, design)
+
+
+def _design(key: str) -> Design | None:
+    if key in LINES:
+        return read(LINES[key])
+    if key.startswith(PREFIX):
+        return read(key.removeprefix(PREFIX))
+    return shipped().get(key)
+
+
+_LITE = "efficientnet_lite0"
+_LITE_STAGES = (
+    (1, 16, 1, 1, 3),
+    (6, 24, 2, 2, 3),
+    (6, 40, 2, 2, 5),
+    (6, 80, 3, 2, 3),
+    (6, 112, 3, 1, 5),
+    (6, 192, 4, 2, 5),
+    (6, 320, 1, 1, 3),
+)
+"""Expansion, channels, blocks, first stride, kernel (Tan & Le 2019, Table 1; no squeeze-excite)."""
+
+
+def _efficientnet_lite0(classes: int = 11) -> Plan:
+    """EfficientNet-Lite0 as its package builds it, whose convolutions pad to ceil(side / 2)."""
+    act = Act("ReLU6")
+
+    def conv(a: int, b: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> list[Layer]:
+        name = "Conv2dDynamicSamePadding"
+        return [Conv(a, b, kernel, stride, 0, groups, bias=False, layer=name, same=True), Norm(b)]
+
+    def blocks() -> Iterator[Part]:
+        channels = 32
+        for number, (expansion, width, repeats, first, kernel) in enumerate(_LITE_STAGES, 1):
+            for block in range(1, repeats + 1):
+                inner, stride = channels * expansion, first if block == 1 else 1
+                deep = [conv(inner, inner, kernel, stride, inner), conv(inner, width)]
+                widen = [conv(channels, inner)] if expansion > 1 else []
+                adds = stride == 1 and channels == width
+                yield Part(
+                    "block",
+                    (
+                        Residual(
+                            "MBConvBlock",
+                            tuple(map(tuple, widen + deep)),
+                            () if adds else None,
+                            act,
+                            act_last=False,
+                        ),
+                    ),
+                    number,
+                    block,
+                )
+                channels = width
+
+    last: list[Layer] = [*conv(320, 1280), act]
+    return (
+        Part("stem", (*conv(3, 32, 3, 2), act)),
+        *blocks(),
+        Part("block", tuple(last), len(_LITE_STAGES) + 1, 1),
+        Part("head", (Head(1280, classes, dropout=True),)),
+    )

@@ -1,0 +1,33 @@
+"""A chart on the page: full width, the theme's colours, and words for who cannot see it."""
+
+from typing import Any
+
+import streamlit as st
+
+
+def show(chart: Any, alt: str, key: str | None = None) -> None:
+    """Draw an Altair chart, or a shape filled with data (`core.charts.shape`).
+
+    `alt` says in one or two sentences what it shows, with its numbers.
+    """
+    if isinstance(chart, dict):
+        st.vega_lite_chart(chart, width="stretch", theme="streamlit", alt=alt, key=key)
+    else:
+        st.altair_chart(chart, width="stretch", theme="streamlit", alt=alt, key=key)
+
+
+def show_with_slider(chart: Any, alt: str, key: str, height_px: int) -> None:
+    """`show` for a chart with a slider of its own, which Vega would put below it: put it on top.
+
+    `height_px`, of chart and slider, is kept free while the chart loads, so that nothing jumps.
+    """
+    place = f".st-key-{key} .vega-embed"
+    st.html(
+        f"<style>{place} {{display: flex; flex-direction: column-reverse}}"
+        f"{place} .vega-bindings {{padding-bottom: 1rem}}"
+        f"{place} .vega-bindings input[type='range'] {{width: min(34rem, 60vw)}}"
+        f"{place} .vega-bind-name {{font-weight: 600}}"
+        f".st-key-{key} {{min-height: {height_px}px}}</style>"
+    )
+    with st.container(key=key):
+        show(chart, alt, f"{key}-chart")

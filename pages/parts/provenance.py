@@ -1,0 +1,73 @@
+"""Where the numbers come from: one line under them, everything else one click away."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.charts import numbers
+from core.checkpoints import Checkpoint, DataInfo
+from core.words import _
+from pages.parts.shelf import name_of
+
+
+def data_name(data: DataInfo) -> str:
+    """The data set, with "not Food-11" said where it is not."""
+    if data.is_food11 or "not food-11" in data.name.lower():
+        return data.name
+    return _("{name} (not Food-11)").format(name=data.name)
+
+
+def provenance(checkpoints: Sequence[Checkpoint]) -> None:
+    """A line on what was measured on what, and a box with every detail of each checkpoint."""
+    if not checkpoints:
+        return
+    sets = list(dict.fromkeys(data_name(one.data) for one in checkpoints))
+    counts = sorted({one.test.n for one in checkpoints if one.test is not None})
+    said = _("Accuracies measured on {data}.").format(data="; ".join(sets))
+    if counts:
+        said = _("Accuracies measured on {n} test photographs of {data}.").format(
+            n=" / ".join(numbers.count(n) for n in counts), data="; ".join(sets)
+        )
+    st.caption(said)
+    with st.popover(_("Where these numbers come from"), icon=":material/fact_check:"):
+        for one in checkpoints:
+            st.markdown(f"**{name_of(one)}**")
+            st.markdown("\n".join(f"- {line}" for line in _details(one)))
+            with st.expander(_("Its manifest entry")):
+                st.json(one.model_dump(mode="json"), expanded=False)
+
+
+def accuracy_line(checkpoint: Checkpoint) -> str:
+    """ "76.6 % right (74.4 to 78.7 %, n = 1,492)", or that it was not measured."""
+    test = checkpoint.test
+    if test is None:
+        return _("test accuracy not measured; python -m core evaluate {id} does it").format(
+            id=checkpoint.id
+        )
+    return _("{accuracy} right on the test split (95 % interval {interval}, n = {n})").format(
+        accuracy=numbers.percent(test.accuracy, test.n),
+        interval=numbers.interval(*test.ci95, test.n),
+        n=numbers.count(test.n),
+    )
+
+
+def _details(one: Checkpoint) -> list[str]:
+    lines = [
+        _("checkpoint `{id}`, recipe {recipe}").format(id=one.id, recipe=one.recipe),
+        accuracy_line(one),
+        _("data: {data}, fingerprint `{mark}`").format(
+            data=data_name(one.data), mark=one.data.fingerprint
+        ),
+        _("trained on {n} photographs at {px} px, {epochs} epochs, seed {seed}").format(
+            n=numbers.count(one.data.training), px=one.input_px, epochs=one.epochs, seed=one.seed
+        ),
+        _("on {date}, {device}, {minutes} minutes, commit {commit}").format(
+            date=one.date[:10],
+            device=one.device,
+            minutes=numbers.count(round(one.wall_s / 60)),
+            commit=f"`{one.commit[:10]}`" if one.commit else _("not recorded"),
+        ),
+    ]
+    if one.teacher:
+        lines.insert(1, _("taught by `{id}`").format(id=one.teacher))
+    return lines

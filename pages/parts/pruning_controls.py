@@ -1,0 +1,122 @@
+"""The pruning page's guess and controls: which network, which method, how much."""
+
+from typing import NamedTuple
+
+import streamlit as st
+
+from core.charts.pruning import GUESSES, Measured, guess_title, method_title
+from core.charts.theme import role_of, role_title
+from core.checkpoints import WEIGHTS, Checkpoint
+from core.compression.prune_select import CHANNEL_METHODS, METHODS, Keep, Method, choose
+from core.compression.prune_select import dropped_channels as select_channels
+from core.errors import CheckpointError
+from core.measure.pruning_grid import Grid, grid_path, load_grid
+from core.serving.pruned import checkpoint_tensors
+from core.words import _
+from pages.parts import shelf
+
+SPEEDS = ("faster", "same", "slower")
+
+
+class Setting(NamedTuple):
+    """What the reader has set."""
+
+    checkpoint: Checkpoint
+    grid: Grid | None
+    method: Method
+    ratio: float
+
+    @property
+    def sha256(self) -> str:
+        """Of the weights: part of every cache key."""
+        return self.checkpoint.files[WEIGHTS].sha256
+
+
+class Guess(NamedTuple):
+    """What the reader expects; None where nothing was tapped."""
+
+    curve: str | None
+    speed: str | None
+
+
+def speed_title(speed: str) -> str:
+    """What a guess about time is called."""
+    return {"faster": _("faster"), "same": _("as fast"), "slower": _("slower")}[speed]
+
+
+def predict_first() -> Guess:
+    """Two taps before looking."""
+    curve = st.pills(
+        _("First, a guess: as more and more weights become zero, how does accuracy fall?"),
+        GUESSES,
+        format_func=guess_title,
+        key="guess_curve",
+    )
+    speed = st.pills(
+        _("And with 90 % of the weights pruned, as in the homework, the network is ..."),
+        SPEEDS,
+        format_func=speed_title,
+        key="guess_speed",
+    )
+    return Guess(curve, speed)
+
+
+def setting(found: list[Checkpoint]) -> Setting:
+    """The network under the knife, the method, the ratio; every control is part of the link."""
+    left, right = st.columns([2, 3], vertical_alignment="bottom")
+    with left:
+        one = shelf.choose_one(_("Network"), found, "network")
+    with right:
+        percent = st.slider(_("Pruning ratio, %"), 0, 100, 50, 5, key="ratio", bind="query-params")
+    method = st.segmented_control(
+        _("Method"),
+        METHODS,
+        default="l1",
+        required=True,
+        format_func=method_title,
+        key="method",
+        bind="query-params",
+        help=_(
+            "L1: the smallest weights go, in every layer alike (the homework) or wherever they "
+            "are. Random is the control. The channel methods take whole channels: those with the "
+            "smallest filters, or with the smallest BatchNorm scale (network slimming)."
+        ),
+    )
+    return Setting(one, grid_of(one), method or "l1", percent / 100)
+
+
+def grid_of(checkpoint: Checkpoint) -> Grid | None:
+    """The measured curves of a checkpoint, if they belong to its weights; a damaged file is said."""
+    try:
+        state = grid_path(checkpoint.id).stat()
+    except OSError:
+        return None
+    try:
+        grid = _grid(checkpoint.id, str(grid_path(checkpoint.id)), state.st_mtime_ns, state.st_size)
+    except CheckpointError as error:
+        st.error(str(error), icon=":material/error:")
+        return None
+    if grid is not None and grid.weights_sha256 != checkpoint.files[WEIGHTS].sha256:
+        return None
+    return grid
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _grid(id: str, *_state: str | int) -> Grid | None:
+    return load_grid(id)
+
+
+def measured(found: list[Checkpoint]) -> list[Measured]:
+    """The checkpoints whose curves were measured, under short names where those tell them apart."""
+    known = [(one, grid) for one in found if (grid := grid_of(one)) is not None]
+    roles = [role_of(one.family, one.recipe) for one, _grid in known]
+    return [
+        Measured(role_title(role) if roles.count(role) == 1 else _(one.title), role, grid)
+        for (one, grid), role in zip(known, roles, strict=True)
+    ]
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def tensors(id: str, _sha256: str, sha256: str = "") -> dict:  # type: ignore[type-arg]
+    """A checkpoint's parameters as arrays, shared by all sessions: read them, never write."""
+    return checkpoint_tensors(id)

@@ -1,0 +1,69 @@
+"""The shipped checkpoints as a page meets them: all, some, or none with words on how to get one."""
+
+from collections.abc import Iterable, Sequence
+
+import streamlit as st
+
+from core.charts.theme import glyph, role_of
+from core.checkpoints import Checkpoint, load_manifest
+from core.errors import CheckpointError
+from core.words import _
+from pages.parts.linked import one_of, several_of
+
+
+def checkpoints() -> list[Checkpoint]:
+    """What the manifest lists, teachers first, then by size; a damaged one is said."""
+    try:
+        found = load_manifest().values()
+    except CheckpointError as error:
+        st.error(str(error), icon=":material/error:")
+        return []
+    return sorted(found, key=lambda one: (one.family != "teacher", -one.params, one.id))
+
+
+def explain_empty() -> None:
+    """Say that no checkpoint is here and how to get one."""
+    st.info(
+        _(
+            "No trained network is here yet. The repository ships them in its `pretrained` folder; "
+            "to train them yourself, put a copy of Food-11 in place and run these two lines:"
+        ),
+        icon=":material/inventory_2:",
+    )
+    st.code("python -m core data fetch\npython -m core reproduce", language="bash")
+
+
+def name_of(checkpoint: Checkpoint) -> str:
+    """A checkpoint's title after the mark of its role: what menus and headings show."""
+    return f"{glyph(role_of(checkpoint.family, checkpoint.recipe))} {_(checkpoint.title)}"
+
+
+def starters(found: Sequence[Checkpoint]) -> list[str]:
+    """Three ids to begin with: a teacher, a student from scratch, a distilled one, if shipped."""
+    picked: dict[str, str] = {}
+    for one in found:
+        picked.setdefault(role_of(one.family, one.recipe), one.id)
+    wanted = [picked[role] for role in ("teacher", "scratch", "distilled") if role in picked]
+    return wanted or [one.id for one in found[:2]]
+
+
+def choose(found: Sequence[Checkpoint], key: str = "networks") -> list[Checkpoint]:
+    """A menu of checkpoints to compare, kept in the link; at least the chosen, maybe none."""
+    by_id = {one.id: one for one in found}
+    chosen = several_of(
+        st.multiselect,
+        _("Networks"),
+        {one.id: name_of(one) for one in found},
+        key,
+        default=starters(found),
+        most=6,
+        placeholder=_("Choose networks"),
+    )
+    return [by_id[one] for one in chosen]
+
+
+def choose_one(label: str, found: Iterable[Checkpoint], key: str) -> Checkpoint:
+    """A menu of which one checkpoint is chosen (the first to begin with), kept in the link."""
+    by_id = {one.id: one for one in found}
+    titles = {name: name_of(one) for name, one in by_id.items()}
+    return by_id[one_of(st.selectbox, label, titles, key, default=next(iter(by_id)))]

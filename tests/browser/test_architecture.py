@@ -1,0 +1,115 @@
+"""The architecture page in a browser: pictures drawn, a design typed, linked, saved, reopened."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from core.models.design_cost import layer_rows, totals
+from core.models.design_line import read
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+LINE = "px64-relu6-stem8p-sep16p-plain32"
+METRIC = "[data-testid='stMetricValue']"
+
+
+def open_page(page: "Page", server: str, query: str = "", charts: int = 1) -> None:
+    """Open the page with its settings, and wait until its charts are drawn."""
+    page.goto(f"{server}/architecture?{query}")
+    page.wait_for_function(
+        "n => document.querySelectorAll('svg.marks').length >= n && "
+        "!document.querySelector('[data-testid=\"stStatusWidget\"]')",
+        arg=charts,
+    )
+
+
+def wait_for_params(page: "Page", line: str) -> None:
+    """Until the page shows the number of parameters of this design."""
+    expected = f"{totals(layer_rows(read(line))).params:,}"
+    page.wait_for_function(
+        "([at, n]) => document.querySelector(at)?.innerText.trim() === n", arg=[METRIC, expected]
+    )
+
+
+def test_every_part_of_the_network_is_drawn(page: "Page", server: str) -> None:
+    open_page(page, server)
+    chart = page.locator("[aria-label^='Bars for each part of'] svg.marks")
+    text = chart.text_content() or ""
+    assert chart.locator(".mark-rect path").count() == 3 * 9
+    for part in ("256,779", "29.6\u202fM", "stem", "classifier", "27\u202f%"):
+        assert part in text.replace("  ", " ")
+    page.get_by_role("combobox", name="Network").click()
+    page.get_by_role("option", name="ResNet-18").click()
+    page.wait_for_url("**model=resnet18**")
+    page.wait_for_function(f"document.querySelector(\"{METRIC}\").innerText === '11,182,155'")
+
+
+def test_side_by_side_then_to_the_designer(page: "Page", server: str) -> None:
+    open_page(page, server, "mode=compare&model_a=resnet18", charts=3)
+    said = page.locator("[aria-label^='What Depthwise']").get_attribute("aria-label") or ""
+    assert "44× smaller" in said
+    page.get_by_role("radio", name="Design one").click()
+    page.wait_for_url("**mode=design**")
+    page.get_by_label("The design in one line", exact=True).wait_for()
+
+
+def test_totals_follow_the_typing_without_enter(page: "Page", server: str) -> None:
+    open_page(page, server, f"mode=design&design={LINE}", charts=2)
+    wait_for_params(page, LINE)
+    field = page.get_by_label("The design in one line", exact=True)
+    field.press("End")
+    field.type("x3", delay=40)
+    wait_for_params(page, f"{LINE}x3")
+    page.wait_for_url(f"**design={LINE}x3**")
+    page.reload()
+    wait_for_params(page, f"{LINE}x3")
+
+
+def test_the_keyboard_alone_designs_a_student(page: "Page", server: str) -> None:
+    open_page(page, server, f"mode=design&design={LINE}", charts=2)
+    width = page.get_by_label("Width", exact=True)
+    width.focus()
+    width.press("Control+a")
+    width.type("24")
+    width.press("Enter")
+    wait_for_params(page, LINE.replace("sep16p", "sep24p"))
+    page.wait_for_url("**sep24p**")
+
+
+def test_a_saved_design_opens_in_another_session(page: "Page", server: str, tmp_path: Path) -> None:
+    open_page(page, server, f"mode=design&design={LINE}", charts=2)
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Design (JSON)").click()
+    saved = tmp_path / waiting.value.suggested_filename
+    waiting.value.save_as(saved)
+    assert json.loads(saved.read_text())["input_px"] == 64
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="PyTorch source").click()
+    assert waiting.value.suggested_filename == f"{saved.stem}.py"
+
+    open_page(page, server, "mode=design", charts=2)
+    page.get_by_role("button", name="Open a file").click()
+    page.locator("input[type=file]").set_input_files(saved)
+    wait_for_params(page, LINE)
+    page.wait_for_url(f"**design={LINE}**")
+
+
+def test_a_hostile_link_is_words_only(page: "Page", server: str) -> None:
+    open_page(page, server, "mode=design&design=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E", charts=2)
+    page.get_by_text("is no part of a design").wait_for()
+    assert page.locator("img[src='x']").count() == 0
+    assert page.locator("[data-testid='stException']").count() == 0
+
+
+@pytest.mark.parametrize("mode", ["look", "compare", "design"])
+def test_a_phone_scrolls_down_only(page: "Page", server: str, mode: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    open_page(page, server, f"mode={mode}")
+    page.wait_for_timeout(1000)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.locator("[data-testid='stException']").count() == 0

@@ -1,0 +1,136 @@
+"""The convolution calculator in a browser: drawings, links, timing, narrow screens."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+PATH = "convolutions"
+SMALL = "in_channels=8&out_channels=8&groups=2&map_size=8"
+CHARTS = 7
+
+
+def open_page(page: "Page", server: str, query: str = "", charts: int = CHARTS) -> None:
+    """Open the page with its settings, and wait until all charts are drawn."""
+    page.goto(f"{server}/{PATH}?{query}")
+    page.wait_for_function(
+        "n => document.querySelectorAll('svg.marks').length >= n && "
+        "!document.querySelector('[data-testid=\"stStatusWidget\"]')",
+        arg=charts,
+    )
+
+
+DRAWING = "[...document.querySelectorAll(`[aria-label^='${kind}. '] svg.marks .mark-rule line`)]"
+"""The lines of a drawing, found by the first words of its alt text."""
+
+
+def inked(page: "Page", kind: str) -> list[list[float]]:
+    """The thick lines of a drawing: where they begin and end, in pixels of their chart."""
+    found: list[list[float]] = page.evaluate(
+        f"kind => {DRAWING}.filter(l => +l.getAttribute('stroke-width') > 2)"
+        ".map(l => { const t = l.transform.baseVal.consolidate().matrix;"
+        " return [t.e, t.f, t.e + +l.getAttribute('x2'), t.f + +l.getAttribute('y2')] })",
+        kind,
+    )
+    return found
+
+
+def wait_for_lines(page: "Page", kind: str, number: int) -> None:
+    """Until a drawing has this many lines, inked ones counted once more."""
+    page.wait_for_function(f"([kind, n]) => {DRAWING}.length == n", arg=[kind, number])
+
+
+def set_number(page: "Page", label: str, value: int) -> None:
+    """Type a number as a visitor does."""
+    box = page.get_by_label(label, exact=True)
+    box.fill(str(value))
+    box.press("Enter")
+
+
+def test_the_drawing_follows_the_groups(page: "Page", server: str) -> None:
+    open_page(page, server, "in_channels=12&out_channels=12&groups=2")
+    assert len(inked(page, "Standard")) == 12  # output channel 1 reads them all
+    assert len(inked(page, "Group")) == 6
+    wait_for_lines(page, "Group", 2 * 6 * 6 + 6)
+    set_number(page, "Groups", 4)
+    wait_for_lines(page, "Group", 4 * 3 * 3 + 3)
+    assert len(inked(page, "Group")) == 3
+    assert len(inked(page, "Standard")) == 12
+    page.wait_for_url("**groups=4**")
+
+
+def test_pointing_at_a_channel_shows_what_it_reads(page: "Page", server: str) -> None:
+    frames: list[object] = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: frames.append(frame)))
+    open_page(page, server, "in_channels=12&out_channels=12&groups=2")
+    before = inked(page, "Group")
+    page.wait_for_timeout(500)
+    sent = len(frames)
+    assert sent
+    last = page.locator("[aria-label^='Group. '] svg.marks .mark-symbol").last.locator("path").last
+    last.scroll_into_view_if_needed()
+    last.hover(force=True)
+    page.wait_for_timeout(500)
+    after = inked(page, "Group")
+    assert len(after) == 6
+    assert after != before
+    assert len(frames) == sent
+
+
+def test_a_mistake_is_mended_by_a_button(page: "Page", server: str) -> None:
+    page.goto(f"{server}/{PATH}?groups=7")
+    page.wait_for_selector("text=7 groups can share neither")
+    page.get_by_role("button", name="Groups: 8").click()
+    page.wait_for_function("document.querySelectorAll('svg.marks').length >= 7")
+    assert page.get_by_label("Groups", exact=True).input_value() == "8"
+    assert "7 groups" not in page.inner_text('[data-testid="stMain"]')
+
+
+def test_a_link_opens_its_setting(page: "Page", server: str) -> None:
+    open_page(page, server, "in_channels=256&out_channels=256&map_size=8&bias=false")
+    assert page.get_by_label("Input channels", exact=True).input_value() == "256"
+    assert not page.get_by_role("switch", name="Bias").is_checked()
+    texts = page.evaluate(
+        "() => [...document.querySelectorAll('svg.marks text')].map(t => t.textContent)"
+    )
+    assert "589,824" in texts
+
+
+def test_timing_gives_a_table_and_a_picture(page: "Page", server: str) -> None:
+    open_page(page, server, SMALL)
+    page.get_by_role("button", name="Time it here").click()
+    page.wait_for_selector('[data-testid="stDataFrame"]', timeout=120_000)
+    page.wait_for_selector("[aria-label^='MACs and measured time'] svg.marks")
+    words = page.inner_text('[data-testid="stMain"]')
+    assert "of the standard layer's time at batch 1" in words
+    assert "1 thread" in words
+    assert not page.query_selector('[data-testid="stException"]')
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_needs_no_sideways_scroll(page: "Page", server: str, scheme: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    open_page(page, server)
+    wide = page.evaluate(
+        "() => [document.documentElement, document.querySelector('[data-testid=\"stMain\"]')]"
+        ".some(e => e.scrollWidth > e.clientWidth + 1)"
+    )
+    assert not wide
+    cut = page.evaluate(
+        "() => [...document.querySelectorAll('svg.marks, .katex')]"
+        ".filter(s => s.getBoundingClientRect().right > window.innerWidth + 1).length"
+    )
+    assert cut == 0
+
+
+def test_the_keyboard_reaches_the_controls(page: "Page", server: str) -> None:
+    open_page(page, server)
+    page.get_by_label("Groups", exact=True).focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=9 groups can share neither")

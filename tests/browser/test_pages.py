@@ -1,0 +1,184 @@
+"""What only a browser can show: uploads, a slider that sends nothing, narrow screens, keys."""
+
+import io
+import math
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from core.serving.predict import open_session, run_batches
+from core.serving.softening import examples
+from tests.food import food_picture
+from tests.pages import shelf
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+PAGES = ("", "compare", "temperature")
+
+
+def settle(page: "Page", chart: bool = True) -> None:
+    """Until Streamlit has stopped running and its charts are drawn."""
+    page.wait_for_selector("h1")
+    page.wait_for_function("!document.querySelector('[data-testid=\"stStatusWidget\"]')")
+    if chart:
+        page.wait_for_selector("svg.marks")
+
+
+def chart_texts(page: "Page") -> list[str]:
+    texts: list[str] = page.evaluate(
+        "() => [...document.querySelectorAll('svg.marks text')].map(t => t.textContent)"
+    )
+    return texts
+
+
+def wait_for_temperature(page: "Page", shown: str) -> None:
+    page.wait_for_function(
+        "shown => [...document.querySelectorAll('svg.marks text')]"
+        ".some(t => t.textContent == shown)",
+        arg=shown,
+    )
+
+
+def test_a_link_to_a_page_works_on_a_cold_server(page: "Page", server: str) -> None:
+    """First in this file: Streamlit would run the page without app.py (pages/__init__.py)."""
+    page.goto(f"{server}/compare")
+    settle(page, chart=False)
+    page.wait_for_selector('[data-testid="stSidebarNav"] >> text=Temperature')
+    navigation = page.inner_text('[data-testid="stSidebarNav"]')
+    assert "Home" in navigation and "app" not in navigation.split()
+
+
+def test_home_draws_every_network_and_leads_to_the_pages(page: "Page", server: str) -> None:
+    page.goto(server)
+    settle(page)
+    texts = " ".join(chart_texts(page))
+    for title in ("EfficientNet-Lite0", "DW+PW student from scratch", "DW+PW student, distilled"):
+        assert title in texts
+    page.click('[data-testid="stMain"] [data-testid="stPageLink"] >> text=Temperature')
+    page.wait_for_selector("h1 >> text=temperature")
+
+
+def test_an_uploaded_photo_gets_an_answer_from_each_network(page: "Page", server: str) -> None:
+    file = io.BytesIO()
+    food_picture(4, 7, (96, 80)).save(file, "JPEG")
+    page.goto(f"{server}/compare")
+    settle(page, chart=False)
+    page.set_input_files(
+        '[data-testid="stFileUploader"] input[type="file"]',
+        {"name": "lunch.jpg", "mimeType": "image/jpeg", "buffer": file.getvalue()},
+    )
+    page.wait_for_selector('h3 >> text="lunch.jpg"')
+    page.wait_for_function("document.querySelectorAll('svg.marks').length >= 3")
+    labelled = page.evaluate(
+        "() => [...document.querySelectorAll('svg.marks')].map(s => "
+        "(s.closest('[aria-label]') || s).getAttribute('aria-label') || "
+        "s.querySelector('[aria-label]').getAttribute('aria-label'))"
+    )
+    answers = [text for text in labelled if re.match(r".+: .+ \d", text or "")]
+    assert len(answers) == 3
+    assert any("Fried food" in text for text in answers)
+    assert page.query_selector('img[alt="The photo lunch.jpg"]')
+
+
+def test_dragging_the_temperature_sends_nothing(page: "Page", server: str) -> None:
+    frames: list[object] = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: frames.append(frame)))
+    page.goto(f"{server}/temperature")
+    settle(page)
+    page.wait_for_timeout(500)
+    assert frames  # the app does talk to its server: the count below can fail
+    page.focus('input[type="range"][name="T"]')
+    before, sent = chart_texts(page), len(frames)
+    for _press in range(10):
+        page.keyboard.press("ArrowRight")
+    wait_for_temperature(page, "T = 2.0")
+    page.wait_for_timeout(500)
+    assert len(frames) == sent
+
+    after = chart_texts(page)
+    assert figures(before) == expected_figures(1.0)
+    assert figures(after) == expected_figures(2.0)
+    assert [text for text in after if text.startswith("entropy ")] == expected_entropies(2.0)
+
+
+def figures(texts: list[str]) -> list[str]:
+    """The percentages beside the bars: behind six labels of the axis, both panels in turn."""
+    return [text for text in texts if re.fullmatch(r"<?\d+%", text)][6:]
+
+
+def default_example() -> list[list[float]]:
+    """Logits of the page's default example, from the test pictures: the teacher's, sorted by
+    them, and the distilled student's in the same order."""
+    pixels, labels = shelf.test_pictures()
+    both = [
+        run_batches(open_session(shelf.colour_graph(noise)), pixels)
+        for noise in (shelf.NOISE[shelf.TEACHER], shelf.NOISE[shelf.DISTILLED])
+    ]
+    row = examples(both[0], both[1], labels)["hesitates"][0]
+    order = sorted(range(11), key=lambda k: -both[0][row][k])
+    return [[float(one[row][k]) for k in order] for one in both]
+
+
+def softmax_by_hand(logits: list[float], t: float) -> list[float]:
+    powers = [math.exp((z - max(logits)) / t) for z in logits]
+    return [power / sum(powers) for power in powers]
+
+
+def expected_figures(t: float) -> list[str]:
+    """What stands beside the bars at T, by plain arithmetic."""
+    return [
+        "<1%" if p < 0.005 else f"{math.floor(p * 100 + 0.5)}%"
+        for logits in default_example()
+        for p in softmax_by_hand(logits, t)
+    ]
+
+
+def expected_entropies(t: float) -> list[str]:
+    found = []
+    for logits in default_example():
+        entropy = -sum(p * math.log(p) for p in softmax_by_hand(logits, t) if p)
+        found.append(f"entropy {entropy:.2f} nats")
+    return found
+
+
+def test_the_same_slider_stays_where_it_is_for_another_example(page: "Page", server: str) -> None:
+    page.goto(f"{server}/temperature?T=5")
+    settle(page)
+    assert "T = 5.0" in chart_texts(page)
+    page.focus('input[type="range"][name="T"]')
+    page.keyboard.press("ArrowRight")
+    wait_for_temperature(page, "T = 5.1")
+    before = chart_texts(page)
+    page.click('[data-testid="stNumberInputStepUp"]')
+    page.wait_for_function(
+        "before => JSON.stringify([...document.querySelectorAll('svg.marks text')]"
+        ".map(t => t.textContent)) != JSON.stringify(before)",
+        arg=before,
+    )
+    assert "T = 5.1" in chart_texts(page)
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_needs_no_sideways_scroll(
+    page: "Page", server: str, path: str, scheme: str
+) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.goto(f"{server}/{path}")
+    settle(page, chart=path != "compare")
+    wide = page.evaluate(
+        "() => [document.documentElement, document.querySelector('[data-testid=\"stMain\"]')]"
+        ".some(e => e.scrollWidth > e.clientWidth + 1)"
+    )
+    assert not wide
+    cut = page.evaluate(
+        "() => [...document.querySelectorAll('svg.marks')]"
+        ".some(s => s.getBoundingClientRect().right > window.innerWidth + 1)"
+    )
+    assert not cut
+    assert not page.query_selector('[data-testid="stException"]')

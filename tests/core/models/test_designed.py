@@ -1,0 +1,167 @@
+"""A designed student is a network like any other: registered, trained, published, loaded."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from core import checkpoints
+from core.cli.main import main
+from core.cli.train import run_name
+from core.data.find import find_food11
+from core.data.pixels import load_pixels
+from core.errors import ConfigError, UserError
+from core.measure.accuracy import labelled
+from core.models import described, designed, registry
+from core.models.design_line import read
+from core.places import REPO
+from core.training.config import TrainConfig
+from core.training.loop import train
+from core.training.runs import RunFolder
+from tests.food import make_food11
+
+LINE = "px32-hardswish-nobias-stem4d-inv6t2d-basic8-group8g2p"
+
+
+@pytest.mark.parametrize("text", [LINE, LINE.replace("-", " ").upper(), "json"])
+def test_the_registry_builds_a_design(text: str) -> None:
+    if text == "json":
+        text = read(LINE).to_json()
+    spec = registry.get(f"design:{text}")
+    assert spec.key == f"design:{LINE}" and spec.input_px == 32 and spec.family == "student"
+    assert spec.slug == f"design_{read(LINE).key}"
+    assert registry.get(spec.key) == spec
+    torch.manual_seed(0)
+    net = spec.build()
+    torch.manual_seed(0)
+    same = designed.build(read(LINE))
+    for name, tensor in same.state_dict().items():
+        assert torch.equal(net.state_dict()[name], tensor)
+    assert net.eval()(torch.zeros(2, 3, 32, 32)).shape == (2, 11)
+    assert registry.get("dwpw_256k").slug == "dwpw_256k"
+    assert registry.get("design:dwpw_256k") is registry.get("dwpw_256k")
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("design:", "at least one stage"),
+        ("design:nonsense", "no part of a design"),
+        ("design:sep8-out5", "5 classes"),
+        ("design:{}}", "not JSON"),
+        ("nonsense", "no model called"),
+    ],
+)
+def test_a_key_that_is_no_network_is_explained(key: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        registry.get(key)
+
+
+def test_a_design_that_would_fill_the_memory_is_not_built() -> None:
+    huge = read("px32-relu-stem1024-plain1024x12k7-plain1024x12k7")
+    with pytest.raises(ConfigError, match="are not built"):
+        designed.build(huge)
+
+
+def test_a_shipped_design_is_registered_under_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    design = read(LINE).model_copy(update={"title": "Little one", "source": "the tests"})
+    (tmp_path / "little.json").write_text(design.to_json(), encoding="utf-8")
+    monkeypatch.setattr(registry, "DESIGNS", tmp_path)
+    described.shipped.cache_clear()
+    (spec,) = registry._shipped()
+    monkeypatch.setitem(registry.MODELS, "little", spec)
+    assert (spec.key, spec.slug) == ("little", "little")
+    assert (spec.title, spec.source) == ("Little one", "the tests")
+    assert registry.get("design:little") is registry.get("little") is spec
+    built = sum(p.numel() for p in spec.build().parameters())
+    assert built == sum(p.numel() for p in designed.build(design).parameters())
+    assert "little" in described.known()
+    assert described.describe("little").design == design.model_copy(update={"name": "little"})
+    described.shipped.cache_clear()
+
+
+def test_every_shipped_design_is_sound() -> None:
+    for name, design in described.shipped().items():
+        assert registry.MODELS[name].input_px == design.input_px
+        assert design.title and design.source
+        assert sum(p.numel() for p in registry.get(name).build().parameters()) > 0
+
+
+def test_a_design_is_trained_published_and_loaded(pretrained: Path, tmp_path: Path) -> None:
+    food = make_food11(tmp_path / "food", per_class={"training": 2, "validation": 1, "testing": 1})
+    config = TrainConfig(
+        model=f"design:{LINE}",
+        px=32,
+        epochs=1,
+        batch_size=11,
+        warmup_epochs=0,
+        precision="float32",
+        data=str(food),
+    )
+    train(config, tmp_path / "run")
+    spec = registry.get(config.model)
+    net = spec.build().eval()
+    net.load_state_dict(RunFolder(tmp_path / "run").load_weights())
+    pixels = load_pixels(find_food11(food), px=32, progress=False)
+    one = checkpoints.publish(
+        net,
+        id=f"{spec.slug}-scratch-s0",
+        spec=spec,
+        recipe="scratch",
+        title="Designed",
+        seed=0,
+        epochs=1,
+        input_px=32,
+        data=checkpoints.DataInfo.of(pixels),
+        validation=None,
+        test=labelled(pixels, "testing", 32),
+        config=config.model_dump(),
+        device="cpu",
+        wall_s=1.0,
+    )
+    assert one.model == f"design:{LINE}" and checkpoints.get(one.id) == one
+    loaded, x = checkpoints.load_model(one.id), torch.rand(2, 3, 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(loaded(x), net(x))
+    logits, _labels = checkpoints.test_logits(one.id)
+    assert logits.shape == (11, 11)
+
+
+def test_a_designed_run_has_a_short_and_safe_folder_name() -> None:
+    long = "px64-relu6-stem8-" + "-".join(f"inv{16 + n}x2t3k5" for n in range(12))
+    config = TrainConfig(model=f"design:{long}", px=64, seed=3)
+    assert run_name(config) == f"design_{read(long).key}-s3-{config.key}"
+    assert run_name(TrainConfig()).startswith("dwpw_256k-s0-")
+
+
+def test_the_command_line_takes_a_design(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["summary", f"design:{LINE}", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["key"] == f"design:{LINE}"
+    assert document["params"] == sum(p.numel() for p in designed.build(read(LINE)).parameters())
+
+
+def test_designs_are_counted_and_written_without_torch() -> None:
+    program = f"""
+import sys
+from core.models import described, registry
+from core.models.design_cost import layer_rows, totals
+from core.models.design_source import pytorch_source
+from core.models.summary_text import summary_text
+from core.models.verdict import budgets
+for key in [*described.known(), "design:{LINE}"]:
+    found = described.describe(key)
+    rows = layer_rows(found.parts, found.input_px)
+    assert budgets(totals(rows)) and summary_text(rows, found.input_px)
+    assert found.design is None or pytorch_source(found.design)
+assert not {{"torch", "streamlit"}} & set(sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPO, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,427 @@
+"""The command line as its user meets it: real processes and files, what comes out, how it ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.cli.main import COMMANDS, main
+from core.course import CLASSES
+from tests.food import make_food11
+
+REPO = Path(__file__).resolve().parents[2]
+ID = "hw13_sample-scratch-s0"
+PX = 64
+
+
+def core(*arguments: object, **environment: object) -> subprocess.CompletedProcess[str]:
+    """`python -m core ...` in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "core", *map(str, arguments)],
+        cwd=REPO,
+        env=os.environ | {name: str(value) for name, value in environment.items()},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def answer(*arguments: object, code: Any = 0, **environment: Any) -> Any:
+    """The one JSON document of a command: json.loads refuses anything before or after it."""
+    done = core(*arguments, "--json", **environment)
+    assert done.returncode == code, done.stderr
+    return json.loads(done.stdout)
+
+
+def answer_here(capture: pytest.CaptureFixture[str], *arguments: object) -> Any:
+    """The same in this process, for commands that want torch, which takes seconds to import."""
+    capture.readouterr()
+    assert main([*map(str, arguments), "--json"]) == 0
+    return json.loads(capture.readouterr().out)
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line a user gets who asked for something impossible."""
+    assert done.returncode == 2, (done.returncode, done.stderr)
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr, done.stderr
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def food(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny copy of Food-11's layout, with one file that is no picture."""
+    folder = tmp_path_factory.mktemp("food")
+    make_food11(folder, "flat", {"training": 2, "validation": 1, "testing": 1})
+    (folder / "training" / "3_99.jpg").write_text("<html>not found</html>")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photo(food: Path) -> Path:
+    return next((food / "evaluation").glob("*.jpg"))
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory, food: Path) -> Path:
+    """A `pretrained/` with one network, as untrained as it was built, and measured for real."""
+    folder = tmp_path_factory.mktemp("pretrained")
+    program = f"""
+import torch
+from pathlib import Path
+from core import checkpoints
+from core.data.find import find_food11
+from core.data.pixels import load_pixels
+from core.measure.accuracy import labelled
+from core.models.registry import get
+torch.manual_seed(0)
+pixels = load_pixels(find_food11(Path({str(food)!r})), {PX}, progress=False)
+checkpoints.publish(
+    get("hw13_sample").build(), id={ID!r}, spec=get("hw13_sample"), recipe="scratch", title="test",
+    seed=0, epochs=0, input_px={PX}, data=checkpoints.DataInfo.of(pixels),
+    validation=labelled(pixels, "validation", {PX}), test=labelled(pixels, "testing", {PX}),
+    config={{}}, device="test", wall_s=0.0,
+)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=REPO,
+        env=os.environ | {"SMALL_PLATES_PRETRAINED": str(folder)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_the_overview_names_every_command() -> None:
+    done = core("--help")
+    assert done.returncode == 0
+    assert all(f"\n  {name} " in done.stdout for name in COMMANDS)
+    assert core().stdout == done.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_there_and_does_not_wait_for_torch(name: str) -> None:
+    program = (
+        "import sys, contextlib\n"
+        "from core.cli.main import main\n"
+        "with contextlib.suppress(SystemExit):\n"
+        f"    main([{name!r}, '--help'])\n"
+        "assert not {'torch', 'streamlit'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=REPO, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"usage: python -m core {name}" in done.stdout
+
+
+def test_models_lists_the_homeworks_networks_to_the_digit(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    rows = {row["key"]: row for row in answer_here(capfd, "models")["models"]}
+    published = {
+        "resnet18": (11_182_155, 128),
+        "plain_2m": (2_168_203, 128),
+        "dwpw_256k": (256_779, 128),
+        "plain_275k": (275_211, 128),
+        "group8_277k": (277_195, 128),
+        "hw13_sample": (87_907, 224),
+        "hw13_residual": (96_587, 224),
+    }
+    assert {key: rows[key]["params"] for key in published} == {
+        key: params for key, (params, _px) in published.items()
+    }
+    for key, (params, px) in published.items():
+        assert rows[key]["input"] == [3, px, px]
+        assert rows[key]["size_bytes"] >= 4 * params and rows[key]["macs"] > params
+    assert rows["resnet18"]["family"] == rows["efficientnet_lite0"]["family"] == "teacher"
+    assert rows["dwpw_256k"]["family"] == "student"
+
+
+def test_summary_is_torchsummarys_table(capfd: pytest.CaptureFixture[str]) -> None:
+    done = core("summary", "hw13_sample")
+    assert done.returncode == 0, done.stderr
+    assert "Total params: 87,907\n" in done.stdout
+    assert "Params size (MB): 0.34\n" in done.stdout
+    told = answer_here(capfd, "summary", "hw13_sample", "--input-px", 64)
+    # Conv2d(3, 32, 3) without padding on 64 x 64: 62 x 62 outputs of 32 channels, 27 products each
+    first = told["layers"][0]
+    assert (first["params"], first["macs"]) == (32 * 27 + 32, 62 * 62 * 32 * 27)
+    assert (told["params"], told["input"]) == (87_907, [3, 64, 64])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["modls"], "Did you mean models?"),
+        (["models", "--jsn"], "Did you mean --json?"),
+        (["summary"], "KEY"),
+        (["summary", "resnet19"], "dwpw_256k"),
+        (["summary", "hw13_sample", "--input-px", "9"], "9 pixels"),
+        (["summary", "hw13_sample", "--input-px", "0"], "1,024"),
+        (["evaluate", "no-such-s0"], "no-such-s0"),
+        (["evaluate", ID, "--split", "tomorrow"], "'tomorrow'"),
+        (["evaluate", ID], "FOOD11_ROOT"),
+        (["predict"], "at least one photo"),
+        (["predict", "x.jpg", "--checkpoints", f"{ID},other-s1"], "other-s1"),
+        (["data", "--root", "/nowhere"], "nowhere"),
+        (["train", "--alpha", "1.5"], "--alpha 1.5"),
+        (["train", "--start-px", "9"], "start_px must be"),
+        (["train", "--model", "resnet19"], "resnet19"),
+        (["train", "--device", "abacus"], "abacus"),
+        (["reproduce", "--only", "nothing-like-this"], "nothing-like-this"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_gets_one_line_and_exit_code_2(
+    arguments: list[str],
+    says: str,
+    shelf: Path,
+    food: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(shelf))
+    if arguments[0] == "train":
+        monkeypatch.setenv("FOOD11_ROOT", str(food))
+    monkeypatch.setattr("core.places.REPO", tmp_path)  # no data/food11 of the machine's
+    code = main(arguments)
+    out, err = capsys.readouterr()
+    line = refused(subprocess.CompletedProcess(arguments, code, out, err))
+    assert says in line
+
+
+def test_predict_answers_the_good_photos_and_names_the_bad(
+    shelf: Path, photo: Path, tmp_path: Path
+) -> None:
+    bad, empty = tmp_path / "lunch.jpg", tmp_path / "empty.png"
+    bad.write_text("<html>not found</html>")
+    empty.touch()
+    photo_twice, missing = tmp_path / "línea\nnueva.jpg", tmp_path / "nowhere.jpg"
+    photo_twice.write_bytes(photo.read_bytes())
+    told = answer(
+        "predict", bad, photo, empty, missing, photo_twice, code=2, SMALL_PLATES_PRETRAINED=shelf
+    )
+    assert set(told) == {"predictions", "errors"}
+    assert [error["file"] for error in told["errors"]] == [str(bad), str(empty), str(missing)]
+    assert all(set(error) == {"file", "message"} and error["message"] for error in told["errors"])
+    assert [row["file"] for row in told["predictions"]] == [str(photo), str(photo_twice)]
+    for row in told["predictions"]:
+        assert set(row) == {"file", "checkpoint", "top", "probabilities", "latency_ms"}
+        assert row["checkpoint"] == ID and row["latency_ms"] > 0
+        chances = row["probabilities"]
+        assert tuple(chances) == CLASSES and sum(chances.values()) == pytest.approx(1, abs=1e-6)
+        assert row["top"] == max(chances, key=chances.__getitem__)
+    first, second = (row["probabilities"] for row in told["predictions"])
+    assert first == second  # the same bytes under another name
+
+
+def test_predict_says_what_the_network_itself_says(
+    shelf: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against torch, and a square cut and scaled by hand."""
+    import torch
+
+    from core import checkpoints
+    from core.models.registry import get
+
+    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(shelf))
+    image = Image.open(photo).convert("RGB")
+    side, stored = min(image.size), round(PX / 0.875)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    square = image.crop((left, top, left + side, top + side)).resize((stored, stored), 3)
+    edge = (stored - PX) // 2
+    pixels = np.asarray(square).transpose(2, 0, 1)[:, edge : edge + PX, edge : edge + PX]
+    spec = get("hw13_sample")
+    with torch.inference_mode():
+        batch = spec.normalize(torch.from_numpy(pixels[None].copy()))
+        expected = torch.softmax(checkpoints.load_model(ID)(batch)[0].double(), 0).numpy()
+    (row,) = answer("predict", photo, "--checkpoints", ID)["predictions"]
+    assert list(row["probabilities"].values()) == pytest.approx(expected, abs=1e-4)
+
+
+def test_predict_for_a_reader_is_a_table(shelf: Path, photo: Path) -> None:
+    done = core("predict", photo, "no-such.jpg", SMALL_PLATES_PRETRAINED=shelf)
+    assert done.returncode == 2
+    assert ID in done.stdout and "no-such.jpg" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_predict_without_checkpoints_says_how_to_make_them(photo: Path, tmp_path: Path) -> None:
+    line = refused(core("predict", photo, SMALL_PLATES_PRETRAINED=tmp_path))
+    assert "reproduce" in line
+
+
+def test_serving_commands_never_import_torch(shelf: Path, food: Path, photo: Path) -> None:
+    program = f"""
+import sys
+from core.cli.main import main
+assert main(["predict", {str(photo)!r}, "--json"]) == 0
+assert main(["evaluate", {ID!r}]) == 0
+assert main(["check"]) == 0
+assert main(["data"]) == 0
+assert not {{"torch", "streamlit"}} & set(sys.modules)
+"""
+    here = {"SMALL_PLATES_PRETRAINED": str(shelf), "FOOD11_ROOT": str(food)}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=REPO,
+        env=os.environ | here,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_evaluate_counts_the_right_answers(shelf: Path, food: Path) -> None:
+    told = answer("evaluate", ID, SMALL_PLATES_PRETRAINED=shelf, FOOD11_ROOT=food)
+    stated = json.loads((shelf / "manifest.json").read_text())["checkpoints"][ID]["test"]
+    assert (told["checkpoint"], told["split"], told["n"]) == (ID, "testing", 11)
+    assert told["correct"] == stated["correct"]
+    assert told["accuracy"] == pytest.approx(told["correct"] / 11)
+    low, high = told["ci95"]
+    assert 0 <= low <= told["accuracy"] <= high <= 1
+
+
+def test_check_says_yes_and_says_no(shelf: Path, food: Path, tmp_path: Path) -> None:
+    told = answer("check", SMALL_PLATES_PRETRAINED=shelf, FOOD11_ROOT=food)
+    assert told["ok"] is True
+    assert [(row["checkpoint"], row["ok"]) for row in told["checkpoints"]] == [(ID, True)]
+    broken = tmp_path / "pretrained"
+    (broken / ID).mkdir(parents=True)
+    (broken / "manifest.json").write_bytes((shelf / "manifest.json").read_bytes())
+    for file in (shelf / ID).iterdir():
+        content = bytearray(file.read_bytes())
+        content[-1] ^= file.name == "weights.safetensors"  # one bit
+        (broken / ID / file.name).write_bytes(content)
+    told = answer("check", code=1, SMALL_PLATES_PRETRAINED=broken, FOOD11_ROOT=food)
+    assert told["ok"] is False and told["checkpoints"][0]["problems"]
+    assert "NOT OK" in core("check", SMALL_PLATES_PRETRAINED=broken).stdout
+
+
+def test_data_reports_counts_and_the_unreadable(food: Path) -> None:
+    told = answer("data", FOOD11_ROOT=food)
+    assert told["classes"] == list(CLASSES)
+    assert told["splits"]["testing"] == {"n": 11, "per_class": [1] * 11, "unlabelled": 0}
+    assert told["splits"]["training"]["per_class"] == [2, 2, 2, 3, 2, 2, 2, 2, 2, 2, 2]
+    assert [row["file"] for row in told["unreadable"]] == ["training/3_99.jpg"]
+    assert "3_99.jpg" in core("data", "--root", food).stdout
+    assert answer("data", "--root", food, "--names-only")["unreadable"] is None
+
+
+TINY = ("--model", "hw13_sample", "--px", 64, "--batch-size", 8, "--warmup-epochs", 0)
+TINY_RUN = (*TINY, "--precision", "float32", "--augment", "none")
+
+
+def test_train_then_runs(
+    food: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("FOOD11_ROOT", str(food))
+    monkeypatch.setenv("SMALL_PLATES_RUNS", str(tmp_path))
+    assert answer_here(capfd, "runs") == {"runs": []}
+    assert main([*map(str, ("train", *TINY_RUN, "--epochs", 2, "--json"))]) == 0
+    done = capfd.readouterr()
+    told = json.loads(done.out)
+    assert "epoch 2/2" in done.err
+    assert (told["epochs"], told["validation"]["n"]) == (2, 11)
+    (row,) = answer_here(capfd, "runs")["runs"]
+    assert (row["folder"], row["status"], row["epochs_done"]) == (told["folder"], "finished", 2)
+    assert row["val_accuracy"] == pytest.approx(told["validation"]["correct"] / 11)
+    assert main(["runs"]) == 0 and "finished" in capfd.readouterr().out
+
+
+def test_bench_photo_times_every_step(
+    photo: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(shelf))
+    told = answer_here(capfd, "bench", "photo", "--photo", photo, "--repeats", 2)
+    assert (told["checkpoints"], told["bytes"]) == ([ID], photo.stat().st_size)
+    steps = told["steps"]
+    assert set(steps) == {"read", "answer", "compare"}
+    assert 0 < steps["read"]["median_ms"] < steps["compare"]["median_ms"]
+    assert all(step["n"] == 2 for step in steps.values())
+
+
+def test_bench_training_hands_its_settings_on(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The measurement itself takes half a minute and is tested beside `core.bench`."""
+    asked: list[Any] = []
+
+    def measure(*settings: Any) -> dict[str, Any]:
+        asked.append(settings)
+        spread = {"median": 2.0, "p25": 1.0, "p75": 3.0}
+        loops = {"ours": {"images_per_s": spread}, "course": {"images_per_s": spread}}
+        return {"model": "m", "px": 64, "batch_size": 4, "turns": 1, "steps": 2} | {
+            "device": "d", "data": "f", "ratio": spread, **loops
+        }  # fmt: skip
+
+    monkeypatch.setattr("core.bench.bench_training", measure)
+    size = ("--model", "plain_2m", "--px", 64, "--batch-size", 4)
+    told = answer_here(capfd, "bench", "training", *size, "--turns", 1, "--steps", 2)
+    assert asked == [("plain_2m", 64, 4, 1, 2, None, None)]
+    assert told["ratio"]["median"] == 2.0
+
+
+def test_reproduce_lists_what_is_missing(
+    shelf: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(shelf))
+    rows = answer_here(capfd, "reproduce", "--list")["trainings"]
+    assert {"efficientnet_lite0-imagenet-s0", "dwpw_256k-distilled-s0"} <= {
+        row["checkpoint"] for row in rows
+    }
+    assert all(row["state"] == "missing" for row in rows)
+    (row,) = answer_here(capfd, "reproduce", "--list", "--only", rows[0]["checkpoint"])["trainings"]
+    assert row == rows[0]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
+def test_an_interrupted_training_says_so_and_goes_on(food: Path, tmp_path: Path) -> None:
+    environment = os.environ | {"FOOD11_ROOT": str(food)}
+    command = ["train", *TINY_RUN, "--epochs", 40, "--folder", tmp_path / "run"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "core", *map(str, command)],
+        cwd=REPO,
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr
+        for line in process.stderr:
+            if line.startswith("epoch 3/"):
+                process.send_signal(signal.SIGINT)
+                break
+        rest = process.stderr.read()
+        assert process.wait(60) == 130
+    assert rest.splitlines()[-1] == "Stopped." and "Traceback" not in rest
+    done = core(*command, FOOD11_ROOT=food)
+    assert done.returncode == 0 and "epoch 40/40" in done.stderr and "epoch 1/" not in done.stderr
+
+
+def test_the_reader_of_a_pipe_may_leave(shelf: Path) -> None:
+    for arguments in (["--help"], ["models", "--help"], ["check", "--json"]):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "core", *arguments],
+            cwd=REPO,
+            env=os.environ | {"SMALL_PLATES_PRETRAINED": str(shelf)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stdout and process.stderr
+        process.stdout.close()
+        said = process.stderr.read().decode()
+        assert process.wait(60) == 141
+        assert "Broken" not in said and "Traceback" not in said

@@ -1,0 +1,54 @@
+"""What page tests share: a `pretrained` folder of their own, and a page run without a browser."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.testing.v1 import AppTest
+
+from core.serving import predict
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def pretrained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty `pretrained` folder that the app of this test reads."""
+    folder = tmp_path / "pretrained"
+    folder.mkdir()
+    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(folder))
+    monkeypatch.setattr(predict, "_shelf", predict._Shelf())  # what other tests opened
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def as_a_server_runs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AppTest takes the folder `pages` for Streamlit's first kind of app at every run; a server
+    does not, once app.py has run (see pages/__init__.py)."""
+    build = PagesManager.__init__
+
+    def built(self: PagesManager, *args: Any, **kwargs: Any) -> None:
+        build(self, *args, **kwargs)
+        PagesManager.uses_pages_directory = False
+
+    monkeypatch.setattr(PagesManager, "__init__", built)
+
+
+@pytest.fixture
+def open_page(pretrained: Path) -> Callable[..., AppTest]:
+    """Open the app and go to a page; query parameters may be given."""
+
+    def open_it(key: str = "home", **query: str | list[str]) -> AppTest:
+        app = AppTest.from_file(str(REPO / "app.py"), default_timeout=30)
+        if key != "home":  # the navigation has to know the page before one can go there
+            app.run().switch_page(f"pages/{key}.py")
+        for name, value in query.items():
+            app.query_params[name] = value
+        return app.run()
+
+    return open_it

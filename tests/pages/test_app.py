@@ -1,0 +1,291 @@
+"""Promises of every page: it draws whatever is missing, says all in the reader's language, and
+each chart and picture has words for who cannot see it."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import words
+from core.models.registry import MODELS
+from pages.parts import contents
+from tests.food import make_food11
+from tests.pages import shelf
+from tests.pages.conftest import REPO
+
+SOURCES = [REPO / "app.py", *sorted((REPO / "pages").rglob("*.py"))]
+EVERY = [found.key for found in contents.entries()]
+OURS = ("home", "compare", "temperature")
+"""Pages that have nothing to show without a checkpoint."""
+Open = Callable[..., AppTest]
+
+
+def said(app: AppTest) -> str:
+    """All plain text on the page."""
+    kinds = ("title", "subheader", "markdown", "caption", "info", "success", "warning", "error")
+    return "\n".join(str(one.value) for kind in kinds for one in getattr(app, kind))
+
+
+@pytest.mark.parametrize("page", EVERY)
+@pytest.mark.parametrize("shipped", [(), (shelf.TEACHER,), (shelf.TEACHER, shelf.DISTILLED)])
+def test_pages_draw_with_any_number_of_networks(
+    open_page: Open, page: str, shipped: tuple[str, ...]
+) -> None:
+    shelf.fill(*shipped)
+    app = open_page(page)
+    assert not app.exception
+    assert app.title[0].value
+    if not shipped and page in OURS:
+        assert "python -m core reproduce" in app.code[0].value
+
+
+@pytest.mark.parametrize("page", OURS)
+@pytest.mark.parametrize("manifest", ["", "{", "[]", '{"checkpoints": {"a": {"model": 1}}}'])
+def test_a_damaged_manifest_is_said(
+    open_page: Open, pretrained: Path, page: str, manifest: str
+) -> None:
+    (pretrained / "manifest.json").write_text(manifest)
+    app = open_page(page)
+    assert not app.exception
+    assert "manifest.json" in app.error[0].value
+
+
+@pytest.mark.parametrize("page", OURS)
+def test_a_damaged_checkpoint_does_not_stop_the_others(
+    open_page: Open, pretrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    monkeypatch.setenv("FOOD11_ROOT", str(make_food11(tmp_path / "food")))
+    shelf.fill(shelf.TEACHER, shelf.DISTILLED, shelf.SCRATCH)
+    shelf.spoil(pretrained, shelf.SCRATCH)
+    app = open_page(page)
+    assert not app.exception
+    if page == "compare":
+        assert shelf.SCRATCH in app.error[0].value
+        assert len(app.get("vega_lite_chart")) == 2
+
+
+def test_a_folder_that_is_not_food11_is_said(
+    open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.fill(shelf.TEACHER)
+    monkeypatch.setenv("FOOD11_ROOT", str(tmp_path / "nowhere"))
+    assert not open_page("compare").exception
+
+
+@pytest.mark.parametrize("page", EVERY)
+def test_every_chart_and_picture_has_alt_text(
+    open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    monkeypatch.setenv("FOOD11_ROOT", str(make_food11(tmp_path / "food")))
+    shelf.fill(shelf.TEACHER, shelf.SCRATCH, shelf.DISTILLED)
+    app = open_page(page)
+    charts = app.get("vega_lite_chart")
+    assert charts or page not in OURS
+    assert all(len(chart.proto.alt) > 20 for chart in charts)
+    for pictures in app.get("imgs"):
+        assert all(picture.alt for picture in pictures.proto.imgs)
+
+
+HOSTILE = ["nan", "-1", "1e999", "", "\x00", "../../etc/passwd", "<script>", "九", "0" * 5000]
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_mangled_link_still_opens(open_page: Open, value: str) -> None:
+    shelf.fill(shelf.TEACHER, shelf.DISTILLED)
+    names = (
+        "T",
+        "networks",
+        "cost",
+        "kind",
+        "teacher",
+        "number_sure",
+        "photo_from",
+        "lang",
+        "food",
+    )
+    for page in OURS:
+        app = open_page(page, **dict.fromkeys(names, value))
+        assert not app.exception, (page, value)
+
+
+def test_a_link_sets_the_page(open_page: Open) -> None:
+    shelf.fill(shelf.TEACHER, shelf.SCRATCH, shelf.DISTILLED)
+    app = open_page("compare", T="2.5", networks=[shelf.SCRATCH])
+    assert app.slider[0].value == 2.5
+    assert app.multiselect[0].value == [shelf.SCRATCH]
+    app = open_page("home", cost="size_bytes")
+    assert '"size_bytes"' in app.get("vega_lite_chart")[0].proto.spec
+
+
+# --- words -------------------------------------------------------------------------------------
+
+SHOWING = {
+    "title", "header", "subheader", "markdown", "caption", "text", "write", "info", "success",
+    "warning", "error", "toast", "button", "download_button", "link_button", "page_link", "toggle",
+    "checkbox", "radio", "selectbox", "multiselect", "slider", "select_slider", "number_input",
+    "text_input", "text_area", "file_uploader", "camera_input", "segmented_control", "pills",
+    "expander", "popover", "tabs", "metric", "spinner", "status", "badge", "show",
+    "show_with_slider", "set_page_config", "Page", "NumberColumn", "TextColumn", "Column",
+}  # fmt: skip
+WORDY = {"label", "help", "alt", "placeholder", "caption", "title", "page_title", "body", "text"}
+
+
+def bare_words(tree: ast.AST) -> Iterator[str]:
+    """Text given to something that shows it, without `_()` around it."""
+
+    def letters(node: ast.AST) -> Iterator[ast.Constant]:
+        if isinstance(node, ast.Call):
+            return  # `_("...")` and its kin, `.format(...)` of one: translated
+        if isinstance(node, ast.FormattedValue | ast.Subscript | ast.Attribute | ast.Compare):
+            return
+        if isinstance(node, ast.Constant):
+            if isinstance(node.value, str) and re.search(r"[^\W\d_]{2}", node.value):
+                yield node
+            return
+        for child in ast.iter_child_nodes(node):
+            yield from letters(child)
+
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        given = [word.value for word in node.keywords if word.arg in WORDY]
+        if name in SHOWING and node.args and name != "Page":
+            given.append(node.args[0])
+        if name in ("show", "show_with_slider"):
+            given += node.args[1:2]
+        for value in given:
+            for found in letters(value):
+                yield f"line {found.lineno}: {found.value!r}"
+
+
+def test_every_visible_text_passes_through_gettext() -> None:
+    found = [
+        f"{path.relative_to(REPO)}, {problem}"
+        for path in SOURCES
+        for problem in bare_words(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'st.title("Hello")',
+        'left.markdown("Hello " + _("you"))',
+        'st.slider(_("T"), help="more")',
+        'show(chart, "A chart")',
+        'st.caption(f"about {n} photos")',
+        'right.selectbox("Class", names)',
+    ],
+)
+def test_the_rule_finds_bare_words(source: str) -> None:
+    assert list(bare_words(ast.parse(source)))
+
+
+def test_the_rule_leaves_translated_words_alone() -> None:
+    source = "st.title(_('Hello')); st.caption(f'**{word}** {n}'); st.code('x = 1')"
+    assert not list(bare_words(ast.parse(source)))
+
+
+class Marking:
+    """A translation into ⟦brackets⟧: what stands outside them was not translated."""
+
+    def gettext(self, text: str) -> str:
+        return f"⟦{text}⟧"
+
+    def ngettext(self, one: str, many: str, n: int) -> str:
+        return f"⟦{one if n == 1 else many}⟧"
+
+
+def outside(text: str) -> str:
+    """What is left of a text without its translated parts, code, formulas and networks' names."""
+    for spec in MODELS.values():
+        text = text.replace(spec.title, "")
+    text = re.sub(r"`[^`]*`|\$[^$]*\$", "", text)
+    while (inner := re.sub(r"⟦[^⟦⟧]*⟧", "", text)) != text:
+        text = inner
+    return text
+
+
+@pytest.mark.parametrize("page", EVERY)
+def test_nothing_on_the_page_escapes_translation(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, page: str
+) -> None:
+    monkeypatch.setenv("FOOD11_ROOT", str(make_food11(tmp_path / "food")))
+    monkeypatch.setattr(words, "_catalogue", lambda *_key: Marking())
+    shelf.fill(shelf.TEACHER, shelf.SCRATCH, shelf.DISTILLED)
+    app = open_page(page)
+    assert not app.exception
+    texts = [str(one.value) for kind in ("title", "subheader", "markdown", "caption", "info",
+             "success", "warning") for one in getattr(app, kind)]  # fmt: skip
+    widgets = [*app.selectbox, *app.multiselect, *app.slider, *app.button, *app.toggle]
+    widgets += [*app.number_input, *app.button_group, *app.expander, *app.radio]
+    texts += [str(one.label) for one in widgets]
+    texts += [option for one in [*app.selectbox, *app.radio] for option in one.options]
+    texts += [chart.proto.alt for chart in app.get("vega_lite_chart")]
+    assert len(texts) > 10
+    left = [text for text in texts if re.search(r"[^\W\d_]{3}", outside(text))]
+    left = [text for text in left if "<style>" not in text and not text.startswith("$")]
+    assert not left, "\n".join(left)
+
+
+def test_the_language_is_the_links_and_stays_the_sessions(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(words, "available_languages", lambda: dict(words.LANGUAGES))
+    chinese = SimpleNamespace(gettext=lambda text: "臺" + text, ngettext=lambda o, m, n: "臺" + m)
+    english = SimpleNamespace(gettext=lambda text: text, ngettext=lambda o, m, n: m)
+    monkeypatch.setattr(
+        words, "_catalogue", lambda code, _folder: chinese if code == "zh_TW" else english
+    )
+    translated = open_page("home", lang="zh_TW")
+    assert translated.title[0].value.startswith("臺")
+    assert translated.sidebar.selectbox[0].value == "zh_TW"
+    plain = open_page("home")
+    assert not plain.title[0].value.startswith("臺")
+    chosen = plain.sidebar.selectbox[0].select_index(1).run()
+    assert chosen.title[0].value.startswith("臺")
+
+
+# --- weight ------------------------------------------------------------------------------------
+
+
+def test_no_page_that_only_draws_imports_torch(pretrained: Path) -> None:
+    """app.py and home also do without ONNX Runtime: the first page comes at once."""
+    shelf.fill(shelf.TEACHER, shelf.DISTILLED)
+    program = f"""
+import sys
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_file({str(REPO / "app.py")!r}, default_timeout=60).run()
+assert not app.exception and app.get("vega_lite_chart"), app.exception
+assert "onnxruntime" not in sys.modules
+for page in ("compare", "temperature"):
+    assert not app.switch_page(f"pages/{{page}}.py").run().exception
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=REPO,
+        env=os.environ | {"PYTHONPATH": str(REPO)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_foot_offers_the_data_and_the_next_page(open_page: Open) -> None:
+    shelf.fill(shelf.TEACHER, shelf.DISTILLED)
+    app = open_page("home")
+    assert app.get("download_button")
+    links: list[Any] = list(app.get("page_link"))
+    assert len(links) >= 3  # one to each page, and the next

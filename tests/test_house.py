@@ -1,0 +1,263 @@
+"""The house rules that a machine can check: who imports whom, file lengths, nothing unpickled.
+
+The rules are read from the source with `ast`; what only shows at run time (torch staying out of a
+page) is tried in a fresh interpreter.
+"""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[1]
+CORE = sorted((REPO / "core").rglob("*.py"))
+PAGES = sorted((REPO / "pages").glob("[!_]*.py"))
+PARTS = sorted((REPO / "pages" / "parts").rglob("*.py"))
+OURS = [REPO / "app.py", *PAGES, *PARTS, *CORE]
+
+GROUND = {"course", "errors", "places", "words"}
+LAYERS = (
+    GROUND,
+    {"photos", "heic"},
+    {"compression", "models", "data", "measure"},
+    {"checkpoints", "serving"},
+    {"training", "charts"},
+    {"check", "bench", "photo_bench", "recipes", "reproduce"},
+    {"cli", "__main__"},
+)
+"""Inside core a module imports from its own layer or an earlier one of this list, no later one."""
+
+TORCH_FREE = (
+    "core.checkpoints",
+    "core.charts",
+    "core.check",
+    "core.cli.main",
+    "core.cli.serve",
+    "core.course",
+    "core.data.find",
+    "core.data.pixels",
+    "core.measure.accuracy",
+    "core.models.registry",
+    "core.photos",
+    "core.serving.predict",
+    "core.training.config",
+    "core.training.runs",
+    "core.words",
+)
+
+Rule = Callable[[ast.AST], Iterator[str]]
+
+
+def where(path: Path) -> str:
+    return path.relative_to(REPO).as_posix()
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Dotted names of all modules imported anywhere in a file, also inside functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def layer(module: str) -> int:
+    """Number of the layer that `core.<something>...` belongs to."""
+    name = module.split(".")[1]
+    found = [i for i, names in enumerate(LAYERS) if name in names]
+    assert found, f"core/{name} has no layer yet: give it one in LAYERS"
+    return found[0]
+
+
+def unpickles(tree: ast.AST) -> Iterator[str]:
+    """Ways to run what a file says: pickle and its kin, torch.load and numpy.load set loose."""
+    for name in imports(tree):
+        if name.split(".")[0] in {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"}:
+            yield f"imports {name}"
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        call = ast.unparse(node.func)
+        given = {word.arg: ast.unparse(word.value) for word in node.keywords}
+        if call == "torch.load" and given.get("weights_only") != "True":
+            yield f"line {node.lineno}: torch.load without weights_only=True"
+        if given.get("allow_pickle", "False") != "False":
+            yield f"line {node.lineno}: allow_pickle={given['allow_pickle']}"
+
+
+def untranslated_errors(tree: ast.AST) -> Iterator[str]:
+    """Messages for the user that do not pass through `_()`."""
+    said = {"UserError", "PhotoError", "DataError", "CheckpointError", "ConfigError"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in said:
+            for argument in node.args:
+                if isinstance(argument, ast.JoinedStr) or (
+                    isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+                ):
+                    yield f"line {node.lineno}: {ast.unparse(node)[:60]}"
+
+
+def check(files: list[Path], rule: Rule) -> None:
+    found = [
+        f"{where(path)}: {problem}"
+        for path in files
+        for problem in rule(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert not found, "\n".join(found)
+
+
+def python(program: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in a fresh interpreter, in the repository."""
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=REPO,
+        env=os.environ | {"PYTHONPATH": str(REPO)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_nothing_is_unpickled() -> None:
+    check([*OURS, *(REPO / "tests").rglob("*.py")], unpickles)
+
+
+def test_messages_for_the_user_can_be_translated() -> None:
+    check(OURS, untranslated_errors)
+
+
+@pytest.mark.parametrize(
+    ("rule", "source"),
+    [
+        (unpickles, "import pickle"),
+        (unpickles, "def f():\n    from joblib import load"),
+        (unpickles, "torch.load(file)"),
+        (unpickles, "torch.load(file, weights_only=False)"),
+        (unpickles, "np.load(file, allow_pickle=True)"),
+        (untranslated_errors, "raise DataError('no')"),
+        (untranslated_errors, "raise UserError(f'no {x}') from None"),
+    ],
+)
+def test_the_rules_find_what_breaks_them(rule: Rule, source: str) -> None:
+    assert list(rule(ast.parse(source)))
+
+
+def test_core_knows_no_screen() -> None:
+    def screen(tree: ast.AST) -> Iterator[str]:
+        for name in imports(tree):
+            if name.split(".")[0] in {"streamlit", "pages", "app", "tests"}:
+                yield f"imports {name}"
+
+    check(CORE, screen)
+
+
+def test_imports_inside_core_run_one_way() -> None:
+    found = []
+    for path in CORE:
+        module = ".".join(path.relative_to(REPO).with_suffix("").parts)
+        if module == "core.__init__":
+            continue
+        for name in imports(ast.parse(path.read_text(encoding="utf-8"))):
+            if name.startswith("core.") and layer(name) > layer(module):
+                found.append(f"{module} imports {name}")
+    assert not found, "\n".join(found)
+
+
+def test_core_works_without_streamlit() -> None:
+    done = python(
+        """
+import importlib, pkgutil, sys
+class Closed:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "streamlit":
+            raise ImportError("streamlit is closed for this test")
+sys.meta_path.insert(0, Closed())
+import core
+for found in pkgutil.walk_packages(core.__path__, "core."):
+    importlib.import_module(found.name)
+"""
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_serves_and_draws_imports_no_torch() -> None:
+    done = python(
+        f"""
+import importlib, sys
+for name in {TORCH_FREE!r}:
+    importlib.import_module(name)
+    heavy = {{"torch", "torchvision", "streamlit"}} & set(sys.modules)
+    assert not heavy, f"{{name}} imports {{heavy}}"
+"""
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", [REPO / "app.py", *PAGES], ids=where)
+def test_pages_draw_without_torch(page: Path) -> None:
+    done = python(
+        f"""
+import sys
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_file({str(page)!r}, default_timeout=60).run()
+assert not app.exception, app.exception
+assert "torch" not in sys.modules
+"""
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("files", "most"),
+    [([REPO / "app.py"], 60), (PAGES, 150), ([*PARTS, *CORE], 300)],
+    ids=["app.py", "pages", "core"],
+)
+def test_files_stay_small(files: list[Path], most: int) -> None:
+    lengths = {where(path): len(path.read_text(encoding="utf-8").splitlines()) for path in files}
+    assert not {name: n for name, n in lengths.items() if n > most}
+
+
+def test_file_names_say_something() -> None:
+    empty = {"utils", "util", "helpers", "helper", "misc", "common", "stuff"}
+    assert not [where(path) for path in OURS if path.stem in empty]
+
+
+def test_modules_say_their_idea_and_public_functions_their_contract() -> None:
+    def silent(tree: ast.AST) -> Iterator[str]:
+        if isinstance(tree, ast.Module) and tree.body and not ast.get_docstring(tree):
+            yield "the module has no docstring"
+        for node in ast.iter_child_nodes(tree):
+            if (
+                isinstance(node, ast.FunctionDef | ast.ClassDef)
+                and not node.name.startswith("_")
+                and not ast.get_docstring(node)
+            ):
+                yield f"{node.name} has no docstring"
+
+    check(CORE, silent)
+
+
+def test_no_file_names_a_place_on_one_machine() -> None:
+    """Paths of somebody's machine help nobody else, and tell more than they should."""
+    place = re.compile(r"/(?:root|home/\w+|work|tmp/sp|Users/\w+)/")
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=REPO,
+        capture_output=True,
+        text=True,
+    ).stdout.split("\0")
+    kinds = {".py", ".md", ".toml", ".txt", ".json", ".yml", ".yaml", ".cfg", ""}
+    found = [
+        f"{name}:{number}"
+        for name in filter(None, tracked)
+        if Path(name).suffix in kinds and (REPO / name) != Path(__file__)
+        for number, line in enumerate((REPO / name).read_text(errors="replace").splitlines(), 1)
+        if place.search(line)
+    ]
+    assert not found, found
