@@ -21,8 +21,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from core.data.augment import apply_view, draw_view
-from core.data.find import Index, find_food11
-from core.data.pixels import load_pixels
+from core.data.find import find_food11
+from core.data.pixels import Pixels, load_pixels
 from core.errors import ConfigError
 from core.models import ModelSpec, get
 from core.training.photographs import Photographs, photographs
@@ -114,7 +114,7 @@ def _work(
         training = photographs(load_pixels(index, px=px), "training")
         step = _ours(spec, training, px, batch_size, compute)
     else:
-        step = _course(spec, index, px, batch_size, compute.device)
+        step = _course(spec, load_pixels(index, px=px), px, batch_size, compute.device)
     while True:
         try:
             steps = pipe.recv()
@@ -152,9 +152,14 @@ def _ours(
     return _steps(batches(), net, optimizer, compute, spec.normalize)
 
 
-def _course(spec: ModelSpec, index: Index, px: int, batch_size: int, device: str) -> Step:
-    """The notebook's DataLoader and step, with its transforms at `px` instead of 128."""
+def _course(spec: ModelSpec, pixels: Pixels, px: int, batch_size: int, device: str) -> Step:
+    """The notebook's DataLoader and step, with its transforms at `px` instead of 128.
+
+    Of `pixels` it uses only the list of the photographs that can be read, not the cache.
+    """
     from torchvision import transforms
+
+    index = pixels.index
 
     augment = transforms.Compose(
         [
@@ -167,7 +172,7 @@ def _course(spec: ModelSpec, index: Index, px: int, batch_size: int, device: str
     )
 
     class Notebook(torch.utils.data.Dataset[tuple[Tensor, int]]):
-        rows = index.of("training")
+        rows = pixels.rows[pixels.split("training")]
 
         def __len__(self) -> int:
             return len(self.rows)

@@ -23,23 +23,18 @@ class Recipe:
     id: str
     title: str
     recipe: str
-    """`imagenet`, `scratch` or `distilled`."""
+    """`imagenet`, `scratch` or `distilled`; `stage` is a step on the way that is not shipped."""
     config: TrainConfig
+
+    @property
+    def ships(self) -> bool:
+        """Whether the result becomes a checkpoint of `pretrained/`."""
+        return self.recipe != "stage"
 
 
 TEACHER = "efficientnet_lite0-imagenet-s0"
+_STAGE = "efficientnet_lite0-food101_64-s0"
 
-_TEACHER: dict[Schedule, dict[str, Any]] = {
-    "quick": {
-        "epochs": 8,
-        "lr": 4e-4,
-        "warmup_epochs": 1,
-        "weight_decay": 0.05,
-        "mixup": 0.2,
-        "ema_decay": 0.98,
-    },
-    "full": {"epochs": 40, "lr": 6e-4, "mixup": 0.2, "ema_decay": 0.999},
-}
 _STUDENT: dict[Schedule, dict[str, Any]] = {
     # 20 views: the teacher answers 20 x 3,634 pictures once, all its students share the answers
     "quick": {"epochs": 60, "views": 20, "lr": 2e-3, "ema_decay": 0.99},
@@ -54,8 +49,25 @@ def recipes(schedule: Schedule) -> tuple[Recipe, ...]:
 
 
 def _teachers(schedule: Schedule) -> tuple[Recipe, ...]:
-    config = TrainConfig(model="efficientnet_lite0", pretrained=True, **_TEACHER[schedule])
-    return (Recipe(TEACHER, "EfficientNet-Lite0, from ImageNet", "imagenet", config),)
+    title = "EfficientNet-Lite0, from ImageNet"
+    if schedule == "full":
+        config = TrainConfig(
+            model="efficientnet_lite0", pretrained=True, epochs=40, lr=6e-4, mixup=0.2,
+            ema_decay=0.999,
+        )  # fmt: skip
+        return (Recipe(TEACHER, title, "imagenet", config),)
+    stage = TrainConfig(
+        model="efficientnet_lite0", pretrained=True, data="FOOD101_64_ROOT", px=64, epochs=5,
+        lr=1e-3, warmup_epochs=0.5, mixup=0.2, ema_decay=0.99, select="last",
+    )  # fmt: skip
+    config = TrainConfig(
+        model="efficientnet_lite0", start_from=_STAGE, start_px=80, epochs=14, lr=6e-4,
+        warmup_epochs=1, mixup=0.2, ema_decay=0.99,
+    )  # fmt: skip
+    return (
+        Recipe(_STAGE, "EfficientNet-Lite0, first on 64 px dishes", "stage", stage),
+        Recipe(TEACHER, title, "imagenet", config),
+    )
 
 
 def _students(schedule: Schedule) -> tuple[Recipe, ...]:

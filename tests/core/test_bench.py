@@ -13,6 +13,7 @@ from tests.food import make_food11
 def food(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("food11")
     make_food11(folder, per_class={"training": 2, "validation": 1, "testing": 1}, size=(48, 40))
+    (folder / "training" / "3_99.jpg").write_text("not a picture, which neither loop may trip over")
     return folder
 
 
