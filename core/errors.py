@@ -23,3 +23,11 @@ class CheckpointError(UserError):
 
 class ConfigError(UserError):
     """A setting, or a combination of settings, that cannot work."""
+
+
+class LossError(ConfigError):
+    """A training whose loss is no longer a number."""
+
+
+class JobError(UserError):
+    """A training that cannot be queued, stopped, resumed or deleted, and why."""

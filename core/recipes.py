@@ -42,6 +42,23 @@ _STUDENT: dict[Schedule, dict[str, Any]] = {
 }
 _DISTILLED: dict[str, Any] = {"teacher": TEACHER, "alpha": 0.7, "temperature": 4.0}
 
+PRESETS: dict[str, dict[str, Any]] = {
+    "minute": {
+        "px": 64,
+        "share": 0.5,
+        "epochs": 8,
+        "batch_size": 32,
+        "lr": 2e-3,
+        "warmup_epochs": 1.0,
+        "augment": "light",
+    },
+    "hour": _STUDENT["quick"],
+    "full": _STUDENT["full"],
+}
+"""What the training page offers: a minute on a laptop, an hour on two cores, a GPU's full recipe."""
+LESSON: dict[str, Any] = {name: value for name, value in _DISTILLED.items() if name != "teacher"}
+"""alpha and temperature of the shipped distilled students."""
+
 
 def recipes(schedule: Schedule) -> tuple[Recipe, ...]:
     """All trainings of a schedule; each comes after those it needs."""

@@ -1,13 +1,15 @@
 """Make `pretrained/` again: train what is missing, go on with what was stopped, publish the rest.
 
 Every training is a run folder under this machine's runs; a finished one is published as a
-checkpoint (weights, ONNX graph, measured accuracies, manifest entry). Running it twice does
-nothing the second time.
+checkpoint (weights, ONNX graph, measured accuracies, manifest entry). Then come the measurements
+that the pages show of each checkpoint (now: its pruned versions). Running it twice does nothing
+the second time.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from core import checkpoints
 from core.errors import CheckpointError, UserError
@@ -17,11 +19,19 @@ from core.training.runs import RunFolder
 from core.words import _
 
 Report = Callable[[str, dict[str, Any]], None]
+Step = Literal["training", "pruning"]
+STEPS: tuple[Step, ...] = ("training", "pruning")
 
 
-def status(schedule: Schedule = "quick", only: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-    """What is done and what is missing: a row a training, in the order in which they run."""
-    return [_row(recipe, schedule) for recipe in choose(schedule, only)]
+def status(
+    schedule: Schedule = "quick", only: tuple[str, ...] = (), steps: tuple[Step, ...] = STEPS
+) -> list[dict[str, Any]]:
+    """What is done and what is missing: a row a step, in the order in which they run."""
+    chosen = choose(schedule, only)
+    rows = [_row(recipe, schedule) for recipe in chosen] if "training" in steps else []
+    if "pruning" in steps:
+        rows += [_grid_row(recipe) for recipe in chosen if recipe.ships]
+    return rows
 
 
 def reproduce(
@@ -29,12 +39,34 @@ def reproduce(
     only: tuple[str, ...] = (),
     report: Report | None = None,
     device: str | None = None,
+    steps: tuple[Step, ...] = STEPS,
+    say: Callable[[str], None] = print,
 ) -> list[dict[str, Any]]:
-    """Train and publish everything that is not done; returns `status` of it all.
+    """Train, publish and measure everything that is not done; returns `status` of it all.
 
-    `report(id, metrics)` hears each epoch. Raises UserError with what is missing (photographs, a
-    teacher); whatever was finished by then is kept.
+    `report(id, metrics)` hears each epoch, `say` each measured point. Raises UserError with what
+    is missing (photographs, a teacher); whatever was finished by then is kept.
     """
+    if "training" in steps:
+        _train(schedule, only, report, device)
+    if "pruning" in steps:
+        _prune(schedule, only, say, device)
+    return status(schedule, only, steps)
+
+
+def _prune(
+    schedule: Schedule, only: tuple[str, ...], say: Callable[[str], None], device: str | None
+) -> None:
+    from core.training.pruning_curves import make_grid, missing_stages
+
+    for recipe in choose(schedule, only):
+        if recipe.ships and (stages := missing_stages(recipe.id)):
+            make_grid(recipe.id, stages, say, threads=os.cpu_count() or 1, device=device)
+
+
+def _train(
+    schedule: Schedule, only: tuple[str, ...], report: Report | None, device: str | None
+) -> None:
     from core.training.loop import train
 
     for recipe in choose(schedule, only):
@@ -50,7 +82,6 @@ def reproduce(
         train(recipe.config, folder, heard, device)
         if recipe.ships:
             publish(recipe, folder)
-    return status(schedule, only)
 
 
 def publish(recipe: Recipe, folder: Path) -> checkpoints.Checkpoint:
@@ -112,6 +143,7 @@ def _row(recipe: Recipe, schedule: Schedule) -> dict[str, Any]:
         done = run.result() is not None
     state = "done" if done else "started" if epochs_done else "missing"
     return {
+        "step": "training",
         "checkpoint": recipe.id,
         "state": state,
         "epochs_done": epochs_done,
@@ -119,6 +151,16 @@ def _row(recipe: Recipe, schedule: Schedule) -> dict[str, Any]:
         "test_accuracy": test,
         "run": run.path.name,
     }
+
+
+def _grid_row(recipe: Recipe) -> dict[str, Any]:
+    from core.training.pruning_curves import STAGES, missing_stages
+
+    missing: tuple[str, ...] = STAGES
+    if recipe.id in checkpoints.load_manifest():
+        missing = missing_stages(recipe.id)
+    state = "done" if not missing else "missing" if "curves" in missing else "started"
+    return {"step": "pruning", "checkpoint": recipe.id, "state": state}
 
 
 def _need(recipe: Recipe) -> None:

@@ -111,5 +111,5 @@ with st.expander(_("From the homework: HW7 Q1 and Q4, HW13 Q1"), icon=":material
         )
     )
 
-st.caption(_("All figures are exact and counted here; none is measured, none comes from a run."))
+st.caption(_("All counts are exact and made here; the accuracies asked for are the course's own."))
 foot("architecture", frame)

@@ -16,7 +16,7 @@ import pandas as pd
 from core.charts import numbers
 from core.charts.lines import spread
 from core.charts.shape import Spec, filled, shape
-from core.charts.theme import finish, guide, ink_text, layered, painted, role_color
+from core.charts.theme import finish, ink_text, layered, painted, role_color
 from core.compression.prune import Form
 from core.compression.prune_select import METHODS, Method
 from core.measure.pruning_grid import Grid, PruningRow
@@ -84,6 +84,19 @@ def guess_curve(guess: str, start: float) -> pd.DataFrame:
         "never": 0.15 * (x / 0.95) ** 4,
     }[guess]
     return pd.DataFrame({"ratio": x, "accuracy": start - (start - CHANCE) * fall})
+
+
+def beside(ends: pd.Series, gap: float) -> np.ndarray:
+    """Heights for the names of curves that end at `ends`: at least `gap` apart, none below 0."""
+    placed = spread(ends.to_numpy(dtype=float), gap)
+    return placed + max(0.0, 0.5 * gap - float(placed.min())) if len(placed) else placed
+
+
+def level(value: float, slot: str) -> alt.Chart:
+    """A dashed line across the plot at a height, ending before the margin of names."""
+    data = alt.InlineData(values=[{"from": 0, "to": 1, "at": value}])
+    rule = alt.Chart(data).mark_rule(strokeDash=[5, 4], strokeWidth=1.5)
+    return painted(rule.encode(alt.X("from:Q"), alt.Y("at:Q"), x2="to:Q"), slot)
 
 
 def stacked(name: str) -> str:
@@ -156,7 +169,7 @@ def accuracy_chart(
     )
     curves = shown[~shown["tuned"]]
     ends = curves.loc[curves.groupby("series", sort=False)["ratio"].idxmax()].copy()
-    ends["label_at"] = spread(ends["accuracy"].to_numpy(dtype=float).clip(0.03), _GAP)
+    ends["label_at"] = beside(ends["accuracy"], _GAP)
     ends["name"] = [stacked(name) for name in ends["series"]]
     few = curves[
         np.isclose((curves["ratio"] * 10) % 1, 0) | np.isclose((curves["ratio"] * 10) % 1, 1)
@@ -208,7 +221,7 @@ def _accuracy_shape() -> Any:
     )
     detail = alt.Detail("series:N")
     curves = alt.Chart(alt.NamedData("curves")).encode(x=x, color=role_color(), detail=detail)
-    band = curves.mark_area(opacity=0.18).encode(
+    band = curves.mark_area(opacity=0.14).encode(
         alt.Y("low:Q", title=title, scale=scale, axis=axis), y2="high:Q"
     )
     lines = curves.mark_line(strokeWidth=2.5).encode(y=y, strokeDash=dash)
@@ -234,7 +247,7 @@ def _accuracy_shape() -> Any:
     )
     return finish(
         layered(
-            guide("y", CHANCE),
+            level(CHANCE, "muted"),
             painted(now, "muted"),
             band,
             painted(guess.encode(x=x, y=y), "text"),

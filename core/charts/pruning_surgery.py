@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.charts import numbers
 from core.charts.lines import spread
 from core.charts.shape import Spec, filled, shape
 from core.charts.theme import finish, ink_text, layered, painted
@@ -178,7 +179,7 @@ def scan_frame(scan: Sequence[ScanPoint], layers: Sequence[str]) -> pd.DataFrame
             places[point.layer],
             layer_title(point.layer),
             point.ratio,
-            _("{ratio} gone").format(ratio=f"{point.ratio:.0%}"),
+            _("{ratio} gone").format(ratio=numbers.share(point.ratio)),
             point.correct / point.n,
             *wilson(point.correct, point.n),
             point.n,

@@ -11,10 +11,17 @@ import numpy as np
 import pandas as pd
 
 from core.charts import numbers
-from core.charts.lines import spread
-from core.charts.pruning import HEIGHT_PX, LABEL_SIZE, form_title, ratio_axis, stacked
+from core.charts.pruning import (
+    HEIGHT_PX,
+    LABEL_SIZE,
+    beside,
+    form_title,
+    level,
+    ratio_axis,
+    stacked,
+)
 from core.charts.shape import Spec, filled, shape
-from core.charts.theme import finish, guide, ink_text, layered, painted
+from core.charts.theme import finish, ink_text, layered, painted
 from core.compression.prune import FORMS, Form
 from core.compression.prune_select import Method
 from core.measure.pruning_grid import Grid, PruningRow, RowKey
@@ -58,7 +65,7 @@ def time_chart(frame: pd.DataFrame, ratio: float) -> Spec:
     """Time as a share of the whole network's, one line a form; quartiles as bars."""
     ends = frame.loc[frame.groupby("form", sort=False)["ratio"].idxmax()].copy()
     top = max(1.25, float(np.ceil(10 * frame["high"].max()) / 10))
-    ends["label_at"] = spread(ends["share"].to_numpy(dtype=float).clip(0.05), 0.11 * top)
+    ends["label_at"] = beside(ends["share"], 0.11 * top)
     ends["name"] = [stacked(name) for name in ends["series"]]
     shown = frame.assign(time=[numbers.milliseconds(ms) for ms in frame["milliseconds"]])
     return filled(_time_shape(top), times=shown, ends=ends, now=pd.DataFrame({"ratio": [ratio]}))
@@ -105,7 +112,7 @@ def _time_shape(top: float) -> Any:
     now = alt.Chart(alt.NamedData("now")).mark_rule(strokeWidth=2).encode(x=x)
     return finish(
         layered(
-            guide("y", 1.0, slot="text"),
+            level(1.0, "text"),
             painted(now, "muted"),
             painted(lines, "pruned"),
             painted(bars, "pruned"),

@@ -43,9 +43,9 @@ def accuracy_lines(frame: pd.DataFrame) -> list[str]:
             ).format(
                 name=series,
                 whole=numbers.percent(first["accuracy"], first["n"]),
-                until=f"{holds_until(curve):.0%}",
+                until=numbers.share(holds_until(curve)),
                 end=numbers.percent(last["accuracy"], last["n"]),
-                most=f"{last['ratio']:.0%}",
+                most=numbers.share(last["ratio"]),
             )
         )
     return lines
@@ -54,16 +54,18 @@ def accuracy_lines(frame: pd.DataFrame) -> list[str]:
 def tuned_lines(frame: pd.DataFrame) -> list[str]:
     """A sentence per fine-tuned point, beside the same ratio without fine-tuning."""
     lines = []
-    plain = {(r.checkpoint, r.method, r.ratio): r for r in frame[~frame["tuned"]].itertuples()}
-    for row in frame[frame["tuned"]].itertuples():
-        before = plain.get((row.checkpoint, row.method, row.ratio))
-        if before is not None:
+    records = [(str(r["checkpoint"]), str(r["method"]), float(r["ratio"]), r)
+               for r in frame.to_dict("records")]  # fmt: skip
+    plain = {(one, method, ratio): r for one, method, ratio, r in records if not r["tuned"]}
+    for one, method, ratio, row in records:
+        before = plain.get((one, method, ratio))
+        if row["tuned"] and before is not None:
             lines.append(
                 _("**{name}** at {ratio}: {before} before, {after} after.").format(
-                    name=row.network,
-                    ratio=f"{row.ratio:.0%}",
-                    before=numbers.percent(before.accuracy, before.n),  # type: ignore[arg-type]
-                    after=numbers.percent(row.accuracy, row.n),  # type: ignore[arg-type]
+                    name=row["network"],
+                    ratio=numbers.share(ratio),
+                    before=numbers.percent(before["accuracy"], before["n"]),
+                    after=numbers.percent(row["accuracy"], row["n"]),
                 )
             )
     return lines
@@ -91,7 +93,7 @@ def time_lines(grid: Grid, column: str, ratio: float) -> list[str]:
             "slower": _("slower: {share} of the whole network's time"),
             "same": _("no difference that the measurement can tell ({share} of its time)"),
         }[time.against(base)]
-        share = f"{time.median / base.median:.0%}"
+        share = numbers.share(time.median / base.median)
         lines.append(f"**{form_title(form)}**: {said.format(share=share)}")
     return lines
 
@@ -107,7 +109,7 @@ def time_alt(grid: Grid, column: str, ratios: Iterable[float]) -> str:
         lines = time_lines(grid, column, ratio)
         if ratio and lines:
             told = "; ".join(line.replace("**", "") for line in lines)
-            parts.append(_("At {ratio}: {told}.").format(ratio=f"{ratio:.0%}", told=told))
+            parts.append(_("At {ratio}: {told}.").format(ratio=numbers.share(ratio), told=told))
     return " ".join(parts)
 
 

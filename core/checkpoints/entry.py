@@ -99,6 +99,10 @@ class Checkpoint(_Entry):
     validation: Score | None = None
     test: Score | None = None
     config: dict[str, Any] = Field(default_factory=dict)
+    widths: dict[str, tuple[int, ...]] = Field(
+        default_factory=dict, exclude_if=lambda widths: not widths
+    )
+    """Layers narrower than the model's, if channels were cut out (`core.compression.widths`)."""
     commit: str | None = None
     date: str
     device: str

@@ -8,6 +8,10 @@ Replacing a checkpoint takes three renames (old folder aside, new one in, manife
 may be killed between any two. Until the last is done the old folder stays as `.<id>.old`, so that
 one of the two folders always matches the manifest: readers take that one, and the next writer
 clears up. Nothing here imports torch.
+
+Runs of the people who use the app become checkpoints too, in a folder of their own beside the runs
+(`own_dir`), built in the same way: their names are found like any other, but only `pretrained/` is
+listed.
 """
 
 import json
@@ -30,17 +34,22 @@ WEIGHTS, GRAPH, TEST_LOGITS = "weights.safetensors", "model.onnx", "test_logits.
 LOCK_WAIT_S = 60.0
 
 
-def manifest_path() -> Path:
-    """Where the manifest is, or would be."""
-    return places.pretrained_dir() / "manifest.json"
+def own_dir() -> Path:
+    """Where this machine's own finished runs are kept as checkpoints."""
+    return places.runs_dir() / "checkpoints"
 
 
-def load_manifest() -> dict[str, Checkpoint]:
-    """Every checkpoint by its id, sorted; empty where there is no manifest yet.
+def manifest_path(root: Path | None = None) -> Path:
+    """Where the manifest of a folder (`pretrained/`, if none is named) is, or would be."""
+    return (root or places.pretrained_dir()) / "manifest.json"
 
-    Raises CheckpointError where there is one that cannot be understood.
+
+def load_manifest(root: Path | None = None) -> dict[str, Checkpoint]:
+    """Every checkpoint of `pretrained/`, or of `root`, by its id, sorted; empty where none is yet.
+
+    Raises CheckpointError where there is a manifest that cannot be understood.
     """
-    path = manifest_path()
+    path = manifest_path(root)
     try:
         state = path.stat()
         return dict(_parsed(path, state.st_mtime_ns, state.st_size, state.st_ino))
@@ -84,6 +93,9 @@ def get(id: str) -> Checkpoint:
     checkpoints = load_manifest()
     if id in checkpoints:
         return checkpoints[id]
+    own = load_manifest(own_dir())
+    if id in own:
+        return own[id]
     if not checkpoints:
         message = _("There are no checkpoints yet. Make them with: python -m core reproduce")
         raise CheckpointError(message)
@@ -96,7 +108,12 @@ def get(id: str) -> Checkpoint:
 
 def folder(id: str) -> Path:
     """Where the files of the checkpoint `id` are. Raises CheckpointError if there is none."""
-    return places.pretrained_dir() / get(id).id
+    return _root(get(id).id) / id
+
+
+def _root(id: str) -> Path:
+    """The folder whose manifest lists this checkpoint."""
+    return places.pretrained_dir() if id in load_manifest() else own_dir()
 
 
 def read_files(id: str, *names: str) -> tuple[Checkpoint, dict[str, bytes]]:
@@ -121,11 +138,11 @@ def verify(id: str) -> None:
 
 
 def _matching(checkpoint: Checkpoint, names: tuple[str, ...]) -> dict[str, bytes]:
-    root = places.pretrained_dir()
+    root = _root(checkpoint.id)
     try:
         return {name: _read(checkpoint, root / checkpoint.id, name) for name in names}
     except CheckpointError:
-        old = _old(checkpoint.id)
+        old = _old(root, checkpoint.id)
         if not old.is_dir():
             raise
         return {name: _read(checkpoint, old, name) for name in names}
@@ -155,8 +172,8 @@ def _read(checkpoint: Checkpoint, where: Path, name: str) -> bytes:
     return data
 
 
-def store(checkpoint: Checkpoint, files: dict[str, bytes]) -> None:
-    """Put a checkpoint into `pretrained/` with its entry, in place of an earlier one of its id.
+def store(checkpoint: Checkpoint, files: dict[str, bytes], root: Path | None = None) -> None:
+    """Put a checkpoint into `pretrained/` (or `root`), in place of an earlier one of its id.
 
     After a crash at any moment the manifest describes files that are there, the old ones or the
     new. Several processes may do this at once. Raises CheckpointError if `files` are not those of
@@ -164,36 +181,48 @@ def store(checkpoint: Checkpoint, files: dict[str, bytes]) -> None:
     """
     if {name: FileInfo.of(data) for name, data in files.items()} != checkpoint.files:
         raise CheckpointError(_("The files of {id} are not its entry's.").format(id=checkpoint.id))
-    root = places.pretrained_dir()
+    root, id = root or places.pretrained_dir(), checkpoint.id
     with _locked(root):
         _clear_up(root)
-        target, new, old = root / checkpoint.id, root / f".{checkpoint.id}.new", _old(checkpoint.id)
+        target, new, old = root / id, root / f".{id}.new", _old(root, id)
         for name, data in files.items():
             places.write_atomic(new / name, data)
         if target.exists():
             os.rename(target, old)
         os.rename(new, target)
-        _write_manifest(load_manifest() | {checkpoint.id: checkpoint})
+        _write_manifest(root, load_manifest(root) | {id: checkpoint})
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _write_manifest(checkpoints: dict[str, Checkpoint]) -> None:
+def remove(id: str, root: Path) -> None:
+    """Take a checkpoint out of `root`: its entry first, then its files. Nothing if it is not there.
+
+    Raises CheckpointError if another process holds the lock for a minute.
+    """
+    if id not in load_manifest(root):
+        return
+    with _locked(root):
+        _write_manifest(root, {name: c for name, c in load_manifest(root).items() if name != id})
+        shutil.rmtree(root / id, ignore_errors=True)
+
+
+def _write_manifest(root: Path, checkpoints: dict[str, Checkpoint]) -> None:
     entries = {
         name: checkpoints[name].model_dump(mode="json", exclude={"id"})
         for name in sorted(checkpoints)
     }
-    places.write_json(manifest_path(), {"checkpoints": entries})
+    places.write_json(manifest_path(root), {"checkpoints": entries})
 
 
-def _old(id: str) -> Path:
-    return places.pretrained_dir() / f".{id}.old"
+def _old(root: Path, id: str) -> Path:
+    return root / f".{id}.old"
 
 
 def _clear_up(root: Path) -> None:
     """Finish or undo what a killed process left; only while holding the lock."""
     for new in root.glob(".*.new"):
         shutil.rmtree(new)
-    checkpoints = load_manifest()
+    checkpoints = load_manifest(root)
     for old in root.glob(".*.old"):
         id = old.name.removeprefix(".").removesuffix(".old")
         if id in checkpoints and not _is_whole(checkpoints[id], root / id):

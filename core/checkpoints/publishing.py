@@ -8,6 +8,7 @@ import copy
 import importlib.metadata
 import platform
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -59,8 +60,11 @@ def publish(
     wall_s: float,
     teacher: str | None = None,
     commit: str | None = None,
+    root: Path | None = None,
 ) -> Checkpoint:
     """Make `net` the checkpoint `id`: weights, ONNX graph, test logits and manifest entry.
+
+    It goes into `pretrained/`, or into `root` where one is given.
 
     `validation` and `test`: pictures at `input_px` with their classes
     (`core.measure.accuracy.labelled`); None leaves that score out. Convolution and linear weights
@@ -69,11 +73,16 @@ def publish(
     changed. Raises CheckpointError if the exported graph does not answer as the network does, or
     as `store` does; ValueError for an id that is no folder name.
     """
+    import torch
+
+    from core.compression.widths import changed_widths
     from core.measure.cost import count_macs, count_params
     from core.serving.export import trace
 
     TypeAdapter(CheckpointId).validate_python(id)  # before the minutes that follow
     plain = copy.deepcopy(net).cpu().float().eval()
+    with torch.random.fork_rng():  # building draws weights, which are not needed here
+        widths = changed_widths(plain, spec.build())
     model = trace(plain, spec, input_px)
 
     def stored(dtype: Dtype) -> _Stored:
@@ -122,13 +131,14 @@ def publish(
         else Score.from_logits(chosen.validation, validation.labels),
         test=test_score,
         config=config,
+        widths=widths,
         commit=commit,
         date=date.today().isoformat(),
         device=device,
         wall_s=wall_s,
         versions=_versions(),
     )
-    store(checkpoint, files)
+    store(checkpoint, files, root)
     return checkpoint
 
 

@@ -40,10 +40,14 @@ def _state_dict(data: bytes) -> dict[str, "Tensor"]:
 
 
 def build_network(checkpoint: Checkpoint) -> "nn.Module":
-    """The network a checkpoint's weights belong to, randomly initialised."""
+    """The network a checkpoint's weights belong to, not yet with them; as narrow as they are.
+
+    Raises CheckpointError where the stated widths do not fit the model.
+    """
+    from core.compression.widths import set_widths
     from core.models import registry
 
-    return registry.get(checkpoint.model).build()
+    return set_widths(registry.get(checkpoint.model).build(), checkpoint.widths)
 
 
 def load_model(id: str) -> "nn.Module":

@@ -41,6 +41,7 @@ COMMANDS = {
     "data": Entry("core.cli.data:Data", "what Food-11 copy is here; `data fetch` gets one"),
     "train": Entry("core.cli.train:Train", "train a network: scratch, fine-tuned or distilled"),
     "runs": Entry("core.cli.train:Runs", "list the training runs on this machine"),
+    "jobs": Entry("core.cli.jobs:Jobs", "the queue of trainings: list, stop, resume, delete"),
     "evaluate": Entry(
         "core.cli.serve:Evaluate", "a checkpoint's accuracy on a split, measured now"
     ),

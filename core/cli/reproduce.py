@@ -8,12 +8,13 @@ from tyro.conf import arg
 from core.cli.answer import Answer, table
 from core.cli.train import device_here, epoch_line, say
 from core.recipes import Schedule, choose
+from core.reproduce import STEPS, Step
 from core.words import _
 
 
 @dataclass(frozen=True)
 class Reproduce:
-    """Train and publish every checkpoint that ships, one after the other.
+    """Train, publish and measure every checkpoint that ships, one after the other.
 
     What is done is skipped, what was stopped goes on: give the same command again.
     """
@@ -26,6 +27,9 @@ class Reproduce:
 
     list: bool = False
     """Only show what is done and what is missing; train nothing."""
+
+    steps: Annotated[tuple[Step, ...], arg(metavar="[STEP ...]")] = STEPS
+    """training: the checkpoints. pruning: the curves and times of their pruned versions."""
 
     device: Annotated[str | None, arg(metavar="cpu|cuda")] = None
     """Where to compute; without it, on the GPU if there is one."""
@@ -42,9 +46,10 @@ class Reproduce:
             say(f"{name}: {epoch_line(entry, epochs[name])}")
 
         if self.list:
-            rows = status(self.schedule, self.only)
+            rows = status(self.schedule, self.only, self.steps)
         else:
-            rows = reproduce(self.schedule, self.only, report, device_here(self.device))
+            device = device_here(self.device)
+            rows = reproduce(self.schedule, self.only, report, device, self.steps, say)
         missing = sum(row["state"] != "done" for row in rows)
         closing = (
             _("{missing} of {n} are missing.").format(missing=missing, n=len(rows))

@@ -29,11 +29,22 @@ class Train:
     device: Annotated[str | None, arg(metavar="cpu|cuda")] = None
     """Where to compute; without it, on the GPU if there is one."""
 
+    publish: bool = False
+    """When it is done, test it and keep it as a checkpoint beside the runs (as the app does)."""
+
+    forecast: bool = False
+    """Only measure, for some seconds, how long it would take here; nothing is kept."""
+
     json: bool = False
     """Print one JSON document and nothing else."""
 
     def run(self) -> Answer:
-        from core.training.loop import train
+        if self.forecast:
+            return self._forecast()
+        if self.publish:
+            from core.training.jobs_work import run_job as train
+        else:
+            from core.training.loop import train
 
         device = device_here(self.device)
         folder = self.folder or runs_dir() / run_name(self.config)
@@ -51,6 +62,21 @@ class Train:
             epoch=result["best_epoch"], correct=correct, n=n, accuracy=correct / n, folder=folder
         )
         return Answer({"folder": str(folder), **result}, text)
+
+    def _forecast(self) -> Answer:
+        from core.data.find import find_food11
+        from core.training.forecast import forecast
+        from core.training.photographs import data_root
+
+        index = find_food11(data_root(self.config.data))
+        training, validation = (
+            int(index.class_counts(split).sum()) for split in ("training", "validation")
+        )
+        found = forecast(self.config, training, validation, device_here(self.device))
+        text = _("About {minutes:.1f} minutes: {rate:,.0f} images/s on {device}").format(
+            minutes=found["total_s"] / 60, rate=found["images_per_s"], device=found["device"]
+        )
+        return Answer(found, text)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from core.compression.distill import agreement, loss_fn_kd
 from core.data.augment import View, apply_view, draw_view
 from core.data.find import find_food11
 from core.data.pixels import Pixels, load_pixels
-from core.errors import ConfigError
+from core.errors import ConfigError, LossError
 from core.models import get
 from core.places import write_json
 from core.training.config import TrainConfig
@@ -244,7 +244,7 @@ class _Run:
             label_smoothing=config.label_smoothing,
         )
         if not math.isfinite(loss.total.item()):
-            raise ConfigError(
+            raise LossError(
                 _("The loss is no longer a number. Try a lower learning rate than {lr:g}.").format(
                     lr=config.lr
                 )

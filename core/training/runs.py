@@ -113,7 +113,8 @@ class RunFolder:
         """Hold the run; raises ConfigError if another process is training it."""
         self.path.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(self.path / ".lock", timeout=0):
+            # not 0: whoever asks for the `status` holds the lock for a moment
+            with FileLock(self.path / ".lock", timeout=1):
                 yield
         except Timeout:
             raise ConfigError(

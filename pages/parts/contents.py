@@ -63,6 +63,26 @@ def sections() -> dict[str, list[Entry]]:
                 _("Temperature"),
                 _("What does a higher temperature do to an answer?"),
             ),
+            Entry(
+                "distillation",
+                ":material/local_drink:",
+                _("Distillation"),
+                _("What does a student learn from its teacher?"),
+            ),
+            Entry(
+                "training",
+                ":material/model_training:",
+                _("Training"),
+                _("Can you train a student yourself?"),
+            ),
+        ],
+        _("Cut"): [
+            Entry(
+                "pruning",
+                ":material/content_cut:",
+                _("Pruning"),
+                _("Does pruning make a network smaller, or faster?"),
+            ),
         ],
     }
 

@@ -1,6 +1,7 @@
 """What the temperature page talks about: two networks, an example, a guess, a question."""
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -85,7 +86,7 @@ def choose(pair: list[Checkpoint]) -> Example | None:
     if source == "photo":
         return _from_photo(pair)
     with right:
-        return _from_bank(pair)
+        return from_bank(pair)
 
 
 def _from_photo(pair: list[Checkpoint]) -> Example | None:
@@ -95,7 +96,11 @@ def _from_photo(pair: list[Checkpoint]) -> Example | None:
     return Example([one.logits for one in seen[0].answers], seen[0].photo.label, seen[0].thumb)
 
 
-def _from_bank(pair: list[Checkpoint]) -> Example | None:
+def from_bank(pair: list[Checkpoint], kinds: Mapping[Kind, str] | None = None) -> Example | None:
+    """A picture of the test split by kind and number; None, and said why, where there is none.
+
+    `kinds`: which kinds to offer, and what to call them; all of them without it.
+    """
     banks = [bank(one) for one in pair]
     stored = [one for one in banks if one is not None]
     if len(stored) < len(pair):
@@ -105,10 +110,11 @@ def _from_bank(pair: list[Checkpoint]) -> Example | None:
         st.info(_("These two were not measured on the same pictures. Choose another pair."))
         return None
     found = examples(stored[0].logits, stored[-1].logits, stored[0].labels)
+    found = {kind: rows for kind, rows in found.items() if kinds is None or kind in kinds}
     if not found:
         st.info(_("There is no test picture with a known class."))
         return None
-    titles: dict[Kind, str] = {
+    titles: Mapping[Kind, str] = kinds or {
         "hesitates": _("the teacher hesitates"),
         "sure": _("the teacher is sure"),
         "disagree": _("only the teacher is right"),

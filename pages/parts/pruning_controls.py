@@ -2,18 +2,27 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from core.charts.pruning import GUESSES, Measured, guess_title, method_title
 from core.charts.theme import role_of, role_title
 from core.checkpoints import WEIGHTS, Checkpoint
-from core.compression.prune_select import CHANNEL_METHODS, METHODS, Keep, Method, choose
-from core.compression.prune_select import dropped_channels as select_channels
+from core.compression.prune_select import (
+    CHANNEL_METHODS,
+    METHODS,
+    ChannelGroup,
+    Keep,
+    Method,
+    choose,
+)
 from core.errors import CheckpointError
 from core.measure.pruning_grid import Grid, grid_path, load_grid
 from core.serving.pruned import checkpoint_tensors
 from core.words import _
 from pages.parts import shelf
+from pages.parts.linked import one_of
 
 SPEEDS = ("faster", "same", "slower")
 
@@ -68,25 +77,24 @@ def setting(found: list[Checkpoint]) -> Setting:
         one = shelf.choose_one(_("Network"), found, "network")
     with right:
         percent = st.slider(_("Pruning ratio, %"), 0, 100, 50, 5, key="ratio", bind="query-params")
-    method = st.segmented_control(
+    method = one_of(
+        st.segmented_control,
         _("Method"),
-        METHODS,
+        {name: method_title(name) for name in METHODS},
+        "method",
         default="l1",
         required=True,
-        format_func=method_title,
-        key="method",
-        bind="query-params",
         help=_(
             "L1: the smallest weights go, in every layer alike (the homework) or wherever they "
             "are. Random is the control. The channel methods take whole channels: those with the "
             "smallest filters, or with the smallest BatchNorm scale (network slimming)."
         ),
     )
-    return Setting(one, grid_of(one), method or "l1", percent / 100)
+    return Setting(one, grid_of(one), method, percent / 100)
 
 
 def grid_of(checkpoint: Checkpoint) -> Grid | None:
-    """The measured curves of a checkpoint, if they belong to its weights; a damaged file is said."""
+    """The measured curves of a checkpoint, if they belong to its weights; damage is said."""
     try:
         state = grid_path(checkpoint.id).stat()
     except OSError:
@@ -102,7 +110,8 @@ def grid_of(checkpoint: Checkpoint) -> Grid | None:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _grid(id: str, *_state: str | int) -> Grid | None:
+def _grid(id: str, file: str, changed_ns: int, size: int) -> Grid | None:
+    del file, changed_ns, size  # only the key of the cache
     return load_grid(id)
 
 
@@ -117,6 +126,33 @@ def measured(found: list[Checkpoint]) -> list[Measured]:
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
-def tensors(id: str, _sha256: str, sha256: str = "") -> dict:  # type: ignore[type-arg]
+def tensors(id: str, sha256: str) -> dict[str, NDArray[np.float32]]:
     """A checkpoint's parameters as arrays, shared by all sessions: read them, never write."""
+    del sha256  # only the key of the cache
     return checkpoint_tensors(id)
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def chosen_masks(
+    id: str, sha256: str, method: Method, ratio: float, _groups: tuple[ChannelGroup, ...]
+) -> Keep:
+    """The masks of a method at a ratio, shared; `_groups` follow from the checkpoint."""
+    return choose(tensors(id, sha256), method, ratio, _groups)
+
+
+def masks(at: Setting, ratio: float | None = None) -> Keep | None:
+    """The masks of this setting (or at another ratio); None, and said, where groups are missing."""
+    groups = at.grid.groups if at.grid else ()
+    if at.method in CHANNEL_METHODS and not groups:
+        st.info(
+            _(
+                "Which channels hang together is found by tracing the network, together with its "
+                "curves. Make them with:"
+            ),
+            icon=":material/account_tree:",
+        )
+        st.code(f"python -m core prune-grid {at.checkpoint.id}", language="bash")
+        return None
+    return chosen_masks(
+        at.checkpoint.id, at.sha256, at.method, at.ratio if ratio is None else ratio, groups
+    )

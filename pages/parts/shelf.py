@@ -5,20 +5,33 @@ from collections.abc import Iterable, Sequence
 import streamlit as st
 
 from core.charts.theme import glyph, role_of
-from core.checkpoints import Checkpoint, load_manifest
+from core.checkpoints import Checkpoint, load_manifest, own_dir
 from core.errors import CheckpointError
 from core.words import _
 from pages.parts.linked import one_of, several_of
 
 
 def checkpoints() -> list[Checkpoint]:
-    """What the manifest lists, teachers first, then by size; a damaged one is said."""
+    """What the manifest lists, teachers first, then by size; a damaged one is said.
+
+    Runs that were trained on this machine are among them where the session has finished one, or
+    came by a link that names one: a class's forty runs would bury everything else.
+    """
     try:
-        found = load_manifest().values()
+        found = [*load_manifest().values(), *_own()]
     except CheckpointError as error:
         st.error(str(error), icon=":material/error:")
         return []
     return sorted(found, key=lambda one: (one.family != "teacher", -one.params, one.id))
+
+
+def _own() -> list[Checkpoint]:
+    named = [id for key in ("networks", "network") for id in st.query_params.get_all(key)]
+    wanted = [*st.session_state.get("own_checkpoints", ()), *named]
+    if not wanted:
+        return []
+    own = load_manifest(own_dir())
+    return [own[id] for id in dict.fromkeys(wanted) if id in own]
 
 
 def explain_empty() -> None:

@@ -1,6 +1,7 @@
 """Reproducing: trains what is missing, publishes it, and does nothing the second time."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,9 +34,13 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Recipe, ...]:
 
 
 def test_all_is_made_once_and_measures_as_stated(plan: tuple[Recipe, ...]) -> None:
-    assert [row["state"] for row in reproduce.status()] == ["missing", "missing"]
+    assert [row["state"] for row in reproduce.status(steps=("training",))] == ["missing", "missing"]
     heard: list[tuple[str, int]] = []
-    rows = reproduce.reproduce(report=lambda name, entry: heard.append((name, entry["epoch"])))
+
+    def hear(name: str, entry: dict[str, Any]) -> None:
+        heard.append((name, entry["epoch"]))
+
+    rows = reproduce.reproduce(report=hear, steps=("training",))
     assert [row["state"] for row in rows] == ["done", "done"]
     assert heard == [(recipe.id, epoch) for recipe in plan for epoch in (1, 2)]
     entry = checkpoints.get(plan[1].id)
@@ -47,7 +52,7 @@ def test_all_is_made_once_and_measures_as_stated(plan: tuple[Recipe, ...]) -> No
 
     heard.clear()
     before = checkpoints.manifest_path().read_bytes()
-    reproduce.reproduce(report=lambda name, entry: heard.append((name, entry["epoch"])))
+    reproduce.reproduce(report=hear, steps=("training",))
     assert heard == []
     assert checkpoints.manifest_path().read_bytes() == before
 
@@ -96,3 +101,16 @@ def test_compared_students_differ_in_the_teacher_only() -> None:
 def test_unknown_ids_are_named() -> None:
     with pytest.raises(UserError, match="no training called nothing"):
         recipes.choose("quick", ("nothing",))
+
+
+def test_what_the_pruning_page_shows_is_known_to_be_missing(plan: tuple[Recipe, ...]) -> None:
+    """Missing before there is a network, missing while its curves are, done when all is there."""
+    from core.training.pruning_curves import make_grid, missing_stages
+
+    only = (plan[0].id,)
+    assert [row["state"] for row in reproduce.status(only=only, steps=("pruning",))] == ["missing"]
+    reproduce.reproduce(only=only, steps=("training",))
+    assert missing_stages(plan[0].id) == ("curves", "times", "scan", "finetune")
+    make_grid(plan[0].id, ("scan",), lambda line: None)
+    assert missing_stages(plan[0].id) == ("curves", "times", "finetune")
+    assert [row["state"] for row in reproduce.status(only=only, steps=("pruning",))] == ["missing"]

@@ -1,0 +1,110 @@
+"""Scratch against distilled: the difference of each seed, and over seeds, with its interval."""
+
+from collections.abc import Sequence
+
+import altair as alt
+import pandas as pd
+
+from core.charts import numbers
+from core.charts.distillation_terms import point
+from core.charts.theme import finish, ink_text, layered, painted, role_color, role_shape
+from core.models.registry import MODELS
+from core.serving.kd_verdict import Comparison
+from core.words import _
+
+ROW_PX, AXIS_PX = 58, 60
+
+
+def network_title(key: str) -> str:
+    """A registered network's name; a designed one's key."""
+    return MODELS[key].title if key in MODELS else key
+
+
+def points(fraction: float) -> str:
+    """A difference of accuracies in percentage points, with its sign: "+2.3", "−0.4"."""
+    return f"{fraction * 100:+.1f}".replace("-", "−")
+
+
+def points_interval(low: float, high: float) -> str:
+    """Both ends of an interval of differences: "−0.4 to +2.1"."""
+    return _("{low} to {high}").format(low=points(low), high=points(high))
+
+
+def gain_frame(comparisons: Sequence[Comparison]) -> pd.DataFrame:
+    """One row per seed, and one per mean over seeds; differences in percentage points."""
+    rows = []
+    for each in comparisons:
+        name = network_title(each.model)
+        if len(comparisons) > 1:
+            name = f"{name}, {each.recipe}"
+        kinds = [
+            (_("{network}, seed {seed}").format(network=name, seed=one.seed),
+             one.difference, one.low, one.high, False)
+            for one in each.pairs
+        ]  # fmt: skip
+        if each.over_seeds:
+            mean = _("{network}, mean of {n} seeds").format(network=name, n=len(each.pairs))
+            kinds.append((mean, *each.interval(), True))
+        rows += [
+            {
+                "row": row,
+                "gain": 100 * gain,
+                "low": 100 * low,
+                "high": 100 * high,
+                "text": f"{points(gain)}  ({points_interval(low, high)})",
+                "role": "text" if is_mean else "distilled",
+                "size": 240 if is_mean else 120,
+                "width": 5 if is_mean else 2.5,
+            }
+            for row, gain, low, high, is_mean in kinds
+        ]
+    return pd.DataFrame(rows).assign(place=range(len(rows)))
+
+
+def gain_chart(frame: pd.DataFrame) -> alt.LayerChart:
+    """Differences with 95 % intervals about a line at 0; the row's name stands over its mark."""
+    reach = max(1.0, frame[["low", "high"]].abs().to_numpy().max()) * 1.1
+    x = alt.X(
+        "gain:Q",
+        title=_("Distilled minus scratch, percentage points"),
+        scale=alt.Scale(domain=[-reach, reach], nice=False),
+        axis=alt.Axis(grid=False, tickCount=6),
+    )
+    y = alt.Y(
+        "place:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0.1)
+    )  # a name beside the axis would leave a phone no room for the marks
+    base = alt.Chart(frame).encode(y=y)
+    span = base.mark_rule().encode(
+        alt.X("low:Q", title=x["title"]),
+        x2="high:Q",
+        color=role_color(),
+        strokeWidth=alt.StrokeWidth("width:Q", scale=None),
+    )
+    mark = base.mark_point(filled=True, opacity=1).encode(
+        x=x,
+        color=role_color(),
+        shape=role_shape(),
+        size=alt.Size("size:Q", scale=None),
+        tooltip=[alt.Tooltip("row:N"), alt.Tooltip("gain:Q", format="+.2f")],
+    )
+    name = base.encode(x=alt.value(0))
+    figures = base.encode(x=alt.XValue(alt.expr("width")))
+    zero = alt.Chart(point(gain=0)).mark_rule(strokeDash=[5, 4], strokeWidth=1.5).encode(x=x)
+    chart = layered(
+        painted(zero, "muted"),
+        span,
+        mark,
+        ink_text(name, "row:N", align="left", dy=-15),
+        ink_text(figures, "text:N", "muted", align="right", dy=16, fontSize=12),
+    )
+    return finish(chart, height=ROW_PX * len(frame) + AXIS_PX)
+
+
+def p_text(p: float) -> str:
+    """A p value as it is usually said: "p = 0.031", "p < 0.001"."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def accuracy_text(correct: int, n: int) -> str:
+    """ "71.2 %" of n pictures."""
+    return numbers.percent(correct / n, n)

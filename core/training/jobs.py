@@ -1,0 +1,290 @@
+"""The queue of trainings: first come, first served, one process a job, one job a device.
+
+Whoever asks for a run that was asked for before (same settings, photographs, teacher and code)
+shares it. A run stops when nobody who asked still wants it. What is true stands on the disk: a
+server that starts anew, or a second one on the same folder, finds everything again. Nothing here
+imports torch or knows a screen; pages look at `Job`s as often as they like.
+"""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from core import checkpoints
+from core.errors import JobError
+from core.places import runs_dir
+from core.training import jobs_process
+from core.training.config import TrainConfig
+from core.training.jobs_entry import Job, job_id
+from core.training.jobs_settings import JobSettings
+from core.training.jobs_store import ACTIVE, Change, Row, Store, mark
+from core.training.runs import RunFolder
+from core.words import _
+
+Command = Callable[[TrainConfig, Path, str], list[str]]
+ANYBODY = None
+"""Instead of a visitor: the person at the command line, who may do everything."""
+_LOOK_S = 2.0
+
+
+class JobQueue:
+    """The line of trainings of one folder of runs; safe from every thread and several servers."""
+
+    def __init__(
+        self,
+        root: Path | None = None,
+        settings: JobSettings | None = None,
+        command: Command = jobs_process.train_command,
+    ) -> None:
+        self.root = root or runs_dir()
+        self.settings = settings or JobSettings.from_environment()
+        self._command = command
+        self._store = Store(self.root)
+        self._children: dict[int, Any] = {}
+        self._watched: set[int] = set()
+        if self._store.exists():
+            self.tick()
+
+    # -- what visitors do ----------------------------------------------------------------------
+
+    def ask(self, config: TrainConfig, who: str, fingerprint: str) -> Job:
+        """Queue a run for a visitor, or join the one that is the same; a stopped one goes on.
+
+        Raises JobError where the visitor, or everybody together, has too many; UserError for a
+        network or teacher that does not exist.
+        """
+        id = job_id(config, fingerprint)
+        with self._store.change() as change:
+            if change.row(id) is None:
+                change.add(id, config.model_dump_json(), time.time())
+                change.set(id, state="stopped")
+            self._want(change, id, who)
+            self._go_on(change)
+        return self.job(id, who)
+
+    def resume(self, id: str, who: str | None) -> Job:
+        """Put a run that is not finished back into the queue; it goes on after its last epoch."""
+        with self._store.change() as change:
+            self._mine(change, id, who)
+            self._want(change, id, who)
+            self._go_on(change)
+        return self.job(id, who)
+
+    def stop(self, id: str, who: str | None) -> bool:
+        """A visitor wants it no more; False if others do and it goes on. Every whole epoch is kept.
+
+        Raises JobError for a job that is unknown or somebody else's.
+        """
+        with self._store.change() as change:
+            row = self._mine(change, id, who)
+            owners = change.owners().get(id, {})
+            for owner in [mark(who)] if who is not None else owners:
+                change.own(id, owner, wants=False)
+                owners[owner] = False
+            stops = row.state in ACTIVE and not any(owners.values())
+            if stops:
+                change.set(id, state="stopped", ended=time.time(), reason="", message="")
+        if stops:
+            jobs_process.end(row.pid, row.born)
+            self.tick()
+        return stops or row.state not in ACTIVE
+
+    def delete(self, id: str, who: str | None) -> None:
+        """Stop it and forget it: folder, checkpoint and entry, unless others have it too.
+
+        Raises JobError for a job that is unknown or somebody else's.
+        """
+        self.stop(id, who)
+        with self._store.change() as change:
+            self._mine(change, id, who)
+            if who is not None:
+                change.disown(id, mark(who))
+                if change.owners().get(id):
+                    return
+            change.remove(id)
+            checkpoints.remove(id, self.root / checkpoints.own_dir().name)
+            shutil.rmtree(self.root / id, ignore_errors=True)
+
+    # -- looking -------------------------------------------------------------------------------
+
+    def jobs(self, who: str | None = "") -> list[Job]:
+        """Every job, in the order of the queue; looking also keeps the queue going."""
+        if not self._store.exists():
+            return []
+        with self._store.change() as change:
+            self._go_on(change)
+            rows, owners = change.rows(), change.owners()
+        line = [row.id for row in rows if row.state == "queued"]
+        found = (self._job(row, owners.get(row.id, {}), line, who) for row in rows)
+        return [job for job in found if job is not None]
+
+    def job(self, id: str, who: str | None = "") -> Job:
+        """One job. Raises JobError if there is none of that name."""
+        found = next((job for job in self.jobs(who) if job.id == id), None)
+        if found is None:
+            raise _unknown(id)
+        return found
+
+    def tick(self) -> None:
+        """Notice what has ended, start what can start."""
+        with self._store.change() as change:
+            self._go_on(change)
+
+    # -- inside a transaction ------------------------------------------------------------------
+
+    def _want(self, change: Change, id: str, who: str | None) -> None:
+        """Note the wish and queue the job, unless it runs or is done already."""
+        row, owners = change.row(id), change.owners()
+        assert row is not None
+        active = {one.id for one in change.rows(*ACTIVE)}
+        if row.state != "done" and who is not None:
+            own = [one for one in active - {id} if owners.get(one, {}).get(mark(who))]
+            if len(own) >= self.settings.per_visitor:
+                raise JobError(
+                    _(
+                        "You have {n} trainings running or waiting already: stop one, or wait "
+                        "until one has finished."
+                    ).format(n=len(own))
+                )
+        if row.state not in (*ACTIVE, "done"):
+            if len(active) >= self.settings.waiting:
+                raise JobError(
+                    _(
+                        "{n} trainings are waiting for this machine already. Come back later."
+                    ).format(n=len(active))
+                )
+            change.set(
+                id,
+                state="queued",
+                turn=change.next_turn(),
+                reason="",
+                message="",
+                exit_code=None,
+                ended=None,
+            )
+        if who is not None:
+            change.own(id, mark(who), wants=True)
+
+    def _go_on(self, change: Change) -> None:
+        running = []
+        for row in change.rows("running"):
+            if jobs_process.is_alive(row.pid, row.born):
+                running.append(row)
+                self._watch(row)
+            else:
+                child = self._children.get(row.pid or 0)
+                self._note_end(change, row, None if child is None else child.poll())
+        taken = {row.slot for row in running}
+        free = [n for n in range(len(self.settings.devices)) if n not in taken]
+        for row in change.rows("queued"):
+            if not free:
+                break
+            # somebody at the command line may be training this very folder
+            if (self.root / row.id).exists() and RunFolder(
+                self.root / row.id
+            ).status() == "running":
+                continue
+            if self._start(change, row, free[0]):
+                free.pop(0)
+
+    def _start(self, change: Change, row: Row, slot: int) -> bool:
+        """Start a job inside the transaction: no other server can start it meanwhile."""
+        folder = self.root / row.id
+        try:
+            config = TrainConfig.model_validate_json(row.config)
+            command = self._command(config, folder, self.settings.devices[slot])
+            process, born = jobs_process.start(command, folder, self.settings.threads)
+        except (OSError, ValidationError) as error:
+            reason = "disk" if getattr(error, "errno", None) == 28 else "crashed"
+            now = time.time()
+            change.set(row.id, state="failed", reason=reason, message=str(error), ended=now)
+            return False
+        self._children[process.pid] = process
+        change.set(
+            row.id, state="running", slot=slot, pid=process.pid, born=born, began=time.time()
+        )
+        self._watch(row._replace(pid=process.pid, born=born))
+        return True
+
+    def _note_end(self, change: Change, row: Row, code: int | None) -> None:
+        state, reason, message = jobs_process.ending(self.root / row.id, code)
+        change.set(
+            row.id,
+            state=state,
+            reason=reason,
+            message=message,
+            exit_code=code,
+            ended=row.ended or time.time(),
+        )
+
+    def _mine(self, change: Change, id: str, who: str | None) -> Row:
+        row = change.row(id)
+        if row is None:
+            raise _unknown(id)
+        if who is not None and mark(who) not in change.owners().get(id, {}):
+            raise JobError(_("This run belongs to somebody else: ask for it yourself to share it."))
+        return row
+
+    def _job(
+        self, row: Row, owners: dict[str, bool], line: list[str], who: str | None
+    ) -> Job | None:
+        try:
+            config = TrainConfig.model_validate_json(row.config)
+        except ValidationError:  # written by another version of the app
+            return None
+        return Job(
+            id=row.id,
+            config=config,
+            state=row.state,
+            place=line.index(row.id) + 1 if row.id in line else 0,
+            owners=sum(owners.values()),
+            mine=who is None or mark(who) in owners,
+            reason=row.reason,
+            message=row.message,
+            asked=row.asked,
+            began=row.began,
+            ended=row.ended,
+            run=RunFolder(self.root / row.id),
+        )
+
+    # -- a thread a running process, so that the next starts though nobody looks ---------------
+
+    def _watch(self, row: Row) -> None:
+        if row.pid is None or row.pid in self._watched:
+            return
+        self._watched.add(row.pid)
+        threading.Thread(target=self._wait, args=(row,), daemon=True).start()
+
+    def _wait(self, row: Row) -> None:
+        assert row.pid is not None
+        child, code = self._children.get(row.pid), None
+        if child is not None:
+            code = child.wait()
+        else:
+            while jobs_process.is_alive(row.pid, row.born):
+                time.sleep(_LOOK_S)
+        try:
+            with self._store.change() as change:
+                now = change.row(row.id)
+                # another server may have found it dead before we could say how it died
+                if (
+                    now is not None
+                    and now.pid == row.pid
+                    and now.state in ("running", "interrupted")
+                ):
+                    self._note_end(change, now, code)
+                self._go_on(change)
+        except JobError:  # a full disk: whoever looks next will notice
+            pass
+        finally:
+            self._children.pop(row.pid, None)
+            self._watched.discard(row.pid)
+
+
+def _unknown(id: str) -> JobError:
+    return JobError(_("There is no training called {id}.").format(id=repr(id)))

@@ -1,0 +1,62 @@
+"""A model card in Markdown: what a checkpoint is, where it comes from, what it can and cannot.
+
+The headings follow Mitchell et al. 2019, "Model Cards for Model Reporting".
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from core.checkpoints import Checkpoint
+from core.course import CLASSES
+
+
+def model_card(one: Checkpoint, report: dict[str, Any] | None = None) -> str:
+    """The card, in English. `report`: the run's report.json, for the accuracy of each class."""
+    lines = [
+        f"# {one.title}",
+        "",
+        f"`{one.id}`, made {one.date} with Small Plates on {one.device}, commit {one.commit}.",
+        "",
+        "## Model",
+        f"- network `{one.model}`, {one.params:,} parameters",
+        f"- {one.macs:,} MACs for a picture of {one.input_px} px",
+        f"- weights: safetensors, {one.size_bytes:,} bytes, {one.weights_dtype}",
+        f"- recipe {one.recipe}, seed {one.seed}, {one.epochs} epochs, {one.wall_s:,.0f} s",
+        f"- teacher: {f'`{one.teacher}`' if one.teacher else 'none'}",
+        "",
+        "## Data",
+        f"- {one.data.name}{'' if one.data.is_food11 else ' (this is not Food-11)'}",
+        f"- fingerprint `{one.data.fingerprint}`; {one.data.training:,} training, "
+        f"{one.data.validation:,} validation, {one.data.testing:,} test photographs",
+        "",
+        "## Measured",
+    ]
+    for split, score in (("validation", one.validation), ("test", one.test)):
+        if score is not None:
+            low, high = score.ci95
+            lines.append(
+                f"- {split}: {score.correct:,} of {score.n:,} right, {score.accuracy:.2%} "
+                f"(95 % interval {low:.2%} to {high:.2%})"
+            )
+    lines.append("- the validation split chose the epoch, so its figure flatters a little")
+    if report:
+        lines += ["", f"| class ({report['split']}) | right | of |", "|---|---|---|"]
+        lines += _classes(report["confusion"])
+    lines += [
+        "",
+        "## Use",
+        "For teaching. It knows eleven kinds of food and answers with one of them whatever it is "
+        "shown; do not decide by it what somebody may eat.",
+        "",
+        "## Settings",
+        *(f"- {name}: {value}" for name, value in one.config.items()),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _classes(confusion: Sequence[Sequence[int]]) -> list[str]:
+    return [
+        f"| {name} | {row[i]:,} | {sum(row):,} |"
+        for i, (name, row) in enumerate(zip(CLASSES, confusion, strict=True))
+    ]

@@ -1,0 +1,216 @@
+"""Pruning experiments on a checkpoint: prune, fine-tune, measure.
+
+All forms of one method at one ratio give the same answers, so their accuracy is measured once, by
+ONNX Runtime on the published bytes with zeros in them; a narrow network is proved to agree when it
+is made. Fine-tuned networks are measured for themselves.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from core import checkpoints
+from core.checkpoints import Checkpoint
+from core.compression.prune import Form, arrays, forms_of, masked, prune, without_masks
+from core.compression.prune_channels import find_groups
+from core.compression.prune_select import CHANNEL_METHODS, ChannelGroup, Method, Scope, choose
+from core.data.find import find_food11
+from core.data.pixels import Pixels, load_pixels
+from core.errors import ConfigError, DataError
+from core.measure.accuracy import Labelled, labelled
+from core.measure.cost import count_macs, count_params, state_bytes
+from core.measure.latency import Timing
+from core.measure.pruning_grid import PruningRow, RowKey, Spread
+from core.measure.sparsity import count_nonzero, gzip_bytes
+from core.models import ModelSpec, registry
+from core.places import runs_dir
+from core.serving.pruned import PrunedPredictor
+from core.training.finetune import finetune, finetune_config
+from core.words import _
+
+if TYPE_CHECKING:
+    from core.training.loop import Report
+
+Heard = Callable[[int, int], None]
+"""Called with (pictures done, of how many)."""
+TimeForms = Callable[[Mapping[str, nn.Module]], Mapping[str, Timing]]
+
+
+@dataclass
+class Subject:
+    """A checkpoint under the knife: its network (never changed), its photographs if there are."""
+
+    checkpoint: Checkpoint
+    net: nn.Module
+    pixels: Pixels | None
+    threads: int = 1
+    """Computing threads while measuring accuracy; times always use one."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The registered model it is a version of."""
+        return registry.get(self.checkpoint.model)
+
+    @property
+    def px(self) -> int:
+        """Side of the pictures it takes."""
+        return self.checkpoint.input_px
+
+    @cached_property
+    def groups(self) -> tuple[ChannelGroup, ...]:
+        """Its channel groups, traced once."""
+        return find_groups(self.net, self.px)
+
+    def groups_for(self, method: Method) -> tuple[ChannelGroup, ...]:
+        """Its channel groups where the method needs them."""
+        return self.groups if method in CHANNEL_METHODS else ()
+
+    def pictures(self, split: str = "testing") -> Labelled | None:
+        """The labelled pictures of a split, or None where there are none."""
+        if self.pixels is None:
+            return None
+        found = labelled(self.pixels, split, self.px)
+        return found if len(found.labels) else None
+
+
+def subject(id: str, threads: int = 1) -> Subject:
+    """A checkpoint and the photographs on this machine, if any. Raises CheckpointError."""
+    checkpoint = checkpoints.get(id)
+    net = checkpoints.load_model(id)
+    try:
+        pixels = load_pixels(find_food11(), checkpoint.input_px)
+    except DataError:
+        pixels = None
+    return Subject(checkpoint, net, pixels, threads)
+
+
+def networks(
+    one: Subject,
+    method: Method,
+    ratio: float,
+    *,
+    net: nn.Module | None = None,
+    seed: int = 0,
+    scope: Scope | None = None,
+) -> dict[Form, nn.Module]:
+    """The pruned network in each form that the method has; of `net` instead of the checkpoint's.
+
+    For a `net` that was pruned so and trained on, its zeros are what goes.
+    """
+    return {
+        form: prune(
+            net or one.net,
+            method,
+            ratio,
+            form,
+            groups=one.groups_for(method),
+            px=one.px,
+            seed=seed,
+            scope=scope,
+        )
+        for form in forms_of(method)
+    }
+
+
+def correct_of(
+    one: Subject, method: Method, ratio: float, seed: int = 0, heard: Heard | None = None
+) -> int | None:
+    """Right answers on the test split after pruning; None without photographs."""
+    pictures = one.pictures()
+    if pictures is None:
+        return None
+    keep = choose(arrays(one.net), method, ratio, one.groups_for(method), seed)
+    return PrunedPredictor(one.checkpoint.id, keep, one.threads).correct(pictures, heard)
+
+
+def describe(one: Subject, made: Mapping[Form, nn.Module], key: RowKey, correct: int | None,
+             time: TimeForms | None = None) -> list[PruningRow]:  # fmt: skip
+    """A row per form: all that can be counted; with `time`, also zipped bytes and times."""
+    pictures = None if correct is None else one.pictures()
+    timed = time({str(form): net for form, net in made.items()}) if time else {}
+    return [
+        PruningRow(
+            **key._replace(form=form)._asdict(),
+            params=count_params(net),
+            nonzero=count_nonzero(net),
+            macs=count_macs(net, (3, one.px, one.px)),
+            size_bytes=state_bytes(net),
+            gzip_bytes=gzip_bytes(net) if time else None,
+            latency={"torch_1": Spread.of(timed[form])} if time else {},
+            n=None if pictures is None else len(pictures.labels),
+            correct=correct,
+        )
+        for form, net in made.items()
+    ]
+
+
+def measure(
+    one: Subject,
+    method: Method,
+    ratio: float,
+    *,
+    seed: int = 0,
+    time: TimeForms | None = None,
+    heard: Heard | None = None,
+) -> list[PruningRow]:
+    """A row per form of one method at one ratio. `time` gives each network's `Timing`.
+
+    Raises ConfigError for what `prune` cannot do.
+    """
+    made = networks(one, method, ratio, seed=seed)
+    correct = correct_of(one, method, ratio, seed, heard)
+    return describe(one, made, RowKey(method, ratio, "masked"), correct, time)
+
+
+def prune_and_finetune(
+    one: Subject,
+    key: RowKey,
+    *,
+    scope: Scope | None = None,
+    seed: int = 0,
+    report: "Report | None" = None,
+    device: str | None = None,
+) -> nn.Module:
+    """Prune to `key.ratio` in `key.rounds` equal steps, `key.finetune_epochs` epochs after each.
+
+    Step k leaves (1 - ratio)^(k / rounds) of the weights or of the channels: five rounds to
+    1 - 0.95^5 within each layer are HW7's network slimming. What is zero stays zero under its mask.
+    Returns the network with its zeros written in, in eval mode; `networks(net=...)` gives its
+    forms, which all answer alike. Raises ConfigError for 0 epochs or rounds, and what training
+    raises.
+    """
+    if key.finetune_epochs < 1 or key.rounds < 1:
+        raise ConfigError(_("Fine-tuning needs at least one round and one epoch."))
+    config = finetune_config(one.checkpoint, key.finetune_epochs)
+    weights = one.checkpoint.files[checkpoints.WEIGHTS].sha256[:8]
+    groups, net = one.groups_for(key.method), one.net
+    for step in range(1, key.rounds + 1):
+        last = step == key.rounds
+        ratio = key.ratio if last else 1 - (1 - key.ratio) ** (step / key.rounds)
+        keep = choose(arrays(net), key.method, ratio, groups, seed, scope)
+        folder = (
+            f"prune-{one.checkpoint.id}-{weights}-{key.method}-{key.ratio:.4f}-{scope or 'own'}"
+        )
+        folder += f"-{key.finetune_epochs}e-{step}of{key.rounds}-s{seed}"
+        trained = finetune(masked(net, keep), config, runs_dir() / folder, report, device)
+        net = without_masks(trained)
+    return net
+
+
+@torch.inference_mode()
+def right_answers(one: Subject, net: nn.Module, split: str = "testing") -> int | None:
+    """How many pictures of a split a torch network is right about; None without photographs."""
+    pictures = one.pictures(split)
+    if pictures is None:
+        return None
+    net.eval()
+    right = 0
+    for at in range(0, len(pictures.labels), 64):
+        pixels = torch.from_numpy(pictures.pixels[at : at + 64].copy())
+        found = net(one.spec.normalize(pixels)).argmax(1).numpy()
+        right += int((found == pictures.labels[at : at + 64]).sum())
+    return right

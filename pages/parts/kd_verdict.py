@@ -1,0 +1,166 @@
+""" "Does distillation help?": scratch against distilled, from the shipped checkpoints, in words."""
+
+import pandas as pd
+import streamlit as st
+
+from core.charts import numbers
+from core.charts.kd_verdict import (
+    accuracy_text,
+    gain_chart,
+    gain_frame,
+    network_title,
+    p_text,
+    points,
+    points_interval,
+)
+from core.checkpoints import TEST_LOGITS, Checkpoint
+from core.serving.kd_verdict import Comparison, compare, verdict_frame
+from core.words import _
+from pages.parts.figure import show
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _compared(
+    marks: tuple[tuple[str, str], ...], _found: list[Checkpoint]
+) -> tuple[list[Comparison], list[str]]:
+    del marks  # the key of the cache: a checkpoint published anew is compared anew
+    return compare(_found)
+
+
+def verdict(found: list[Checkpoint]) -> list[Checkpoint]:
+    """Chart, sentences and table; how to get the networks where they are missing.
+
+    Returns the checkpoints it speaks of.
+    """
+    marks = tuple(
+        (one.id, one.files[TEST_LOGITS].sha256 if TEST_LOGITS in one.files else "") for one in found
+    )
+    comparisons, left_out = _compared(marks, found)
+    if left_out:
+        st.caption(
+            _(
+                "Left out, for want of a twin from scratch with the same seed and photographs: "
+                "{names}."
+            ).format(names=", ".join(f"`{name}`" for name in left_out))
+        )
+    if not comparisons:
+        st.info(
+            _(
+                "This takes a student trained twice, with and without the teacher, from the same "
+                "seed on the same photographs. None is shipped yet; these lines train them and "
+                "this section fills itself:"
+            ),
+            icon=":material/balance:",
+        )
+        st.code(
+            "python -m core reproduce --only dwpw_256k-scratch-s0 dwpw_256k-distilled-s0",
+            language="bash",
+        )
+        return []
+    for each in comparisons:
+        _say(each)
+    frame = gain_frame(comparisons)
+    told = "; ".join(
+        _("{row}: {gain} points").format(row=row, gain=text)
+        for row, text in zip(frame["row"], frame["text"], strict=True)
+    )
+    show(
+        gain_chart(frame),
+        _("Accuracy of the distilled student minus the one from scratch. {rows}.").format(
+            rows=told
+        ),
+        key="gains",
+    )
+    st.caption(
+        _(
+            "A seed's interval is over test photographs (Newcombe, paired); that of a mean is over "
+            "seeds (Student's t). An interval that holds 0 decides nothing."
+        )
+    )
+    with st.expander(_("The numbers, pair by pair"), icon=":material/table:"):
+        _table(verdict_frame(comparisons))
+    return [one for each in comparisons for pair in each.pairs
+            for one in (pair.scratch, pair.distilled)]  # fmt: skip
+
+
+def _say(each: Comparison) -> None:
+    gain, low, high = each.interval()
+    short = {
+        "helps": _("**It helps.**"),
+        "hurts": _("**It hurts.**"),
+        "unclear": _("**Not distinguishable.**"),
+    }[each.verdict()]
+    name = network_title(each.model)
+    first = each.pairs[0]
+    numbers_here = {
+        "name": name,
+        "gain": points(gain),
+        "interval": points_interval(low, high),
+        "n": numbers.count(first.n),
+    }
+    if each.over_seeds:
+        said = _(
+            "{name}, {seeds} seeds: distilled minus scratch is {gain} points on average (95 % "
+            "interval over seeds {interval}), each seed measured on the same {n} test photographs."
+        ).format(seeds=len(each.pairs), **numbers_here)
+    else:
+        said = _(
+            "{name}: {distilled} right distilled, {scratch} from scratch, on the same {n} test "
+            "photographs: {gain} points (95 % interval {interval}). {only_distilled} photographs "
+            "only the distilled one gets right, {only_scratch} only the other (McNemar's exact "
+            "test: {p})."
+        ).format(
+            distilled=accuracy_text(first.distilled_correct, first.n),
+            scratch=accuracy_text(first.scratch_correct, first.n),
+            only_distilled=first.only_distilled,
+            only_scratch=first.only_scratch,
+            p=p_text(first.p),
+            **numbers_here,
+        )
+    if each.verdict() == "unclear":
+        said += " " + _("The interval holds 0: this does not show that one is better.")
+    st.markdown(f"{short} {said}")
+    if not each.over_seeds:
+        st.warning(
+            _(
+                "Only one seed (seed {seed}) is shipped. The interval covers which photographs "
+                "happened to be in the test split, not the luck of training: another seed alone "
+                "can move a student by a point or two. Take it as one observation."
+            ).format(seed=first.seed),
+            icon=":material/casino:",
+        )
+    if each.also_differs:
+        st.warning(
+            _(
+                "The two were also trained with different settings: {names}. The difference is "
+                "not the teacher's alone."
+            ).format(names=", ".join(f"`{name}`" for name in each.also_differs)),
+            icon=":material/rule:",
+        )
+
+
+def _table(frame: pd.DataFrame) -> None:
+    percent = st.column_config.NumberColumn
+    st.dataframe(
+        frame.assign(**{name: 100 * frame[name] for name in ("difference", "low", "high")}),
+        column_order=[
+            "distilled", "scratch", "seed", "n", "distilled_accuracy", "scratch_accuracy",
+            "difference", "low", "high", "only_distilled", "only_scratch", "p",
+        ],
+        column_config={
+            "distilled": _("Distilled"),
+            "scratch": _("From scratch"),
+            "seed": _("Seed"),
+            "n": percent(_("Photographs"), format="localized"),
+            "distilled_accuracy": percent(_("Distilled, right"), format="percent"),
+            "scratch_accuracy": percent(_("Scratch, right"), format="percent"),
+            "difference": percent(_("Difference, points"), format="%.1f"),
+            "low": percent(_("from"), format="%.1f"),
+            "high": percent(_("to"), format="%.1f"),
+            "only_distilled": _("Only distilled right"),
+            "only_scratch": _("Only scratch right"),
+            "p": percent(_("McNemar's p"), format="%.4f"),
+        },
+        hide_index=True,
+        alt=_("Each pair of networks: accuracies, difference with interval, McNemar's test."),
+    )  # fmt: skip

@@ -1,0 +1,172 @@
+"""The training page's controls: from a preset or by hand to the runs that will be asked for."""
+
+from typing import Any
+
+import streamlit as st
+from pydantic import ValidationError
+
+from core import checkpoints
+from core.charts.theme import role_title
+from core.errors import UserError
+from core.models.registry import MODELS, PREFIX, get
+from core.recipes import LESSON, PRESETS
+from core.training.config import TrainConfig
+from core.training.jobs import JobQueue
+from core.words import _
+from pages.parts import shelf
+from pages.parts.linked import one_of
+
+SIDES = (32, 48, 64, 96, 128, 160, 192, 224)
+MOST_EPOCHS = 300
+SEEDS = (0, 1, 2, 3, 4)
+OWN = "design"
+
+
+def preset_title(name: str) -> str:
+    """What a preset promises."""
+    return {
+        "minute": _("A minute on a laptop"),
+        "hour": _("An hour on two cores"),
+        "full": _("The full recipe, on a GPU"),
+    }[name]
+
+
+def wanted(queue: JobQueue, who: str) -> list[TrainConfig]:
+    """Draw the controls; the runs they describe, one a seed. Empty, and said, if they cannot be."""
+    titles = {name: preset_title(name) for name in PRESETS}
+    preset = one_of(
+        st.segmented_control, _("How much"), titles, "preset", default="minute",
+        on_change=_apply, help=_("Sets the controls below; change any of them afterwards."),
+    )  # fmt: skip
+    if "epochs" not in st.session_state:
+        _fill(preset)
+    left, right = st.columns(2)
+    with left:
+        model = _model()
+    with right:
+        teacher = _teacher(queue, who)
+    settings = _lesson(bool(teacher)) | _amount(model)
+    fixed = {k: v for k, v in PRESETS[preset].items() if k in ("views", "ema_decay")}
+    try:
+        if not model:
+            return []
+        return [
+            TrainConfig(
+                model=model, teacher=teacher, seed=seed,
+                warmup_epochs=min(PRESETS[preset].get("warmup_epochs", 2.0),
+                                  settings["epochs"] / 2),
+                **(fixed | settings),
+            )
+            for seed in st.session_state["seeds"]
+        ]  # fmt: skip
+    except ValidationError as error:
+        st.error(str(error.errors()[0]["msg"]), icon=":material/error:")
+        return []
+
+
+def _fill(preset: str) -> None:
+    """Give the controls the preset's values, before they are drawn."""
+    default = TrainConfig()
+    for name in ("px", "epochs", "batch_size", "lr", "mixup", "augment"):
+        st.session_state[name] = PRESETS[preset].get(name, getattr(default, name))
+    st.session_state["share"] = round(100 * PRESETS[preset].get("share", 1.0))
+
+
+def _apply() -> None:
+    _fill(st.session_state.get("preset") or "minute")
+
+
+def _model() -> str:
+    """The key of the network; empty, and said, for a design that cannot be."""
+    titles = {key: f"{_(spec.title)} · {key}" for key, spec in MODELS.items()}
+    titles[OWN] = _("Your own design, in one line")
+    linked = st.query_params.get("model", "")
+    if linked.startswith(PREFIX) and "design" not in st.session_state:
+        st.session_state["design"] = linked.removeprefix(PREFIX)
+        st.query_params["model"] = OWN
+    chosen = one_of(st.selectbox, _("Student"), titles, "model", default="dwpw_256k")
+    if chosen != OWN:
+        return chosen
+    line = st.text_input(
+        _("The design"),
+        key="design",
+        bind="query-params",
+        placeholder="px64-relu6-stem16p-sep32p-sep64p-sep128x2",
+        help=_("The page Architecture writes this line while you draw."),
+    )
+    if not line:
+        st.caption(_("Paste the line that the page Architecture shows below your drawing."))
+        return ""
+    try:
+        return get(PREFIX + line).key
+    except UserError as error:
+        st.error(str(error), icon=":material/error:")
+        return ""
+
+
+def _teacher(queue: JobQueue, who: str) -> str:
+    """The id of the checkpoint that teaches; empty for none."""
+    found = {one.id: shelf.name_of(one) for one in shelf.checkpoints()}
+    own = checkpoints.load_manifest(checkpoints.own_dir())
+    mine = [job.id for job in queue.jobs(who) if job.mine and job.id in own.keys() - found.keys()]
+    found |= {id: f"{shelf.name_of(own[id])} · {id}" for id in mine}
+    titles = {"none": _("No teacher: labels alone"), **found}
+    default = next((id for id in found if id.startswith("efficientnet")), "none")
+    chosen = one_of(st.selectbox, role_title("teacher"), titles, "teacher", default=default)
+    return "" if chosen == "none" else chosen
+
+
+def _lesson(has_teacher: bool) -> dict[str, Any]:
+    left, middle, right = st.columns(3)
+    with left:
+        alpha = st.slider(
+            "alpha", 0.0, 1.0, LESSON["alpha"], 0.05, key="alpha", bind="query-params",
+            disabled=not has_teacher, help=_("Weight of the teacher's soft answers in the loss."),
+        )  # fmt: skip
+    with middle:
+        temperature = st.slider(
+            _("Temperature T"), 1.0, 20.0, LESSON["temperature"], 0.5, key="T",
+            bind="query-params", disabled=not has_teacher,
+        )  # fmt: skip
+    with right:
+        mixup = st.slider(
+            "mixup", 0.0, 1.0, step=0.1, key="mixup",
+            help=_("Blends pairs of photographs and their labels; 0 blends none."),
+        )  # fmt: skip
+    lesson = {"alpha": alpha, "temperature": temperature} if has_teacher else {}
+    return lesson | {"mixup": float(mixup)}
+
+
+def _amount(model: str) -> dict[str, Any]:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        epochs = st.number_input(
+            _("Epochs"), 1, MOST_EPOCHS, step=1, key="epochs", width=130
+        )  # fmt: skip
+        px = st.selectbox(
+            _("Picture side"), SIDES, format_func=lambda side: f"{side} px", key="px", width=130
+        )
+        share = st.number_input(
+            _("Photographs, %"), 5, 100, step=5, key="share", width=160,
+            help=_("Share of the training photographs, the same of every class."),
+        )  # fmt: skip
+        st.pills(
+            _("Seeds, a run each"), SEEDS, selection_mode="multi",
+            default=None if "seeds" in st.session_state else [0], key="seeds",
+        )  # fmt: skip
+        with st.popover(_("More settings"), icon=":material/tune:"):
+            more = _more(model)
+    return {"epochs": int(epochs), "px": int(px), "share": share / 100, **more}
+
+
+def _more(model: str) -> dict[str, Any]:
+    batch = st.selectbox(_("Photographs a step"), (16, 32, 64, 128, 256), key="batch_size")
+    rate = st.number_input(
+        _("Highest learning rate"), 1e-5, 0.1, step=1e-4, format="%.5f", key="lr"
+    )
+    augment = st.selectbox(
+        _("Augmentation"), ("none", "light", "standard", "strong"), key="augment"
+    )
+    more: dict[str, Any] = {"batch_size": batch, "lr": rate, "augment": augment}
+    if model and get(model).pretrainable:
+        more["pretrained"] = st.toggle(_("Start from ImageNet weights"), key="pretrained")
+    return more

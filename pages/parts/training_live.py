@@ -1,0 +1,292 @@
+"""The queue as it moves: every run's state and buttons, and the curves of those chosen, live."""
+
+import time
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.charts import numbers
+from core.charts import training as charts
+from core.errors import UserError
+from core.training.jobs import JobQueue
+from core.training.jobs_entry import Job
+from core.words import _, ngettext
+from pages.parts import language
+from pages.parts.figure import show
+from pages.parts.training_queue import curve, marked_title, short_title
+
+POLL_S = 1.5
+MOST_SHOWN = 6
+MOST_CARDS = 4
+"""Finished runs beyond so many stand in the menu only, until they are chosen there."""
+
+
+def live(queue: JobQueue, who: str) -> list[Job]:
+    """Draw the queue and the curves; they move by themselves while anything runs or waits.
+
+    Returns the jobs whose curves are shown.
+    """
+    jobs = _listed(queue, who)
+    if not jobs:
+        st.caption(_("No training has been started on this machine yet. Yours will stand here."))
+        return []
+    shown = _choose(jobs)
+    moves = any(job.is_active for job in jobs)
+    st.fragment(_watch, run_every=POLL_S if moves else None)(queue, who, [j.id for j in shown])
+    return shown
+
+
+def _listed(queue: JobQueue, who: str) -> list[Job]:
+    """The visitor's own jobs first, then what else runs or waits."""
+    jobs = queue.jobs(who)
+    mine = sorted((job for job in jobs if job.mine), key=lambda job: -job.asked)
+    return mine + [job for job in jobs if not job.mine and job.is_active]
+
+
+def _choose(jobs: Sequence[Job]) -> list[Job]:
+    """Which runs' curves lie over each other."""
+    by_id = {job.id: job for job in jobs}
+    new = [id for id in by_id if id not in st.session_state.get("runs_met", ())]
+    st.session_state["runs_met"] = list(by_id)
+    kept = [id for id in st.session_state.get("runs_shown", ()) if id in by_id]
+    fresh = [id for id in new if by_id[id].mine][:MOST_SHOWN]
+    if not kept and not fresh and "runs_shown" not in st.session_state:
+        fresh = list(by_id)[:1]
+    st.session_state["runs_shown"] = [*fresh, *kept][:MOST_SHOWN]
+    chosen = st.multiselect(
+        _("Runs over each other"),
+        list(by_id),
+        format_func=lambda id: marked_title(by_id[id], jobs),
+        key="runs_shown",
+        max_selections=MOST_SHOWN,
+        placeholder=_("Choose runs"),
+    )
+    return [by_id[id] for id in chosen]
+
+
+def _watch(queue: JobQueue, who: str, shown: list[str]) -> None:
+    """One look at everything that moves (a fragment)."""
+    language.speak()
+    jobs = _listed(queue, who)
+    states = {job.id: job.state for job in jobs}
+    before = st.session_state.get("states_seen", states)
+    st.session_state["states_seen"] = states
+    if before != states:  # something ended, or somebody else's came: results stand outside
+        st.rerun()
+    if refused := st.session_state.pop("refused", ""):
+        st.warning(refused, icon=":material/front_hand:")
+    for place, job in enumerate(jobs):
+        if job.is_active or job.id in shown or place < MOST_CARDS:
+            _card(queue, job, who, jobs)
+    picked = [job for job in jobs if job.id in shown and job.run.metrics()]
+    if picked:
+        _pictures(picked)
+
+
+def _card(queue: JobQueue, job: Job, who: str, jobs: Sequence[Job]) -> None:
+    """One run: what it is, how far, what can be done with it."""
+    with st.container(border=True):
+        left, right = st.columns([3, 1], vertical_alignment="center")
+        with left:
+            owner = "" if job.mine else " · " + _("somebody else's")
+            st.markdown(f"**{marked_title(job, jobs)}** · {_settings(job)}{owner}")
+            _state(job)
+        with right, st.container(horizontal=True, horizontal_alignment="right"):
+            _buttons(queue, job, who)
+
+
+def _settings(job: Job) -> str:
+    config = job.config
+    parts = [f"{config.px} px", f"{config.share:.0%}"]
+    if config.teacher:
+        parts += [f"α {config.alpha:g}", f"T {config.temperature:g}"]
+    if config.mixup:
+        parts.append(f"mixup {config.mixup:g}")
+    return " · ".join(parts)
+
+
+def _state(job: Job) -> None:
+    entries = job.run.metrics()
+    of = job.config.epochs
+    if job.state == "queued":
+        ahead = job.place - 1
+        st.progress(
+            len(entries) / of,
+            ngettext(
+                "Waiting: {n} run comes first.", "Waiting: {n} runs come first.", ahead
+            ).format(n=ahead)
+            if ahead
+            else _("Waiting: it is next."),
+        )
+    elif job.state == "running":
+        st.progress(min(1.0, len(entries) / of), _running(job, entries))
+    elif job.state == "done":
+        accuracy = max((entry["val_accuracy"] for entry in entries), default=0.0)
+        n = entries[-1]["val_n"] if entries else 0
+        st.markdown(
+            _(
+                ":material/check_circle: Done: {accuracy} of {n} validation photographs right."
+            ).format(accuracy=numbers.percent(accuracy, n), n=numbers.count(n))
+        )
+        if job.reason == "unpublished":
+            st.caption(_("It could not become a checkpoint: {why}").format(why=job.message))
+    else:
+        explain_end(job, len(entries))
+
+
+def _running(job: Job, entries: Sequence[dict[str, float]]) -> str:
+    of = job.config.epochs
+    if not entries:
+        lines = job.lines()
+        began = round(time.time() - (job.began or time.time()))
+        said = _("Starting ({s} s): reading photographs, asking the teacher ...").format(s=began)
+        return f"{said} {lines[-1][:80]}" if lines else said
+    if len(entries) >= of:
+        return _("Epoch {epoch} of {of}. Testing it and making it a checkpoint ...").format(
+            epoch=of, of=of
+        )
+    last = entries[-1]
+    left = (of - len(entries)) * last["seconds"]
+    return _("Epoch {epoch} of {of} · {rate} images/s · {left} left").format(
+        epoch=len(entries), of=of, rate=numbers.count(round(last["images_per_s"])),
+        left=duration(left),
+    )  # fmt: skip
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: "40 s", "12 min", "3.5 h"."""
+    if seconds < 10:
+        return _("{n} s").format(n=f"{seconds:.1f}")
+    if seconds < 90:
+        return _("{n} s").format(n=f"{seconds:.0f}")
+    if seconds < 5400:
+        return _("{n} min").format(n=f"{seconds / 60:.0f}")
+    return _("{n} h").format(n=f"{seconds / 3600:.1f}")
+
+
+def explain_end(job: Job, epochs: int) -> None:
+    """Why a run is not finished, what is kept of it, and what to do."""
+    kept = ngettext("{n} epoch is kept.", "{n} epochs are kept.", epochs).format(n=epochs)
+    if job.state == "stopped":
+        st.markdown(
+            _(":material/stop_circle: Stopped. {kept} Resume goes on there.").format(kept=kept)
+        )
+        return
+    if job.state == "interrupted":
+        st.warning(
+            _(
+                "Interrupted: its process has gone, perhaps because the machine was restarted. "
+                "{kept} Resume goes on there."
+            ).format(kept=kept)
+        )
+    elif job.state == "killed":
+        st.error(
+            _(
+                "The system ended it (signal {n}){why} {kept} Resume goes on there; smaller "
+                "pictures or fewer of them a step need less memory."
+            ).format(n=job.message,
+                     why=_(": that is how Linux frees memory when it runs out.")
+                     if job.message == "9" else ".", kept=kept)
+        )  # fmt: skip
+    else:
+        st.error(_failed(job).format(kept=kept, message=job.message))
+    if job.state in ("killed", "failed") and (lines := job.lines()):
+        with st.expander(_("Its last lines")):
+            st.code("\n".join(lines), language=None)
+
+
+def _failed(job: Job) -> str:
+    return {
+        "loss": _("{message} {kept}"),
+        "disk": _(
+            "The disk is full, so nothing more could be written. {kept} Make room, then resume."
+        ),
+        "data": _("The photographs are not where they were. {message} {kept}"),
+        "said": _("{message} {kept}"),
+    }.get(job.reason, _("It broke off: {message}. {kept}"))
+
+
+def _buttons(queue: JobQueue, job: Job, who: str) -> None:
+    if not job.mine:
+        return
+    if job.is_active:
+        st.button(
+            _("Stop"), icon=":material/stop:", key=f"stop-{job.id}",
+            on_click=_do, args=(queue.stop, job.id, who),
+        )  # fmt: skip
+        return
+    if job.state != "done":
+        st.button(
+            _("Resume"), icon=":material/play_arrow:", key=f"resume-{job.id}",
+            on_click=_do, args=(queue.resume, job.id, who),
+        )  # fmt: skip
+    with st.popover(_("Delete"), icon=":material/delete:"):
+        st.markdown(_("The run, its curves and its checkpoint go, for good."))
+        st.button(
+            _("Delete this run"), key=f"delete-{job.id}", type="primary",
+            on_click=_do, args=(queue.delete, job.id, who),
+        )  # fmt: skip
+
+
+def _do(act: object, id: str, who: str) -> None:
+    """What a button does; a refusal is shown above the list."""
+    try:
+        act(id, who)  # type: ignore[operator]
+    except UserError as error:
+        st.session_state["refused"] = str(error)
+
+
+def _pictures(picked: Sequence[Job]) -> None:
+    curves = [curve(job, picked) for job in picked]
+    epochs = max(job.config.epochs for job in picked)
+    place = '[class*="st-key-chart-"]'  # kept free, so that nothing jumps when a chart is drawn
+    st.html(f"<style>{place} {{min-height: {charts.HEIGHT_PX + 20}px}}</style>")
+    panels = {panel.key: panel for panel in charts.panels()}
+    left, right = st.columns(2)
+    with left:
+        _picture(curves, panels["accuracy"], epochs)
+    with right:
+        _picture(curves, panels["losses"], epochs)
+    more = {key: panel.title for key, panel in panels.items() if key not in ("accuracy", "losses")}
+    chosen = st.pills(_("Also show"), list(more), format_func=more.__getitem__, key="also")
+    if chosen:
+        _picture(curves, panels[chosen], epochs)
+
+
+def _picture(curves: Sequence[charts.Curve], panel: charts.Panel, epochs: int) -> None:
+    frame = charts.curves_frame(curves, panel)
+    st.markdown(f"**{panel.title}**")
+    if frame.empty:
+        st.caption(_("None of these runs has a teacher to agree with."))
+        return
+    last = frame.loc[frame.groupby("series", sort=False)["epoch"].idxmax()]
+    said = ", ".join(f"{row.series} {row.value:.3g}" for row in last.itertuples())
+    show(
+        charts.curves_chart(frame, panel, epochs),
+        _("{what} by epoch; after the last one: {values}.").format(what=panel.title, values=said),
+        key=f"chart-{panel.key}",
+    )
+
+
+def compared(jobs: Sequence[Job]) -> list[str]:
+    """A sentence a finished run: its best epoch, in the words of the list."""
+    lines = []
+    for job in jobs:
+        entries = job.run.metrics()
+        if not entries:
+            continue
+        best = max(entries, key=lambda entry: entry["val_accuracy"])
+        line = _(
+            "{run}: best after epoch {epoch}, {val} of the validation photographs right "
+            "(n = {n}), {train} of the training ones"
+        ).format(
+            run=short_title(job, jobs), epoch=best["epoch"],
+            val=numbers.percent(best["val_accuracy"], best["val_n"]),
+            n=numbers.count(best["val_n"]), train=numbers.percent(best["train_accuracy"]),
+        )  # fmt: skip
+        if best.get("agreement") is not None:
+            line += _("; with the teacher it agrees on {share}").format(
+                share=numbers.percent(best["agreement"])
+            )
+        lines.append(line + ".")
+    return lines

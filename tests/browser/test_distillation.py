@@ -1,0 +1,176 @@
+"""The loss taken apart by Vega, in a real browser, against the same sums in numpy."""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from core.course import CLASSES
+from core.serving.kd_parts import lengths, take_apart
+from core.serving.predict import open_session, run_batches
+from core.serving.softening import examples
+from tests.pages import shelf
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+CHART = ".st-key-distillation svg.marks"
+
+
+def marks(page: "Page", kind: str) -> list[dict[str, str]]:
+    """What the browser says of each mark of a kind: its fields, with six digits at least."""
+    said: list[str] = page.evaluate(
+        "([chart, kind]) => [...document.querySelectorAll("
+        "`${chart} [aria-roledescription='${kind}']`)].map(e => e.getAttribute('aria-label'))",
+        [CHART, kind],
+    )
+    return [dict(part.split(": ", 1) for part in one.split("; ") if ": " in part) for one in said]
+
+
+def number(said: str) -> float:
+    return float(said.replace("−", "-"))
+
+
+def example() -> tuple[np.ndarray, np.ndarray, int]:
+    """Student's and teacher's logits of the page's default example, and its class."""
+    pixels, labels = shelf.test_pictures()
+    teacher, student = (
+        run_batches(open_session(shelf.colour_graph(shelf.NOISE[name])), pixels)
+        for name in (shelf.TEACHER, shelf.SCRATCH)
+    )
+    row = examples(teacher, student, labels)["hesitates"][0]
+    return student[row], teacher[row], int(labels[row])
+
+
+def open_page(page: "Page", server: str, query: str = "") -> None:
+    page.goto(f"{server}/distillation?{query}")
+    page.wait_for_selector(CHART)
+    page.wait_for_function("!document.querySelector('[data-testid=\"stStatusWidget\"]')")
+
+
+def wait_for_total(page: "Page", shown: str) -> None:
+    page.wait_for_function(
+        "([chart, shown]) => [...document.querySelectorAll(`${chart} text`)]"
+        ".some(t => t.textContent == shown)",
+        arg=[CHART, shown],
+    )
+
+
+def compare(page: "Page", alpha: float, t: float, pick: int = 0, move: float = 0.0) -> None:
+    """Everything in the picture is what numpy makes of the same logits."""
+    student, teacher, label = example()
+    student = student.astype(float)
+    student[pick] += move
+    parts = take_apart(student, teacher, label, alpha, t)
+    total = f"◆ {alpha:.2f} soft + {1 - alpha:.2f} hard = {parts.total:.2f}"
+    wait_for_total(page, total)
+    texts = page.eval_on_selector_all(f"{CHART} text", "all => all.map(t => t.textContent)")
+    assert f"● soft loss: {parts.soft:.2f}" in texts
+    assert f"✓ hard loss: {parts.hard:.2f}" in texts
+
+    bars: dict[str, Any] = {"soft": {}, "hard": {}}
+    for bar in marks(page, "bar"):
+        bars[bar["term"]][bar["food"].removeprefix("✓ ")] = number(bar["to"])
+    for term, expected in (("soft", parts.soft_gradient), ("hard", parts.hard_gradient)):
+        drawn = [bars[term][name] for name in CLASSES]
+        np.testing.assert_allclose(drawn, expected, atol=2e-5)
+
+    points = marks(page, "point")
+    sums = {one["food"].removeprefix("✓ "): number(one["from"]) for one in points if "food" in one}
+    np.testing.assert_allclose([sums[name] for name in CLASSES], parts.gradient, atol=2e-5)
+    lengths_here = sorted(number(one["length"]) for one in points if "length" in one)
+    expected_here = lengths(student, teacher, label, t)
+    np.testing.assert_allclose(
+        lengths_here,
+        sorted([expected_here.hard, expected_here.soft, expected_here.without_t2]),
+        rtol=2e-5,
+    )
+    shares = [text for text in texts if re.fullmatch(r"<?\d+%", text)]
+    order = np.argsort(-teacher, kind="stable")
+    figures = [share(each[k]) for each in (parts.teacher, parts.student) for k in order]
+    assert shares == figures
+
+
+def share(p: float) -> str:
+    return "<1%" if p < 0.005 else f"{np.floor(p * 100 + 0.5):.0f}%"
+
+
+def test_every_input_moves_the_picture_as_the_formulas_say(page: "Page", server: str) -> None:
+    frames: list[object] = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: frames.append(frame)))
+    open_page(page, server)
+    compare(page, 0.5, 4.0)
+    page.wait_for_timeout(500)
+    assert frames
+    sent = len(frames)
+    page.focus('input[name="T"]')
+    for _press in range(3):
+        page.keyboard.press("ArrowRight")
+    compare(page, 0.5, 5.5)
+    page.focus('input[name="alpha"]')
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    compare(page, 0.6, 5.5)
+    page.select_option('select[name="pick"]', "4")
+    page.focus('input[name="move"]')
+    for _press in range(9):
+        page.keyboard.press("ArrowLeft")
+    compare(page, 0.6, 5.5, pick=4, move=-2.25)
+    page.wait_for_timeout(300)
+    assert len(frames) == sent  # the browser did it alone
+
+
+def test_both_ends_of_the_sliders(page: "Page", server: str) -> None:
+    open_page(page, server, "T=20&alpha=1")
+    compare(page, 1.0, 20.0)
+    open_page(page, server, "T=1&alpha=0")
+    compare(page, 0.0, 1.0)
+
+
+def test_the_axis_stands_still_and_bars_have_their_lengths(page: "Page", server: str) -> None:
+    open_page(page, server)
+
+    def geometry() -> tuple[np.ndarray, np.ndarray]:
+        found = page.evaluate(
+            "chart => [...document.querySelectorAll(`${chart} [aria-roledescription='point']`)]"
+            ".filter(e => e.getAttribute('aria-label').includes('food'))"
+            ".map(e => [e.getBoundingClientRect().x + e.getBoundingClientRect().width / 2,"
+            " e.getAttribute('aria-label')])",
+            CHART,
+        )
+        values = [number(re.findall(r"from: ([^;]+)", said)[0]) for _x, said in found]
+        return np.array([x for x, _said in found]), np.array(values)
+
+    lines = []
+    for _setting in range(2):
+        x, value = geometry()
+        slope, start = np.polyfit(value, x, 1)
+        assert slope > 0
+        np.testing.assert_allclose(start + slope * value, x, atol=0.6)
+        lines.append((slope, start))
+        page.focus('input[name="T"]')
+        for _press in range(12):
+            page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(300)
+    np.testing.assert_allclose(lines[0], lines[1], atol=1.0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_needs_no_sideways_scroll(page: "Page", server: str, scheme: Any) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.emulate_media(color_scheme=scheme)
+    open_page(page, server)
+    cut = page.evaluate(
+        "() => [...document.querySelectorAll('svg.marks, .vega-bindings input')]"
+        ".filter(s => s.getBoundingClientRect().right > window.innerWidth + 1).length"
+    )
+    assert cut == 0
+    assert not page.query_selector('[data-testid="stException"]')
+    bare = page.evaluate(
+        f"() => [...document.querySelectorAll('{CHART} text')].filter(t => "
+        "t.getBoundingClientRect().right > window.innerWidth + 1).map(t => t.textContent)"
+    )
+    assert bare == []

@@ -1,0 +1,160 @@
+"""The pruning page in a browser: the reveal, a live run stopped half way, a visitor who waits."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.browser.conftest import PATIENCE_MS, REPO, free_port, wait_for
+from tests.food import make_food11
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+
+TEST_PICTURES_PER_CLASS = 100
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app over two untrained networks with made-up curves, and enough pictures for a run."""
+    from tests.pages import pruning_shelf
+
+    folder = tmp_path_factory.mktemp("pruning")
+    counts = {"training": 1, "validation": 1, "testing": TEST_PICTURES_PER_CLASS}
+    food = make_food11(folder / "food", per_class=counts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SMALL_PLATES_PRETRAINED", str(folder / "pretrained"))
+        pruning_shelf.publish(food)
+        pruning_shelf.fill()
+        port = free_port()
+        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true"]
+        command += [f"--server.port={port}", "--server.address=127.0.0.1"]
+        with (folder / "server.log").open("w") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=REPO,
+                env=os.environ | {"FOOD11_ROOT": str(food), "PYTHONPATH": str(REPO)},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(f"{address}/_stcore/health", process, folder / "server.log")
+        yield address
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def settle(page: "Page") -> None:
+    page.wait_for_selector("h1 >> text=pruning")
+    page.wait_for_selector("svg.marks")
+    page.wait_for_function("!document.querySelector('[data-testid=\"stStatusWidget\"]')")
+
+
+def said(page: "Page") -> str:
+    return re.sub(r"\s+", " ", page.inner_text('[data-testid="stMain"]'))
+
+
+def words_in_chart(page: "Page") -> list[str]:
+    """All words in the first chart."""
+    words: list[str] = page.evaluate(
+        "() => [...document.querySelector('svg.marks').querySelectorAll('text')]"
+        ".map(t => t.textContent)"
+    )
+    return words
+
+
+def curve_lengths(page: "Page") -> list[int]:
+    """How many points the paths of the first chart's lines have, longest first."""
+    paths: list[str] = page.evaluate(
+        "() => [...document.querySelector('svg.marks').querySelectorAll('.mark-line path')]"
+        ".map(p => p.getAttribute('d') || '')"
+    )
+    return sorted((path.count("L") + path.count("C") for path in paths), reverse=True)
+
+
+def worker_lives() -> bool:
+    """Whether a worker of a live run is a process of this machine."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"core.training.pruning_worker" in (folder / "cmdline").read_bytes():
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def test_a_guess_comes_first_then_the_curves(page: "Page", server: str) -> None:
+    page.goto(f"{server}/pruning")
+    settle(page)
+    assert "stays within" not in said(page)
+    assert max(curve_lengths(page), default=0) == 0
+    page.click('button >> text="hardly, then off a cliff"')
+    page.wait_for_function(
+        "() => [...document.querySelector('svg.marks').querySelectorAll('.mark-line path')]"
+        ".some(p => (p.getAttribute('d') || '').length > 200)"
+    )
+    assert "stays within" not in said(page)  # the guess alone is drawn
+    page.click('button >> text="faster"')
+    page.click('label:has-text("Show what was measured")')
+    page.wait_for_selector("text=stays within")
+    page.wait_for_function(
+        "() => [...document.querySelector('svg.marks').querySelectorAll('.mark-line path')]"
+        ".filter(p => (p.getAttribute('d') || '').split('L').length >= 19).length >= 3"
+    )
+    assert "reveal=true" in page.url
+    words = words_in_chart(page)
+    assert {"Pruning ratio", "Right on the test photographs", "Teacher"} <= set(words), words
+    page.wait_for_selector("text=Not quite. You guessed “faster”")
+    assert "125" in said(page)  # what the mask costs
+
+
+def test_a_live_run_is_stopped_half_way_and_the_app_stays_alive(
+    page: "Page", server: str, browser: "Browser"
+) -> None:
+    other = browser.new_context().new_page()
+    other.set_default_timeout(PATIENCE_MS)
+    other.goto(f"{server}/pruning?ratio=80")
+    settle(other)
+    page.goto(f"{server}/pruning?reveal=true&ratio=35")
+    settle(page)
+    page.click('button:has-text("Run it here")')
+    page.wait_for_selector("text=Looking at test photograph")
+    assert worker_lives()
+
+    # another visitor, another point: one at a time, and told so
+    other.click('button:has-text("Run it here")')
+    other.wait_for_selector("text=1 before you on this machine")
+    other.click('button:has-text("Stop")')
+    other.wait_for_selector("text=Stopped. Nothing was kept.")
+    other.context.close()
+
+    page.click('label:has-text("All methods on this network")')  # nothing is frozen
+    page.wait_for_selector("text=Random weights is right")
+    page.click('button:has-text("Stop")')
+    page.wait_for_selector("text=Stopped. Nothing was kept.")
+    page.wait_for_timeout(500)
+    assert not worker_lives()
+    assert "Measured here" not in said(page)
+
+
+def test_a_live_run_that_is_left_alone_ends_in_the_chart(page: "Page", server: str) -> None:
+    page.goto(f"{server}/pruning?reveal=true&ratio=100&network=hw13_sample-scratch-s0")
+    settle(page)
+    page.click('button:has-text("Run it here")')
+    page.wait_for_selector("text=Measured here at")
+    assert page.is_disabled('button:has-text("Measured already")')
+    n = 11 * TEST_PICTURES_PER_CLASS
+    # all weights zero: the same answer to every picture, so one class in eleven is right
+    assert re.search(r"UTC: 9\.1.% \(", said(page)), (n, said(page)[:3000])
+    page.reload()
+    settle(page)
+    page.wait_for_selector("text=Measured here at")  # kept for everybody who asks for this point

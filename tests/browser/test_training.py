@@ -1,0 +1,116 @@
+"""A training outlives its tab: start, watch, close, come back, stop, resume, finish, compare."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.browser.conftest import PATIENCE_MS, REPO, free_port, wait_for
+from tests.food import make_food11
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """The app over a small generated Food-11, with runs of its own and no shipped checkpoint."""
+    photographs = make_food11(
+        tmp_path / "food", per_class={"training": 8, "validation": 2, "testing": 2}, size=(80, 70)
+    )
+    environment = os.environ | {
+        "SMALL_PLATES_PRETRAINED": str(tmp_path / "pretrained"),
+        "SMALL_PLATES_RUNS": str(tmp_path / "runs"),
+        "SMALL_PLATES_TRAIN_THREADS": "1",
+        "FOOD11_ROOT": str(photographs),
+        "PYTHONPATH": str(REPO),
+    }
+    port = free_port()
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true"]
+    command += [f"--server.port={port}", "--server.address=127.0.0.1"]
+    with (tmp_path / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            command, cwd=REPO, env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+    try:
+        wait_for(f"http://127.0.0.1:{port}/_stcore/health", process, tmp_path / "server.log")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        subprocess.run(  # whatever is training still is not the server's child any more
+            [sys.executable, "-c", STOP_ALL], cwd=REPO, env=environment, timeout=60, check=False
+        )
+        process.terminate()
+        process.wait(timeout=10)
+
+
+STOP_ALL = """
+from core.training.jobs import ANYBODY, JobQueue
+for job in JobQueue().jobs(ANYBODY):
+    JobQueue().stop(job.id, ANYBODY)
+"""
+
+
+def open_tab(context: "BrowserContext", server: str) -> "Page":
+    tab = context.new_page()
+    tab.set_default_timeout(PATIENCE_MS)
+    tab.goto(f"{server}/training")
+    tab.wait_for_selector("h1")
+    tab.wait_for_function("!document.querySelector('[data-testid=\"stStatusWidget\"]')")
+    return tab
+
+
+def wait_for_epoch(tab: "Page", least: int) -> int:
+    """Until the progress bar says epoch `least` or later; the epoch it says."""
+    tab.wait_for_function(
+        "least => [...document.querySelectorAll('[data-testid=\"stProgress\"]')]"
+        ".some(bar => Number((bar.innerText.match(/Epoch (\\d+)/) || [])[1]) >= least)",
+        arg=least,
+    )
+    said = re.search(r"Epoch (\d+)", tab.inner_text('[data-testid="stProgress"]'))
+    assert said
+    return int(said[1])
+
+
+def button(tab: "Page", name: str) -> str:
+    return f'[data-testid="stMain"] button:has-text("{name}")'
+
+
+def test_a_run_outlives_its_tab_and_becomes_a_checkpoint(browser: "Browser", server: str) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    tab = open_tab(context, server)
+    tab.fill('[data-testid="stNumberInput"]:has-text("Epochs") input', "120")
+    tab.keyboard.press("Enter")
+    tab.click(button(tab, "Start 1 run"))
+    seen = wait_for_epoch(tab, 2)  # without reloading anything
+    tab.wait_for_selector("svg.marks")
+    loaded = tab.evaluate("performance.getEntriesByType('navigation').length")
+    assert loaded == 1
+    tab.close()
+
+    stranger = browser.new_context()
+    other = open_tab(stranger, server)
+    other.wait_for_selector("text=somebody else's")
+    assert not other.query_selector(button(other, "Stop"))
+    stranger.close()
+
+    tab = open_tab(context, server)
+    assert wait_for_epoch(tab, seen + 1) > seen
+    tab.click(button(tab, "Stop"))
+    tab.wait_for_selector("text=Resume goes on there")
+    tab.click(button(tab, "Resume"))
+    assert wait_for_epoch(tab, seen + 1) > seen
+    tab.wait_for_selector("text=The finished run", timeout=180_000)
+    tab.wait_for_selector("text=What it takes for what")
+    tab.wait_for_selector('[data-testid="stDownloadButton"] >> text=Model card')
+    assert not tab.query_selector('[data-testid="stException"]')
+    tab.click("text=open it in Compare")
+    tab.wait_for_selector("h1 >> text=plate")
+    tab.wait_for_selector('[data-testid="stMultiSelect"] >> text=run')
+    context.close()

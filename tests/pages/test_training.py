@@ -1,0 +1,267 @@
+"""The training page: what it asks the queue for, what it says of every end, all without torch."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.training.config import TrainConfig
+from core.training.jobs import JobQueue
+from core.training.jobs_settings import JobSettings
+from core.training.jobs_store import Store
+from pages.parts import training_form, training_queue, training_start
+from tests.core.training.queueing import script, wait_until
+from tests.food import make_food11
+from tests.pages import shelf
+
+Open = Callable[..., AppTest]
+ME = "a" * 32
+
+
+@pytest.fixture
+def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobQueue]:
+    """A queue over a folder of this test, whose jobs are scripts that wait."""
+    root = tmp_path / "runs"
+    monkeypatch.setenv("SMALL_PLATES_RUNS", str(root))
+    one = JobQueue(root, JobSettings(threads=1, per_visitor=2), script)
+    monkeypatch.setattr(training_queue, "queue", lambda: one)
+    monkeypatch.setattr(training_queue, "visitor", lambda: ME)
+    yield one
+    for job in one.jobs(None):
+        one.stop(job.id, None)
+
+
+@pytest.fixture
+def food(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = make_food11(tmp_path / "food")
+    monkeypatch.setenv("FOOD11_ROOT", str(folder))
+    return folder
+
+
+def text(app: AppTest) -> str:
+    kinds = ("markdown", "caption", "info", "success", "warning", "error")
+    return "\n".join(str(one.value) for kind in kinds for one in getattr(app, kind))
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    return next(one for one in app.button if label in one.label).click().run()
+
+
+def ended(queue: JobQueue, state: str, epochs: int = 0, **values: object) -> str:
+    """A job of mine that has come to this end, with so many epochs behind it."""
+    id = queue.ask(TrainConfig(epochs=5), ME, "f").id
+    queue.stop(id, ME)
+    with Store(queue.root).change() as change:
+        change.set(id, state=state, **values)
+    entries = [
+        {
+            "epoch": n + 1, "lr": 0.001, "loss": 2.0 - n / 10, "loss_hard": 2.0, "loss_soft": None,
+            "train_accuracy": 0.5, "agreement": None, "val_loss": 2.0,
+            "val_accuracy": 0.25 + n / 10, "val_n": 40, "images_per_s": 100.0, "seconds": 2.0,
+        }
+        for n in range(epochs)
+    ]  # fmt: skip
+    (queue.root / id).mkdir(exist_ok=True)
+    queue.job(id).run.write_metrics(entries)
+    return id
+
+
+def test_without_photographs_it_says_how_to_get_them(open_page: Open, queue: JobQueue) -> None:
+    app = open_page("training")
+    assert not app.exception
+    assert "Training needs photographs" in text(app)
+    assert any("python -m core data fetch" in one.value for one in app.code)
+    assert next(one for one in app.button if "Start" in one.label).disabled
+
+
+def test_starting_asks_for_what_the_controls_say(
+    open_page: Open, queue: JobQueue, food: Path
+) -> None:
+    shelf.fill(shelf.TEACHER)
+    app = open_page("training")
+    next(one for one in app.slider if one.label == "alpha").set_value(0.25)
+    next(one for one in app.number_input if one.label == "Epochs").set_value(7)
+    next(one for one in app.button_group if one.label == "Seeds, a run each").set_value([0, 2])
+    app.run()
+    press(app, "Start 2 runs")
+    assert not app.exception
+    configs = [job.config for job in queue.jobs(ME)]
+    assert [one.seed for one in configs] == [0, 2]
+    one = configs[0]
+    assert (one.model, one.teacher, one.alpha) == ("dwpw_256k", shelf.TEACHER, 0.25)
+    assert (one.epochs, one.px, one.share) == (7, 64, 0.5)
+    assert "Waiting: it is next." in [one.proto.text for one in app.get("progress")]
+
+
+def test_too_many_are_refused_in_words(open_page: Open, queue: JobQueue, food: Path) -> None:
+    app = open_page("training")
+    next(one for one in app.button_group if one.label == "Seeds, a run each").set_value([0, 1, 2])
+    app.run()
+    press(app, "Start 3 runs")
+    assert "You have 2 trainings running or waiting already" in text(app)
+    assert len(queue.jobs(ME)) == 2
+
+
+@pytest.mark.parametrize("preset", ["minute", "hour", "full"])
+def test_a_preset_is_the_recipe(open_page: Open, queue: JobQueue, food: Path, preset: str) -> None:
+    from core.recipes import PRESETS
+
+    app = open_page("training", preset=preset, teacher="none")
+    press(app, "Start 1 run")
+    (job,) = queue.jobs(ME)
+    assert job.config == TrainConfig(model="dwpw_256k", **PRESETS[preset])
+
+
+def test_a_design_from_the_link_is_trained(open_page: Open, queue: JobQueue, food: Path) -> None:
+    app = open_page("training", model="design:px64-relu6-stem16p-sep32p-sep64")
+    press(app, "Start 1 run")
+    (job,) = queue.jobs(ME)
+    assert job.config.model == "design:px64-relu6-stem16p-sep32p-sep64"
+    wrong = open_page("training", model="design:px64-soup")
+    assert "soup" in text(wrong) and not wrong.exception
+
+
+@pytest.mark.parametrize(
+    ("state", "values", "words"),
+    [
+        ("stopped", {}, "Stopped. 2 epochs are kept."),
+        ("interrupted", {}, "Interrupted: its process has gone"),
+        ("killed", {"reason": "signal", "message": "9"}, "frees memory when it runs out"),
+        ("failed", {"reason": "disk", "message": "No space"}, "The disk is full"),
+        ("failed", {"reason": "data", "message": "No folder."}, "not where they were. No folder."),
+        ("failed", {"reason": "loss", "message": "No number."}, "No number. 2 epochs are kept."),
+        ("failed", {"reason": "crashed", "message": "KeyError: {x}"}, "broke off: KeyError: {x}."),
+    ],
+)
+def test_every_end_is_explained_and_can_be_resumed(
+    open_page: Open,
+    queue: JobQueue,
+    food: Path,
+    state: str,
+    values: dict[str, object],
+    words: str,
+) -> None:
+    id = ended(queue, state, epochs=2, **values)
+    app = open_page("training")
+    assert not app.exception
+    assert words in text(app)
+    assert len(app.get("vega_lite_chart")) == 2  # its curves are there still
+    press(app, "Resume")
+    assert queue.job(id).state == "running"
+
+
+def test_others_runs_are_seen_but_not_touched(open_page: Open, queue: JobQueue, food: Path) -> None:
+    queue.ask(TrainConfig(epochs=5), "somebody", "f")
+    app = open_page("training")
+    assert "somebody else's" in text(app)
+    assert not [one for one in app.button if one.label in ("Stop", "Resume", "Delete this run")]
+
+
+def test_a_finished_run_shows_its_confusions_and_mistakes(
+    open_page: Open, queue: JobQueue, food: Path
+) -> None:
+    from core.data.find import find_food11
+
+    index = find_food11(food)
+    id = ended(queue, "done", epochs=5)
+    counts = [[0] * 11 for _ in range(11)]
+    counts[3][3], counts[3][5] = 4, 3
+    file = index.files[int(index.of("testing")[0])]
+    report = {
+        "split": "testing",
+        "data": {"name": index.name, "fingerprint": index.fingerprint},
+        "unreadable": [],
+        "confusion": counts,
+        "mistakes": [
+            {"file": file, "label": 3, "answer": 5, "confidence": 0.87},
+            {"file": "../../secret.jpg", "label": 3, "answer": 5, "confidence": 0.8},
+        ],
+    }
+    (queue.root / id / "report.json").write_text(json.dumps(report))
+    app = open_page("training")
+    assert not app.exception
+    assert "The most frequent mistake: Egg taken for Meat, 3 times." in text(app)
+    (pictures,) = app.get("image")
+    assert "Egg, taken for Meat, 87" in str(pictures.proto)
+    app = (
+        next(one for one in app.button_group if "how many will your student" in one.label)
+        .set_value("high")
+        .run()
+    )
+    assert "It got 65 of 100 right" in text(app) and "You guessed well." in text(app)
+
+    for number, gone in enumerate(food.rglob("*.jpg")):  # another set: its photos are not these
+        if number % 2:
+            gone.unlink()
+    training_queue._index.clear()
+    app = open_page("training")
+    assert not app.exception and not app.get("image")
+    assert "The photos are shown where the copy lies" in text(app)
+
+
+def test_deleting_takes_the_run_away(open_page: Open, queue: JobQueue, food: Path) -> None:
+    id = ended(queue, "stopped", epochs=2)
+    press(open_page("training"), "Delete this run")
+    assert queue.jobs(ME) == [] and not (queue.root / id).exists()
+
+
+def test_the_predicted_time_is_measured_on_request(
+    open_page: Open, queue: JobQueue, food: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from core.training.forecasts import Forecast, Forecasts
+
+    class Told(Forecasts):
+        def _measure(self, config: TrainConfig) -> None:
+            found = {"images_per_s": 1234.0, "epoch_s": 2.0, "teacher_s": 0.0, "total_s": 240.0}
+            told = Forecast("done", found | {"device": "a stove"})
+            self._known[next(iter(self._known))] = told
+
+    measured = Told()
+    monkeypatch.setattr(training_start, "FORECASTS", measured)
+    app = open_page("training", teacher="none")
+    press(app, "Predict the time")
+    wait_until(lambda: measured._known)
+    app.run()
+    assert "About **4 min** here: 1,234 images/s" in text(app)
+
+
+def test_durations() -> None:
+    from pages.parts.training_live import duration
+
+    assert [duration(s) for s in (7, 89, 90, 5399, 9000)] == [
+        "7.0 s", "89 s", "2 min", "90 min", "2.5 h",
+    ]  # fmt: skip
+
+
+def test_the_loss_shown_is_the_loss_that_runs(open_page: Open, queue: JobQueue) -> None:
+    import inspect
+
+    from core.compression.distill import loss_fn_kd
+
+    shown = [one.value.strip() for one in open_page("training").code]
+    assert inspect.getsource(loss_fn_kd).strip() in shown
+    assert training_form.preset_title("minute") == "A minute on a laptop"
+
+
+def test_compare_offers_a_run_of_ones_own_and_nobody_elses(
+    open_page: Open, queue: JobQueue, food: Path
+) -> None:
+    """A link names it; without one, the shipped checkpoints stand alone."""
+    from core import checkpoints
+
+    shelf.fill(shelf.TEACHER)
+    shipped = checkpoints.get(shelf.TEACHER)
+    _one, files = checkpoints.read_files(shelf.TEACHER)
+    own = shipped.model_copy(update={"id": "dwpw_256k-scratch-s0-0123456789", "title": "Mine"})
+    checkpoints.store(own, files, checkpoints.own_dir())
+    assert own.id not in checkpoints.load_manifest() and checkpoints.get(own.id) == own
+
+    def offered(app: AppTest) -> str:
+        return str(next(one for one in app.multiselect if one.label == "Networks").options)
+
+    assert "Mine" not in offered(open_page("compare"))
+    assert "Mine" in offered(open_page("compare", networks=[own.id, shelf.TEACHER]))
+    checkpoints.remove(own.id, checkpoints.own_dir())
+    assert "Mine" not in offered(open_page("compare", networks=[own.id]))
