@@ -55,7 +55,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "hour": _STUDENT["quick"],
     "full": _STUDENT["full"],
 }
-"""What the training page offers: a minute on a laptop, an hour on two cores, a GPU's full recipe."""
+"""What the training page offers: a minute on a laptop, an hour on two cores, the full recipe."""
 LESSON: dict[str, Any] = {name: value for name, value in _DISTILLED.items() if name != "teacher"}
 """alpha and temperature of the shipped distilled students."""
 

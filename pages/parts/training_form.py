@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from core import checkpoints
 from core.charts.theme import role_title
 from core.errors import UserError
+from core.models.design_line import EXAMPLE
 from core.models.registry import MODELS, PREFIX, get
 from core.recipes import LESSON, PRESETS
 from core.training.config import TrainConfig
@@ -78,7 +79,7 @@ def _apply() -> None:
 
 def _model() -> str:
     """The key of the network; empty, and said, for a design that cannot be."""
-    titles = {key: f"{_(spec.title)} · {key}" for key, spec in MODELS.items()}
+    titles = {key: _(spec.title) for key, spec in MODELS.items()}
     titles[OWN] = _("Your own design, in one line")
     linked = st.query_params.get("model", "")
     if linked.startswith(PREFIX) and "design" not in st.session_state:
@@ -91,7 +92,7 @@ def _model() -> str:
         _("The design"),
         key="design",
         bind="query-params",
-        placeholder="px64-relu6-stem16p-sep32p-sep64p-sep128x2",
+        placeholder=EXAMPLE,
         help=_("The page Architecture writes this line while you draw."),
     )
     if not line:
@@ -120,7 +121,8 @@ def _lesson(has_teacher: bool) -> dict[str, Any]:
     left, middle, right = st.columns(3)
     with left:
         alpha = st.slider(
-            "alpha", 0.0, 1.0, LESSON["alpha"], 0.05, key="alpha", bind="query-params",
+            _("Alpha, the teacher's weight"), 0.0, 1.0, LESSON["alpha"], 0.05,
+            key="alpha", bind="query-params",
             disabled=not has_teacher, help=_("Weight of the teacher's soft answers in the loss."),
         )  # fmt: skip
     with middle:
@@ -130,7 +132,7 @@ def _lesson(has_teacher: bool) -> dict[str, Any]:
         )  # fmt: skip
     with right:
         mixup = st.slider(
-            "mixup", 0.0, 1.0, step=0.1, key="mixup",
+            _("Mixup"), 0.0, 1.0, step=0.1, key="mixup",
             help=_("Blends pairs of photographs and their labels; 0 blends none."),
         )  # fmt: skip
     lesson = {"alpha": alpha, "temperature": temperature} if has_teacher else {}
@@ -163,8 +165,14 @@ def _more(model: str) -> dict[str, Any]:
     rate = st.number_input(
         _("Highest learning rate"), 1e-5, 0.1, step=1e-4, format="%.5f", key="lr"
     )
+    policies = {
+        "none": _("none"),
+        "light": _("light"),
+        "standard": _("standard"),
+        "strong": _("strong"),
+    }
     augment = st.selectbox(
-        _("Augmentation"), ("none", "light", "standard", "strong"), key="augment"
+        _("Augmentation"), list(policies), format_func=policies.__getitem__, key="augment"
     )
     more: dict[str, Any] = {"batch_size": batch, "lr": rate, "augment": augment}
     if model and get(model).pretrainable:

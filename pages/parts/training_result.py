@@ -19,7 +19,7 @@ from core.training.model_card import model_card
 from core.words import _, food_class
 from pages.parts import contents, training_queue
 from pages.parts.figure import show
-from pages.parts.provenance import accuracy_line
+from pages.parts.provenance import accuracy_line, provenance
 
 THUMB = (200, 200)
 
@@ -39,6 +39,7 @@ def result(job: Job, index: Index | None) -> None:
         if job.id not in own:
             own.append(job.id)
         _use(published)
+        provenance([published])
 
 
 def _report(job: Job) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core import checkpoints
 from core.training.config import TrainConfig
 from core.training.jobs import JobQueue
 from core.training.jobs_settings import JobSettings
@@ -54,7 +55,7 @@ def ended(queue: JobQueue, state: str, epochs: int = 0, **values: object) -> str
     id = queue.ask(TrainConfig(epochs=5), ME, "f").id
     queue.stop(id, ME)
     with Store(queue.root).change() as change:
-        change.set(id, state=state, **values)
+        change.set(id, state=state, pid=None, **values)  # whoever waits for it is not heard
     entries = [
         {
             "epoch": n + 1, "lr": 0.001, "loss": 2.0 - n / 10, "loss_hard": 2.0, "loss_soft": None,
@@ -81,7 +82,7 @@ def test_starting_asks_for_what_the_controls_say(
 ) -> None:
     shelf.fill(shelf.TEACHER)
     app = open_page("training")
-    next(one for one in app.slider if one.label == "alpha").set_value(0.25)
+    next(one for one in app.slider if "Alpha" in one.label).set_value(0.25)
     next(one for one in app.number_input if one.label == "Epochs").set_value(7)
     next(one for one in app.button_group if one.label == "Seeds, a run each").set_value([0, 2])
     app.run()
@@ -180,8 +181,14 @@ def test_a_finished_run_shows_its_confusions_and_mistakes(
         ],
     }
     (queue.root / id / "report.json").write_text(json.dumps(report))
+    shelf.fill(shelf.TEACHER)
+    shipped, files = checkpoints.read_files(shelf.TEACHER)
+    checkpoints.store(shipped.model_copy(update={"id": id}), files, checkpoints.own_dir())
     app = open_page("training")
     assert not app.exception
+    labels = [one.proto.label for one in app.get("download_button")]
+    assert labels[:4] == ["Settings", "Metrics", "Weights", "Model card"]
+    assert "Accuracies measured on 66 test photographs" in text(app)
     assert "The most frequent mistake: Egg taken for Meat, 3 times." in text(app)
     (pictures,) = app.get("image")
     assert "Egg, taken for Meat, 87" in str(pictures.proto)
@@ -249,8 +256,6 @@ def test_compare_offers_a_run_of_ones_own_and_nobody_elses(
     open_page: Open, queue: JobQueue, food: Path
 ) -> None:
     """A link names it; without one, the shipped checkpoints stand alone."""
-    from core import checkpoints
-
     shelf.fill(shelf.TEACHER)
     shipped = checkpoints.get(shelf.TEACHER)
     _one, files = checkpoints.read_files(shelf.TEACHER)
@@ -265,3 +270,15 @@ def test_compare_offers_a_run_of_ones_own_and_nobody_elses(
     assert "Mine" in offered(open_page("compare", networks=[own.id, shelf.TEACHER]))
     checkpoints.remove(own.id, checkpoints.own_dir())
     assert "Mine" not in offered(open_page("compare", networks=[own.id]))
+
+
+def test_the_model_card_says_what_was_measured_and_on_what(pretrained: Path) -> None:
+    from core.training.model_card import model_card
+
+    shelf.fill(shelf.DISTILLED)
+    one = checkpoints.get(shelf.DISTILLED)
+    assert one.test is not None
+    card = model_card(one, {"split": "testing", "confusion": [[2] * 11 for _ in range(11)]})
+    assert f"test: {one.test.correct} of {one.test.n} right" in card
+    assert "not Food-11" in card and f"teacher: `{shelf.TEACHER}`" in card
+    assert "| Egg | 2 | 22 |" in card
