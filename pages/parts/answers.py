@@ -82,13 +82,14 @@ def _look_at(photo: Photo, networks: Sequence[Checkpoint], kept: dict[str, _Kept
                 for one in predict_photo(image, missing)
             }
         if known is None:
-            known = _Kept(_thumbnail(image), {})
+            known = _Kept(thumbnail(image), {})
             kept[photo.key] = known
         known.answers.update(found)
     return Seen(photo, known.thumb, [known.answers[one.id] for one in networks])
 
 
-def _thumbnail(image: Image) -> Image:
+def thumbnail(image: Image) -> Image:
+    """A small copy for the screen, at most THUMB_PX a side."""
     small = image.copy()
     small.thumbnail((THUMB_PX, THUMB_PX), Resampling.BICUBIC)
     return small

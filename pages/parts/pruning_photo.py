@@ -11,6 +11,7 @@ from core.photos import prepare
 from core.serving.compare import Answer, bars_frame
 from core.serving.pruned import PrunedPredictor
 from core.words import _
+from pages.parts.answers import thumbnail
 from pages.parts.figure import show
 from pages.parts.photos import pick
 from pages.parts.pruning_controls import Setting, chosen_masks, masks
@@ -43,7 +44,8 @@ def photo_check(at: Setting) -> None:
     try:
         if masks(at) is None:
             return
-        pixels = prepare(photos[0].read(), one.input_px)[None]
+        image = photos[0].read()
+        pixels = prepare(image, one.input_px)[None]
         with st.spinner(_("Looking at {name} ...").format(name=photos[0].name)):
             logits = [
                 _predictor(one.id, at.sha256, at.method, ratio, at).logits(pixels)[0]
@@ -52,6 +54,7 @@ def photo_check(at: Setting) -> None:
     except (PhotoError, CheckpointError) as error:
         st.error(str(error), icon=":material/broken_image:")
         return
+    st.image(thumbnail(image), width=160, alt=_("The photo {name}").format(name=photos[0].name))
     answers = [bars_frame(Answer(one, each, 0.0)) for each in logits]
     for column, ratio, bars in zip(st.columns(len(ratios)), ratios, answers, strict=True):
         with column:
@@ -61,7 +64,7 @@ def photo_check(at: Setting) -> None:
             st.markdown(f"**{name}**")
             show(
                 answer_chart(bars, role_of(one.family, one.recipe) if ratio == 0 else "pruned"),
-                _("{name}: {food} {p}.").format(
+                _("Class probabilities, {name}: most likely {food}, {p}.").format(
                     name=name, food=bars.iloc[0].food, p=numbers.share(bars.iloc[0].probability)
                 ),
                 key=f"photo-{ratio}",
