@@ -31,6 +31,8 @@ COLUMNS = (
 )  # fmt: skip
 
 HEIGHT_PX = 380
+PLOT_PX = 460
+"""Width in which names must fit; wider screens have room to spare."""
 _LABELS_AT_MOST = 8
 _SMALL = 100_000  # parameters or bytes that the axis reaches down to, whatever is shipped
 
@@ -89,9 +91,12 @@ def collection_chart(frame: pd.DataFrame, cost: Cost) -> Spec:
             )
         ],
         role_title=[f"{glyph(role)} {role_title(role)}" for role in frame["role"]],
-        label=[name.replace(", ", ",\n") for name in _labels(frame, cost)],
-        left=frame[cost] < np.sqrt(low * high),
     )
+    x = np.log(shown[cost] / low) / np.log(high / low)
+    y = (top - shown["accuracy"]) / (top - bottom)
+    names = [name.replace(", ", ",\n") for name in _labels(frame, cost)]
+    first = frontier(frame, cost)
+    shown["label"], shown["left"] = _beside(names, list(x), list(y), list(first))
     return filled(_shape(cost, (low, high), (bottom, top)), networks=shown)
 
 
@@ -135,6 +140,39 @@ def _shape(cost: Cost, costs: tuple[float, float], accuracies: tuple[float, floa
         ),
         height=HEIGHT_PX,
     )
+
+
+def _beside(
+    names: list[str], x: list[float], y: list[float], first: list[bool]
+) -> tuple[list[str], list[bool]]:
+    """Names where there is room for them, and whether each stands to the right of its mark.
+
+    `x`, `y`: where the marks are, as shares of the picture from its top left corner. Names run
+    towards the middle, or the other way if that way is taken; one with no room is left to the
+    tooltip. Those in `first` choose first.
+    """
+    marks = [(PLOT_PX * a - 9, HEIGHT_PX * b - 9, PLOT_PX * a + 9, HEIGHT_PX * b + 9)
+             for a, b in zip(x, y, strict=True)]  # fmt: skip
+    taken: list[tuple[float, float, float, float]] = []
+    labels, after = [""] * len(names), [a < 0.5 for a in x]
+    for i in sorted(range(len(names)), key=lambda i: (not first[i], i)):
+        lines = names[i].split("\n") if names[i] else []
+        wide = 7.5 * max(map(len, lines), default=0)
+        high = 17.0 * len(lines)
+        for is_after in (after[i], not after[i]):
+            left = PLOT_PX * x[i] + (12 if is_after else -12 - wide)
+            box = (left, HEIGHT_PX * y[i] - high / 2, left + wide, HEIGHT_PX * y[i] + high / 2)
+            others = [mark for j, mark in enumerate(marks) if j != i]
+            is_free = not any(_overlap(box, other) for other in (*taken, *others))
+            if lines and is_free and left >= 0 and left + wide <= PLOT_PX:
+                labels[i], after[i] = names[i], is_after
+                taken.append(box)
+                break
+    return labels, after
+
+
+def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _labels(shown: pd.DataFrame, cost: Cost) -> list[str]:
