@@ -88,9 +88,8 @@ def publish(recipe: Recipe, folder: Path) -> checkpoints.Checkpoint:
     """Make a finished run the checkpoint `recipe.id`, measured on validation and test split."""
     from core.data.find import find_food11
     from core.data.pixels import load_pixels
-    from core.measure.accuracy import labelled
-    from core.models import get
     from core.training.photographs import data_root
+    from core.training.publishing import publish_finished
 
     config, run = recipe.config, RunFolder(folder)
     said, result = run.read(), run.result()
@@ -103,26 +102,13 @@ def publish(recipe: Recipe, folder: Path) -> checkpoints.Checkpoint:
                 run=recipe.id
             )
         )
-    spec = get(config.model)
-    net = spec.build()
-    net.load_state_dict(run.load_weights())
-    return checkpoints.publish(
-        net,
+    return publish_finished(
+        run,
+        pixels,
         id=recipe.id,
-        spec=spec,
         recipe=recipe.recipe,
         title=recipe.title,
-        teacher=config.teacher or None,
-        seed=config.seed,
-        epochs=result["epochs"],
-        input_px=config.px,
-        data=checkpoints.DataInfo.of(pixels),
-        validation=labelled(pixels, "validation", config.px),
-        test=labelled(pixels, "testing", config.px),
         config=config.model_dump(),
-        commit=said["commit"],
-        device=said["device"],
-        wall_s=result["wall_s"],
     )
 
 

@@ -178,7 +178,7 @@ class JobQueue:
                 self._watch(row)
             else:
                 child = self._children.get(row.pid or 0)
-                self._note_end(change, row, None if child is None else child.poll())
+                self._note_end(change, row, jobs_process.exit_code(child))
         taken = {row.slot for row in running}
         free = [n for n in range(len(self.settings.devices)) if n not in taken]
         for row in change.rows("queued"):

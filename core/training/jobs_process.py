@@ -113,6 +113,18 @@ def end(pid: int | None, born: float | None, patience_s: float = 3.0) -> None:
             process.kill()
 
 
+def exit_code(child: "subprocess.Popen[bytes] | None") -> int | None:
+    """How a child that has ended, ended; None where it is nobody's child here.
+
+    Not `poll()`: that says None while another thread is just collecting the child.
+    """
+    if child is None:
+        return None
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        return child.wait(timeout=2)
+    return None
+
+
 def last_lines(folder: Path, most: int = LAST_LINES) -> list[str]:
     """The end of a job's log; of a progress bar, what it showed last."""
     try:

@@ -27,6 +27,7 @@ from core.training.jobs_entry import recipe_of
 from core.training.jobs_process import ENDED, REPORT
 from core.training.loop import train
 from core.training.photographs import data_root
+from core.training.publishing import publish_finished
 from core.training.runs import RunFolder
 from core.words import _
 
@@ -62,33 +63,18 @@ def publish_run(config: TrainConfig, folder: Path) -> checkpoints.Checkpoint:
     Raises CheckpointError or DataError where the export fails or the photographs have changed.
     """
     run = RunFolder(folder)
-    said, result = run.read(), run.result()
-    assert result is not None  # `train` returned
     pixels = load_pixels(find_food11(data_root(config.data)), px=config.px)
-    if pixels.index.fingerprint != said["data"]["fingerprint"]:
+    if pixels.index.fingerprint != run.read()["data"]["fingerprint"]:
         raise DataError(_("The photographs have changed while the run went on."))
-    spec = get(config.model)
-    net = spec.build()
-    net.load_state_dict(run.load_weights())
-    testing = labelled(pixels, "testing", config.px)
+    title = f"{get(config.model).title}, run {folder.name.rsplit('-', 1)[-1]}"
     root = folder.parent / checkpoints.own_dir().name
-    published = checkpoints.publish(
-        net,
+    published = publish_finished(
+        run,
+        pixels,
         id=folder.name,
-        spec=spec,
         recipe=recipe_of(config),
-        title=f"{spec.title}, run {folder.name.rsplit('-', 1)[-1]}",
-        teacher=config.teacher or None,
-        seed=config.seed,
-        epochs=result["epochs"],
-        input_px=config.px,
-        data=checkpoints.DataInfo.of(pixels),
-        validation=labelled(pixels, "validation", config.px),
-        test=testing if len(testing.labels) else None,
+        title=title,
         config=config.model_dump(mode="json", exclude={"data"}),  # a folder's name is nobody's
-        commit=said["commit"],
-        device=said["device"],
-        wall_s=result["wall_s"],
         root=root,
     )
     write_json(folder / REPORT, _report(published, root, pixels, config.px))
