@@ -1,0 +1,396 @@
+"""The quantisation page without a browser: with rows, without, with damaged ones, with uploads."""
+
+import inspect
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import words
+from core.charts import numbers
+from core.compression import quantize, quantize_hw7
+from core.compression.quantize import SCHEMES
+from core.measure.quantization_grid import QuantRow, grid_path
+from core.serving.quantize_upload import HOSTILE
+from core.serving.quantized import quantized_file
+from core.training import quantization_live
+from pages.parts import quantization_live as live_part
+from tests.food import make_food11
+from tests.pages import quantization_shelf, shelf
+from tests.pages.conftest import REPO
+from tests.pages.test_app import HOSTILE as HOSTILE_LINKS
+from tests.pages.test_app import Marking, outside
+from tests.pages.test_app import said as said_on
+
+Open = Callable[..., AppTest]
+PAGE = "quantization"
+TEACHER, SCRATCH = quantization_shelf.TEACHER, quantization_shelf.SCRATCH
+
+
+@pytest.fixture(scope="session")
+def quantization_food(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    counts = {"training": 1, "validation": 2, "testing": 2}
+    return make_food11(tmp_path_factory.mktemp("food"), per_class=counts)
+
+
+@pytest.fixture(scope="session")
+def two_networks(
+    tmp_path_factory: pytest.TempPathFactory, quantization_food: Path
+) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("two networks")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SMALL_PLATES_PRETRAINED", str(folder))
+        quantization_shelf.publish(quantization_food)
+        quantization_shelf.fill()
+    yield folder
+
+
+@pytest.fixture
+def shipped(two_networks: Path, pretrained: Path) -> Path:
+    """Both networks with their rows, in this test's own folder."""
+    shutil.copytree(two_networks, pretrained, dirs_exist_ok=True)
+    return pretrained
+
+
+@pytest.fixture
+def bare(shipped: Path) -> Path:
+    """The networks without rows."""
+    shutil.rmtree(shipped / "results")
+    return shipped
+
+
+def said(app: AppTest) -> str:
+    """All plain text on the page, its narrow spaces left out."""
+    return said_on(app).replace(numbers.THIN, "")
+
+
+def chart(app: AppTest, begins: str) -> Any:
+    (proto,) = (c.proto for c in app.get("vega_lite_chart") if c.proto.alt.startswith(begins))
+    return proto
+
+
+def rows_of(proto: Any, name: str) -> list[dict[str, Any]]:
+    (data,) = (d for d in proto.datasets if d.name == name)
+    found: list[dict[str, Any]] = pa.ipc.open_stream(data.data.data).read_all().to_pylist()
+    return found
+
+
+def test_curves_stay_hidden_until_they_are_asked_for(open_page: Open, shipped: Path) -> None:
+    app = open_page(PAGE)
+    assert not app.exception
+    proto = chart(app, "Accuracy")
+    assert "until you ask" in proto.alt
+    assert [row["bits"] for row in rows_of(proto, "curves")] == [32, 32]
+    assert "stays within" not in said(app) and "265,000" not in said(app)
+    app = app.toggle(key="reveal").set_value(True).run()
+    curves = rows_of(chart(app, "Accuracy"), "curves")
+    assert sorted(row["bits"] for row in curves) == sorted(2 * [2, 3, 4, 5, 6, 8, 16, 32])
+    text = said(app)
+    assert "**Teacher** is right on 83.0% as trained" in text
+    assert "down to 5 bits" in text and "400 to" not in text
+
+
+def test_a_guess_is_told_about(open_page: Open, shipped: Path) -> None:
+    app = open_page(PAGE, reveal="true")
+    app.button_group(key="guess_bits").set_value(4).run()
+    assert "Well seen. You guessed 4 bits" in said(app)
+    app.button_group(key="guess_bits").set_value(2).run()
+    assert "Not quite. You guessed 2 bits; the first to leave **Teacher**'s interval" in said(app)
+    app.button_group(key="guess_speed").set_value("slower").run()
+    assert "You guessed “slower”; static int8 measured “faster”" in said(app)
+
+
+def test_the_files_are_weighed_against_the_homeworks_limit(open_page: Open, shipped: Path) -> None:
+    text = said(open_page(PAGE, reveal="true", against="bytes"))
+    assert "265,000 bytes, under 270KB" in text
+    assert "(−0.2 points against float32, 95 % interval −2.2 to +1.8: not distinguishable)" in text
+
+
+def test_int8_says_what_it_measured(open_page: Open, shipped: Path) -> None:
+    app = open_page(PAGE, reveal="true")
+    text = said(app)
+    assert "**static int8** is faster (40% of float32's time, ONNX Runtime, batch 1)" in text
+    assert "- **dynamic int8**: 4 `Conv`, 1 `MatMulInteger`" in text
+    assert "4 `Conv`, 9 `QuantizeLinear`" in text
+    forms = rows_of(chart(app, "Bytes and time"), "forms")
+    assert [row["scheme"] for row in forms] == [
+        "float32", "ort_int8", "ort_dynamic", "ort_dynamic_conv",
+    ]  # fmt: skip
+    assert [round(row["time"], 2) for row in forms] == [1.0, 0.4, 1.01, 2.0]
+
+
+def test_the_verdict_on_training_for_bits_is_paired(open_page: Open, shipped: Path) -> None:
+    hidden = said(open_page(PAGE))
+    assert "is better than" not in hidden
+    text = said(open_page(PAGE, reveal="true"))
+    assert (
+        "**quantisation-aware fine-tuning (5 epochs) is better than rounding afterwards** on the "
+        "same 1,000 test photographs: +8.0 points (95 % interval +5.0 to +11.0"
+    ) in text
+    assert "then rounding and rounding afterwards are not distinguishable**" in text
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_scheme_draws(open_page: Open, shipped: Path, scheme: str) -> None:
+    app = open_page(PAGE, scheme=scheme, reveal="true", network=SCRATCH)
+    assert not app.exception and not app.error
+    charts = app.get("vega_lite_chart")
+    assert len(charts) == 3 and all(len(one.proto.alt) > 20 for one in charts)
+    levels = rows_of(chart(app, "The weights"), "levels")
+    most = 256 if scheme in ("tensor_minmax", "channel_minmax") else 255
+    count = sum(1 for row in levels if row["bits"] == 8 and row["strip"] == 0)
+    assert count == most or (scheme == "kmeans" and 200 < count <= 256)
+    shared = any(row["strip"] < 0 for row in levels)
+    assert shared != scheme.startswith("channel")
+    if scheme.startswith("tensor_sym") or scheme == "channel_minmax":  # not measured of a teacher
+        assert "Not measured: Teacher" in said(app)
+
+
+def test_all_schemes_of_one_network(open_page: Open, shipped: Path) -> None:
+    app = open_page(PAGE, reveal="true", all_schemes="true", network=SCRATCH)
+    curves = rows_of(chart(app, "Accuracy"), "curves")
+    assert len(curves) == len(SCHEMES) * 8
+    assert "**k-means codebook** holds down to 5 bits" in said(app)
+    assert {row["series"] for row in curves if row["banded"]} == {"Min–max, per tensor"}
+
+
+def test_without_rows_it_says_how_to_get_them(open_page: Open, bare: Path) -> None:
+    app = open_page(PAGE, reveal="true")
+    assert not app.exception and not app.error
+    commands = [code.value for code in app.code]
+    assert f"python -m core quantize-grid {TEACHER} {SCRATCH}" in commands
+    assert f"python -m core quantize-grid {TEACHER} --stages int8" in commands
+    assert any("--stages aware" in command for command in commands)
+    assert len(app.get("vega_lite_chart")) == 1  # the number line needs none
+    assert "python -m core quantize-grid" in said(app)
+
+
+def test_rows_of_other_weights_are_not_shown(open_page: Open, shipped: Path) -> None:
+    path = grid_path(TEACHER)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"weights_sha256": "0" * 64}))
+    text = said(open_page(PAGE, reveal="true"))
+    assert "**Teacher** is right" not in text and "**Student from scratch** is" in text
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"rows": 3}', '{"checkpoint": "x"}'])
+def test_a_damaged_file_of_rows_is_said(open_page: Open, shipped: Path, content: str) -> None:
+    grid_path(TEACHER).write_text(content)
+    app = open_page(PAGE)
+    assert not app.exception
+    assert "quantize-grid" in app.error[0].value
+
+
+def test_a_damaged_network_is_said_and_the_rest_goes_on(open_page: Open, shipped: Path) -> None:
+    path = shipped / TEACHER / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    app = open_page(PAGE, reveal="true")
+    assert not app.exception
+    assert TEACHER in app.error[0].value
+    assert app.expander and chart(app, "Accuracy")
+
+
+@pytest.mark.parametrize("ids", [(), (shelf.TEACHER,), (shelf.TEACHER, shelf.DISTILLED)])
+def test_it_draws_with_any_number_of_networks(
+    open_page: Open, pretrained: Path, ids: tuple[str, ...]
+) -> None:
+    """Networks that have no layer to quantise, too."""
+    shelf.fill(*ids)
+    app = open_page(PAGE)
+    assert not app.exception
+    if not ids:
+        assert "python -m core reproduce" in app.code[0].value
+
+
+@pytest.mark.parametrize("value", HOSTILE_LINKS)
+def test_a_mangled_link_still_opens(open_page: Open, shipped: Path, value: str) -> None:
+    names = ("network", "scheme", "layer", "line_bits", "bits", "against", "reveal", "all_schemes",
+             "time_with", "hw7_sample")  # fmt: skip
+    assert not open_page(PAGE, **dict.fromkeys(names, value)).exception
+
+
+def test_a_link_sets_the_page(open_page: Open, shipped: Path) -> None:
+    link = {"network": SCRATCH, "scheme": "kmeans", "layer": "features.0.weight", "bits": "3",
+            "line_bits": "2", "against": "bytes", "time_with": "onnx_32",
+            "reveal": "true"}  # fmt: skip
+    app = open_page(PAGE, **link)
+    assert app.selectbox(key="network").value == SCRATCH
+    assert app.selectbox(key="scheme").value == "kmeans"
+    assert app.selectbox(key="layer").value == "features.0.weight"
+    assert app.button_group(key="bits").value == 3
+    assert app.button_group(key="against").value == "bytes"
+    assert app.button_group(key="time_with").value == "onnx_32"
+    spec = json.loads(chart(app, "The weights").spec)
+    assert [one["value"] for one in spec["params"] if one["name"] == "bits"] == [2]
+
+
+def test_the_shown_source_is_the_function_that_quantised(open_page: Open, shipped: Path) -> None:
+    shown = [code.value for code in open_page(PAGE).code if code.value]
+    assert inspect.getsource(quantize.quantise).strip() in shown
+    assert inspect.getsource(quantize_hw7.encode8).strip() in shown
+
+
+def test_the_homework_is_answered(open_page: Open, shipped: Path) -> None:
+    text = said(open_page(PAGE))
+    assert "HW7: keep the weights in 16 bits, and in 8" in text
+    assert "16 bits: 176KB, 54.0%" in text and "8 bits: 265KB, 53.8%" in text
+
+
+def test_nothing_on_the_page_escapes_translation(
+    open_page: Open, shipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(words, "_catalogue", lambda *_key: Marking())
+    app = open_page(PAGE, reveal="true", hw7_sample="own")
+    assert not app.exception
+    texts = [str(one.value) for kind in ("title", "subheader", "markdown", "caption", "info",
+             "success", "warning") for one in getattr(app, kind)]  # fmt: skip
+    widgets = [*app.selectbox, *app.button, *app.toggle, *app.button_group]
+    texts += [str(one.label) for one in [*widgets, *app.expander]]
+    texts += [one.proto.alt for one in app.get("vega_lite_chart")]
+    assert len(texts) > 30
+    names = re.compile(r"classifier|features\S*|abacus|hw13_sample\S*|PyTorch|ONNX|`\w+`")
+    left = [text for text in texts if re.search(r"[^\W\d_]{3}", names.sub("", outside(text)))]
+    assert not left, "\n".join(left)
+
+
+def test_a_photo_goes_through_three_widths(
+    open_page: Open, shipped: Path, quantization_food: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOOD11_ROOT", str(quantization_food))
+    app = open_page(PAGE, network=SCRATCH)
+    names = ["**float32**", "**8 bits**", "**4 bits**", "**2 bits**"]
+    assert [line for line in said(app).splitlines() if line in names] == names
+    assert not app.exception and not app.error
+
+
+# -- a homework's file -----------------------------------------------------------------------------
+
+
+def test_the_apps_own_8_bit_file_is_read_and_asked(
+    open_page: Open, shipped: Path, quantization_food: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOOD11_ROOT", str(quantization_food))
+    app = open_page(PAGE, network=SCRATCH, hw7_sample="own")
+    size = len(quantized_file(SCRATCH, "hw7_8bit"))
+    assert f"{size:,} bytes" in app.success[0].value and "87,907" in app.success[0].value
+    assert SCRATCH in said(app)
+    app.button(key="hw7_ask").click().run()
+    assert not app.exception and "of 22 test photographs" in said(app)
+
+
+def test_a_file_that_would_run_a_program_is_refused(
+    open_page: Open, shipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+    monkeypatch.setattr(os, "system", ran.append)
+    app = open_page(PAGE, hw7_sample="hostile")
+    assert not app.exception and not ran
+    assert "os.system" in app.error[0].value
+    assert not app.success
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", HOSTILE[:9], b"\x80\x02}.", bytes(9000)])
+def test_other_files_are_refused_or_hold_nothing(
+    open_page: Open, shipped: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pages.parts.quantization_upload.HOSTILE", content)
+    app = open_page(PAGE, hw7_sample="hostile")
+    assert not app.exception
+    assert app.error or "None of the networks here has these shapes" in said(app)
+
+
+# -- live ------------------------------------------------------------------------------------------
+
+
+class Line(quantization_live.QuantizationRuns):
+    """A line whose runs end when the test says so."""
+
+    def _start(self, job: quantization_live.QuantJob) -> None:
+        job.state, job.step = "running", "start"
+
+
+@pytest.fixture
+def line(monkeypatch: pytest.MonkeyPatch) -> Line:
+    made = Line()
+    monkeypatch.setattr(live_part, "RUNS", made)
+    monkeypatch.setattr("pages.parts.quantization_curves.RUNS", made)
+    return made
+
+
+def the_job(line: Line) -> quantization_live.QuantJob:
+    (job,) = line._jobs.values()
+    return job
+
+
+def test_a_live_run_shows_its_progress_and_then_its_point(
+    open_page: Open, shipped: Path, line: Line
+) -> None:
+    app = open_page(PAGE, reveal="true", bits="3")
+    app.button(key="run_live").click().run()
+    job = the_job(line)
+    assert (job.point.scheme, job.point.bits, job.state) == ("tensor_minmax", 3, "running")
+    job.step, job.done, job.of = "accuracy", 96, 1492
+    app.run()
+    assert "96 of 1492" in app.get("progress")[0].proto.text
+    job.rows = (QuantRow(scheme="tensor_minmax", bits=3, params=9, size_bytes=36, n=100,
+                         correct=41),)  # fmt: skip
+    job.state = "done"
+    app.run()
+    assert "41" in app.success[0].value and "100" not in app.success[0].value
+    assert app.button(key="run_live").disabled
+    (star,) = rows_of(chart(app, "Accuracy"), "live")
+    assert (star["bits"], star["accuracy"]) == (3, 0.41)
+
+
+def test_a_live_run_can_be_stopped(open_page: Open, shipped: Path, line: Line) -> None:
+    app = open_page(PAGE)
+    app.button(key="run_live").click().run()
+    app.button(key="stop_live").click().run()
+    assert the_job(line).state == "stopped"
+    assert "Nothing was kept" in said(app)
+    assert not app.button(key="run_live").disabled
+
+
+@pytest.mark.parametrize(
+    ("reason", "says"), [("too_long", "too long"), ("crashed", "broke off"), ("said", "no such")]
+)
+def test_a_live_run_that_failed_is_explained(
+    open_page: Open, shipped: Path, line: Line, reason: Any, says: str
+) -> None:
+    app = open_page(PAGE)
+    app.button(key="run_live").click().run()
+    job = the_job(line)
+    job.state, job.reason, job.message = "failed", reason, "no such network"
+    app.run()
+    assert says in app.error[0].value
+
+
+# -- weight ----------------------------------------------------------------------------------------
+
+
+def test_the_page_imports_no_torch(shipped: Path, quantization_food: Path) -> None:
+    program = f"""
+import sys
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_file({str(REPO / "app.py")!r}, default_timeout=120).run()
+app = app.switch_page("pages/quantization.py").run()
+assert not app.exception and len(app.get("vega_lite_chart")) > 4, app.exception
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=REPO,
+        env=os.environ | {"PYTHONPATH": str(REPO), "FOOD11_ROOT": str(quantization_food)},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr
