@@ -103,6 +103,10 @@ class Checkpoint(_Entry):
         default_factory=dict, exclude_if=lambda widths: not widths
     )
     """Layers narrower than the model's, if channels were cut out (`core.compression.widths`)."""
+    ranks: dict[str, tuple[int, ...]] = Field(
+        default_factory=dict, exclude_if=lambda ranks: not ranks
+    )
+    """Layers that are factored, and how far (`core.compression.lowrank_ranks`)."""
     commit: str | None = None
     date: str
     device: str

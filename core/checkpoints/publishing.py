@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from core.checkpoints.entry import Checkpoint, CheckpointId, DataInfo, FileInfo, HalfPrecision
+from core.checkpoints.history import HISTORY, History
 from core.checkpoints.manifest import GRAPH, TEST_LOGITS, WEIGHTS, store
 from core.errors import CheckpointError
 from core.measure.accuracy import Labelled, Score
@@ -60,6 +61,7 @@ def publish(
     wall_s: float,
     teacher: str | None = None,
     commit: str | None = None,
+    history: History | None = None,
     root: Path | None = None,
 ) -> Checkpoint:
     """Make `net` the checkpoint `id`: weights, ONNX graph, test logits and manifest entry.
@@ -69,12 +71,14 @@ def publish(
     `validation` and `test`: pictures at `input_px` with their classes
     (`core.measure.accuracy.labelled`); None leaves that score out. Convolution and linear weights
     are stored as float16 if the number of right validation answers stays the same, or 99.9 % of
-    the answers do; as float32 otherwise, and where there is nothing to compare on. `net` is not
-    changed. Raises CheckpointError if the exported graph does not answer as the network does, or
-    as `store` does; ValueError for an id that is no folder name.
+    the answers do; as float32 otherwise, and where there is nothing to compare on. `history`: how
+    the training went, if known. `net` is not changed. Raises CheckpointError if the exported graph
+    does not answer as the network does, or as `store` does; ValueError for an id that is no folder
+    name.
     """
     import torch
 
+    from core.compression.lowrank_ranks import found_ranks, whole_shapes
     from core.compression.widths import changed_widths
     from core.measure.cost import count_macs, count_params
     from core.serving.export import trace
@@ -82,13 +86,14 @@ def publish(
     TypeAdapter(CheckpointId).validate_python(id)  # before the minutes that follow
     plain = copy.deepcopy(net).cpu().float().eval()
     with torch.random.fork_rng():  # building draws weights, which are not needed here
-        widths = changed_widths(plain, spec.build())
+        original = spec.build()
+        widths = changed_widths(whole_shapes(plain, original), original)
     model = trace(plain, spec, input_px)
 
     def stored(dtype: Dtype) -> _Stored:
         from core.serving.export import onnx_bytes
 
-        weights = _weights_bytes(plain, dtype, {"checkpoint": id, "model": spec.key})
+        weights = weights_bytes(plain, dtype, {"checkpoint": id, "model": spec.key})
         graph = onnx_bytes(model, weights, WEIGHTS)
         answers = None if validation is None else _logits(graph, weights, validation.pixels)
         return _Stored(weights, graph, answers)
@@ -105,6 +110,8 @@ def publish(
 
     files = {WEIGHTS: chosen.weights, GRAPH: chosen.graph}
     test_score = None
+    if history is not None:
+        files[HISTORY] = history.to_bytes()
     if test is not None:
         logits = _logits(chosen.graph, chosen.weights, test.pixels)
         files[TEST_LOGITS] = _logits_bytes(logits, test.labels, id, data.fingerprint)
@@ -132,6 +139,7 @@ def publish(
         test=test_score,
         config=config,
         widths=widths,
+        ranks=found_ranks(plain),
         commit=commit,
         date=date.today().isoformat(),
         device=device,
@@ -142,7 +150,7 @@ def publish(
     return checkpoint
 
 
-def _weights_bytes(net: "nn.Module", dtype: Dtype, metadata: dict[str, str]) -> bytes:
+def weights_bytes(net: "nn.Module", dtype: Dtype, metadata: dict[str, str]) -> bytes:
     """The state dict as safetensors; with float16, tensors of two or more dimensions are halved.
 
     Those are the weights of convolutions and linear layers; biases and BatchNorm's tensors have

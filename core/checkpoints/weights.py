@@ -42,12 +42,15 @@ def _state_dict(data: bytes) -> dict[str, "Tensor"]:
 def build_network(checkpoint: Checkpoint) -> "nn.Module":
     """The network a checkpoint's weights belong to, not yet with them; as narrow as they are.
 
-    Raises CheckpointError where the stated widths do not fit the model.
+    Its factored layers are factored at the same ranks. Raises CheckpointError where the stated
+    widths or ranks do not fit the model.
     """
+    from core.compression.lowrank_ranks import set_ranks
     from core.compression.widths import set_widths
     from core.models import registry
 
-    return set_widths(registry.get(checkpoint.model).build(), checkpoint.widths)
+    net = set_widths(registry.get(checkpoint.model).build(), checkpoint.widths)
+    return set_ranks(net, checkpoint.ranks)
 
 
 def load_model(id: str) -> "nn.Module":

@@ -1,0 +1,180 @@
+"""The linear algebra of low rank: a weight taken apart once, its factors at any rank after that.
+
+SVD gives the best approximation of a matrix at every rank (Eckart & Young 1936), and what it loses
+is the sum of the squared singular values left out. For Tucker-2 the HOSVD is nearly that good: the
+leading singular vectors of both channel unfoldings (De Lathauwer et al. 2000), if wanted refined by
+HOOI. *Energy* is the share of the weight's squared entries that the product of the factors keeps.
+Everything in float64, in numpy.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.compression.lowrank_shapes import Form
+
+Floats = NDArray[np.float64]
+Weights = NDArray[np.float32] | Floats
+
+HOOI_ROUNDS = 3
+_TINY = 1e-12
+
+
+def matricized(weight: Weights, form: Form) -> Floats:
+    """The matrix whose rank is cut, of a weight (out, in, kh, kw) or (out, in).
+
+    svd: (out, in). spatial: (in kh, out kw), row (i, a), column (o, b). tucker2 has two unfoldings
+    (see `unfoldings`), no single matrix: ValueError.
+    """
+    weight = weight.astype(np.float64)
+    if form == "svd":
+        return weight.reshape(weight.shape[0], weight.shape[1])
+    if form == "spatial":
+        out, inputs, high, wide = weight.shape
+        return weight.transpose(1, 2, 0, 3).reshape(inputs * high, out * wide)
+    raise ValueError("Tucker-2 has two unfoldings")
+
+
+def unfoldings(weight: Weights) -> tuple[Floats, Floats]:
+    """The channel unfoldings of a kernel (out, in, kh, kw): (in, out kh kw) and (out, in kh kw)."""
+    weight = weight.astype(np.float64)
+    out, inputs = weight.shape[:2]
+    return weight.transpose(1, 0, 2, 3).reshape(inputs, -1), weight.reshape(out, -1)
+
+
+def leading(matrix: Floats) -> Floats:
+    """The left singular vectors of a matrix (m, n) as columns, the leading ones first: (m, m).
+
+    They are the eigenvectors of the matrix times its transpose, which are several times quicker to
+    get than a whole SVD; orthonormal, so at full rank nothing is lost.
+    """
+    _values, vectors = np.linalg.eigh(matrix @ matrix.T)
+    return np.ascontiguousarray(vectors[:, ::-1].astype(np.float64))
+
+
+def rank_for(kept: Floats, energy: float) -> int:
+    """The smallest rank that keeps the share `energy`, given what each rank keeps (R,); 1..R."""
+    if energy >= 1:
+        return len(kept)
+    return int(np.argmax(kept >= energy * (1 - 1e-12))) + 1
+
+
+@dataclass(frozen=True, eq=False)
+class Decomposition:
+    """A layer's weight taken apart: factors, and the energy they keep, at every rank."""
+
+    form: Form
+    weight: Floats
+    """(out, in) for a linear layer, (out, in, kh, kw) for a convolution."""
+
+    @cached_property
+    def _pair(self) -> tuple[Floats, Floats]:
+        """Orthonormal columns and the rows that they leave: their product is the matrix."""
+        matrix = matricized(self.weight, self.form)
+        if len(matrix) > matrix.shape[1]:
+            right = leading(matrix.T)
+            return matrix @ right, right.T
+        left = leading(matrix)
+        return left, left.T @ matrix
+
+    @cached_property
+    def _modes(self) -> tuple[Floats, Floats]:
+        """Singular vectors of the in and the out unfolding, as columns."""
+        first, last = unfoldings(self.weight)
+        return leading(first)[:, : first.shape[1]], leading(last)[:, : last.shape[1]]
+
+    @cached_property
+    def singular_values(self) -> tuple[Floats, ...]:
+        """Largest first: of the matrix, or for Tucker-2 of the in and of the out unfolding."""
+        if self.form == "tucker2":
+            pairs = zip(self._modes, unfoldings(self.weight), strict=True)
+            return tuple(_lengths(mode.T @ unfolded) for mode, unfolded in pairs)
+        left, right = self._pair
+        return (_lengths(left.T) * _lengths(right),)
+
+    @cached_property
+    def kept(self) -> Floats:
+        """Energy kept at rank r, at index r - 1; for Tucker-2 (R_in, R_out), by both ranks.
+
+        The HOSVD's bases are nested, so the core of smaller ranks is a corner of the full core and
+        the energy is the sum of its squares.
+        """
+        if self.form == "tucker2":
+            first, last = self._modes
+            core = np.einsum("oiab,ir,os->rsab", self.weight, first, last, optimize=True)
+            squares = (core**2).sum((2, 3)).cumsum(0).cumsum(1)
+        else:
+            squares = np.cumsum(self.singular_values[0] ** 2)
+        total = (self.weight**2).sum()
+        return np.minimum(squares / total, 1.0) if total else np.ones_like(squares)
+
+    def energy(self, ranks: tuple[int, ...]) -> float:
+        """Share of the squared weights that the factors at these ranks keep, 0..1."""
+        return float(self.kept[tuple(rank - 1 for rank in ranks)])
+
+    def factors(self, ranks: tuple[int, ...], refine: bool = False) -> tuple[Floats, ...]:
+        """The weights of the layers in place of this one, in the shapes torch gives them.
+
+        svd: (r, in, ...), (out, r, ...). spatial: (r, in, kh, 1), (out, r, 1, kw). tucker2:
+        (r_in, in, 1, 1), (r_out, r_in, kh, kw), (out, r_out, 1, 1); `refine` improves it by HOOI.
+        """
+        if self.form == "tucker2":
+            return self._tucker(ranks[0], ranks[1], refine)
+        (rank,) = ranks
+        left, right = self._pair
+        # both factors get the same lengths: the square root of the singular value
+        longer = _lengths(left.T) / np.maximum(_lengths(right), _TINY)
+        root = np.sqrt(np.clip(longer, _TINY, 1 / _TINY))[:rank]
+        left, right = left[:, :rank] / root, root[:, None] * right[:rank]
+        if self.form == "svd":
+            tail = (1,) * (self.weight.ndim - 2)
+            return right.reshape(*right.shape, *tail), left.reshape(*left.shape, *tail)
+        out, inputs, high, wide = self.weight.shape
+        vertical = left.reshape(inputs, high, rank).transpose(2, 0, 1)[..., None]
+        horizontal = right.reshape(rank, out, wide).transpose(1, 0, 2)[:, :, None]
+        return vertical, horizontal
+
+    def _tucker(self, r_in: int, r_out: int, refine: bool) -> tuple[Floats, ...]:
+        first, last = (mode[:, :r] for mode, r in zip(self._modes, (r_in, r_out), strict=True))
+        for _round in range(HOOI_ROUNDS if refine else 0):
+            seen = np.einsum("oiab,os->isab", self.weight, last, optimize=True)
+            first = leading(seen.reshape(len(first), -1))[:, :r_in]
+            seen = np.einsum("oiab,ir->orab", self.weight, first, optimize=True)
+            last = leading(seen.reshape(len(last), -1))[:, :r_out]
+        core = np.einsum("oiab,ir,os->srab", self.weight, first, last, optimize=True)
+        return first.T[..., None, None], core, last[..., None, None]
+
+
+def separable_energy(weight: Weights) -> float:
+    """Share of a kernel (out, in, kh, kw) that its best depthwise + pointwise pair keeps, 0..1.
+
+    Such a pair gives input channel i one filter d_i (kh x kw) and each output its share p_oi of it:
+    W[o, i] = p_oi d_i. So the (out, kh kw) slice of every input channel has rank 1, and the best
+    such slice keeps its largest squared singular value.
+    """
+    out, inputs = weight.shape[:2]
+    slices = weight.astype(np.float64).transpose(1, 0, 2, 3).reshape(inputs, out, -1)
+    grams = slices.transpose(0, 2, 1) @ slices  # (in, kh kw, kh kw)
+    total = float((slices**2).sum())
+    return float(np.linalg.eigvalsh(grams)[:, -1].sum() / total) if total else 1.0
+
+
+def _lengths(rows: Floats) -> Floats:
+    """Euclidean length of each row."""
+    found: Floats = np.sqrt((rows**2).sum(1))
+    return found
+
+
+def product(form: Form, factors: tuple[Floats, ...]) -> Floats:
+    """The weight that the factors stand for, in the shape of the whole layer's."""
+    if form == "svd":
+        first, last = factors
+        made = last.reshape(last.shape[:2]) @ first.reshape(first.shape[:2])
+        return made.reshape(*made.shape, *(1,) * (first.ndim - 2))
+    if form == "spatial":
+        vertical, horizontal = factors
+        return np.einsum("ria,orb->oiab", vertical[..., 0], horizontal[:, :, 0], optimize=True)
+    first, core, last = (factors[0][..., 0, 0], factors[1], factors[2][..., 0, 0])
+    return np.einsum("ri,srab,os->oiab", first, core, last, optimize=True)

@@ -1,0 +1,365 @@
+"""The low-rank page without a browser: what it says with curves, without, and with damaged ones."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import words
+from core.charts import numbers
+from core.compression import lowrank, lowrank_factors
+from core.measure.lowrank_grid import LowRankRow, grid_path
+from core.measure.pruning_grid import Spread
+from core.training import lowrank_live, pruning_live
+from pages.parts import low_rank_live as live_part
+from tests.food import make_food11
+from tests.pages import low_rank_shelf, shelf
+from tests.pages.conftest import REPO
+from tests.pages.test_app import HOSTILE, Marking, outside
+from tests.pages.test_app import said as said_on
+
+Open = Callable[..., AppTest]
+PAGE = "low_rank"
+
+
+@pytest.fixture(scope="session")
+def low_rank_food(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    counts = {"training": 1, "validation": 1, "testing": 2}
+    return make_food11(tmp_path_factory.mktemp("food"), per_class=counts)
+
+
+@pytest.fixture(scope="session")
+def two_networks(tmp_path_factory: pytest.TempPathFactory, low_rank_food: Path) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("two networks")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SMALL_PLATES_PRETRAINED", str(folder))
+        low_rank_shelf.publish(low_rank_food)
+        low_rank_shelf.fill()
+    yield folder
+
+
+@pytest.fixture
+def shipped(two_networks: Path, pretrained: Path) -> Path:
+    """The networks with their curves, in this test's own folder."""
+    shutil.copytree(two_networks, pretrained, dirs_exist_ok=True)
+    return pretrained
+
+
+@pytest.fixture
+def bare(shipped: Path) -> Path:
+    """The networks without curves."""
+    shutil.rmtree(shipped / "results")
+    return shipped
+
+
+def said(app: AppTest) -> str:
+    """All plain text on the page, its narrow spaces left out."""
+    return said_on(app).replace(numbers.THIN, "")
+
+
+def rows_in(app: AppTest, chart: str, name: str) -> int:
+    """How many rows a chart's data set has; `chart` is how its alt text begins."""
+    import pyarrow as pa
+
+    (proto,) = (c.proto for c in app.get("vega_lite_chart") if c.proto.alt.startswith(chart))
+    (data,) = (d for d in proto.datasets if d.name == name)
+    rows: int = pa.ipc.open_stream(data.data.data).read_all().num_rows
+    return rows
+
+
+def test_the_layer_is_there_at_once_and_the_curves_when_asked_for(
+    open_page: Open, shipped: Path
+) -> None:
+    app = open_page(PAGE)
+    assert not app.exception
+    assert app.selectbox(key="layer").value == "features.4.0"
+    assert rows_in(app, "Singular values", "ranks") == 64 * 3
+    assert rows_in(app, "Accuracy", "curves") == 1  # where the network starts, and no more
+    assert "right when whole" not in said(app) and "of the MACs" not in said(app)
+    app = app.toggle(key="reveal").set_value(True).run()
+    assert rows_in(app, "Accuracy", "curves") == 10
+    assert rows_in(app, "Accuracy", "tuned") == 1
+    assert "83.0% right when whole" in said(app) and "77.7% (75.0 to 80.2%" in said(app)
+
+
+def test_guesses_are_told_about(open_page: Open, shipped: Path) -> None:
+    app = open_page(PAGE, reveal="true")
+    app.button_group(key="guess_ranks").set_value("tenth").run()
+    assert "Not quite. You guessed “about a tenth”" in said(app)  # white noise needs most ranks
+    app.button_group(key="guess_ranks").set_value("most").run()
+    assert "Well seen. You guessed “half of them or more”" in said(app)
+    assert "of the energy sits in the first" in said(app)
+    app.button_group(key="guess_speed").set_value("faster").run()
+    assert "You guessed “about half the time”. Nearest to half: 50% of the MACs took" in said(app)
+
+
+def test_what_you_see_is_what_was_measured(open_page: Open, shipped: Path) -> None:
+    text = said(open_page(PAGE, reveal="true"))
+    assert "(80% of the energy kept)" in text  # the made-up curve is flat so far
+    assert "At 50% of the energy" in text and "38.7% right before" in text
+    assert "**k × 1, then 1 × k**, 50% of the energy: 50% of the MACs, faster: 70%" in text
+    assert "**Tucker-2**, 90% of the energy: 90% of the MACs, slower: 141%" in text
+
+
+def test_all_methods_of_the_network(open_page: Open, shipped: Path) -> None:
+    app = open_page(PAGE, reveal="true", all_methods="true")
+    assert rows_in(app, "Accuracy", "curves") == 2 * 10  # SVD alone finds nothing in it
+    assert rows_in(app, "Accuracy", "others") == 1
+
+
+@pytest.mark.parametrize("form", ["spatial", "tucker2"])
+@pytest.mark.parametrize("method", ["auto", "spatial", "tucker2", "svd"])
+def test_every_method_draws(open_page: Open, shipped: Path, method: str, form: str) -> None:
+    app = open_page(PAGE, method=method, form=form, energy="45", reveal="true")
+    assert not app.exception and not app.error
+    assert len(app.get("vega_lite_chart")) == 3
+    assert all(len(chart.proto.alt) > 20 for chart in app.get("vega_lite_chart"))
+
+
+def test_the_trap_is_really_run(open_page: Open, shipped: Path) -> None:
+    """Three quarters of 192 ranks: 144 filters of 64 x 3 x 1, 64 of 144 x 1 x 3, and 64 biases."""
+    text = said(open_page(PAGE))
+    made, layer = 144 * 64 * 3 + 64 * 144 * 3 + 64, 64 * 64 * 9 + 64
+    assert f"together **{made:,}** parameters; the layer had **{layer:,}**" in text
+    assert "144 × 64 × 3 × 1, 64 × 144 × 1 × 3" in text and made > layer
+
+
+def test_the_formula_has_the_layers_numbers(open_page: Open, shipped: Path) -> None:
+    text = said(open_page(PAGE))
+    assert "64·64·3·3 + 64 = 36,928 parameters" in text
+    assert "at rank 48: 48·(64·3 + 64·3) + 64 = 18,496 parameters" in text
+
+
+def test_without_curves_it_says_how_to_get_them(open_page: Open, bare: Path) -> None:
+    app = open_page(PAGE)
+    assert not app.exception
+    assert app.code[0].value == f"python -m core lowrank-grid {low_rank_shelf.PLAIN}"
+    assert len(app.get("vega_lite_chart")) == 1  # singular values need no curves
+    assert "such a network is *trained* in that form" in said(app)
+
+
+def test_curves_of_other_weights_are_not_shown(open_page: Open, shipped: Path) -> None:
+    path = grid_path(low_rank_shelf.PLAIN)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"weights_sha256": "0" * 64}))
+    app = open_page(PAGE, reveal="true")
+    assert "right when whole" not in said(app) and "lowrank-grid" in app.code[0].value
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"rows": 3}', '{"checkpoint": "x"}'])
+def test_a_damaged_file_of_curves_is_said(open_page: Open, shipped: Path, content: str) -> None:
+    grid_path(low_rank_shelf.PLAIN).write_text(content)
+    app = open_page(PAGE)
+    assert not app.exception
+    assert "lowrank-grid" in app.error[0].value
+
+
+@pytest.mark.parametrize("file", ["weights.safetensors", "model.onnx"])
+def test_a_damaged_network_is_said_and_the_rest_goes_on(
+    open_page: Open, shipped: Path, file: str
+) -> None:
+    path = shipped / low_rank_shelf.PLAIN / file
+    path.write_bytes(path.read_bytes()[:-1])
+    app = open_page(PAGE, reveal="true")
+    assert not app.exception
+    assert low_rank_shelf.PLAIN in app.error[0].value
+    assert app.expander and "no layer to factor" in said(app)
+
+
+@pytest.mark.parametrize("ids", [(), (shelf.TEACHER,), (shelf.TEACHER, shelf.DISTILLED)])
+def test_it_draws_with_any_number_of_networks(
+    open_page: Open, pretrained: Path, ids: tuple[str, ...]
+) -> None:
+    """Networks that have no layer at all, too."""
+    shelf.fill(*ids)
+    app = open_page(PAGE)
+    assert not app.exception
+    if not ids:
+        assert "python -m core reproduce" in app.code[0].value
+
+
+def test_a_factored_network_is_not_offered_again(open_page: Open, shipped: Path) -> None:
+    app = open_page(PAGE, network=low_rank_shelf.TUNED)
+    assert not app.exception
+    assert app.selectbox(key="network").value != low_rank_shelf.TUNED
+    assert len(app.selectbox(key="network").options) == 2
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_mangled_link_still_opens(open_page: Open, shipped: Path, value: str) -> None:
+    names = ("network", "layer", "form", "method", "energy", "reveal", "all_methods", "finetuned",
+             "time_with")  # fmt: skip
+    assert not open_page(PAGE, **dict.fromkeys(names, value)).exception
+
+
+def test_a_link_sets_the_page(open_page: Open, shipped: Path) -> None:
+    link = {
+        "network": low_rank_shelf.PLAIN,
+        "layer": "features.2.0",
+        "form": "tucker2",
+        "method": "spatial",
+        "energy": "50",
+        "time_with": "onnx_32",
+        "reveal": "true",
+    }
+    app = open_page(PAGE, **link)
+    assert app.selectbox(key="layer").value == "features.2.0"
+    assert app.button_group(key="form").value == "tucker2"
+    assert app.button_group(key="method").value == "spatial"
+    assert app.slider(key="energy").value == 50
+    assert app.button_group(key="time_with").value == "onnx_32"
+
+
+def test_the_shown_source_is_the_code_that_factored(open_page: Open, shipped: Path) -> None:
+    import inspect
+
+    shown = [code.value.strip() for code in open_page(PAGE).code if code.value]
+    assert inspect.getsource(lowrank.factor).strip() in shown
+    assert inspect.getsource(lowrank_factors.Decomposition).strip() in shown
+
+
+def test_the_extreme_case_compares_the_homeworks_two(open_page: Open, shipped: Path) -> None:
+    assert "stand here side by side once both are trained" in said(open_page(PAGE))
+
+
+def test_a_photo_goes_through_whole_factored_and_fine_tuned(
+    open_page: Open, shipped: Path, low_rank_food: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOOD11_ROOT", str(low_rank_food))
+    app = open_page(PAGE)
+    names = ["**whole**", "**80% of the energy**", "**50% of the energy**",
+             "**50% and fine-tuned**"]  # fmt: skip
+    assert [line for line in said(app).splitlines() if line in names] == names
+    assert not app.exception and not app.error
+
+
+def test_nothing_on_the_page_escapes_translation(
+    open_page: Open, shipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(words, "_catalogue", lambda *_key: Marking())
+    app = open_page(PAGE, reveal="true")
+    assert not app.exception
+    texts = [str(one.value) for kind in ("title", "subheader", "markdown", "caption", "info",
+             "success", "warning") for one in getattr(app, kind)]  # fmt: skip
+    widgets = [*app.selectbox, *app.slider, *app.button, *app.toggle, *app.button_group]
+    texts += [str(one.label) for one in [*widgets, *app.expander]]
+    texts += [chart.proto.alt for chart in app.get("vega_lite_chart")]
+    assert len(texts) > 30
+    names = re.compile(
+        r"classifier|features\S*|abacus|plain_\S*|dwpw_\S*|hw13_sample\S*|PyTorch|ONNX"
+    )
+    left = [text for text in texts if re.search(r"[^\W\d_]{3}", names.sub("", outside(text)))]
+    assert not left, "\n".join(left)
+
+
+# -- live ------------------------------------------------------------------------------------------
+
+
+class Line(lowrank_live.LowRankRuns):
+    """A line whose runs end when the test says so."""
+
+    def _start(self, job: lowrank_live.LowRankJob) -> None:
+        job.state, job.step = "running", "start"
+
+
+@pytest.fixture
+def line(monkeypatch: pytest.MonkeyPatch) -> Line:
+    made = Line()
+    monkeypatch.setattr(live_part, "RUNS", made)
+    monkeypatch.setattr("pages.parts.low_rank_network.RUNS", made)
+    return made
+
+
+def the_job(line: Line) -> lowrank_live.LowRankJob:
+    (job,) = line._jobs.values()
+    return job
+
+
+def test_a_live_run_shows_its_progress_and_then_its_point(
+    open_page: Open, shipped: Path, line: Line
+) -> None:
+    app = open_page(PAGE, reveal="true", energy="55")
+    app.button(key="run_live").click().run()
+    job = the_job(line)
+    assert (job.point.method, job.point.energy, job.state) == ("auto", 0.55, "running")
+    job.step, job.done, job.of = "accuracy", 96, 1492
+    app.run()
+    assert "96 of 1492" in app.get("progress")[0].proto.text
+    time = Spread(median=7.0, p25=6.9, p75=7.1, n=20)
+    job.rows = (
+        LowRankRow(method="auto", energy=0.55, ranks={}, kept=0.55, params=90_000, macs=7,
+                   size_bytes=36, n=100, correct=41,
+                   latency={"torch_1": time, "whole_torch_1": time}),
+    )  # fmt: skip
+    job.state = "done"
+    app.run()
+    assert "41" in app.success[0].value and "no difference" in said(app)
+    assert app.button(key="run_live").disabled
+    assert rows_in(app, "Accuracy", "live") == 1
+
+
+def test_a_live_run_can_be_stopped(open_page: Open, shipped: Path, line: Line) -> None:
+    app = open_page(PAGE)
+    app.button(key="run_live").click().run()
+    app.button(key="stop_live").click().run()
+    assert the_job(line).state == "stopped"
+    assert "Nothing was kept" in said(app)
+    assert not app.button(key="run_live").disabled
+
+
+def test_a_full_line_is_said(open_page: Open, shipped: Path, line: Line) -> None:
+    app = open_page(PAGE)
+    for number in range(pruning_live.MAX_WAITING + 1):
+        point = lowrank_live.LowRankPoint("other", "0" * 64, "auto", number / 100)
+        line.ask(point, f"visitor {number}")
+    app.button(key="run_live").click().run()
+    assert "Try again" in app.warning[0].value
+
+
+@pytest.mark.parametrize(
+    ("reason", "says"), [("too_long", "too long"), ("crashed", "broke off"), ("said", "no such")]
+)
+def test_a_live_run_that_failed_is_explained(
+    open_page: Open, shipped: Path, line: Line, reason: Any, says: str
+) -> None:
+    app = open_page(PAGE)
+    app.button(key="run_live").click().run()
+    job = the_job(line)
+    job.state, job.reason, job.message = "failed", reason, "no such network"
+    app.run()
+    assert says in app.error[0].value
+
+
+# -- weight ----------------------------------------------------------------------------------------
+
+
+def test_the_page_imports_no_torch(shipped: Path, low_rank_food: Path) -> None:
+    program = f"""
+import sys
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_file({str(REPO / "app.py")!r}, default_timeout=60).run()
+app = app.switch_page("pages/low_rank.py").run()
+assert not app.exception and len(app.get("vega_lite_chart")) > 4, app.exception
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=REPO,
+        env=os.environ | {"PYTHONPATH": str(REPO), "FOOD11_ROOT": str(low_rank_food)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_file_of_curves_is_a_line_a_row(shipped: Path) -> None:
+    content = grid_path(low_rank_shelf.PLAIN).read_text()
+    assert len(content.splitlines()) > len(json.loads(content)["rows"])
