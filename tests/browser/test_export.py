@@ -1,0 +1,122 @@
+"""The export page in a browser: guess, reveal, real downloads, and files made on the spot."""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnxruntime as ort
+import pytest
+
+from tests.browser.conftest import REPO, free_port, wait_for
+from tests.food import make_food11
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app over two untrained networks, one of them with made-up figures, and photographs."""
+    from tests.pages import export_shelf
+
+    folder = tmp_path_factory.mktemp("export")
+    counts = {"training": 3, "validation": 1, "testing": 3}
+    food = make_food11(folder / "food", per_class=counts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SMALL_PLATES_PRETRAINED", str(folder / "pretrained"))
+        patch.setenv("SMALL_PLATES_CACHE", str(folder / "cache"))
+        export_shelf.publish(food)
+        export_shelf.save_rows(export_shelf.TEACHER)
+        export_shelf.save_way()
+        port = free_port()
+        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true"]
+        command += [f"--server.port={port}", "--server.address=127.0.0.1"]
+        with (folder / "server.log").open("w") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=REPO,
+                env=os.environ | {"FOOD11_ROOT": str(food), "PYTHONPATH": str(REPO)},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(f"{address}/_stcore/health", process, folder / "server.log")
+        yield address
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def settle(page: "Page") -> None:
+    page.wait_for_selector("h1 >> text=What do you put on the phone?")
+    page.wait_for_selector("svg.marks")
+    page.wait_for_function("!document.querySelector('[data-testid=\"stStatusWidget\"]')")
+
+
+def said(page: "Page") -> str:
+    return re.sub(r"\s+", " ", page.inner_text('[data-testid="stMain"]'))
+
+
+def download(page: "Page", key: str) -> tuple[str, bytes]:
+    """Press a download button; the name of the file that came, and its bytes."""
+    with page.expect_download() as waiting:
+        page.click(f".st-key-{key} button")
+    found = waiting.value
+    return found.suggested_filename, Path(found.path()).read_bytes()
+
+
+def test_a_guess_comes_first_then_the_figures(page: "Page", server: str) -> None:
+    page.goto(f"{server}/export?network=hw13_sample-imagenet-s0")
+    settle(page)
+    assert "You guessed" not in said(page)
+    page.click('.st-key-guess_smallest button:has-text("ONNX, int8")')
+    page.click('label:has-text("Show what was measured")')
+    page.wait_for_selector("text=Not quite. You guessed ONNX, int8")
+    page.wait_for_function("document.querySelectorAll('svg.marks').length >= 3")
+    words: list[str] = page.evaluate(
+        "() => [...document.querySelectorAll('svg.marks text')].map(t => t.textContent)"
+    )
+    assert {"ONNX, float32", "Size of the file", "Milliseconds for one photo"} <= set(words), words
+    assert "1 teacher" in words
+    assert "reveal=true" in page.url
+
+
+def test_what_is_downloaded_runs_and_its_card_names_it(page: "Page", server: str) -> None:
+    page.goto(f"{server}/export?network=hw13_sample-scratch-s0")
+    settle(page)
+    name, data = download(page, "file_onnx")
+    assert name == "hw13_sample-scratch-s0.onnx"
+    session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].shape[1:] == [3, 32, 32]
+    card_name, card = download(page, "card_onnx")
+    assert card_name == f"{name}.md"
+    text = card.decode()
+    assert hashlib.sha256(data).hexdigest() in text
+    assert "## Licence" in text and "## Limits" in text
+    again, weights = download(page, "file_safetensors")
+    assert again.endswith(".safetensors") and b'"weight' not in weights[:8]
+    assert page.query_selector('[data-testid="stException"]') is None
+
+
+def test_files_are_made_here_and_then_stay(page: "Page", server: str) -> None:
+    page.goto(f"{server}/export?network=hw13_sample-scratch-s0")
+    settle(page)
+    assert page.query_selector(".st-key-file_onnx-int8") is None  # nobody has measured its ranges
+    page.click('button:has-text("Make it here")')
+    page.wait_for_selector("text=Measured here at", timeout=180_000)
+    page.wait_for_selector("text=Compared on the test split: 33 photographs")
+    assert page.is_disabled('button:has-text("Measured already")')
+    name, data = download(page, "file_onnx-int8")
+    assert name.endswith(".int8.onnx")
+    assert ort.InferenceSession(data, providers=["CPUExecutionProvider"]).get_outputs()
+    page.goto(f"{server}/export?network=hw13_sample-scratch-s0&reveal=true")
+    settle(page)
+    page.wait_for_selector("text=Compared on the test split: 33 photographs")

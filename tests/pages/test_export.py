@@ -1,0 +1,265 @@
+"""The export page without a browser: with figures, without, with damaged ones; its live runs."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import words
+from core.charts import numbers
+from core.measure.shipping_table import FORMATS, shipping_path
+from core.measure.stack_rows import stack_path
+from core.training import pruning_live, shipping_live
+from pages.parts import export_live as live_part
+from tests.food import make_food11
+from tests.pages import export_shelf
+from tests.pages.export_shelf import SCRATCH, TEACHER
+from tests.pages.test_app import HOSTILE, Marking, outside
+from tests.pages.test_app import said as said_on
+
+Open = Callable[..., AppTest]
+PAGE = "export"
+
+
+@pytest.fixture(scope="session")
+def export_networks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    counts = {"training": 1, "validation": 2, "testing": 2}
+    food = make_food11(tmp_path_factory.mktemp("food"), per_class=counts)
+    folder = tmp_path_factory.mktemp("export networks")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SMALL_PLATES_PRETRAINED", str(folder))
+        export_shelf.publish(food)
+    yield folder
+
+
+@pytest.fixture
+def bare(
+    export_networks: Path, pretrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Both networks without any figures, in this test's own folder."""
+    shutil.copytree(export_networks, pretrained, dirs_exist_ok=True)
+    monkeypatch.setenv("SMALL_PLATES_CACHE", str(tmp_path / "cache"))
+    return pretrained
+
+
+@pytest.fixture
+def shipped(bare: Path) -> Path:
+    """The networks with made-up rows and a way."""
+    export_shelf.save_rows(TEACHER)
+    export_shelf.save_rows(SCRATCH)
+    export_shelf.save_way()
+    return bare
+
+
+def said(app: AppTest) -> str:
+    """All plain text on the page, its narrow spaces left out."""
+    return said_on(app).replace(numbers.THIN, "")
+
+
+def alts(app: AppTest) -> list[str]:
+    return [c.proto.alt.replace(numbers.THIN, "") for c in app.get("vega_lite_chart")]
+
+
+def test_figures_stay_hidden_until_they_are_asked_for(open_page: Open, shipped: Path) -> None:
+    app = open_page(PAGE)
+    assert not app.exception and not app.error
+    assert len(alts(app)) == 1  # the way alone
+    assert "265KB" not in said(app).split("The whole way")[0].split("Trap")[0]
+    app = app.toggle(key="reveal").set_value(True).run()
+    assert len(alts(app)) == 3
+    assert "HW7's 8-bit file: 265KB" in alts(app)[0]
+    assert "ONNX, int8: 2.00ms" in alts(app)[1] and "8-bit file" not in alts(app)[1]
+    table = app.dataframe[0].value
+    assert list(table["bytes"]) == ["530,000", "1,050,000", "540,000", "320,000", "265,000"]
+    assert table["time"].iloc[-1] == "n/a"
+
+
+def test_what_you_see_is_what_was_measured(open_page: Open, shipped: Path) -> None:
+    text = said(open_page(PAGE, reveal="true"))
+    assert "slower: 2.00ms instead of 1.00ms" in text
+    assert "no difference: 1.01ms and 1.00ms" in text
+    assert "**ONNX, int8** gives another class on 30 of 1,000" in text
+    assert "an abacus" in text
+    assert "1,050,000 B, over both limits" in text and "265,000 B, under both limits" in text
+
+
+def test_guesses_are_answered(open_page: Open, shipped: Path) -> None:
+    app = open_page(PAGE, reveal="true")
+    app.button_group(key="guess_smallest").set_value("onnx-int8").run()
+    assert "Not quite. You guessed ONNX, int8: 320KB. The smallest is HW7's 8-bit" in said(app)
+    app.button_group(key="guess_fastest").set_value("onnx").run()
+    assert "Nobody can tell ONNX, float32 and ONNX, float16 weights apart" in said(app)
+
+
+def test_the_way_is_drawn_and_told(open_page: Open, shipped: Path) -> None:
+    app = open_page(PAGE)
+    assert "1 teacher: 51.2MB, 70.0%" in alts(app)[-1]
+    assert "12 epochs" in said(app)
+    way = app.dataframe[-1].value
+    assert list(way["step"])[0] == "1 teacher" and len(way) == 7
+    assert "All the way" in said(app)
+
+
+def test_without_figures_it_says_how_to_get_them(open_page: Open, bare: Path) -> None:
+    app = open_page(PAGE, reveal="true")
+    assert not app.exception and not app.error
+    commands = [one.value for one in app.code]
+    assert "python -m core reproduce --steps shipping" in commands
+    assert "python -m core reproduce --steps stack" in commands
+    assert "nobody has measured" in said(app)  # int8 waits for its ranges
+
+
+def test_figures_of_other_weights_are_not_shown(open_page: Open, shipped: Path) -> None:
+    export_shelf.save_rows(TEACHER, weights_sha256="0" * 64)
+    export_shelf.save_way(weights_sha256="0" * 64)
+    app = open_page(PAGE, reveal="true", network=TEACHER)
+    assert "not measured yet" in said(app) and not alts(app)
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"checkpoint": 1}'])
+def test_damaged_figures_are_said(open_page: Open, shipped: Path, damage: str) -> None:
+    shipping_path(TEACHER).write_text(damage)
+    stack_path(SCRATCH).write_text(damage)
+    app = open_page(PAGE, reveal="true", network=TEACHER)
+    assert not app.exception
+    files = " ".join(str(one.value) for one in app.error)
+    assert f"shipping-{TEACHER}.json" in files and f"stack-{SCRATCH}.json" in files
+
+
+def test_a_way_without_photographs_is_a_table(open_page: Open, shipped: Path) -> None:
+    content = stack_path(SCRATCH).read_text()
+    stack_path(SCRATCH).write_text(re.sub(r',"n":\d+,"correct":\d+', "", content))
+    app = open_page(PAGE)
+    assert not app.exception and not alts(app)
+    assert "without photographs" in " ".join(str(one.value) for one in app.info)
+    assert list(app.dataframe[-1].value["right"]) == [""] * 7
+
+
+def test_rows_made_without_photographs_say_so(open_page: Open, shipped: Path) -> None:
+    content = json.loads(shipping_path(TEACHER).read_text())
+    for row in content["rows"]:
+        row["parity"] |= {"pictures": "made", "n": 64, "correct": None, "original_correct": None}
+    shipping_path(TEACHER).write_text(json.dumps(content))
+    app = open_page(PAGE, reveal="true", network=TEACHER)
+    assert not app.exception and "64 made-up pictures" in said(app)
+    assert list(app.dataframe[0].value["right"]) == [""] * 5
+
+
+def test_every_file_has_its_buttons_but_int8_waits(open_page: Open, shipped: Path) -> None:
+    app = open_page(PAGE, network=SCRATCH)
+    labels = [one.proto.label for one in app.get("download_button")]
+    can = len(FORMATS) - 1
+    assert labels.count("File") == labels.count("Model card") == can
+    export_shelf.save_rows(SCRATCH, calibration={"x": (0.0, 1.0)})
+    app = open_page(PAGE, network=SCRATCH)
+    labels = [one.proto.label for one in app.get("download_button")]
+    assert labels.count("File") == len(FORMATS)
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_mangled_link_still_opens(open_page: Open, shipped: Path, value: str) -> None:
+    app = open_page(PAGE, network=value, reveal=value)
+    assert not app.exception and not app.error
+
+
+def test_a_link_names_the_network(open_page: Open, shipped: Path) -> None:
+    assert open_page(PAGE, network=SCRATCH).selectbox(key="network").value == SCRATCH
+
+
+def test_nothing_on_the_page_escapes_translation(
+    open_page: Open, shipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(words, "_catalogue", lambda *_key: Marking())
+    app = open_page(PAGE, reveal="true")
+    app.button_group(key="guess_smallest").set_value("onnx").run()
+    assert not app.exception
+    texts = [str(one.value) for kind in ("title", "subheader", "markdown", "caption", "info",
+             "success", "warning") for one in getattr(app, kind)]  # fmt: skip
+    widgets = [*app.selectbox, *app.button, *app.toggle, *app.button_group, *app.expander]
+    texts += [str(one.label) for one in widgets] + alts(app)
+    texts += [one.proto.label for one in app.get("download_button")]
+    assert len(texts) > 30
+    names = re.compile(r"hw13_sample\S*|abacus|made up")
+    left = [text for text in texts if re.search(r"[^\W\d_]{3}", names.sub("", outside(text)))]
+    left = [text for text in left if not text.startswith("$$")]
+    assert not left, "\n".join(left)
+
+
+# -- live ------------------------------------------------------------------------------------------
+
+
+class Line(shipping_live.FileRuns):
+    """A line whose runs end when the test says so."""
+
+    def _start(self, job: shipping_live.FileJob) -> None:
+        job.state, job.step = "running", "start"
+
+
+@pytest.fixture
+def line(monkeypatch: pytest.MonkeyPatch) -> Line:
+    made = Line()
+    monkeypatch.setattr(live_part, "RUNS", made)
+    monkeypatch.setattr("pages.parts.export_files.RUNS", made)
+    return made
+
+
+def the_job(line: Line) -> shipping_live.FileJob:
+    (job,) = line._jobs.values()
+    return job
+
+
+def test_a_live_run_shows_its_progress_and_then_its_files(
+    open_page: Open, bare: Path, line: Line
+) -> None:
+    app = open_page(PAGE, network=SCRATCH)
+    app.button(key="make_live").click().run()
+    job = the_job(line)
+    assert (job.point.checkpoint, job.state) == (SCRATCH, "running")
+    job.step, job.done, job.of = "compare", 2, 5
+    app.run()
+    assert "file 3 of 5" in app.get("progress")[0].proto.text
+    job.rows = tuple(export_shelf.file_row(format) for format in FORMATS)
+    job.state = "done"
+    app.run()
+    assert "5 files" in app.success[0].value
+    assert app.button(key="make_live").disabled
+    app.run()
+    assert app.toggle(key="reveal").value is True  # who asked wants to see
+    assert "HW7's 8-bit file: 265KB" in alts(app)[0]
+    other = open_page(PAGE, network=SCRATCH, reveal="true")  # and it is there for everybody
+    assert "HW7's 8-bit file: 265KB" in alts(other)[0]
+
+
+def test_a_live_run_can_be_stopped(open_page: Open, bare: Path, line: Line) -> None:
+    app = open_page(PAGE, network=SCRATCH)
+    app.button(key="make_live").click().run()
+    app.button(key="stop_live").click().run()
+    assert the_job(line).state == "stopped"
+    assert "Nothing was kept" in said(app)
+
+
+def test_a_full_line_is_said(open_page: Open, bare: Path, line: Line) -> None:
+    app = open_page(PAGE, network=SCRATCH)
+    for number in range(pruning_live.MAX_WAITING + 1):
+        line.ask(shipping_live.FilePoint(f"other-{number}", "0" * 64), f"visitor {number}")
+    app.button(key="make_live").click().run()
+    assert "Try again" in app.warning[0].value
+
+
+@pytest.mark.parametrize(
+    ("reason", "says"), [("too_long", "too long"), ("crashed", "broke off"), ("said", "no such")]
+)
+def test_a_live_run_that_failed_is_explained(
+    open_page: Open, bare: Path, line: Line, reason: Any, says: str
+) -> None:
+    app = open_page(PAGE, network=SCRATCH)
+    app.button(key="make_live").click().run()
+    job = the_job(line)
+    job.state, job.reason, job.message = "failed", reason, "no such network"
+    app.run()
+    assert says in app.error[0].value
