@@ -1,0 +1,166 @@
+"""Dreams on the pages: offered where there is no photo, and never shown as one."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.course import CLASSES
+from core.data.dreams import DREAMS, dreams_dir, load_dreams
+from core.training.jobs import JobQueue
+from core.training.jobs_settings import JobSettings
+from pages.parts import training_queue
+from tests.core.training.queueing import script
+from tests.dreamers import fill_dreams
+from tests.food import make_food11
+from tests.pages import shelf
+
+Open = Callable[..., AppTest]
+MARK = "dreamed by the teacher, not a photograph"
+
+
+@pytest.fixture(autouse=True)
+def home(pretrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMALL_PLATES_CACHE", str(tmp_path / "cache"))
+    fill_dreams()
+
+
+def text(app: AppTest) -> str:
+    kinds = ("markdown", "success", "warning", "info", "error", "caption")
+    return "\n".join(str(one.value) for kind in kinds for one in getattr(app, kind))
+
+
+def captions(app: AppTest) -> list[str]:
+    """What stands under the pictures."""
+    return [image.caption for block in app.get("image") for image in block.proto.imgs]
+
+
+def test_without_photographs_a_dream_is_looked_at_and_named_one(open_page: Open) -> None:
+    shelf.fill(shelf.TEACHER, shelf.SCRATCH)
+    app = open_page("compare", dream_of="Soup")
+    assert not app.exception
+    assert app.subheader[0].value == f"Soup, {MARK} (1)"
+    assert captions(app)[0].lower() == f"{MARK}."
+    assert "It was dreamed as **Soup**" in text(app) and "label says" not in text(app)
+    assert "Of 22 dreams at 128 px the teacher itself recognises 22" in text(app)
+    assert "`dwpw_256k-scratch-s0`, which learned from labels alone, 11 (50" in text(app)
+    table = app.dataframe[0].value
+    assert set(table["photo"]) == {f"Soup, {MARK} (1)"}
+    assert table.set_index("checkpoint").loc[shelf.TEACHER, "first"] == "Soup"
+    next(one for one in app.button if one.label == "Next dream").click()
+    app.run()
+    assert app.subheader[0].value == f"Soup, {MARK} (2)"
+
+
+def test_photographs_come_first_where_there_are_some(
+    open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOOD11_ROOT", str(make_food11(tmp_path / "food")))
+    shelf.fill(shelf.TEACHER)
+    app = open_page("compare")
+    assert "The label says" in text(app) and MARK not in text(app) + app.subheader[0].value
+    app = open_page("compare", photo_from="dream")
+    assert MARK in app.subheader[0].value
+
+
+def test_every_picker_says_so(open_page: Open) -> None:
+    shelf.fill(shelf.TEACHER, shelf.DISTILLED)
+    app = open_page("temperature", answers_to="photo")
+    assert not app.exception
+    assert captions(app)[0].lower() == f"{MARK}."
+    assert f"It was dreamed as **{CLASSES[0]}**" in text(app)
+
+
+def test_a_damaged_sheet_is_said_and_nothing_breaks(open_page: Open) -> None:
+    shelf.fill(shelf.TEACHER)
+    for file in dreams_dir().glob("128-*.jpg"):
+        file.write_bytes(file.read_bytes()[:-1])
+    app = open_page("compare")
+    assert not app.exception
+    assert "not the file it should be" in text(app)
+
+
+@pytest.fixture
+def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> JobQueue:
+    root = tmp_path / "runs"
+    monkeypatch.setenv("SMALL_PLATES_RUNS", str(root))
+    one = JobQueue(root, JobSettings(threads=1), script)
+    monkeypatch.setattr(training_queue, "queue", lambda: one)
+    monkeypatch.setattr(training_queue, "visitor", lambda: "a" * 32)
+    return one
+
+
+def test_without_photographs_a_training_learns_from_dreams(
+    open_page: Open, queue: JobQueue
+) -> None:
+    app = open_page("training")
+    assert not app.exception
+    assert "learns from 33 pictures of 64 px" in text(app) and MARK in text(app)
+    next(one for one in app.button if "Start 1 run" in one.label).click().run()
+    (job,) = queue.jobs(None)
+    assert job.config.data == DREAMS and job.config.px == 64
+    queue.stop(job.id, None)
+
+
+def test_with_photographs_it_learns_from_them(
+    open_page: Open, queue: JobQueue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOOD11_ROOT", str(make_food11(tmp_path / "food")))
+    app = open_page("training")
+    assert MARK not in text(app)
+    next(one for one in app.button if "Start 1 run" in one.label).click().run()
+    (job,) = queue.jobs(None)
+    assert job.config.data == ""
+    queue.stop(job.id, None)
+
+
+def the_section() -> None:
+    """A page of nothing but the section, for AppTest."""
+    from pages.parts import shelf
+    from pages.parts.dream_verdict import dream_verdict
+
+    dream_verdict(shelf.checkpoints())
+
+
+def test_the_experiment_says_what_is_missing() -> None:
+    shelf.fill(shelf.TEACHER)
+    app = AppTest.from_function(the_section, default_timeout=30).run()
+    assert not app.exception
+    assert "No student has learned from them yet" in text(app)
+    assert all(MARK in one for one in captions(app)) and len(captions(app)) == 3
+    (dreams_dir() / "dreams.json").unlink()
+    assert load_dreams() is None
+    app.run()
+    assert not app.exception and "--steps dreams" in app.code[0].value
+
+
+def test_the_experiment_is_told_in_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A student of dreams, right on 80 of 220, against a twin right on 130, paired."""
+    from core.measure.accuracy import paired_difference
+    from core.serving import collected
+    from core.serving.dreamed import trials
+    from pages.parts import dream_verdict
+    from tests.core.serving import test_dreamed as trial
+
+    def stored(id: str) -> tuple[np.ndarray, np.ndarray]:
+        answers = np.where(trial.RIGHT[id], trial.LABELS, (trial.LABELS + 1) % 11)
+        return np.eye(11, dtype=np.float32)[answers], trial.LABELS
+
+    monkeypatch.setattr(collected, "test_logits", stored)
+    found = collected.collect([trial.DREAMED, trial.FEW])
+    assert len(found) == 2
+    made = trials([trial.DREAMED, trial.FEW])
+    monkeypatch.setattr(dream_verdict, "trials", lambda found: made)
+    dream_verdict._tried.clear()
+    app = AppTest.from_function(the_section, default_timeout=30).run()
+    assert not app.exception
+    (chart,) = app.get("vega_lite_chart")
+    assert chart
+    gap, low, high = paired_difference(trial.RIGHT[trial.DREAMED.id], trial.RIGHT[trial.FEW.id])
+    said = text(app)
+    assert "**968 dreams** against **981 photographs**" in said
+    assert f"{100 * gap:+.1f}".replace("-", "−") in said
+    assert f"({100 * low:+.1f} to {100 * high:+.1f})".replace("-", "−") in said
+    assert "The photographs taught more." in said and "One seed" in said
