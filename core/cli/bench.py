@@ -1,4 +1,4 @@
-"""`bench training` and `bench photo`: how fast this machine is at what the app does."""
+"""`bench training`, `distillation` and `photo`: how fast this machine is at what the app does."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +65,73 @@ class Training:
 
 
 @dataclass(frozen=True)
+class Distillation:
+    """Seconds of a distilled student's epoch against one from scratch, taking turns in one run:
+    with the teacher's answers kept from before, and with the teacher asked.
+    """
+
+    model: str = "dwpw_256k"
+    """Student to train: a key of `python -m core models`."""
+
+    teacher: str = ""
+    """Checkpoint that teaches; without it, the first teacher there is."""
+
+    px: int = 128
+    """Side of the square picture the network sees."""
+
+    share: float = 1.0
+    """Share of the training photographs, the same in every class."""
+
+    turns: int = 3
+    """Counted epochs of each; one more of each warms up."""
+
+    device: Annotated[str | None, arg(metavar="cpu|cuda")] = None
+    """Where to compute; without it, on the GPU if there is one."""
+
+    data: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    """Folder with Food-11, instead of FOOD11_ROOT or data/food11."""
+
+    json: bool = False
+    """Print one JSON document and nothing else."""
+
+    def run(self) -> Answer:
+        from core.distillation_bench import bench_distillation
+        from core.errors import ConfigError
+
+        possible = self.turns >= 1 and 0 < self.share <= 1 and 32 <= self.px <= 512
+        if not possible or self.px % 16:
+            raise ConfigError(
+                _("At least 1 turn, a share up to 1, on pictures of 32 to 512 pixels (16, 32 ...).")
+            )
+        device = device_here(self.device)
+        found = bench_distillation(
+            self.model, self.teacher, self.px, self.share, self.turns, device, self.data
+        )
+        titles = {
+            "scratch": _("labels alone"),
+            "kept": _("with the teacher's kept answers"),
+            "asked": _("with the teacher asked"),
+        }
+        rows: list[dict[str, Any]] = [
+            {"seconds an epoch": titles[way]} | spread for way, spread in found["epoch_s"].items()
+        ]
+        rows += [
+            {"seconds an epoch": _("{way} / labels alone").format(way=titles[way])} | spread
+            for way, spread in found["ratio"].items()
+        ]
+        heading = _(
+            "{model} taught by {teacher} ({teacher_runs_on}), {px} px, batch {batch_size}, "
+            "{photographs:,} photographs, {turns} turns; {device}; {data}"
+        ).format(**found)
+        run = _(
+            "A run of {epochs} epochs over {views} views costs {first_student:.2f} times the "
+            "scratch run for a teacher's first student, {later_students:.2f} times for every later "
+            "one (aim: {aim})."
+        ).format(**found["run"], aim=found["aim"])
+        return Answer(found, f"{heading}\n\n{table(rows)}\n\n{run}")
+
+
+@dataclass(frozen=True)
 class Photo:
     """How long a visitor waits: from a photo's bytes to the answers of every checkpoint."""
 
@@ -98,7 +165,11 @@ class Photo:
 class Bench:
     """Measure speed on this machine."""
 
-    what: Annotated[Training, subcommand("training")] | Annotated[Photo, subcommand("photo")]
+    what: (
+        Annotated[Training, subcommand("training")]
+        | Annotated[Distillation, subcommand("distillation")]
+        | Annotated[Photo, subcommand("photo")]
+    )
 
     @property
     def json(self) -> bool:

@@ -5,22 +5,40 @@ from torch import nn
 
 from core.data.augment import centre_crop
 from core.models import ModelSpec
+from core.training.distributed import ALONE, World
 from core.training.photographs import Photographs
 from core.training.speed import Compute
+
+BATCH = 128
 
 
 @torch.inference_mode()
 def evaluate(
-    net: nn.Module, spec: ModelSpec, data: Photographs, px: int, compute: Compute
+    net: nn.Module,
+    spec: ModelSpec,
+    data: Photographs,
+    px: int,
+    compute: Compute,
+    world: World = ALONE,
 ) -> tuple[float, int]:
-    """Mean cross-entropy (nats) and number of right answers; leaves `net` in eval mode."""
+    """Mean cross-entropy (nats) and number of right answers; leaves `net` in eval mode.
+
+    Several processes take the batches in turn; the sums are those of one process, to the bit.
+    """
     net.eval()
-    loss, correct = 0.0, 0
-    for rows in torch.arange(len(data)).split(128):
+    batches = torch.arange(len(data)).split(BATCH)
+    found = torch.zeros(len(batches), 2, dtype=torch.float64)  # loss, right answers of each batch
+    for number, rows in enumerate(batches):
+        if not world.takes(number):
+            continue
         x = spec.normalize(centre_crop(data.take(rows, compute.device), px))
         with compute.autocast():
             logits = net(compute.lay(x)).float()
         y = data.labels[rows].to(compute.device)
-        loss += float(nn.functional.cross_entropy(logits, y, reduction="sum"))
-        correct += int((logits.argmax(1) == y).sum())
+        found[number, 0] = float(nn.functional.cross_entropy(logits, y, reduction="sum"))
+        found[number, 1] = int((logits.argmax(1) == y).sum())
+    loss, correct = 0.0, 0
+    for batch_loss, batch_correct in world.add(found).tolist():
+        loss += batch_loss
+        correct += int(batch_correct)
     return loss / len(data), correct

@@ -1,12 +1,15 @@
 """The queue of trainings: first come, first served, one process a job, one job a device.
 
 Whoever asks for a run that was asked for before (same settings, photographs, teacher and code)
-shares it. A run stops when nobody who asked still wants it. What is true stands on the disk: a
-server that starts anew, or a second one on the same folder, finds everything again. Nothing here
+shares it. A run stops when nobody who asked still wants it, and after the time that one may take at
+a stretch, so that others get their turn; it can go on from there. What is true stands on the disk:
+a server that starts anew, or a second one on the same folder, finds everything again. Nothing here
 imports torch or knows a screen; pages look at `Job`s as often as they like.
 """
 
+import contextlib
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -20,7 +23,7 @@ from core.errors import JobError
 from core.places import runs_dir
 from core.training import jobs_process
 from core.training.config import TrainConfig
-from core.training.jobs_entry import Job, job_id
+from core.training.jobs_entry import Job, job_id, job_of
 from core.training.jobs_settings import JobSettings
 from core.training.jobs_store import ACTIVE, Change, Row, Store, mark
 from core.training.runs import RunFolder
@@ -120,7 +123,7 @@ class JobQueue:
             self._go_on(change)
             rows, owners = change.rows(), change.owners()
         line = [row.id for row in rows if row.state == "queued"]
-        found = (self._job(row, owners.get(row.id, {}), line, who) for row in rows)
+        found = (job_of(row, owners.get(row.id, {}), line, who, self.root) for row in rows)
         return [job for job in found if job is not None]
 
     def job(self, id: str, who: str | None = "") -> Job:
@@ -173,9 +176,12 @@ class JobQueue:
     def _go_on(self, change: Change) -> None:
         running = []
         for row in change.rows("running"):
-            if jobs_process.is_alive(row.pid, row.born):
+            if self._lives(row):
                 running.append(row)
-                self._watch(row)
+                if self._time_left(row) <= 0:
+                    self._time_is_up(change, row)
+                else:
+                    self._watch(row)
             else:
                 child = self._children.get(row.pid or 0)
                 self._note_end(change, row, jobs_process.exit_code(child))
@@ -192,6 +198,26 @@ class JobQueue:
             if self._start(change, row, free[0]):
                 free.pop(0)
 
+    def _lives(self, row: Row) -> bool:
+        return jobs_process.is_alive(row.pid, row.born)
+
+    def _time_left(self, row: Row) -> float:
+        return self.settings.limit_s - (time.time() - (row.began or time.time()))
+
+    def _time_is_up(self, change: Change, row: Row) -> None:
+        """Stop a job for having run so long; whoever wants more of it resumes it."""
+        for owner in change.owners().get(row.id, {}):
+            change.own(row.id, owner, wants=False)
+        minutes = str(round(self.settings.limit_s / 60))
+        change.set(row.id, state="stopped", ended=time.time(), reason="time", message=minutes)
+        # in a thread: ending may take seconds, and every server waits for this transaction
+        threading.Thread(target=self._end, args=(row,), daemon=True).start()
+
+    def _end(self, row: Row) -> None:
+        jobs_process.end(row.pid, row.born)
+        with contextlib.suppress(JobError):
+            self.tick()
+
     def _start(self, change: Change, row: Row, slot: int) -> bool:
         """Start a job inside the transaction: no other server can start it meanwhile."""
         folder = self.root / row.id
@@ -205,10 +231,9 @@ class JobQueue:
             change.set(row.id, state="failed", reason=reason, message=str(error), ended=now)
             return False
         self._children[process.pid] = process
-        change.set(
-            row.id, state="running", slot=slot, pid=process.pid, born=born, began=time.time()
-        )
-        self._watch(row._replace(pid=process.pid, born=born))
+        pid, began = process.pid, time.time()
+        change.set(row.id, state="running", slot=slot, pid=pid, born=born, began=began)
+        self._watch(row._replace(pid=pid, born=born, began=began))
         return True
 
     def _note_end(self, change: Change, row: Row, code: int | None) -> None:
@@ -230,28 +255,6 @@ class JobQueue:
             raise JobError(_("This run belongs to somebody else: ask for it yourself to share it."))
         return row
 
-    def _job(
-        self, row: Row, owners: dict[str, bool], line: list[str], who: str | None
-    ) -> Job | None:
-        try:
-            config = TrainConfig.model_validate_json(row.config)
-        except ValidationError:  # written by another version of the app
-            return None
-        return Job(
-            id=row.id,
-            config=config,
-            state=row.state,
-            place=line.index(row.id) + 1 if row.id in line else 0,
-            owners=sum(owners.values()),
-            mine=who is None or mark(who) in owners,
-            reason=row.reason,
-            message=row.message,
-            asked=row.asked,
-            began=row.began,
-            ended=row.ended,
-            run=RunFolder(self.root / row.id),
-        )
-
     # -- a thread a running process, so that the next starts though nobody looks ---------------
 
     def _watch(self, row: Row) -> None:
@@ -263,11 +266,11 @@ class JobQueue:
     def _wait(self, row: Row) -> None:
         assert row.pid is not None
         child, code = self._children.get(row.pid), None
+        while child is None and self._time_left(row) > 0 and self._lives(row):
+            time.sleep(_LOOK_S)
         if child is not None:
-            code = child.wait()
-        else:
-            while jobs_process.is_alive(row.pid, row.born):
-                time.sleep(_LOOK_S)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = child.wait(max(0.0, self._time_left(row)) + 0.05)
         try:
             with self._store.change() as change:
                 now = change.row(row.id)
@@ -276,9 +279,10 @@ class JobQueue:
                     now is not None
                     and now.pid == row.pid
                     and now.state in ("running", "interrupted")
+                    and not (code is None and self._lives(row))
                 ):
                     self._note_end(change, now, code)
-                self._go_on(change)
+                self._go_on(change)  # also where its time is up
         except JobError:  # a full disk: whoever looks next will notice
             pass
         finally:

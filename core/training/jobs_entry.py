@@ -3,12 +3,15 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
 
 from core import checkpoints
 from core.models.registry import get
 from core.training import jobs_process
 from core.training.config import TrainConfig
-from core.training.jobs_store import ACTIVE, State
+from core.training.jobs_store import ACTIVE, Row, State, mark
 from core.training.runs import RunFolder, commit
 
 
@@ -26,6 +29,8 @@ class Job:
     mine: bool
     """Whether the visitor who looks has asked for it."""
     reason: str
+    """Why it ended so: of a failure as `jobs_process.Ending` has it; `time` where it was stopped
+    for having run the `message` minutes that one may."""
     message: str
     asked: float
     began: float | None
@@ -43,8 +48,10 @@ class Job:
 
 
 def recipe_of(config: TrainConfig) -> str:
-    """`distilled`, `imagenet` or `scratch`: what the run's checkpoint will be called."""
-    return "distilled" if config.teacher else "imagenet" if config.pretrained else "scratch"
+    """`distilled`, `imagenet`, `finetuned` or `scratch`: what its checkpoint will be called."""
+    if config.teacher:
+        return "distilled"
+    return "imagenet" if config.pretrained else "finetuned" if config.start_from else "scratch"
 
 
 def job_id(config: TrainConfig, fingerprint: str, code: str | None = None) -> str:
@@ -58,3 +65,30 @@ def job_id(config: TrainConfig, fingerprint: str, code: str | None = None) -> st
     parts = [config.model_dump_json(), fingerprint, taught, commit() if code is None else code]
     digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:10]
     return f"{get(config.model).slug}-{recipe_of(config)}-s{config.seed}-{digest}"
+
+
+def job_of(
+    row: Row, owners: dict[str, bool], line: list[str], who: str | None, root: Path
+) -> Job | None:
+    """A row of the queue's file as visitor `who` sees it; None if another version wrote it.
+
+    owners: visitor's hash -> whether they want it to run; line: ids of those that wait, in order.
+    """
+    try:
+        config = TrainConfig.model_validate_json(row.config)
+    except ValidationError:
+        return None
+    return Job(
+        id=row.id,
+        config=config,
+        state=row.state,
+        place=line.index(row.id) + 1 if row.id in line else 0,
+        owners=sum(owners.values()),
+        mine=who is None or mark(who) in owners,
+        reason=row.reason,
+        message=row.message,
+        asked=row.asked,
+        began=row.began,
+        ended=row.ended,
+        run=RunFolder(root / row.id),
+    )

@@ -5,6 +5,7 @@ SMALL_PLATES_DEVICES            cuda:0,cuda:1: a job at a time on each; without 
 SMALL_PLATES_TRAIN_THREADS      processor threads of a job
 SMALL_PLATES_JOBS_PER_VISITOR   how many one visitor may have running and waiting
 SMALL_PLATES_JOBS_WAITING       how many may be running and waiting altogether
+SMALL_PLATES_JOB_MINUTES        how long a job may run at a stretch; it is then stopped, not lost
 """
 
 import os
@@ -25,6 +26,7 @@ class JobSettings:
     threads: int = 1
     per_visitor: int = 4
     waiting: int = 60
+    limit_s: float = 2 * 3600
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -37,6 +39,7 @@ class JobSettings:
             threads=_number("SMALL_PLATES_TRAIN_THREADS", max(1, cores() // max(1, on_processor))),
             per_visitor=_number("SMALL_PLATES_JOBS_PER_VISITOR", cls.per_visitor),
             waiting=_number("SMALL_PLATES_JOBS_WAITING", cls.waiting),
+            limit_s=60.0 * _number("SMALL_PLATES_JOB_MINUTES", round(cls.limit_s / 60)),
         )
 
 

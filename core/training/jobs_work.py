@@ -23,6 +23,7 @@ from core.measure.accuracy import Labelled, labelled
 from core.models import get
 from core.places import write_json
 from core.training.config import TrainConfig
+from core.training.distributed import leads
 from core.training.jobs_entry import recipe_of
 from core.training.jobs_process import ENDED, REPORT
 from core.training.loop import train
@@ -40,14 +41,17 @@ def run_job(
 ) -> dict[str, Any]:
     """`train`, then `publish_run`; whatever happens is written to the folder's `ended.json`.
 
-    A run that is trained but cannot be published is done all the same, and says so. Raises what
-    `train` raises.
+    A run that is trained but cannot be published is done all the same, and says so. Of several
+    processes the first one publishes and tells. Raises what `train` raises.
     """
     try:
         result = train(config, folder, report, device)
     except Exception as error:
-        _tell(folder, "failed", _reason(error), _sentence(error))
+        if leads():
+            _tell(folder, "failed", _reason(error), _sentence(error))
         raise
+    if not leads():
+        return result
     try:
         publish_run(config, folder)
         reason, said = "", ""
@@ -66,13 +70,15 @@ def publish_run(config: TrainConfig, folder: Path) -> checkpoints.Checkpoint:
     pixels = load_pixels(find_food11(data_root(config.data)), px=config.px)
     if pixels.index.fingerprint != run.read()["data"]["fingerprint"]:
         raise DataError(_("The photographs have changed while the run went on."))
-    title = f"{get(config.model).title}, run {folder.name.rsplit('-', 1)[-1]}"
+    narrow = bool(run.widths())  # it began as a pruned network
+    name = get(config.model).title + (", narrower" if narrow else "")
+    title = f"{name}, run {folder.name.rsplit('-', 1)[-1]}"
     root = folder.parent / checkpoints.own_dir().name
     published = publish_finished(
         run,
         pixels,
         id=folder.name,
-        recipe=recipe_of(config),
+        recipe=recipe_of(config) + ("_narrow" if narrow else ""),
         title=title,
         config=config.model_dump(mode="json", exclude={"data"}),  # a folder's name is nobody's
         root=root,

@@ -1,32 +1,32 @@
 """The one training loop: from scratch, fine-tuning and distillation.
 
 What changes between them is where the weights start and whether a teacher answers. Runs that are
-compared share everything else: order, views, number of steps, the rule that picks the epoch.
+compared share everything else: order, views, number of steps, the rule that picks the epoch. Here
+a run begins, is stored after every epoch, goes on and ends; `core.training.learner` has the epoch.
 """
 
-import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import nn
 
-from core.compression.distill import agreement, loss_fn_kd
-from core.data.augment import View, apply_view, draw_view
+from core.compression.widths import Widths, set_widths
 from core.data.find import find_food11
 from core.data.pixels import Pixels, load_pixels
-from core.errors import ConfigError, LossError
+from core.errors import CheckpointError, ConfigError
 from core.models import get
 from core.places import write_json
 from core.training.config import TrainConfig
-from core.training.evaluation import evaluate
+from core.training.distributed import ALONE, World, joined
+from core.training.learner import Learner
 from core.training.photographs import data_root, photographs
-from core.training.runs import RunFolder, commit, start, weights_of
-from core.training.schedule import lr_factor, parameter_groups
-from core.training.seeds import derive, generator
+from core.training.progress import Teller
+from core.training.runs import RunFolder, commit, start, starting_point
+from core.training.seeds import derive
 from core.training.speed import (
     Compute,
     best_device,
@@ -35,7 +35,7 @@ from core.training.speed import (
     keep_memory,
     versions,
 )
-from core.training.teaching import load_teacher, view_key
+from core.training.teaching import load_teacher
 from core.words import _
 
 Report = Callable[[dict[str, Any]], None]
@@ -46,51 +46,97 @@ def train(
 ) -> dict[str, Any]:
     """Train, or go on where a stopped run left off; returns the content of result.json.
 
-    `report` gets each epoch's metrics. Raises ConfigError, DataError or CheckpointError with a
-    sentence for the user; the folder is then as it was, and can be resumed.
+    `report` gets each epoch's metrics. Started by `torchrun`, the processes share the work; the
+    first one writes and reports. Raises ConfigError, DataError or CheckpointError with a sentence
+    for the user; the folder is then as it was, and can be resumed.
     """
     run = RunFolder(folder)
-    with run.locked():
-        finished = run.result()
-        if finished is not None and run.config() == config:
-            return finished
+    with joined(device or best_device()) as world, ExitStack() as held:
+        with world.together():
+            finished = None
+            if world.leads:
+                held.enter_context(run.locked())
+                finished = run.result()
+                finished = finished if finished is not None and run.config() == config else None
+        finished = world.share(finished)
+        if finished is not None:
+            found: dict[str, Any] = finished
+            return found
         keep_memory()
-        return _Run(config, run, device or best_device()).go(report)
+        return _Run(config, run, world.device, world).go(report)
 
 
 class _Run:
     """One run's working state."""
 
-    def __init__(self, config: TrainConfig, folder: RunFolder, device: str) -> None:
-        self.config, self.folder = config, folder
+    def __init__(
+        self, config: TrainConfig, folder: RunFolder, device: str, world: World = ALONE
+    ) -> None:
+        self.config, self.folder, self.world = config, folder, world
         self.spec = get(config.model)
-        index = find_food11(data_root(config.data))
-        pixels = load_pixels(index, px=config.px)
-        self.training = photographs(pixels, "training", config.share, config.seed)
-        self.validation = photographs(pixels, "validation")
-        self.steps = max(1, len(self.training) // config.batch_size)
-
-        stored = (folder.path / "run.json").exists() and folder.read().get("compute")
-        self.compute = (
-            Compute(**stored)
-            if stored and stored["device"] == device
-            else choose(self.spec, config.px, config.batch_size, config.precision, device)
-        )
-        self.teacher = load_teacher(config.teacher, config.px, device) if config.teacher else None
-        start(folder, config, self._facts(pixels))
-
-        torch.manual_seed(derive(config.seed, "weights"))
-        self.net = self.compute.place(self._initial())
-        self.average = (
-            AveragedModel(
-                self.net, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
+        self.widths: Widths = {}
+        with world.together():
+            index = find_food11(data_root(config.data))
+            pixels = load_pixels(index, px=config.px, progress=world.leads)
+            self.training = photographs(pixels, "training", config.share, config.seed)
+            self.validation = photographs(pixels, "validation")
+            smallest = min(config.batch_size, len(self.training))
+            if smallest < world.size:
+                raise ConfigError(
+                    _("A batch of {batch} cannot be split over {n} processes.").format(
+                        batch=smallest, n=world.size
+                    )
+                )
+        self.compute = self._compute(device)
+        with world.together():
+            self.teacher = (
+                load_teacher(config.teacher, config.px, device) if config.teacher else None
             )
-            if config.ema_decay
-            else None
+            torch.manual_seed(derive(config.seed, "weights"))
+            net = self._initial()
+        self._agree(index.fingerprint)
+        with world.together():
+            if world.leads:
+                start(folder, config, self._facts(pixels))
+        self.teller = Teller(folder.path if world.leads else None)
+        self.learner = Learner(
+            config,
+            self.spec,
+            net,
+            self.compute,
+            self.training,
+            self.validation,
+            self.teacher,
+            world,
+            self.teller,
         )
-        self.optimizer = torch.optim.AdamW(
-            parameter_groups(self.net, config.weight_decay), lr=config.lr
-        )
+
+    def _compute(self, device: str) -> Compute:
+        """Number format and layout: the stored run's, else the fastest here; the same for all."""
+        config, found = self.config, None
+        with self.world.together():
+            if self.world.leads:
+                stored = self.folder.stored_compute()
+                if stored and torch.device(stored["device"]).type == torch.device(device).type:
+                    found = stored
+                else:
+                    part = -(-config.batch_size // self.world.size)
+                    found = vars(choose(self.spec, config.px, part, config.precision, device))
+        return Compute(**(self.world.share(found) | {"device": device}))
+
+    def _agree(self, fingerprint: str) -> None:
+        """Raises ConfigError where the processes do not train the same run on the same pictures."""
+        taught = self.teacher.sha256 if self.teacher else ""
+        mine = [self.config.model_dump_json(exclude={"data"}), fingerprint, taught]
+        theirs = self.world.share(mine)
+        with self.world.together():
+            if theirs != mine:
+                raise ConfigError(
+                    _(
+                        "This process has other settings, photographs or teacher weights than the "
+                        "first one: start the same command on the same files everywhere."
+                    )
+                )
 
     def _facts(self, pixels: Pixels) -> dict[str, Any]:
         index = pixels.index
@@ -104,8 +150,10 @@ class _Run:
                 "unreadable": len(pixels.unreadable),
             },
             "teacher_sha256": self.teacher.sha256 if self.teacher else None,
+            "widths": self.widths,
             "compute": vars(self.compute),
             "device": device_name(self.compute.device),
+            "processes": {"1": self.world.size},
             "commit": commit(),
             "versions": versions(),
             "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -114,27 +162,41 @@ class _Run:
     def _initial(self) -> nn.Module:
         net = self.spec.build(pretrained=self.config.pretrained)
         if self.config.start_from:
-            net.load_state_dict(weights_of(self.config.start_from))
+            weights, self.widths = starting_point(self.config.start_from)
+            try:
+                set_widths(net, self.widths).load_state_dict(weights)
+            except (CheckpointError, RuntimeError) as error:
+                raise ConfigError(
+                    _("The weights of {start} do not fit the network {model}.").format(
+                        start=self.config.start_from, model=self.config.model
+                    )
+                ) from error
         return net
 
     def go(self, report: Report | None) -> dict[str, Any]:
-        config = self.config
+        config, learner = self.config, self.learner
         entries = self._resume()
         by = "epoch" if config.select == "last" else "val_accuracy"
         best = max(entries, key=lambda entry: entry[by], default=None)
         for epoch in range(len(entries), config.epochs):
-            entry = self._epoch(epoch)
+            entry = learner.epoch(epoch)
             entries.append(entry)
-            if best is None or entry[by] > best[by]:  # of equals, the earliest stays
-                best = entry
-                self.folder.save_weights(self._chosen().state_dict())
-            # metrics first: a crash in between leaves a line too many, which resuming drops
-            self.folder.write_metrics(entries)
-            self.folder.save_state(self._state(len(entries)))
-            if report:
+            is_best = best is None or entry[by] > best[by]  # of equals, the earliest stays
+            best = entry if is_best else best
+            with self.world.together():
+                if self.world.leads:
+                    self._store(entries, is_best)
+            if report and self.world.leads:
                 report(entry)
         assert best is not None  # epochs >= 1
         return self._finish(entries, best)
+
+    def _store(self, entries: list[dict[str, Any]], is_best: bool) -> None:
+        if is_best:
+            self.folder.save_weights(self.learner.chosen().state_dict())
+        # metrics first: a crash in between leaves a line too many, which resuming drops
+        self.folder.write_metrics(entries)
+        self.folder.save_state(self.learner.state(len(entries)))
 
     def _finish(self, entries: list[dict[str, Any]], best: dict[str, Any]) -> dict[str, Any]:
         result = {
@@ -144,156 +206,30 @@ class _Run:
             "wall_s": round(sum(e["seconds"] for e in entries), 1),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
-        write_json(self.folder.path / "result.json", result)
-        return result
-
-    # -- one epoch ---------------------------------------------------------------------------
-
-    def _epoch(self, epoch: int) -> dict[str, Any]:
-        config, began = self.config, time.perf_counter()
-        view, key = self._view(epoch)
-        px = config.px_at(epoch)
-        answers = self._answers(view, key) if self.teacher and config.views else None
-        torch.manual_seed(derive(config.seed, "dropout", epoch))
-        order = torch.randperm(len(self.training), generator=generator(config.seed, "order", epoch))
-        if len(order) >= config.batch_size:  # a last, smaller batch would weigh its pictures more
-            order = order[: self.steps * config.batch_size]
-
-        self.net.train()
-        sums, seen, training_began = torch.zeros(5), 0, time.perf_counter()
-        for step, rows in enumerate(order.split(config.batch_size)):
-            self._set_lr(epoch * self.steps + step)
-            sums += self._step(rows, view, answers, px) * len(rows)
-            seen += len(rows)
-        training_s = time.perf_counter() - training_began
-        loss, hard, soft, correct, agreed = (sums / seen).tolist()
-        val_loss, val_correct = evaluate(
-            self._chosen(), self.spec, self.validation, config.px, self.compute
-        )
-        n = len(self.validation)
-        return {
-            "epoch": epoch + 1,
-            "lr": self.optimizer.param_groups[0]["lr"],
-            "px": px,
-            "loss": loss,
-            "loss_hard": hard,
-            "loss_soft": soft if self.teacher else None,
-            "train_accuracy": correct,
-            "agreement": agreed if self.teacher else None,
-            "val_loss": val_loss,
-            "val_accuracy": val_correct / n,
-            "val_correct": val_correct,
-            "val_n": n,
-            "images_per_s": round(seen / training_s, 2),
-            "seconds": round(time.perf_counter() - began, 2),
-        }
-
-    def _view(self, epoch: int) -> tuple[View, tuple[object, ...]]:
-        """The epoch's view: one of the shared bank, or a fresh one of this seed's own."""
-        config = self.config
-        key = ("bank", epoch % config.views) if config.views else (config.seed, "view", epoch)
-        crop = config.px / self.training.stored.shape[-1]
-        view = draw_view(
-            len(self.training), config.augment, generator(*key), mixup=config.mixup, crop=crop
-        )
-        return view, key
-
-    def _answers(self, view: View, key: tuple[object, ...]) -> Tensor:
-        assert self.teacher is not None
-        px = self.config.px  # the teacher looks at full size even while the student's side grows
-
-        def batches() -> Iterator[tuple[Tensor, Tensor]]:
-            for rows in torch.arange(len(self.training)).split(128):
-                yield rows, self._see(rows, view, px)
-
-        named = view_key(view, self.training.fingerprint, px, self.training.rows)
-        return self.teacher.answers(len(self.training), named, batches)
-
-    def _see(self, rows: Tensor, view: View, px: int) -> Tensor:
-        """What the networks see of these photographs in this view: (B, 3, px, px), whole 0..255."""
-        device = self.compute.device
-        own = view[rows].to(device)
-        partners = self.training.take(view.partner[rows], device) if self.config.mixup > 0 else None
-        # whole numbers, as in any picture: what the teacher's answers are kept for is exactly this
-        return apply_view(self.training.take(rows, device), own, px, partners).round_()
-
-    def _step(self, rows: Tensor, view: View, answers: Tensor | None, px: int) -> Tensor:
-        """One optimiser step; returns loss, hard, soft, accuracy, agreement (CPU, float)."""
-        config, device = self.config, self.compute.device
-        x = self._see(rows, view, px)
-        y_a = self.training.labels[rows].to(device)
-        mixed = config.mixup > 0
-        y_b = self.training.labels[view.partner[rows]].to(device) if mixed else None
-        teacher_logits = None
-        if answers is not None:
-            teacher_logits = answers[rows].to(device)
-        elif self.teacher is not None:
-            at_full = x if px == config.px else self._see(rows, view, config.px)
-            teacher_logits = self.teacher.logits(at_full)
-        with self.compute.autocast():
-            logits = self.net(self.compute.lay(self.spec.normalize(x)))
-        logits = logits.float()
-        loss = loss_fn_kd(
-            logits,
-            y_a,
-            teacher_logits,
-            config.alpha,
-            config.temperature,
-            y_b=y_b,
-            lam=view.lam[rows].to(device),
-            label_smoothing=config.label_smoothing,
-        )
-        if not math.isfinite(loss.total.item()):
-            raise LossError(
-                _("The loss is no longer a number. Try a lower learning rate than {lr:g}.").format(
-                    lr=config.lr
-                )
-            )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()
-        nn.utils.clip_grad_norm_(self.net.parameters(), config.clip_norm)
-        self.optimizer.step()
-        if self.average is not None:
-            self.average.update_parameters(self.net)
-        correct = float((logits.argmax(1) == y_a).float().mean())
-        agreed = agreement(logits, teacher_logits) if teacher_logits is not None else 0.0
-        return torch.tensor(
-            [loss.total.item(), loss.hard.item(), loss.soft.item(), correct, agreed]
-        )
-
-    def _set_lr(self, step: int) -> None:
-        config, steps = self.config, self.steps
-        factor = lr_factor(step, config.warmup_epochs * steps, config.epochs * steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = config.lr * factor
-
-    def _chosen(self) -> nn.Module:
-        """The weights that count: the moving average where there is one."""
-        return self.average.module if self.average is not None else self.net
-
-    # -- stopping and going on ---------------------------------------------------------------
-
-    def _state(self, epochs_done: int) -> dict[str, Any]:
-        return {
-            "epochs_done": epochs_done,
-            "net": self.net.state_dict(),
-            "average": self.average.state_dict() if self.average is not None else None,
-            "optimizer": self.optimizer.state_dict(),
-        }
+        with self.world.together():
+            if self.world.leads:
+                write_json(self.folder.path / "result.json", result)
+                self.teller.finish()
+        shared: dict[str, Any] = self.world.share(result)
+        return shared
 
     def _resume(self) -> list[dict[str, Any]]:
-        state = self.folder.load_state()
-        if state is None:
+        """Take up the stored state, told by the first process; the metrics up to it."""
+        with self.world.together():
+            stored = self.folder.read_state() if self.world.leads else None
+        stored = self.world.share_bytes(stored)
+        if stored is None:
             return []
-        self.net.load_state_dict(state["net"])
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        entries = self.folder.metrics()[: state["epochs_done"]]
-        if len(entries) < state["epochs_done"]:
+        state = RunFolder.parse_state(stored)
+        self.learner.load(state)
+        done: int = state["epochs_done"]
+        entries: list[dict[str, Any]] = self.world.share(self.folder.metrics()[:done])
+        if len(entries) < done:
             raise ConfigError(
                 _("{folder} has lost part of its metrics. Delete it and start again.").format(
                     folder=self.folder.path
                 )
             )
+        if self.world.leads:
+            self.folder.note_processes(done, self.world.size)
         return entries

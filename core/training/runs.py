@@ -1,10 +1,12 @@
 """A run is a folder: what was asked, what happened each epoch, and the state to go on from.
 
-    run.json           configuration, data fingerprint, commit, device, versions (once, at start)
+    run.json           configuration, data fingerprint, commit, device, versions (once, at start),
+                       from which epoch on how many processes trained it
     metrics.jsonl      one line an epoch
     state.pt           weights, optimiser, epoch: what resuming needs (replaced after every epoch)
     best.safetensors   the weights of the epoch chosen on the validation split
     result.json        written last: a run without it is not finished
+    progress.json      how far the running epoch is (`core.training.progress`); no result
 
 Each file is replaced as a whole, so killing the process loses the running epoch and nothing else.
 """
@@ -83,14 +85,42 @@ class RunFolder:
         torch.save(state, buffer)
         write_atomic(self.path / "state.pt", buffer.getvalue())
 
-    def load_state(self) -> dict[str, Any] | None:
-        """The state after the last whole epoch, or None at the start."""
+    def read_state(self) -> bytes | None:
+        """The state after the last whole epoch as it is stored, or None at the start."""
+        file = self.path / "state.pt"
+        return file.read_bytes() if file.exists() else None
+
+    @staticmethod
+    def parse_state(stored: bytes) -> dict[str, Any]:
+        """What `read_state` gave, on the CPU."""
         import torch
 
-        file = self.path / "state.pt"
-        if not file.exists():
-            return None
-        return torch.load(file, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(
+            io.BytesIO(stored), map_location="cpu", weights_only=True
+        )
+        return state
+
+    def load_state(self) -> dict[str, Any] | None:
+        """The state after the last whole epoch, or None at the start."""
+        stored = self.read_state()
+        return None if stored is None else self.parse_state(stored)
+
+    def stored_compute(self) -> dict[str, Any] | None:
+        """How the run computes (fields of `core.training.speed.Compute`); None before its start."""
+        return self.read().get("compute") if (self.path / "run.json").exists() else None
+
+    def note_processes(self, epochs_done: int, processes: int) -> None:
+        """Note in run.json that from the next epoch on so many processes train."""
+        said = self.read()
+        known: dict[str, int] = said.get("processes") or {"1": 1}
+        if list(known.values())[-1] != processes:
+            said["processes"] = known | {str(epochs_done + 1): processes}
+            write_json(self.path / "run.json", said)
+
+    def widths(self) -> dict[str, tuple[int, ...]]:
+        """Layers that are narrower than the model's, where it started from a pruned network."""
+        said: dict[str, list[int]] = self.read().get("widths") or {}
+        return {name: tuple(width) for name, width in said.items()}
 
     def save_weights(self, state_dict: dict[str, Any]) -> None:
         """Replace best.safetensors."""
@@ -135,7 +165,8 @@ class RunFolder:
 def start(folder: RunFolder, config: TrainConfig, facts: dict[str, Any]) -> None:
     """Write run.json, or check that the folder holds this very run.
 
-    Raises ConfigError if it holds another one: other settings, or other photographs.
+    Raises ConfigError if it holds another one: other settings, other photographs, another network
+    to start from.
     """
     wanted = {"config": config.model_dump(), **facts}
     if not (folder.path / "run.json").exists():
@@ -157,6 +188,12 @@ def start(folder: RunFolder, config: TrainConfig, facts: dict[str, Any]) -> None
                 folder=folder.path
             )
         )
+    if folder.widths() != facts["widths"]:
+        raise ConfigError(
+            _("{start} is not the network any more that {folder} began from.").format(
+                start=config.start_from, folder=folder.path
+            )
+        )
 
 
 def list_runs(folder: Path | None = None) -> list[RunFolder]:
@@ -166,17 +203,27 @@ def list_runs(folder: Path | None = None) -> list[RunFolder]:
     return [RunFolder(file.parent) for file in found]
 
 
-def weights_of(name: str) -> dict[str, Any]:
-    """Weights of a run (its folder, or its name here), else of a checkpoint of `pretrained/`.
+def starting_point(name: str) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
+    """Weights of a run (its folder, or its name here), else of a checkpoint; and its widths.
 
-    Raises CheckpointError if there is neither.
+    The widths name the layers of a pruned network that are narrower than its model's. Raises
+    CheckpointError if there is neither, ConfigError for a factored network.
     """
     for folder in (Path(name), runs_dir() / name):
         if (folder / "best.safetensors").exists():
-            return RunFolder(folder).load_weights()
+            run = RunFolder(folder)
+            return run.load_weights(), run.widths()
     from core import checkpoints
 
-    return checkpoints.load_weights(name)
+    entry = checkpoints.get(name)
+    if entry.ranks:
+        raise ConfigError(
+            _(
+                "{name} is factored: a training cannot start from it. Fine-tune while factoring: "
+                "python -m core lowrank --finetune-epochs"
+            ).format(name=name)
+        )
+    return checkpoints.load_weights(name), entry.widths
 
 
 def commit() -> str:

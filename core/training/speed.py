@@ -11,6 +11,7 @@ import platform
 import time
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -65,6 +66,12 @@ def device_name(device: str) -> str:
     """The processor's or the GPU's own name, for the provenance line."""
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"{processor_name()}, {threads} thread{'' if threads == 1 else 's'}"
+
+
+def processor_name() -> str:
+    """What the processor calls itself."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             lines = [
@@ -72,8 +79,7 @@ def device_name(device: str) -> str:
             ]
     except OSError:
         lines = []
-    name = lines[0] if lines else platform.machine()
-    return f"{name}, {torch.get_num_threads()} threads"
+    return lines[0] if lines else platform.machine()
 
 
 def choose(
@@ -149,12 +155,10 @@ def _synchronise(device: str) -> None:
 
 def versions() -> dict[str, str]:
     """Versions that can change a number."""
-    import torchvision
-
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
+        "torchvision": version("torchvision"),  # importing it takes seconds
         "system": f"{platform.system()} {platform.machine()}",
         "cores": str(os.cpu_count()),
     }

@@ -57,13 +57,17 @@ for job in JobQueue().jobs(ANYBODY):
 """
 
 
-def open_tab(context: "BrowserContext", server: str) -> "Page":
+def open_tab(context: "BrowserContext", server: str, query: str = "") -> "Page":
     tab = context.new_page()
     tab.set_default_timeout(PATIENCE_MS)
-    tab.goto(f"{server}/training")
-    tab.wait_for_selector("h1")
+    tab.goto(f"{server}/training{query}")
+    tab.wait_for_selector("text=Link to this setting")  # the foot: all of the page is drawn
     tab.wait_for_function("!document.querySelector('[data-testid=\"stStatusWidget\"]')")
     return tab
+
+
+START_MS = 180_000
+"""A process that imports torch, on a machine that has other things to do."""
 
 
 def wait_for_epoch(tab: "Page", least: int) -> int:
@@ -72,6 +76,7 @@ def wait_for_epoch(tab: "Page", least: int) -> int:
         "least => [...document.querySelectorAll('[data-testid=\"stProgress\"]')]"
         ".some(bar => Number((bar.innerText.match(/Epoch (\\d+)/) || [])[1]) >= least)",
         arg=least,
+        timeout=START_MS,
     )
     said = re.search(r"Epoch (\d+)", tab.inner_text('[data-testid="stProgress"]'))
     assert said
@@ -85,10 +90,11 @@ def button(tab: "Page", name: str) -> str:
 def test_a_run_outlives_its_tab_and_becomes_a_checkpoint(browser: "Browser", server: str) -> None:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     tab = open_tab(context, server)
-    tab.fill('[data-testid="stNumberInput"]:has-text("Epochs") input', "120")
+    tab.fill('[data-testid="stNumberInput"]:has-text("Epochs") input', "200")
     tab.keyboard.press("Enter")
+    tab.wait_for_function("location.search.includes('epochs=200')")  # the link follows
     tab.click(button(tab, "Start 1 run"))
-    seen = wait_for_epoch(tab, 2)  # without reloading anything
+    seen = wait_for_epoch(tab, 3)  # two have arrived, without reloading anything
     tab.wait_for_selector("svg.marks")
     loaded = tab.evaluate("performance.getEntriesByType('navigation').length")
     assert loaded == 1
@@ -114,3 +120,46 @@ def test_a_run_outlives_its_tab_and_becomes_a_checkpoint(browser: "Browser", ser
     tab.wait_for_selector("h1 >> text=plate")
     tab.wait_for_selector('[data-testid="stMultiSelect"] >> text=run')
     context.close()
+
+
+def test_the_running_epoch_moves_and_the_result_opens_in_pruning(
+    browser: "Browser", server: str
+) -> None:
+    """Steps of an epoch that takes seconds; another page in between; a link with all settings."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    query = "?epochs=20&px=224&batch_size=16&share=100&T=1e999&augment=none"
+    tab = open_tab(context, server, query)
+    tab.wait_for_function(
+        "[...document.querySelectorAll('[data-testid=\"stNumberInput\"]')].some(box =>"
+        " box.innerText.includes('Epochs') && box.querySelector('input').value === '20')"
+    )
+    tab.click(button(tab, "Start 1 run"))
+    seen = wait_for_share(tab, 0)
+    tab.click('[data-testid="stSidebarNavLink"]:has-text("Temperature")')
+    tab.wait_for_function("location.pathname.includes('temperature')")
+    tab.click('[data-testid="stSidebarNavLink"]:has-text("Training")')
+    tab.wait_for_function("location.pathname.includes('training')")
+    assert wait_for_share(tab, seen) > seen
+    tab.wait_for_selector("text=The finished run", timeout=180_000)
+    tab.click("text=open it in Pruning")
+    tab.wait_for_function("location.pathname.includes('pruning')")
+    tab.wait_for_function(
+        "[...document.querySelectorAll('[data-testid=\"stSelectbox\"]')].some(box =>"
+        " box.innerText.includes('Network') &&"
+        " [box.innerText, ...[...box.querySelectorAll('input')].map(one => one.value)]"
+        ".some(said => said.includes(', run ')))"
+    )
+    assert not tab.query_selector('[data-testid="stException"]')
+    context.close()
+
+
+def wait_for_share(tab: "Page", more_than: float) -> float:
+    """Until the bar has more behind it, within an epoch; in epochs and parts of one."""
+    found = tab.wait_for_function(
+        "more => [...document.querySelectorAll('[data-testid=\"stProgress\"]')]"
+        ".map(bar => bar.innerText.match(/Epoch (\\d+) of 20: (\\d+)\\s*%/))"
+        ".map(said => said ? said[1] - 1 + said[2] / 100 : 0).find(done => done > more)",
+        arg=more_than,
+        timeout=START_MS,
+    )
+    return float(found.json_value())

@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import checkpoints
+from core.recipes import PRESETS
 from core.training.config import TrainConfig
 from core.training.jobs import JobQueue
 from core.training.jobs_settings import JobSettings
@@ -107,8 +108,6 @@ def test_too_many_are_refused_in_words(open_page: Open, queue: JobQueue, food: P
 
 @pytest.mark.parametrize("preset", ["minute", "hour", "full"])
 def test_a_preset_is_the_recipe(open_page: Open, queue: JobQueue, food: Path, preset: str) -> None:
-    from core.recipes import PRESETS
-
     app = open_page("training", preset=preset, teacher="none")
     press(app, "Start 1 run")
     (job,) = queue.jobs(ME)
@@ -187,7 +186,8 @@ def test_a_finished_run_shows_its_confusions_and_mistakes(
     app = open_page("training")
     assert not app.exception
     labels = [one.proto.label for one in app.get("download_button")]
-    assert labels[:4] == ["Settings", "Metrics", "Weights", "Model card"]
+    wanted = ["Settings", "Metrics", "Weights", "Model card"]
+    assert [label for label in labels if label in wanted] == wanted
     assert "Accuracies measured on 66 test photographs" in text(app)
     assert "The most frequent mistake: Egg taken for Meat, 3 times." in text(app)
     (pictures,) = app.get("image")
@@ -235,7 +235,7 @@ def test_the_predicted_time_is_measured_on_request(
 
 
 def test_durations() -> None:
-    from pages.parts.training_live import duration
+    from pages.parts.training_state import duration
 
     assert [duration(s) for s in (7, 89, 90, 5399, 9000)] == [
         "7.0 s", "89 s", "2 min", "90 min", "2.5 h",
@@ -282,3 +282,158 @@ def test_the_model_card_says_what_was_measured_and_on_what(pretrained: Path) -> 
     assert f"test: {one.test.correct} of {one.test.n} right" in card
     assert "not Food-11" in card and f"teacher: `{shelf.TEACHER}`" in card
     assert "| Egg | 2 | 22 |" in card
+
+
+LINK = {
+    "preset": "hour", "model": "plain_275k", "teacher": shelf.TEACHER, "alpha": "0.35", "T": "7.5",
+    "mixup": "0.2", "epochs": "12", "px": "96", "share": "40", "augment": "strong",
+    "batch_size": "32", "lr": "0.0005", "seeds": "1.3",
+}  # fmt: skip
+
+
+def test_a_link_holds_every_setting(open_page: Open, queue: JobQueue, food: Path) -> None:
+    shelf.fill(shelf.TEACHER)
+    app = open_page("training", **LINK)
+    assert not app.exception
+    press(app, "Start 2 runs")
+    wanted = TrainConfig(
+        model="plain_275k", teacher=shelf.TEACHER, alpha=0.35, temperature=7.5, mixup=0.2,
+        epochs=12, px=96, share=0.4, augment="strong", batch_size=32, lr=0.0005, seed=1,
+        **{name: PRESETS["hour"][name] for name in PRESETS["hour"].keys() - LINK.keys()},
+    )  # fmt: skip
+    assert [job.config for job in queue.jobs(ME)] == [wanted, wanted.model_copy(update={"seed": 3})]
+    default = {"teacher": shelf.TEACHER, "mixup": str(PRESETS["hour"].get("mixup"))}
+    assert link_of(app) == {k: v for k, v in LINK.items() if default.get(k) != v}
+    small = open_page("training", preset="hour", px="32", epochs="1", teacher="none")
+    press(small, "Start 1 run")  # what the preset sets elsewhere gives way
+    assert "You have 2 trainings" in text(small) and not small.error
+
+
+def link_of(app: AppTest) -> dict[str, str]:
+    """The address bar's settings."""
+    found = {name: app.query_params[name] for name in LINK if name in app.query_params}
+    return {k: v if isinstance(v, str) else ".".join(v) for k, v in found.items()}
+
+
+def test_the_link_follows_the_controls(open_page: Open, queue: JobQueue, food: Path) -> None:
+    app = open_page("training")
+    assert link_of(app) == {}  # all as the preset says
+    next(one for one in app.number_input if one.label == "Epochs").set_value(7)
+    next(one for one in app.button_group if one.label == "Seeds, a run each").set_value([2, 4])
+    next(one for one in app.number_input if "learning rate" in one.label).set_value(0.0123)
+    app.run()
+    assert link_of(app) == {"epochs": "7", "seeds": "2.4", "lr": "0.0123"}
+    next(one for one in app.button_group if one.label == "How much").set_value("hour").run()
+    assert link_of(app) == {"preset": "hour", "seeds": "2.4"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "1e999",
+        "-1",
+        "nan",
+        "inf",
+        "",
+        "0x10",
+        "٣",
+        "9" * 400,
+        "1e-9999",
+        "<script>",
+        "null",
+        "1..2",
+    ],
+)
+def test_a_hostile_link_is_a_link_without_that(
+    open_page: Open, queue: JobQueue, food: Path, value: str
+) -> None:
+    from pages.parts.training_link import SETTINGS
+
+    app = open_page("training", teacher="none", **dict.fromkeys(SETTINGS, value))
+    assert not app.exception
+    press(app, "Start 1 run")
+    (job,) = queue.jobs(ME)
+    assert job.config == TrainConfig(model="dwpw_256k", **PRESETS["minute"])
+
+
+def running(queue: JobQueue, epochs: int, told: dict[str, object] | None) -> str:
+    """A job of mine that runs, with so many epochs behind it and this progress.json."""
+    id = ended(queue, "stopped", epochs)
+    queue.resume(id, ME)
+    if told is not None:
+        (queue.root / id / "progress.json").write_text(json.dumps(told))
+    return id
+
+
+@pytest.mark.parametrize(
+    ("epochs", "told", "share", "words"),
+    [
+        (2, ("training", 30, 40, 120.0), 55, "Epoch 3 of 5: 75% of its photographs · 120 images/s"),
+        (0, ("training", 10, 40, 20.0), 5, "Epoch 1 of 5: 25% of its photographs · 20 images/s"),
+        (0, ("teacher", 1280, 3634, 50.0), 0, "the teacher has answered to 1,280 of 3,634"),
+        (2, ("validation", 0, 863, 0.0), 60, "Epoch 3 of 5: testing it"),
+        (2, None, 40, "Epoch 3 of 5 · 100 images/s"),
+    ],
+)
+def test_the_page_shows_how_far_the_running_epoch_is(
+    open_page: Open,
+    queue: JobQueue,
+    food: Path,
+    epochs: int,
+    told: tuple[str, int, int, float] | None,
+    share: int,
+    words: str,
+) -> None:
+    keys = ("phase", "done", "of", "images_per_s")
+    said = {"epoch": epochs + 1, **dict(zip(keys, told, strict=True))} if told else None
+    running(queue, epochs, said)
+    (bar,) = open_page("training").get("progress")
+    assert words in bar.proto.text and bar.proto.value == share
+    if epochs == 2 and told and told[0] == "training":  # 2.25 epochs of 2 s
+        assert bar.proto.text.endswith("4.5 s left")
+    if epochs == 0 and told and told[0] == "training":  # 4.75 epochs of 40 pictures at 20 a second
+        assert bar.proto.text.endswith("9.5 s left")
+
+
+def test_a_run_stopped_for_its_time_says_so(open_page: Open, queue: JobQueue, food: Path) -> None:
+    id = ended(queue, "stopped", epochs=2, reason="time", message="120")
+    app = open_page("training")
+    assert "Stopped after 2.0 h" in text(app) and "2 epochs are kept." in text(app)
+    press(app, "Resume")
+    assert queue.job(id).state == "running"
+
+
+def test_a_finished_run_opens_in_pruning(open_page: Open, queue: JobQueue, food: Path) -> None:
+    """The door's link names it; the page behind the door knows it, though it is not shipped."""
+    id = ended(queue, "done", epochs=5)
+    shelf.fill(shelf.TEACHER)
+    shipped, files = checkpoints.read_files(shelf.TEACHER)
+    own = shipped.model_copy(update={"id": id, "title": "My own run"})
+    checkpoints.store(own, files, checkpoints.own_dir())
+    links = {one.proto.label: one.proto for one in open_page("training").get("page_link")}
+    door = next(proto for label, proto in links.items() if "open it in Pruning" in label)
+    assert f"network={id}" in str(door)
+    app = open_page("pruning", network=id)
+    assert not app.exception
+    assert next(one for one in app.selectbox if one.label == "Network").value == id
+
+
+def test_no_page_starts_a_thread() -> None:
+    """Streamlit's calls belong to the script's own thread: what runs beside it lives in core."""
+    import ast
+
+    pages = Path(training_form.__file__).parents[1]
+    for file in pages.rglob("*.py"):
+        names = {
+            name
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+            for name in (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+        }
+        found = {name.split(".")[0] for name in names}
+        assert not found & {"threading", "concurrent", "asyncio", "multiprocessing"}, file

@@ -17,8 +17,9 @@ from core.training import jobs_process
 from core.training.config import TrainConfig
 from core.training.jobs import JobQueue
 from core.training.jobs_entry import job_id
+from core.training.jobs_settings import JobSettings
 from core.training.jobs_store import Store
-from tests.core.training.queueing import FINGERPRINT, config, queue, starts, wait_until
+from tests.core.training.queueing import FINGERPRINT, config, queue, script, starts, wait_until
 
 REPO = Path(__file__).resolve().parents[3]
 
@@ -280,3 +281,34 @@ def test_a_damaged_list_is_said(root: Path) -> None:
     Store(root).path.write_bytes(b"no database at all" * 100)
     with pytest.raises(JobError, match="cannot be used"):
         JobQueue(root)
+
+
+def test_a_job_that_takes_too_long_is_stopped_and_can_go_on(root: Path) -> None:
+    """Nobody looks: it is stopped all the same, and the next one starts."""
+    one = JobQueue(root, JobSettings(("",), 1, 4, 60, limit_s=1.5), script)
+    id = one.ask(config(0), "v", FINGERPRINT).id
+    waiting = one.ask(config(1), "v", FINGERPRINT).id
+    wait_until(lambda: has_begun(root, id))
+    wait_until(lambda: has_begun(root, waiting))
+    job = one.job(id, "v")
+    assert (job.state, job.reason, job.owners) == ("stopped", "time", 0)
+    assert job.mine and job.ended and job.began and 1.5 <= job.ended - job.began < 20
+    wait_until(lambda: not jobs_process.is_alive(pid_of(root, id), born(root, id)))
+
+    patient = JobQueue(root, JobSettings(("", ""), 1, 4, 60), script)
+    resumed = patient.resume(id, "v")  # its time counts anew
+    assert resumed.state == "running" and resumed.reason == ""
+    wait_until(lambda: len((root / id / "starts.txt").read_text().splitlines()) == 2)
+
+
+def test_a_job_of_a_server_that_has_gone_is_stopped_too(root: Path) -> None:
+    first = server(root, "0", "v")
+    assert first.stdout and first.stdout.readline() == "asked\n"
+    id = job_id(config(0), FINGERPRINT)
+    wait_until(lambda: has_begun(root, id))
+    first.kill()
+    first.wait()
+    second = JobQueue(root, JobSettings(("",), 1, 4, 60, limit_s=0.1), script)
+    wait_until(lambda: second.job(id).state == "stopped")
+    assert second.job(id).reason == "time"
+    wait_until(lambda: not jobs_process.is_alive(pid_of(root, id), born(root, id)))

@@ -131,7 +131,7 @@ def test_a_loss_that_is_no_number_is_a_loss_error(
         loss = loss_fn_kd(*arguments, **more)
         return loss._replace(total=loss.total * float("nan"))
 
-    monkeypatch.setattr("core.training.loop.loss_fn_kd", no_number)
+    monkeypatch.setattr("core.training.learner.loss_fn_kd", no_number)
     with pytest.raises(LossError, match="lower learning rate"):
         run_job(tiny, tmp_path / "run")
     assert ending(tmp_path / "run", 2).reason == "loss"

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -168,16 +167,9 @@ def test_a_share_keeps_every_class(tiny: TrainConfig, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def teacher(tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A small published checkpoint to learn from."""
-    from core.recipes import Recipe
-    from core.reproduce import publish
-
-    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(tmp_path / "pretrained"))
-    config = tiny.model_copy(update={"epochs": 8, "augment": "light"})
-    train(config, tmp_path / "teacher")
-    publish(Recipe("dwpw_256k-scratch-s0", "Tiny", "scratch", config), tmp_path / "teacher")
-    yield "dwpw_256k-scratch-s0"
+def teacher(tiny_teacher: str) -> str:
+    """The teacher's name."""
+    return tiny_teacher
 
 
 def test_distilling_reports_both_losses_and_agreement(
@@ -261,3 +253,153 @@ def test_metrics_cut_short_by_a_crash_are_readable(tmp_path: Path) -> None:
     whole = json.dumps({"epoch": 1})
     (tmp_path / "metrics.jsonl").write_text(whole + "\n" + whole[:4])
     assert RunFolder(tmp_path).metrics() == [{"epoch": 1}]
+
+
+def test_how_far_the_epoch_is_can_be_seen_and_changes_nothing(
+    tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from core.training import progress
+
+    told: list[progress.Progress] = []
+    replace = os.replace
+
+    def seen(new: Path, file: Path) -> None:
+        replace(new, file)
+        if Path(file).name == progress.FILE:
+            found = progress.read_progress(Path(file).parent, epochs_done=len(told_epochs()))
+            assert found is not None
+            told.append(found)
+
+    def told_epochs() -> list[dict[str, object]]:
+        return RunFolder(tmp_path / "watched").metrics()
+
+    train(tiny, tmp_path / "plain")
+    monkeypatch.setattr(progress, "EVERY_S", 0.0)
+    monkeypatch.setattr("core.training.progress.os.replace", seen)
+    train(tiny, tmp_path / "watched")
+    first = [one for one in told if one.epoch == 1]
+    steps = [(one.done, one.of) for one in first if one.phase == "training"]
+    assert steps == [(0, 44), (11, 44), (22, 44), (33, 44), (44, 44)]
+    assert first[-1][:4] == (1, "validation", 0, 22)
+    assert {one.epoch for one in told} == {1, 2, 3}
+    assert all(one.images_per_s > 0 for one in first if one.phase == "training" and one.done)
+    assert not (tmp_path / "watched" / progress.FILE).exists()  # nothing runs any more
+    assert _weights_equal(tmp_path / "plain", tmp_path / "watched")
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", '{"epoch": 1}', '{"epoch": 2, "phase": "training", "done": 1, "of": 2}',
+     '{"epoch": 1, "phase": "soup", "done": 1, "of": 2, "images_per_s": 3}',
+     '{"epoch": 1, "phase": "training", "done": 1, "of": 0, "images_per_s": 3}',
+     '{"epoch": Infinity, "phase": "training", "done": 1, "of": 2, "images_per_s": 3}'],
+)  # fmt: skip
+def test_progress_that_is_broken_or_old_is_none(tmp_path: Path, content: str) -> None:
+    from core.training.progress import FILE, read_progress
+
+    (tmp_path / FILE).write_text(content)
+    assert read_progress(tmp_path, 0) is None
+    (tmp_path / FILE).write_text(
+        '{"epoch": 1, "phase": "training", "done": 1, "of": 2, "images_per_s": 3}'
+    )
+    found = read_progress(tmp_path, 0)
+    assert found is not None and found.share == 0.5
+    assert read_progress(tmp_path, 1) is None
+    assert read_progress(tmp_path, 0, since=time.time() + 10) is None
+
+
+def test_a_full_disk_loses_the_running_epoch_only(
+    tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system refuses each write in turn after the first epoch: state and metrics stay whole."""
+    import errno
+
+    from core.training.jobs_process import ending
+    from core.training.jobs_work import run_job
+
+    train(tiny, tmp_path / "whole")
+    fsync = os.fsync
+    for refused in range(3):  # metrics, state, and whatever comes first where an epoch is the best
+        folder, calls, full = tmp_path / f"run{refused}", [0], [False]
+
+        def write(fd: int, folder: Path = folder, calls: list[int] = calls,
+                  full: list[bool] = full, refused: int = refused) -> None:  # fmt: skip
+            if len(RunFolder(folder).metrics()) >= 1 and (folder / "state.pt").exists():
+                calls[0] += 1
+                full[0] = full[0] or calls[0] > refused
+            if full[0]:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            fsync(fd)
+
+        monkeypatch.setattr("core.places.os.fsync", write)
+        with pytest.raises(OSError, match="No space"):
+            run_job(tiny, folder)
+        assert not (folder / "ended.json").exists()  # that could not be written either
+        (folder / "log.txt").write_text("No space left on device\n")  # what the command prints
+        assert ending(folder, 2)[:2] == ("failed", "disk")
+        state = RunFolder(folder).load_state()
+        assert state is not None and 1 <= state["epochs_done"] < 3
+        assert len(RunFolder(folder).metrics()) >= state["epochs_done"]
+        assert not [file for file in folder.iterdir() if file.name.startswith(".metrics")]
+        monkeypatch.setattr("core.places.os.fsync", fsync)
+        train(tiny, folder)  # somebody made room
+        assert _weights_equal(tmp_path / "whole", folder)
+        assert _timeless(RunFolder(folder).metrics()) == _timeless(
+            RunFolder(tmp_path / "whole").metrics()
+        )
+
+
+def test_photographs_that_vanish_while_it_is_stopped_lose_no_epoch(
+    tiny: TrainConfig, tmp_path: Path
+) -> None:
+    from core.training.jobs_process import ending
+    from core.training.jobs_work import run_job
+    from tests.core.training.several import train_until
+    from tests.food import make_food11
+
+    food = make_food11(tmp_path / "food", per_class={"training": 2, "validation": 1})
+    config = tiny.model_copy(update={"data": str(food)})
+    train_until(config, tmp_path / "run", stop_after=1)
+    food.rename(tmp_path / "gone")
+    with pytest.raises(DataError):
+        run_job(config, tmp_path / "run")
+    assert ending(tmp_path / "run", 2)[:2] == ("failed", "data")
+    assert len(RunFolder(tmp_path / "run").metrics()) == 1
+    (tmp_path / "gone").rename(food)
+    run_job(config, tmp_path / "run")
+    assert ending(tmp_path / "run", 0).state == "done"
+    assert len(RunFolder(tmp_path / "run").metrics()) == 3
+
+
+def test_a_pruned_network_is_trained_on_as_narrow_as_it_is(
+    tiny: TrainConfig, teacher: str, tmp_path: Path
+) -> None:
+    """Half the channels cut out; the run, a run that starts from it, and its checkpoint agree."""
+    from core.training.jobs_work import publish_run, run_job
+
+    narrow = narrowed(teacher)
+    config = tiny.model_copy(update={"start_from": narrow.id, "epochs": 1, "warmup_epochs": 0.0})
+    run_job(config, tmp_path / "first-0123456789")
+    first = RunFolder(tmp_path / "first-0123456789")
+    assert first.widths() == narrow.widths
+    published = checkpoints.load_manifest(tmp_path / checkpoints.own_dir().name)[first.path.name]
+    assert (published.params, published.widths) == (narrow.params, narrow.widths)
+    assert published.recipe == "finetuned_narrow" and "narrower" in published.title
+    assert published.params < checkpoints.get(teacher).params
+
+    again = config.model_copy(update={"start_from": str(first.path)})
+    train(again, tmp_path / "second-0123456789")
+    assert publish_run(again, tmp_path / "second-0123456789").widths == narrow.widths
+    with pytest.raises(ConfigError, match="do not fit the network plain_275k"):
+        train(config.model_copy(update={"model": "plain_275k"}), tmp_path / "other")
+    assert not (tmp_path / "other" / "run.json").exists()
+
+
+def narrowed(id: str) -> checkpoints.Checkpoint:
+    """A published version of a checkpoint with half its channels cut out."""
+    from core.measure.pruning_grid import RowKey
+    from core.training.pruning import networks, subject
+    from core.training.pruning_publish import publish_pruned
+
+    one, key = subject(id), RowKey("channel_l2", 0.5, "narrow")
+    return publish_pruned(one, networks(one, key.method, key.ratio)["narrow"], key)

@@ -1,0 +1,226 @@
+"""One epoch of training: the view, the teacher's answers to it, the steps, the validation.
+
+A `Learner` holds what learns (network, optimiser, moving average) and what it learns from; it
+knows no files. Random numbers depend on seed, purpose and epoch alone, so an epoch is the same
+whatever ran before it, and in however many processes (`core.training.distributed`).
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from core.compression.distill import agreement, loss_fn_kd
+from core.data.augment import View, apply_view, draw_view
+from core.errors import LossError
+from core.models import ModelSpec
+from core.training.config import TrainConfig
+from core.training.distributed import ALONE, World
+from core.training.evaluation import evaluate
+from core.training.photographs import Photographs
+from core.training.progress import Teller
+from core.training.schedule import lr_factor, parameter_groups
+from core.training.seeds import derive, generator
+from core.training.speed import Compute
+from core.training.teaching import Teacher, view_key
+from core.words import _
+
+
+class Learner:
+    """A network in training, from its first weights to those that count at the end."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        spec: ModelSpec,
+        net: nn.Module,
+        compute: Compute,
+        training: Photographs,
+        validation: Photographs,
+        teacher: Teacher | None = None,
+        world: World = ALONE,
+        teller: Teller | None = None,
+    ) -> None:
+        self.config, self.spec, self.compute, self.world = config, spec, compute, world
+        self.training, self.validation, self.teacher = training, validation, teacher
+        self.teller = teller or Teller(None)
+        self.steps = max(1, len(training) // config.batch_size)
+        self.net = world.whole_batch(compute.place(net))
+        self.average = (
+            AveragedModel(
+                self.net, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
+            )
+            if config.ema_decay
+            else None
+        )
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(self.net, config.weight_decay), lr=config.lr
+        )
+        self.called = world.wrap(self.net)
+
+    def epoch(self, epoch: int) -> dict[str, Any]:
+        """Learn one epoch (counted from 0); its line of metrics, the same in every process.
+
+        Raises LossError where the loss is no longer a number.
+        """
+        config, began = self.config, time.perf_counter()
+        view, key = self._view(epoch)
+        px = config.px_at(epoch)
+        answers = self._answers(view, key, epoch) if self.teacher and config.views else None
+        torch.manual_seed(self._dropout_seed(epoch))
+        order = torch.randperm(len(self.training), generator=generator(config.seed, "order", epoch))
+        if len(order) >= config.batch_size:  # a last, smaller batch would weigh its pictures more
+            order = order[: self.steps * config.batch_size]
+
+        self.net.train()
+        self.teller.tell(epoch + 1, "training", 0, len(order))
+        sums, seen, training_began = torch.zeros(5), 0, time.perf_counter()
+        for step, rows in enumerate(order.split(config.batch_size)):
+            self._set_lr(epoch * self.steps + step)
+            mine = self.world.part(rows)
+            sums += self._step(mine, view, answers, px, len(rows)) * len(mine)
+            seen += len(rows)
+            self.teller.tell(epoch + 1, "training", seen, len(order))
+        training_s = time.perf_counter() - training_began
+        loss, hard, soft, correct, agreed = (self.world.add(sums) / seen).tolist()
+        n = len(self.validation)
+        self.teller.tell(epoch + 1, "validation", 0, n)
+        val_loss, val_correct = evaluate(
+            self.chosen(), self.spec, self.validation, config.px, self.compute, self.world
+        )
+        return {
+            "epoch": epoch + 1,
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "px": px,
+            "loss": loss,
+            "loss_hard": hard,
+            "loss_soft": soft if self.teacher else None,
+            "train_accuracy": correct,
+            "agreement": agreed if self.teacher else None,
+            "val_loss": val_loss,
+            "val_accuracy": val_correct / n,
+            "val_correct": val_correct,
+            "val_n": n,
+            "images_per_s": round(seen / training_s, 2),
+            "seconds": round(time.perf_counter() - began, 2),
+        }
+
+    def chosen(self) -> nn.Module:
+        """The weights that count: the moving average where there is one."""
+        return self.average.module if self.average is not None else self.net
+
+    def state(self, epochs_done: int) -> dict[str, Any]:
+        """What going on needs: tensors and plain containers."""
+        return {
+            "epochs_done": epochs_done,
+            "net": self.net.state_dict(),
+            "average": self.average.state_dict() if self.average is not None else None,
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take up a `state`, from however many processes it came."""
+        self.net.load_state_dict(state["net"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def _view(self, epoch: int) -> tuple[View, tuple[object, ...]]:
+        """The epoch's view: one of the shared bank, or a fresh one of this seed's own."""
+        config = self.config
+        key = ("bank", epoch % config.views) if config.views else (config.seed, "view", epoch)
+        crop = config.px / self.training.stored.shape[-1]
+        view = draw_view(
+            len(self.training), config.augment, generator(*key), mixup=config.mixup, crop=crop
+        )
+        return view, key
+
+    def _dropout_seed(self, epoch: int) -> int:
+        """Each process its own: two parts of a batch under one mask would be half as random."""
+        others = (self.world.rank,) if self.world.rank else ()
+        return derive(self.config.seed, "dropout", epoch, *others)
+
+    def _answers(self, view: View, key: tuple[object, ...], epoch: int) -> Tensor:
+        assert self.teacher is not None
+        px, n = self.config.px, len(self.training)
+        # the teacher looks at full size even while the student's side grows
+
+        def batches() -> Iterator[tuple[Tensor, Tensor]]:
+            self.teller.tell(epoch + 1, "teacher", 0, n)
+            for number, rows in enumerate(torch.arange(n).split(128)):
+                if self.world.takes(number):
+                    yield rows, self._see(rows, view, px)
+                    self.teller.tell(epoch + 1, "teacher", int(rows[-1]) + 1, n)
+
+        named = view_key(view, self.training.fingerprint, px, self.training.rows)
+        return self.teacher.answers(n, named, batches, self.world)
+
+    def _see(self, rows: Tensor, view: View, px: int) -> Tensor:
+        """What the networks see of these photographs in this view: (B, 3, px, px), whole 0..255."""
+        device = self.compute.device
+        own = view[rows].to(device)
+        partners = self.training.take(view.partner[rows], device) if self.config.mixup > 0 else None
+        # whole numbers, as in any picture: what the teacher's answers are kept for is exactly this
+        return apply_view(self.training.take(rows, device), own, px, partners).round_()
+
+    def _step(
+        self, rows: Tensor, view: View, answers: Tensor | None, px: int, batch: int
+    ) -> Tensor:
+        """One optimiser step on this process' `rows` of a batch of so many.
+
+        Returns loss, hard, soft, accuracy, agreement, means over `rows` (CPU, float).
+        """
+        config, device, world = self.config, self.compute.device, self.world
+        x = self._see(rows, view, px)
+        y_a = self.training.labels[rows].to(device)
+        mixed = config.mixup > 0
+        y_b = self.training.labels[view.partner[rows]].to(device) if mixed else None
+        teacher_logits = None
+        if answers is not None:
+            teacher_logits = answers[rows].to(device)
+        elif self.teacher is not None:
+            at_full = x if px == config.px else self._see(rows, view, config.px)
+            teacher_logits = self.teacher.logits(at_full)
+        with self.compute.autocast():
+            logits = self.called(self.compute.lay(self.spec.normalize(x)))
+        logits = logits.float()
+        loss = loss_fn_kd(
+            logits,
+            y_a,
+            teacher_logits,
+            config.alpha,
+            config.temperature,
+            y_b=y_b,
+            lam=view.lam[rows].to(device),
+            label_smoothing=config.label_smoothing,
+        )
+        if world.any(not math.isfinite(loss.total.item())):
+            raise LossError(
+                _("The loss is no longer a number. Try a lower learning rate than {lr:g}.").format(
+                    lr=config.lr
+                )
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        total = loss.total
+        if len(rows) * world.size != batch:  # DDP takes plain means: unequal parts count unequally
+            total = total * (len(rows) * world.size / batch)
+        total.backward()
+        nn.utils.clip_grad_norm_(self.net.parameters(), config.clip_norm)
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.net)
+        correct = float((logits.argmax(1) == y_a).float().mean())
+        agreed = agreement(logits, teacher_logits) if teacher_logits is not None else 0.0
+        return torch.tensor(
+            [loss.total.item(), loss.hard.item(), loss.soft.item(), correct, agreed]
+        )
+
+    def _set_lr(self, step: int) -> None:
+        config, steps = self.config, self.steps
+        factor = lr_factor(step, config.warmup_epochs * steps, config.epochs * steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.lr * factor

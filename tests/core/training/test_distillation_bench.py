@@ -1,0 +1,85 @@
+"""The benchmark of distillation: each way trains for real, and asks the teacher as it says."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core import distillation_bench
+from core.distillation_bench import bench_distillation
+from core.errors import CheckpointError, ConfigError
+from core.training import teaching
+from core.training.config import TrainConfig
+from core.training.speed import Compute
+
+
+class Pipe:
+    """Asks for three epochs, then goes away."""
+
+    def __init__(self) -> None:
+        self.epochs = iter(range(3))
+        self.calls = 0
+        self.told: list[tuple[float, int]] = []
+
+    def recv(self) -> int:
+        try:
+            return next(self.epochs)
+        except StopIteration:
+            raise EOFError from None
+
+    def send(self, seconds: float) -> None:
+        self.told.append((seconds, self.calls))
+
+
+@pytest.mark.parametrize(
+    ("way", "asked"), [("scratch", [0, 0, 0]), ("kept", [1, 1, 1]), ("asked", [1, 2, 3])]
+)
+def test_each_way_asks_the_teacher_as_it_says(
+    tiny: TrainConfig,
+    tiny_teacher: str,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+    asked: list[int],
+) -> None:
+    """44 photographs are one batch of the teacher's."""
+    monkeypatch.setenv("SMALL_PLATES_CACHE", os.environ["SMALL_PLATES_CACHE"])
+    pipe, answer = Pipe(), teaching.Teacher.logits
+
+    def counted(self: teaching.Teacher, x: Any) -> Any:
+        pipe.calls += 1
+        return answer(self, x)
+
+    monkeypatch.setattr(teaching.Teacher, "logits", counted)
+    config = tiny.model_copy(update={"teacher": tiny_teacher, "data": ""})
+    compute = Compute("cpu", bfloat16=False, channels_last=False)
+    work = distillation_bench._Work(way, config, Path(tiny.data), compute)
+    distillation_bench._work(pipe, work)  # type: ignore[arg-type]
+    assert [calls for _seconds, calls in pipe.told] == asked
+    assert all(seconds > 0 for seconds, _calls in pipe.told)
+    assert not Path(os.environ["SMALL_PLATES_CACHE"]).exists()  # its answers are not left behind
+
+
+@pytest.mark.slow
+def test_the_ways_take_turns(tiny: TrainConfig, tiny_teacher: str) -> None:
+    found = bench_distillation(
+        "dwpw_256k", tiny_teacher, px=32, turns=2, device="cpu", data=Path(tiny.data)
+    )
+    assert (found["photographs"], found["teacher_runs_on"]) == (44, "onnxruntime")
+    for spread in (*found["epoch_s"].values(), *found["ratio"].values()):
+        assert 0 < spread["p25"] <= spread["median"] <= spread["p75"]
+    run, ratio = found["run"], found["ratio"]
+    new = min(run["views"], run["epochs"])
+    whole = new * ratio["asked"]["median"] + (run["epochs"] - new) * ratio["kept"]["median"]
+    assert run["first_student"] == pytest.approx(whole / run["epochs"], abs=2e-3)
+    assert run["later_students"] == pytest.approx(ratio["kept"]["median"], abs=2e-3)
+
+
+def test_without_a_teacher_it_says_so(
+    tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(tmp_path))
+    with pytest.raises(ConfigError, match="no teacher among"):
+        bench_distillation(data=Path(tiny.data))
+    with pytest.raises(CheckpointError):
+        bench_distillation(teacher="nobody", data=Path(tiny.data))
