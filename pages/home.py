@@ -2,20 +2,12 @@
 
 import streamlit as st
 
-from core.charts import numbers
-from core.charts.collection import (
-    COSTS,
-    Cost,
-    collection_chart,
-    collection_frame,
-    cost_title,
-)
-from core.charts.theme import ROLES, glyph, role_title
+from core.charts.collection import collection_frame
 from core.words import _
 from pages.parts import contents, shelf
-from pages.parts.figure import show
 from pages.parts.foot import foot, page_link
-from pages.parts.linked import one_of
+from pages.parts.frontier import frontier_chart
+from pages.parts.latency import latency, latency_provenance
 from pages.parts.provenance import provenance
 
 PER_ROW = 3
@@ -31,50 +23,17 @@ st.markdown(
 )
 
 found = shelf.checkpoints()
-frame = collection_frame(found)
+times = latency()
+frame = collection_frame(found, times)
 if not found:
     shelf.explain_empty()
 elif frame.empty:
     st.info(_("The networks here have no test accuracy yet. Measure it with: python -m core check"))
 else:
     st.subheader(_("How small can it get and still be right?"))
-    costs: dict[Cost, str] = {one: cost_title(one) for one in COSTS}
-    cost = one_of(st.segmented_control, _("Size counted in"), costs, "cost", default="params")
-    best = frame.iloc[0]
-    smallest = frame.sort_values(cost).iloc[0]
-    show(
-        collection_chart(frame, cost),
-        _(
-            "Accuracy on the test photographs against {cost}, one mark per network. "
-            "Most accurate: {best}, {accuracy}. Smallest: {smallest}, {its}."
-        ).format(
-            cost=cost_title(cost),
-            best=best.title,
-            accuracy=numbers.percent(best.accuracy, best.n),
-            smallest=smallest.title,
-            its=numbers.percent(smallest.accuracy, smallest.n),
-        ),
-    )
-    present = [role for role in ROLES if role in set(frame["role"])]
-    st.caption(
-        _("{roles}. Bars: 95 % interval. Up is more often right, left is smaller.").format(
-            roles=" · ".join(f"{glyph(role)} {role_title(role)}" for role in present)
-        )
-    )
-    if best[cost] > smallest[cost]:
-        st.markdown(
-            _(
-                "**What you see.** *{best}* is right on {accuracy} of the test photographs. "
-                "*{smallest}* is {ratio} smaller and right on {its}."
-            ).format(
-                best=best.title,
-                accuracy=numbers.percent(best.accuracy, best.n),
-                smallest=smallest.title,
-                ratio=numbers.ratio(best[cost] / smallest[cost]),
-                its=numbers.percent(smallest.accuracy, smallest.n),
-            )
-        )
+    frontier_chart(frame)
     provenance(found)
+    latency_provenance(times)
 
 st.subheader(_("Where to go"))
 others = [one for one in contents.entries() if one.key != "home"]
@@ -84,4 +43,4 @@ for start in range(0, len(others), PER_ROW):
             page_link(one, f"**{one.name}**")
             st.caption(one.question)
 
-foot("home", frame)
+foot("home", frame.assign(of_seeds=frame["of_seeds"].map(str)))

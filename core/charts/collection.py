@@ -1,4 +1,8 @@
-"""All shipped checkpoints in one picture: how often each is right, against what it costs."""
+"""All shipped checkpoints in one picture: how often each is right, against what it costs.
+
+The seeds of one recipe are one mark at their mean; its seeds stand faintly behind it. What no other
+network beats is ringed and joined by a line: the Pareto frontier.
+"""
 
 from collections.abc import Iterable
 from typing import Any, Literal, get_args
@@ -8,62 +12,90 @@ import numpy as np
 import pandas as pd
 
 from core.charts import numbers
+from core.charts.collection_names import PHONE_PX, WIDTHS_PX, named
 from core.charts.shape import Spec, filled, shape
 from core.charts.theme import (
     finish,
     glyph,
-    ink_text,
     layered,
+    painted,
     role_color,
     role_of,
     role_shape,
     role_title,
 )
-from core.checkpoints import Checkpoint
+from core.checkpoints import WEIGHTS, Checkpoint
+from core.course import BASELINES
+from core.measure.latency_table import LatencyTable
+from core.serving.collected import collect
 from core.words import _
 
-Cost = Literal["params", "size_bytes"]
+Cost = Literal["params", "macs", "size_bytes", "latency_ms"]
 COSTS: tuple[Cost, ...] = get_args(Cost)
 
 COLUMNS = (
-    "checkpoint", "title", "role", "params", "macs", "size_bytes",
-    "accuracy", "low", "high", "n", "data", "seed",
+    "checkpoint", "model", "recipe", "title", "role", "params", "macs", "size_bytes", "latency_ms",
+    "accuracy", "low", "high", "n", "data", "is_food11", "seeds", "of_seeds",
 )  # fmt: skip
 
-HEIGHT_PX = 380
-PLOT_PX = 460
-"""Width in which names must fit; wider screens have room to spare."""
-_LABELS_AT_MOST = 8
-_SMALL = 100_000  # parameters or bytes that the axis reaches down to, whatever is shipped
+HEIGHT_PX = 460
+_PLOT_PX = 385  # what axis and its title leave of it
+_FLOORS: dict[Cost, float] = {
+    "params": 1e5, "macs": 1e7, "size_bytes": 1e5, "latency_ms": 1.0,
+}  # fmt: skip
+"""What the axis reaches down to, whatever is shipped."""
 
 
 def cost_title(cost: Cost) -> str:
-    """What a cost is called beside its axis and in a menu."""
-    return {"params": _("Parameters"), "size_bytes": _("Size of the file")}[cost]
+    """What a cost is called beside its axis."""
+    return {
+        "params": _("Parameters"),
+        "macs": _("Multiply-accumulates"),
+        "size_bytes": _("Size of the file"),
+        "latency_ms": _("Time per picture"),
+    }[cost]
 
 
-def collection_frame(checkpoints: Iterable[Checkpoint]) -> pd.DataFrame:
-    """One row a checkpoint with a measured test accuracy, best first; columns as COLUMNS.
+def cost_name(cost: Cost) -> str:
+    """What a cost is called in a menu."""
+    return {
+        "params": _("Parameters"),
+        "macs": _("MACs"),
+        "size_bytes": _("Bytes"),
+        "latency_ms": _("Time"),
+    }[cost]
 
-    `accuracy`, `low`, `high` are fractions (95 % Wilson interval), `size_bytes` the weights.
+
+def cost_text(cost: Cost, value: float) -> str:
+    """A cost with its unit: "256,779", "29.6 M", "536 KB", "1.24 ms"."""
+    if cost == "params":
+        return numbers.count(int(value))
+    if cost == "macs":
+        return f"{value / 1e6:,.1f}{numbers.THIN}M"
+    return numbers.size(value) if cost == "size_bytes" else numbers.milliseconds(value)
+
+
+def collection_frame(
+    checkpoints: Iterable[Checkpoint], times: LatencyTable | None = None
+) -> pd.DataFrame:
+    """One row a recipe with a measured test accuracy, best first; columns as COLUMNS.
+
+    `accuracy`, `low`, `high` are fractions: the mean over seeds and its 95 % interval
+    (`core.measure.seeds.accuracy_interval`). `checkpoint` is the lowest seed's id, whose time per
+    picture, parameters and bytes stand for all; `of_seeds` every seed's accuracy.
     """
-    rows = [
-        (
-            one.id,
-            one.title,
-            role_of(one.family, one.recipe),
-            one.params,
-            one.macs,
-            one.size_bytes,
-            one.test.accuracy,
-            *one.test.ci95,
-            one.test.n,
-            one.data.name,
-            one.seed,
-        )
-        for one in checkpoints
-        if one.test is not None
-    ]
+    rows = []
+    for group in collect(checkpoints):
+        one = group.first
+        ms = times and WEIGHTS in one.files and times.of(one.id, one.files[WEIGHTS].sha256)
+        rows.append(
+            (
+                one.id, one.model, one.recipe, one.title, role_of(one.family, one.recipe),
+                one.params, one.macs, one.size_bytes, ms.median if ms else np.nan,
+                *group.interval(), group.n, one.data.name, one.data.is_food11, len(group.seeds),
+                tuple(group.accuracies),
+            )
+        )  # fmt: skip
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.sort_values("accuracy", ascending=False, ignore_index=True)
 
@@ -75,15 +107,32 @@ def frontier(frame: pd.DataFrame, cost: Cost) -> pd.Series:
     return (order["accuracy"] > best_before).reindex(frame.index)
 
 
-def collection_chart(frame: pd.DataFrame, cost: Cost) -> Spec:
-    """Accuracy with its 95 % interval against a cost on a logarithmic axis, a mark a checkpoint."""
-    low = float(10 ** np.floor(np.log10(min(frame[cost].min(), _SMALL))))
+def baselines_frame(year: str) -> pd.DataFrame:
+    """A year's baselines (a key of `core.course.BASELINES`): columns accuracy, text, short."""
+    names = {"simple": _("simple"), "medium": _("medium"), "strong": _("strong"), "boss": _("boss")}
+    rows = []
+    for key, value in BASELINES[year]._asdict().items():
+        short = _("{name} {value}").format(name=names[key], value=numbers.percent(value))
+        rows.append((value, _("{baseline}, on Food-11").format(baseline=short), short))
+    return pd.DataFrame(rows, columns=["accuracy", "text", "short"])
+
+
+def collection_chart(frame: pd.DataFrame, cost: Cost, year: str | None = None) -> Spec:
+    """Accuracy with its 95 % interval against a cost on a logarithmic axis, a mark a recipe.
+
+    `year`: whose baselines to draw, of `core.course.BASELINES`. Rows without this cost are left
+    out.
+    """
+    frame = frame[frame[cost].notna()].reset_index(drop=True)
+    lines = baselines_frame(year) if year else pd.DataFrame(columns=["accuracy", "text", "short"])
+    low = float(10 ** np.floor(np.log10(min(frame[cost].min(), _FLOORS[cost]))))
     high = float(10 ** np.ceil(np.log10(frame[cost].max() * 1.0001)))
-    bottom = max(0.0, float(np.floor((frame["low"].min() - 0.02) * 20) / 20))
-    top = min(1.0, float(np.ceil((frame["high"].max() + 0.02) * 20) / 20))
-    unit = numbers.count if cost == "params" else numbers.size
-    shown = frame.assign(
-        cost_text=[unit(value) for value in frame[cost]],
+    least = min(frame["low"].min(), *lines["accuracy"], 1)
+    most = max(frame["high"].max(), *lines["accuracy"], 0)
+    bottom = max(0.0, float(np.floor((least - 0.02) * 20) / 20))
+    top = min(1.0, float(np.ceil((most + 0.03) * 20) / 20))
+    shown = frame.drop(columns="of_seeds").assign(
+        cost_text=[cost_text(cost, value) for value in frame[cost]],
         accuracy_text=[
             f"{numbers.percent(p, n)} ({numbers.interval(least, most, n)})"
             for p, least, most, n in zip(
@@ -91,29 +140,51 @@ def collection_chart(frame: pd.DataFrame, cost: Cost) -> Spec:
             )
         ],
         role_title=[f"{glyph(role)} {role_title(role)}" for role in frame["role"]],
+        title=[_(title) for title in frame["title"]],
+        first=frontier(frame, cost),
     )
-    x = np.log(shown[cost] / low) / np.log(high / low)
-    y = (top - shown["accuracy"]) / (top - bottom)
-    names = [name.replace(", ", ",\n") for name in _labels(frame, cost)]
-    first = frontier(frame, cost)
-    shown["label"], shown["left"] = _beside(names, list(x), list(y), list(first))
-    return filled(_shape(cost, (low, high), (bottom, top)), networks=shown)
+    x = (np.log(shown[cost] / low) / np.log(high / low)).to_numpy()
+    y = ((top - shown["accuracy"]) / (top - bottom)).to_numpy()
+    names = named(shown, x, y, lines, (bottom, top), _PLOT_PX)
+    return filled(
+        _shape(cost, (low, high), (bottom, top)),
+        networks=shown,
+        seeds=_seeds(frame, cost),
+        edge=shown[shown["first"]][[cost, "accuracy"]].sort_values(cost),
+        names=names,
+        ties=names[names["tied"]],
+        lines=lines,
+    )
+
+
+def _seeds(frame: pd.DataFrame, cost: Cost) -> pd.DataFrame:
+    rows = [
+        (cost_value, accuracy, role)
+        for cost_value, of_seeds, role in zip(
+            frame[cost], frame["of_seeds"], frame["role"], strict=True
+        )
+        for accuracy in (of_seeds if len(of_seeds) > 1 else ())
+    ]
+    return pd.DataFrame(rows, columns=[cost, "accuracy", "role"])
 
 
 @shape
 def _shape(cost: Cost, costs: tuple[float, float], accuracies: tuple[float, float]) -> Any:
     x = alt.X(
         f"{cost}:Q",
-        title=cost_title(cost),
+        title=cost_title(cost) + (_(" in ms") if cost == "latency_ms" else ""),
         scale=alt.Scale(type="log", domain=costs, nice=False),
-        axis=alt.Axis(values=[float(10**power) for power in range(3, 10)], format="~s"),
+        axis=alt.Axis(
+            values=[float(10.0**power) for power in range(-2, 11)],
+            format="~g" if cost == "latency_ms" else "~s",
+        ),
     )
     title = _("Right on the test photographs")
     scale = alt.Scale(domain=accuracies, nice=False)
     axis = alt.Axis(format=".0%", tickCount=6)
     y = alt.Y("accuracy:Q", title=title, scale=scale, axis=axis)
-    networks = alt.Chart(alt.NamedData("networks")).encode(x=x)
-    base = networks.encode(
+    base = alt.Chart(alt.NamedData("networks")).encode(
+        x=x,
         color=role_color(),
         tooltip=[
             alt.Tooltip("title:N", title=_("Network")),
@@ -121,65 +192,48 @@ def _shape(cost: Cost, costs: tuple[float, float], accuracies: tuple[float, floa
             alt.Tooltip("accuracy_text:N", title=_("Right (95 % interval)")),
             alt.Tooltip("cost_text:N", title=cost_title(cost)),
             alt.Tooltip("n:Q", title=_("Test photographs"), format=","),
+            alt.Tooltip("seeds:Q", title=_("Seeds")),
         ],
     )
     bars = base.mark_rule(strokeWidth=2, opacity=0.8).encode(
         alt.Y("low:Q", title=title, scale=scale, axis=axis), y2="high:Q"
     )
     dots = base.mark_point(size=170, filled=True, opacity=1).encode(y=y, shape=role_shape())
-    beside = {"baseline": "middle", "lineBreak": "\n"}  # two short lines fit a phone
-    # names run towards the middle, so that none leaves the picture
-    left = networks.transform_filter("datum.left").encode(y=y)
-    right = networks.transform_filter("!datum.left").encode(y=y)
+    seeds = (
+        alt.Chart(alt.NamedData("seeds"))
+        .mark_point(size=60, filled=True, opacity=0.35)
+        .encode(x, y, role_color(), shape=role_shape())
+    )
+    edge = alt.Chart(alt.NamedData("edge")).encode(x=x, y=y)
+    stairs = painted(edge.mark_line(interpolate="step-after", strokeWidth=1.5, opacity=0.7), "text")
+    rings = painted(edge.mark_point(size=420, filled=False, strokeWidth=1.5, opacity=0.9), "text")
     return finish(
-        layered(
-            bars,
-            dots,
-            ink_text(left, "label:N", align="left", dx=12, **beside),
-            ink_text(right, "label:N", align="right", dx=-12, **beside),
-        ),
+        layered(_baselines(title, scale), stairs, rings, seeds, bars, dots, *_names()),
         height=HEIGHT_PX,
     )
 
 
-def _beside(
-    names: list[str], x: list[float], y: list[float], first: list[bool]
-) -> tuple[list[str], list[bool]]:
-    """Names where there is room for them, and whether each stands to the right of its mark.
-
-    `x`, `y`: where the marks are, as shares of the picture from its top left corner. Names run
-    towards the middle, or the other way if that way is taken; one with no room is left to the
-    tooltip. Those in `first` choose first.
-    """
-    marks = [(PLOT_PX * a - 9, HEIGHT_PX * b - 9, PLOT_PX * a + 9, HEIGHT_PX * b + 9)
-             for a, b in zip(x, y, strict=True)]  # fmt: skip
-    taken: list[tuple[float, float, float, float]] = []
-    labels, after = [""] * len(names), [a < 0.5 for a in x]
-    for i in sorted(range(len(names)), key=lambda i: (not first[i], i)):
-        lines = names[i].split("\n") if names[i] else []
-        wide = 7.5 * max(map(len, lines), default=0)
-        high = 17.0 * len(lines)
-        for is_after in (after[i], not after[i]):
-            left = PLOT_PX * x[i] + (12 if is_after else -12 - wide)
-            box = (left, HEIGHT_PX * y[i] - high / 2, left + wide, HEIGHT_PX * y[i] + high / 2)
-            others = [mark for j, mark in enumerate(marks) if j != i]
-            is_free = not any(_overlap(box, other) for other in (*taken, *others))
-            if lines and is_free and left >= 0 and left + wide <= PLOT_PX:
-                labels[i], after[i] = names[i], is_after
-                taken.append(box)
-                break
-    return labels, after
+def _baselines(title: str, scale: alt.Scale) -> alt.Chart:
+    """Dotted, in the grey of what is not ours; the words on them say that it is not comparable."""
+    lines = alt.Chart(alt.NamedData("lines")).encode(alt.Y("accuracy:Q", title=title, scale=scale))
+    return painted(lines.mark_rule(strokeDash=[2, 5], strokeWidth=1.5), "muted")
 
 
-def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
-def _labels(shown: pd.DataFrame, cost: Cost) -> list[str]:
-    """Names beside the marks: each title once, and only the frontier where they would crowd."""
-    few = shown["title"].nunique() <= _LABELS_AT_MOST
-    wanted = pd.Series(True, index=shown.index) if few else frontier(shown, cost)
-    first = ~shown["title"].duplicated()  # rows are sorted: the best seed carries the name
-    return [
-        title if show else "" for title, show in zip(shown["title"], wanted & first, strict=True)
-    ]
+def _names() -> list[alt.Chart]:
+    """Names and ties at their places, those for the width of this screen."""
+    fits = " : ".join(f"width >= {px} ? {px}" for px in reversed(WIDTHS_PX[1:]))
+    here = f"datum.px == ({fits} : {WIDTHS_PX[0]})"
+    names = alt.Chart(alt.NamedData("names")).transform_filter(here)
+    ties = alt.Chart(alt.NamedData("ties")).transform_filter(here)
+    x, y = "datum.x * width", "datum.y * height"
+    text = names.mark_text(
+        align=alt.expr("datum.align"), baseline="middle", lineBreak="\n",
+        x=alt.expr(f"{x} + datum.dx"), y=alt.expr(f"{y} + datum.dy"),
+        fontSize=alt.expr(f"width < {PHONE_PX} ? 11 : 14"),
+        lineHeight=alt.expr(f"width < {PHONE_PX} ? 13 : 17"),
+    ).encode(text="text:N", color=role_color("slot"))  # fmt: skip
+    tie = ties.mark_rule(strokeWidth=1, opacity=0.7).encode(
+        alt.XValue(alt.expr(x)), alt.YValue(alt.expr(y)),
+        alt.X2Value(alt.expr(f"{x} + datum.tie_dx")), alt.Y2Value(alt.expr(f"{y} + datum.tie_dy")),
+    )  # fmt: skip
+    return [painted(tie, "muted"), text]

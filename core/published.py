@@ -1,0 +1,158 @@
+"""Tables in the documents, written from `pretrained/`: nobody types a measured number twice.
+
+A document holds a place between two comments, `<!-- NAME -->` and `<!-- /NAME -->`; `write_tables`
+fills it, `stale_tables` says where it no longer is what the manifest says (a test asks).
+"""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from core import checkpoints
+from core.checkpoints import Checkpoint
+from core.errors import UserError
+from core.measure.latency_table import COMMAND, load_latency
+from core.measure.pruning_grid import results_dir
+from core.places import REPO, write_atomic
+from core.reproduce import STEPS
+from core.serving.collected import by_stem, collect
+from core.serving.results import results_frame
+from core.words import _
+
+
+class Place(NamedTuple):
+    """Where a table stands, and what makes it."""
+
+    file: str
+    name: str
+    make: Callable[[], str]
+
+
+def results_table() -> str:
+    """Every recipe with its accuracy, interval and costs, as Markdown."""
+    groups = by_stem(collect(checkpoints.load_manifest().values()))
+    frame = results_frame(groups, load_latency())
+    if frame.empty:
+        return "No network is published yet."
+    rows = [_result(row) for row in frame.to_dict("records")]
+    heads = ("network", "right", "95 % interval", "seeds", "parameters", "MACs", "file", "time")
+    sets = "; ".join(dict.fromkeys(frame["data"]))
+    counts = " / ".join(f"{n:,}" for n in dict.fromkeys(frame["n"]))
+    return (
+        f"{markdown(heads, rows, 'llllrrrr')}\n\n"
+        f"Right on {counts} test photographs of the {sets}; the mean where there are several "
+        "seeds. The interval covers the choice of photographs and, with several seeds, the luck of "
+        "training. Time: one picture through ONNX Runtime, one thread, median."
+    )
+
+
+def _result(row: Mapping[Hashable, Any]) -> tuple[str, ...]:
+    return (
+        row["title"],
+        f"{row['accuracy']:.1%}",
+        f"{row['low']:.1%} to {row['high']:.1%}",
+        row["seeds"],
+        f"{row['params']:,}",
+        f"{row['macs'] / 1e6:,.1f} M",
+        f"{row['size_bytes'] / 1e6:,.2f} MB",
+        "not timed" if pd.isna(row["latency_ms"]) else f"{row['latency_ms']:.2f} ms",
+    )
+
+
+def remake_table() -> str:
+    """Every checkpoint with the command and the minutes that made it, as Markdown."""
+    rows = [_remade(one) for one in checkpoints.load_manifest().values()]
+    minutes = sum(one.wall_s for one in checkpoints.load_manifest().values()) / 60
+    heads = ("checkpoint", "made by", "after", "minutes", "on", "commit", "date")
+    return (
+        f"{markdown(heads, rows, 'lllrlll')}\n\n"
+        f"{len(rows)} checkpoints, {minutes / 60:,.1f} hours of training in all."
+    )
+
+
+def cached_table() -> str:
+    """Every file of cached measurements with the command that makes it, as Markdown."""
+    rows = [(f"`results/{path.name}`", f"`{_command(path.stem)}`")
+            for path in sorted(results_dir().glob("*.json"))]  # fmt: skip
+    return markdown(("file", "made by"), rows, "ll") if rows else "Nothing is measured yet."
+
+
+def _remade(one: Checkpoint) -> tuple[str, ...]:
+    command = f"reproduce --only {one.id} --steps training"
+    for name, step in (("pruned_from", "pruning"), ("factored_from", "lowrank"),
+                       ("quantised_from", "quantization")):  # fmt: skip
+        if base := one.config.get(name):
+            command = f"reproduce --only {base} --steps {step}"
+    needs = [one.config.get(name) for name in _NEEDS]
+    after = ", ".join(f"`{name}`" for name in needs if name)
+    return (
+        f"`{one.id}`", f"`{command}`", after, f"{one.wall_s / 60:,.0f}", one.device,
+        f"`{(one.commit or 'unknown')[:12]}`", one.date[:10],
+    )  # fmt: skip
+
+
+def _command(stem: str) -> str:
+    """What makes `results/<stem>.json`; steps of `reproduce` are the beginnings of these names."""
+    if stem == "latency":
+        return COMMAND.removeprefix("python -m core ")
+    step, _dash, checkpoint = stem.partition("-")
+    steps = f" --steps {step}" if step in STEPS else ""
+    return f"reproduce{steps}" + (f" --only {checkpoint}" if checkpoint else "")
+
+
+_NEEDS = ("start_from", "teacher", "pruned_from", "factored_from", "quantised_from")
+
+PLACES: tuple[Place, ...] = (
+    Place("README.md", "results", results_table),
+    Place("docs/remake.md", "checkpoints", remake_table),
+    Place("docs/remake.md", "cached", cached_table),
+)
+
+
+def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]], sides: str) -> str:
+    """A Markdown table; `sides` has an l or an r per column."""
+    rule = ["---:" if side == "r" else "---" for side in sides]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rule, *rows))
+
+
+def filled(text: str, tables: Mapping[str, str]) -> str:
+    """`text` with each table in its place. Raises UserError where a place is missing."""
+    for name, table in tables.items():
+        begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        before, _begin, rest = text.partition(begin)
+        _old, found, after = rest.partition(end)
+        if not found:
+            raise UserError(
+                _("There is no place for the table {name}: {mark}.").format(
+                    name=name, mark=f"{begin}{end}".replace("\n", " ")
+                )
+            )
+        text = f"{before}{begin}{table}\n{end}{after}"
+    return text
+
+
+def _documents(root: Path) -> dict[Path, tuple[str, str]]:
+    """File -> what it says, what it should say."""
+    found = {}
+    for file in dict.fromkeys(place.file for place in PLACES):
+        text = (root / file).read_text(encoding="utf-8")
+        tables = {place.name: place.make() for place in PLACES if place.file == file}
+        found[root / file] = (text, filled(text, tables))
+    return found
+
+
+def stale_tables(root: Path = REPO) -> list[str]:
+    """Documents whose tables are not those of the manifest. Raises UserError as `filled`."""
+    return [path.name for path, (is_now, should) in _documents(root).items() if is_now != should]
+
+
+def write_tables(root: Path = REPO) -> list[str]:
+    """Write every table that is stale; returns the documents that changed."""
+    changed = []
+    for path, (is_now, should) in _documents(root).items():
+        if is_now != should:
+            write_atomic(path, should.encode())
+            changed.append(path.name)
+    return changed

@@ -1,0 +1,79 @@
+"""Time every shipped network in one sitting, on an otherwise quiet machine.
+
+One picture at a time through ONNX Runtime on the processor, one thread, as the app answers a
+visitor. Protocol: `core.measure.latency` (warm-up, then rounds in turning order; median and
+quartiles).
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import onnxruntime as ort
+
+from core import checkpoints
+from core.checkpoints import WEIGHTS
+from core.errors import CheckpointError
+from core.measure.latency import time_calls
+from core.measure.latency_table import LatencyTable, Timed, load_latency, save_latency
+from core.measure.pruning_grid import Spread
+from core.serving.predict import THREADS, Predictor
+from core.training.runs import commit
+from core.training.speed import processor_name
+from core.words import _
+
+ROUNDS, WARMUP = 100, 10
+BATCH = 1
+
+
+def missing_latency() -> list[str]:
+    """Ids of shipped checkpoints whose present weights have no time."""
+    table = load_latency()
+    return [
+        one.id
+        for one in checkpoints.load_manifest().values()
+        if table is None or table.of(one.id, one.files[WEIGHTS].sha256) is None
+    ]
+
+
+def measure_latency(
+    say: Callable[[str], None] = print, *, rounds: int = ROUNDS, warmup: int = WARMUP
+) -> LatencyTable:
+    """Time all checkpoints of `pretrained/` and write the table.
+
+    Raises CheckpointError if there are none, or one's files are not sound.
+    """
+    ready = [Predictor(id, THREADS) for id in checkpoints.load_manifest()]
+    if not ready:
+        raise CheckpointError(_("There are no checkpoints here to time."))
+    rng = np.random.default_rng(0)
+    pixels = {
+        px: rng.integers(0, 256, (BATCH, 3, px, px), dtype=np.uint8)
+        for px in {one.checkpoint.input_px for one in ready}
+    }
+    calls = {
+        one.checkpoint.id: partial(one.logits, pixels[one.checkpoint.input_px]) for one in ready
+    }
+    found = time_calls(calls, repeats=rounds, warmup=warmup, threads=THREADS)
+    table = LatencyTable(
+        engine=f"ONNX Runtime {ort.__version__}",
+        device=processor_name(),
+        threads=THREADS,
+        batch=BATCH,
+        warmup=warmup,
+        rounds=rounds,
+        date=time.strftime("%Y-%m-%d"),
+        commit=commit(),
+        networks={
+            one.checkpoint.id: Timed(
+                weights_sha256=one.checkpoint.files[WEIGHTS].sha256,
+                px=one.checkpoint.input_px,
+                ms=Spread.of(found[one.checkpoint.id]),
+            )
+            for one in ready
+        },
+    )
+    save_latency(table)
+    say(f"latency: {len(ready)} networks, {rounds} rounds")
+    return table

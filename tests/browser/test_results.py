@@ -1,0 +1,149 @@
+"""Results and Home's chart in a browser: names tied to their marks, figures by their links."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.browser.conftest import REPO, free_port, wait_for
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app over a full, made-up collection: seventeen recipes, five of them with three seeds."""
+    from tests import results_shelf
+
+    folder = tmp_path_factory.mktemp("results")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SMALL_PLATES_PRETRAINED", str(folder / "pretrained"))
+        results_shelf.fill()
+        port = free_port()
+        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true"]
+        command += [f"--server.port={port}", "--server.address=127.0.0.1"]
+        with (folder / "server.log").open("w") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=REPO,
+                env=os.environ | {"PYTHONPATH": str(REPO)},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(f"{address}/_stcore/health", process, folder / "server.log")
+        yield address
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def settle(page: "Page") -> None:
+    page.wait_for_selector("h1")
+    page.wait_for_selector("svg.marks")
+    page.wait_for_function("!document.querySelector('[data-testid=\"stStatusWidget\"]')")
+    page.wait_for_timeout(500)
+
+
+BOXES = """
+() => {
+  const svg = document.querySelector('svg.marks');
+  const box = e => {
+    const r = e.getBoundingClientRect();
+    return [r.left, r.top, r.right, r.bottom];
+  };
+  const group = name => [...svg.querySelectorAll(`.mark-${name}:not(.role-axis-label)`)]
+    .filter(g => !g.closest('.role-axis') && !g.closest('.role-legend'));
+  return {
+    names: group('text').flatMap(g => [...g.querySelectorAll('text')])
+      .map(t => ({text: t.textContent, box: box(t)})).filter(n => n.text),
+    marks: group('symbol').flatMap(g => [...g.querySelectorAll('path')])
+      .filter(p => getComputedStyle(p).fill != 'none' && p.getAttribute('fill') != 'transparent'
+                   && parseFloat(p.getAttribute('opacity') || p.style.opacity || 1) > 0.9)
+      .map(box),
+    frame: box(svg),
+  };
+}
+"""
+
+
+def overlap(a: list[float], b: list[float], slack: float) -> bool:
+    return (
+        a[0] < b[2] - slack and b[0] < a[2] - slack and a[1] < b[3] - slack and b[1] < a[3] - slack
+    )
+
+
+@pytest.mark.parametrize("width", [1280, 768, 390])
+@pytest.mark.parametrize("cost", ["params", "size_bytes"])
+def test_names_on_homes_chart_cover_neither_each_other_nor_marks(
+    page: "Page", server: str, width: int, cost: str
+) -> None:
+    page.set_viewport_size({"width": width, "height": 1000})
+    page.goto(f"{server}/?cost={cost}")
+    settle(page)
+    found: dict[str, Any] = page.evaluate(BOXES)
+    names, marks = found["names"], found["marks"]
+    assert len(names) >= (13 if width == 390 else 15), [one["text"] for one in names]
+    assert len(marks) >= 17
+    for i, one in enumerate(names):
+        left, _top, right, _bottom = one["box"]
+        assert left >= found["frame"][0] - 1 and right <= found["frame"][2] + 1, one
+        for other in names[i + 1 :]:
+            assert not overlap(one["box"], other["box"], 4), (one, other)
+        for mark in marks:
+            assert not overlap(one["box"], mark, 4), (one, mark)
+
+
+def test_the_cost_is_changed_and_kept_in_the_link(page: "Page", server: str) -> None:
+    page.goto(server)
+    settle(page)
+    page.click('button:has-text("MACs")')
+    page.wait_for_function(
+        "[...document.querySelectorAll('svg.marks text')]"
+        ".some(t => t.textContent == 'Multiply-accumulates')"
+    )
+    assert "cost=macs" in page.url
+    page.click('button:has-text("none")')
+    page.wait_for_function(
+        "![...document.querySelectorAll('svg.marks text')]"
+        ".some(t => t.textContent.startsWith('boss'))"
+    )
+
+
+def test_a_figure_is_chosen_and_a_guess_answered(page: "Page", server: str) -> None:
+    page.goto(f"{server}/results?figure=16")
+    settle(page)
+    page.wait_for_selector("text=which kind of convolution is best")
+    page.click('button:has-text("1: depthwise")')
+    page.wait_for_function(
+        "[...document.querySelectorAll('svg.marks text')].some(t => t.textContent == 'training')"
+    )
+    assert "figure=1" in page.url
+    page.click('button:has-text("yes, it passes")')
+    page.wait_for_selector("text=Well seen. You guessed")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_needs_no_sideways_scroll(page: "Page", server: str, scheme: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.goto(f"{server}/results")
+    settle(page)
+    wide = page.evaluate(
+        "() => [document.documentElement, document.querySelector('[data-testid=\"stMain\"]')]"
+        ".some(e => e.scrollWidth > e.clientWidth + 1)"
+    )
+    assert not wide
+    cut = page.evaluate(
+        "() => [...document.querySelectorAll('svg.marks')]"
+        ".some(s => s.getBoundingClientRect().right > window.innerWidth + 1)"
+    )
+    assert not cut
+    assert not page.query_selector('[data-testid="stException"]')

@@ -1,0 +1,95 @@
+"""The tables in the documents are the manifest's; a stale one is found, a lost place said."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core import published
+from core.checkpoints import load_manifest
+from core.errors import UserError
+from core.places import REPO
+from tests import results_shelf
+
+
+@pytest.fixture
+def documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A README and a docs/remake.md with empty places, over a made-up collection."""
+    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(tmp_path / "pretrained"))
+    results_shelf.fill({"dwpw_256k-scratch": (640, 655), "plain_2m-scratch": (760,)})
+    for place in published.PLACES:
+        path = tmp_path / place.file
+        path.parent.mkdir(exist_ok=True)
+        before = path.read_text() if path.exists() else "# Title\n"
+        path.write_text(
+            f"{before}\n<!-- {place.name} -->\n<!-- /{place.name} -->\nend {place.name}\n"
+        )
+    return tmp_path
+
+
+def test_the_repositorys_tables_are_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stale after a checkpoint was published? `python -m core tables` writes them."""
+    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(REPO / "pretrained"))
+    assert published.stale_tables() == []
+
+
+def test_tables_are_written_once_and_noticed_when_stale(documents: Path) -> None:
+    assert published.stale_tables(documents) == ["README.md", "remake.md"]
+    assert published.write_tables(documents) == ["README.md", "remake.md"]
+    assert published.stale_tables(documents) == [] == published.write_tables(documents)
+    text = (documents / "README.md").read_text()
+    assert text.startswith("# Title\n") and text.endswith("end results\n")
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert len(rows) == 4  # heads, rule, two recipes
+    mean = f"{(640 + 655) / 2400:.1%}"
+    assert any(f"| {mean} |" in row and "| 0, 1 |" in row and "256,779" in row for row in rows)
+
+    results_shelf.publish("dwpw_256k-scratch", 2, 900)
+    assert published.stale_tables(documents) == ["README.md", "remake.md"]
+    published.write_tables(documents)
+    assert mean not in (documents / "README.md").read_text()
+
+
+def test_each_checkpoint_says_how_it_is_made(documents: Path) -> None:
+    results_shelf.publish(
+        "dwpw_256k-distilled_narrow_bn_gamma22p6_ft1x5", 0, 700,
+        config={"pruned_from": "dwpw_256k-distilled-s0"},
+    )  # fmt: skip
+    table = published.remake_table()
+    for one in load_manifest().values():
+        (row,) = [line for line in table.splitlines() if line.startswith(f"| `{one.id}` |")]
+        step = "pruning" if "narrow" in one.id else "training"
+        assert f"--steps {step}" in row and f"| {round(one.wall_s / 60)} |" in row
+        made = re.search(r"--only (\S+)", row)
+        assert made and made[1].strip("`") == one.config.get("pruned_from", one.id)
+    assert f"{4 * 1230 / 3600:.1f} hours" in table
+    assert "`results/latency.json` | `reproduce --steps latency`" in published.cached_table()
+
+
+def test_a_lost_place_is_said(documents: Path) -> None:
+    (documents / "README.md").write_text("# Title\n")
+    with pytest.raises(UserError, match="no place for the table results"):
+        published.write_tables(documents)
+
+
+def test_nothing_published_is_no_error(documents: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(documents / "empty"))
+    assert published.write_tables(documents)
+    assert "No network" in (documents / "README.md").read_text()
+
+
+def test_the_command_answers_with_one_document(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "core", "tables", "--check", "--json"],
+        cwd=REPO,
+        env=os.environ | {"SMALL_PLATES_PRETRAINED": str(tmp_path)},  # nothing there: all stale
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1, done.stderr
+    assert json.loads(done.stdout) == {"stale": ["README.md", "remake.md"]}

@@ -1,0 +1,123 @@
+"""The results page: from whatever is shipped, with what is missing said, and every figure right."""
+
+import json
+import re
+from collections.abc import Callable
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.course import REPORTED
+from core.measure.latency_table import latency_path
+from core.serving.results import FIGURES
+from tests import results_shelf as results
+
+Open = Callable[..., AppTest]
+
+
+def said(app: AppTest) -> str:
+    kinds = ("title", "subheader", "markdown", "caption", "info", "error", "code")
+    text = "\n".join(str(one.value) for kind in kinds for one in getattr(app, kind))
+    return re.sub(r"[\u202f\s]+", " ", text)
+
+
+def test_everything_is_drawn_from_a_full_collection(open_page: Open) -> None:
+    results.fill()
+    app = open_page("results")
+    assert not app.exception
+    text = said(app)
+    assert "our networks agree with 5 and disagree with 1; 1 cannot be told here" in text
+    assert "wait for a training" in text and "0 wait" in text
+    assert "theirs +12.8 points; ours +15.8 points (mean of 3 seeds" in text
+    assert "9 pairs of trainings" in text  # the trap
+    assert "python -m core reproduce --only dwpw" not in text
+    assert len(app.get("vega_lite_chart")) == 2
+    table = app.dataframe[0].value
+    assert len(table) == len(results.WHOLE)
+    row = table[table["network"].str.contains("taught by ResNet-18")].iloc[0]
+    assert row["right"].startswith("58.4") and row["seeds"] == "0, 1, 2"
+    assert row["params"] == 256_779 and "29.6" in row["macs"] and row["ms"].startswith("0.99")
+    scratch = table[table["network"].str.contains("pointwise CNN, from scratch")].iloc[0]
+    assert scratch["reported"].startswith(f"{100 * REPORTED['dwpw_256k-scratch'].accuracy:.1f}")
+
+
+@pytest.mark.parametrize("figure", list(FIGURES))
+def test_each_figure_opens_by_its_link(open_page: Open, figure: str) -> None:
+    results.fill()
+    app = open_page("results", figure=figure)
+    assert not app.exception
+    curves = app.get("vega_lite_chart")[0].proto
+    shown = [stem for stem in FIGURES[figure].stems if stem in results.WHOLE]  # type: ignore[index]
+    wanted = 2 if FIGURES[figure].both_splits else len(shown)  # type: ignore[index]
+    assert curves.alt.count("after 30 epochs") == wanted
+    assert app.button_group[1].value == figure
+
+
+def test_what_is_missing_is_said_with_the_command_that_makes_it(open_page: Open) -> None:
+    results.fill({"dwpw_256k-scratch": (640,)}, times=False)
+    app = open_page("results", figure="9")
+    assert not app.exception
+    text = said(app)
+    commands = [str(one.value) for one in app.code]
+    made = next(line for line in commands if line.startswith("python -m core reproduce --only"))
+    assert "dwpw_256k-distilled-s0" in made and "dwpw_256k-distilled_weak-s0" in made
+    assert "dwpw_256k-scratch-s0" not in made
+    assert "python -m core reproduce --steps latency" in commands
+    assert "missing: `plain_2m-scratch`" in text
+    assert "Neither side" not in text  # their figures stand there all the same
+    assert "theirs" in app.get("vega_lite_chart")[-1].proto.alt
+
+
+def test_a_curve_that_did_not_ship_is_said(open_page: Open) -> None:
+    results.publish("plain_2m-scratch", 0, 760, epochs=0)
+    app = open_page("results", figure="4")
+    assert not app.exception
+    assert "The curves of `plain_2m-scratch-s0` did not ship" in said(app)
+    assert any("--steps training --only plain_2m-scratch-s0" in str(one.value) for one in app.code)
+
+
+def test_a_damaged_table_of_times_is_said(open_page: Open) -> None:
+    results.fill({"dwpw_256k-scratch": (640,)})
+    latency_path().write_text("{}")
+    for page in ("results", "home"):
+        app = open_page(page)
+        assert not app.exception
+        assert "latency.json" in app.error[0].value
+
+
+def test_a_guess_is_kept_beside_the_answer(open_page: Open) -> None:
+    results.fill()
+    app = open_page("results")
+    assert "You guessed" not in said(app)
+    app.button_group[0].set_value("differs").run()
+    assert "Not quite. You guessed “no, it stays behind”" in said(app)
+
+
+def test_home_counts_in_what_is_asked_and_says_what_is_not_comparable(open_page: Open) -> None:
+    results.fill()
+    app = open_page("home", cost="macs", baselines="HW13 2023")
+    assert not app.exception
+    chart = app.get("vega_lite_chart")[0].proto
+    spec = json.loads(chart.spec)
+    assert "Multiply-accumulates" in chart.spec and "on Food-11" in said(app)
+    assert "says nothing" in said(app)
+    assert spec["layer"] and "On the frontier" in chart.alt
+    plain = open_page("home", baselines="none")
+    assert "says nothing" not in said(plain)
+
+
+def test_home_without_times_says_how_to_measure_them(open_page: Open) -> None:
+    results.fill({"dwpw_256k-scratch": (640,)}, times=False)
+    app = open_page("home", cost="latency_ms")
+    assert not app.exception
+    assert not app.get("vega_lite_chart")
+    assert app.code[0].value == "python -m core reproduce --steps latency"
+
+
+def test_of_many_networks_the_reader_picks_whose_provenance(open_page: Open) -> None:
+    results.fill()
+    app = open_page("results")
+    picker = next(one for one in app.selectbox if str(one.key).startswith("provenance-"))
+    assert len(picker.options) == sum(map(len, results.WHOLE.values()))
+    assert any(name.endswith("from scratch, seed 2") for name in picker.options)
+    assert "commit `0123456789`" in said(app)
