@@ -5,7 +5,7 @@ import streamlit as st
 from core.words import _
 from pages.parts import contents, pruning_curves, pruning_lessons, shelf
 from pages.parts.foot import foot
-from pages.parts.provenance import provenance
+from pages.parts.provenance import measured_line, provenance
 from pages.parts.pruning_controls import measured, predict_first, setting
 from pages.parts.pruning_live import live
 from pages.parts.pruning_photo import photo_check
@@ -59,4 +59,6 @@ provenance(
     [one for one in found if any(one.id == each.grid.checkpoint for each in known)]
     or [at.checkpoint]
 )
+if at.grid is not None:
+    measured_line(_("Curves and times of {id}").format(id=f"`{at.grid.checkpoint}`"), at.grid)
 foot("pruning", frame)

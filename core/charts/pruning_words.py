@@ -5,15 +5,22 @@ from collections.abc import Iterable
 import pandas as pd
 
 from core.charts import numbers
-from core.charts.pruning import form_title
-from core.charts.pruning_times import timed_row
+from core.charts.pruning import Measured, form_title
+from core.charts.pruning_times import TIMES, cost, cost_text, timed_row
 from core.compression.prune import FORMS
 from core.measure.pruning_grid import Grid, PruningRow
 from core.words import _
 
 
 def column_title(column: str) -> str:
-    """What a timing is called: "PyTorch, batch 1"."""
+    """What a cost is called: "PyTorch, batch 1"."""
+    sizes = {
+        "size_bytes": _("State dict"),
+        "gzip_bytes": _("State dict, zipped"),
+        "macs": _("MACs"),
+    }
+    if column in sizes:
+        return sizes[column]
     engine, batch = column.split("_")
     name = {"torch": "PyTorch", "onnx": "ONNX Runtime"}[engine]
     return _("{engine}, batch {n}").format(engine=name, n=batch)
@@ -82,26 +89,62 @@ def accuracy_alt(frame: pd.DataFrame, reveal: bool) -> str:
 def time_lines(grid: Grid, column: str, ratio: float) -> list[str]:
     """What each form costs at a ratio: a sentence each, faster or slower only if it measured so."""
     whole = timed_row(grid, "removed", 0.0, column)
-    lines = []
-    for form in FORMS:
-        row = timed_row(grid, form, ratio, column)
-        if row is None or whole is None or row is whole:
-            continue
-        time, base = row.latency[column], whole.latency[column]
+    base = whole and cost(whole, column)
+    if column in TIMES:
         said = {
             "faster": _("faster: {share} of the whole network's time"),
             "slower": _("slower: {share} of the whole network's time"),
             "same": _("no difference that the measurement can tell ({share} of its time)"),
-        }[time.against(base)]
-        share = numbers.share(time.median / base.median)
-        lines.append(f"**{form_title(form)}**: {said.format(share=share)}")
+        }
+    else:
+        said = {
+            "faster": _("smaller: {share} of the whole network's ({figure})"),
+            "slower": _("larger: {share} of the whole network's ({figure})"),
+            "same": _("as much as the whole network ({figure})"),
+        }
+    lines = []
+    for form in FORMS:
+        row = timed_row(grid, form, ratio, column)
+        found = row and cost(row, column)
+        if not found or not base or row is whole:
+            continue
+        text = said[found.against(base)].format(
+            share=numbers.share(found.median / base.median), figure=cost_text(found.median, column)
+        )
+        lines.append(f"**{form_title(form)}**: {text}")
     return lines
+
+
+def narrow_line(one: Measured, ratio: float = 0.5, column: str = "torch_1") -> str | None:
+    """What cutting channels out saved one network; None where that was not measured."""
+    whole = timed_row(one.grid, "removed", 0.0, column)
+    cut = timed_row(one.grid, "narrow", ratio, column)
+    before, after = whole and cost(whole, column), cut and cost(cut, column)
+    if not (whole and cut and before and after):
+        return None
+    times = {
+        "faster": _("{times} as fast"),
+        "slower": _("slower, {times} as fast"),
+        "same": _("no difference that the measurement can tell"),
+    }[after.against(before)].format(times=numbers.ratio(before.median / after.median))
+    return _(
+        "**{name}**, {ratio} of its channels cut out: {params} of the parameters, {macs} of the "
+        "MACs, {before} to {after} for a picture: {times}."
+    ).format(
+        name=one.title,
+        ratio=numbers.share(ratio),
+        params=numbers.share(cut.params / whole.params),
+        macs=numbers.share(cut.macs / whole.macs),
+        before=cost_text(before.median, column),
+        after=cost_text(after.median, column),
+        times=times,
+    )
 
 
 def time_alt(grid: Grid, column: str, ratios: Iterable[float]) -> str:
     """What the second chart shows, for who cannot see it."""
     parts = [
-        _("Time of a pruned network as a share of the whole one's, {column}.").format(
+        _("Cost of a pruned network as a share of the whole one's, {column}.").format(
             column=column_title(column)
         )
     ]
@@ -115,7 +158,6 @@ def time_alt(grid: Grid, column: str, ratios: Iterable[float]) -> str:
 
 def rows_table(rows: Iterable[PruningRow]) -> pd.DataFrame:
     """Rows as figures for a reader: a column each, empty where nothing was measured."""
-    columns = ("torch_1", "torch_32", "onnx_1", "onnx_32")
     return pd.DataFrame(
         [
             {
@@ -123,14 +165,14 @@ def rows_table(rows: Iterable[PruningRow]) -> pd.DataFrame:
                 "right": None if row.score is None else numbers.percent(row.score.accuracy, row.n),
                 "params": numbers.count(row.params),
                 "nonzero": numbers.count(row.nonzero),
-                "macs": f"{row.macs / 1e6:.1f}{numbers.THIN}M",
+                "macs": cost_text(row.macs, "macs"),
                 "size": numbers.size(row.size_bytes),
                 "zipped": None if row.gzip_bytes is None else numbers.size(row.gzip_bytes),
                 **{
                     name: numbers.milliseconds(row.latency[name].median)
                     if name in row.latency
                     else None
-                    for name in columns
+                    for name in TIMES
                 },
             }
             for row in rows

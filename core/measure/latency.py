@@ -3,9 +3,15 @@
 Protocol: every candidate is called `warmup` times unmeasured (allocation, caches, lazy
 compilation); then rounds, each calling every candidate once, in an order that turns by one place
 a round, so that a slow spell of the machine hits all of them alike and no one always runs first.
-Wall time by `time.perf_counter`. The median is the figure, with the quartiles and the 95th
-percentile beside it: timings have a long tail to one side, which a mean would follow.
-Threads are the caller's business (they belong to torch or ONNX Runtime) and are only stated here.
+The median is the figure, with the quartiles and the 95th percentile beside it: timings have a long
+tail to one side, which a mean would follow. Threads are the caller's business (they belong to torch
+or ONNX Runtime) and are only stated here.
+
+The clock. On a processor, a call has done its work when it returns: wall time by
+`time.perf_counter`. A GPU only queues the work, so the time is its own, between two events that it
+passes before and after the call's kernels (`torch.cuda.Event`), on a queue that was empty when the
+call came. Where the processor cannot queue kernels fast enough, the gaps are part of that time, as
+they are of the answer's; the wait of the processor for the GPU at the end is not.
 """
 
 import time
@@ -16,6 +22,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 MIN_ROUNDS = 3
+
+Clock = Callable[[Callable[[], Any]], float]
+"""Calls what it is given once; returns the milliseconds that took."""
 
 
 class Timing(BaseModel):
@@ -31,6 +40,31 @@ class Timing(BaseModel):
     threads: int
 
 
+def wall_clock(call: Callable[[], Any]) -> float:
+    """Milliseconds from the call to its return: right for work that is done by then."""
+    start = time.perf_counter()
+    call()
+    return 1000 * (time.perf_counter() - start)
+
+
+def cuda_clock(cuda: Any) -> Clock:
+    """The clock of a GPU's own events, for work on the current device and stream.
+
+    `cuda`: the module `torch.cuda` (given, so that nothing here imports torch).
+    """
+
+    def clock(call: Callable[[], Any]) -> float:
+        began, ended = cuda.Event(enable_timing=True), cuda.Event(enable_timing=True)
+        cuda.synchronize()  # earlier work, and the warm-up's, is not this call's
+        began.record()
+        call()
+        ended.record()
+        ended.synchronize()
+        return float(began.elapsed_time(ended))
+
+    return clock
+
+
 def time_calls(
     calls: Mapping[str, Callable[[], Any]],
     *,
@@ -38,24 +72,22 @@ def time_calls(
     warmup: int = 3,
     budget_s: float | None = None,
     threads: int = 1,
-    synchronize: Callable[[], Any] | None = None,
+    clock: Clock = wall_clock,
 ) -> dict[str, Timing]:
     """Time every call as the module's docstring says; all of them get the same number of rounds.
 
     `repeats`: rounds at most. `budget_s`: seconds of measuring after which no new round starts,
     except that at least three rounds (or `repeats`, if fewer) are made. `threads`: how many the
-    calls use, to be stated with the result. `synchronize`: waits for a device that works
-    asynchronously (`torch.cuda.synchronize`); called before the clock starts and before it stops.
+    calls use, to be stated with the result. `clock`: `cuda_clock` for calls that work on a GPU.
     Raises ValueError for no calls, repeats < 1 or warmup < 0; what a call raises passes through.
     """
     if not calls or repeats < 1 or warmup < 0:
         raise ValueError("time_calls needs at least one call, one repeat and no negative warm-up")
-    wait = synchronize or _nothing
     for call in calls.values():
         for _ in range(warmup):
             call()
     names = list(calls)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
+    took_ms: dict[str, list[float]] = {name: [] for name in names}
     began = time.perf_counter()
     for turn in range(repeats):
         spent = time.perf_counter() - began
@@ -63,20 +95,12 @@ def time_calls(
             break
         first = turn % len(names)
         for name in names[first:] + names[:first]:
-            wait()
-            start = time.perf_counter()
-            calls[name]()
-            wait()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: _summary(values, threads) for name, values in seconds.items()}
+            took_ms[name].append(clock(calls[name]))
+    return {name: _summary(values, threads) for name, values in took_ms.items()}
 
 
-def _summary(seconds: list[float], threads: int) -> Timing:
-    p25, median, p75, p95 = (1000 * float(q) for q in np.percentile(seconds, (25, 50, 75, 95)))
+def _summary(took_ms: list[float], threads: int) -> Timing:
+    p25, median, p75, p95 = (float(q) for q in np.percentile(took_ms, (25, 50, 75, 95)))
     return Timing(
-        median_ms=median, p25_ms=p25, p75_ms=p75, p95_ms=p95, n=len(seconds), threads=threads
+        median_ms=median, p25_ms=p25, p75_ms=p75, p95_ms=p95, n=len(took_ms), threads=threads
     )
-
-
-def _nothing() -> None:
-    """What a device that works synchronously needs by way of waiting."""

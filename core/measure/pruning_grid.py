@@ -6,6 +6,7 @@ fingerprint of the photographs they belong to. Nothing here imports torch.
 """
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -138,6 +139,7 @@ class Grid(_Frozen):
     """Parameter names of the convolution weights, in order of execution."""
     groups: tuple[ChannelGroup, ...]
     device: str
+    """The processor on which it was timed."""
     threads: int = 1
     """Computing threads while timing."""
     versions: dict[str, str]
@@ -146,6 +148,11 @@ class Grid(_Frozen):
     rows: tuple[PruningRow, ...] = ()
     scan: tuple[ScanPoint, ...] = ()
     scan_split: str = "validation"
+
+    @property
+    def machine(self) -> str:
+        """The processor's name; the threads that older grids wrote behind it were training's."""
+        return re.sub(r", \d+ threads?$", "", self.device)
 
     def row(self, key: RowKey) -> PruningRow | None:
         """The row of that key, if it was measured."""

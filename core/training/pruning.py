@@ -128,8 +128,9 @@ def correct_of(
 
 
 def describe(one: Subject, made: Mapping[Form, nn.Module], key: RowKey, correct: int | None,
-             time: TimeForms | None = None) -> list[PruningRow]:  # fmt: skip
-    """A row per form: all that can be counted; with `time`, also zipped bytes and times."""
+             time: TimeForms | None = None, zipped: bool = False) -> list[PruningRow]:  # fmt: skip
+    """A row per form: all that can be counted; with `zipped` or `time` its bytes after gzip, and
+    with `time` its times."""
     pictures = None if correct is None else one.pictures()
     timed = time({str(form): net for form, net in made.items()}) if time else {}
     return [
@@ -139,7 +140,7 @@ def describe(one: Subject, made: Mapping[Form, nn.Module], key: RowKey, correct:
             nonzero=count_nonzero(net),
             macs=count_macs(net, (3, one.px, one.px)),
             size_bytes=state_bytes(net),
-            gzip_bytes=gzip_bytes(net) if time else None,
+            gzip_bytes=gzip_bytes(net) if time or zipped else None,
             latency={"torch_1": Spread.of(timed[form])} if time else {},
             n=None if pictures is None else len(pictures.labels),
             correct=correct,
@@ -155,15 +156,16 @@ def measure(
     *,
     seed: int = 0,
     time: TimeForms | None = None,
+    zipped: bool = False,
     heard: Heard | None = None,
 ) -> list[PruningRow]:
-    """A row per form of one method at one ratio. `time` gives each network's `Timing`.
+    """A row per form of one method at one ratio; `time` and `zipped` as in `describe`.
 
     Raises ConfigError for what `prune` cannot do.
     """
     made = networks(one, method, ratio, seed=seed)
     correct = correct_of(one, method, ratio, seed, heard)
-    return describe(one, made, RowKey(method, ratio, "masked"), correct, time)
+    return describe(one, made, RowKey(method, ratio, "masked"), correct, time, zipped)
 
 
 def prune_and_finetune(

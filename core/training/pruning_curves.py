@@ -1,7 +1,8 @@
 """Fill a checkpoint's grid of pruned versions, stage by stage; what is there is not done again.
 
 - `curves`: every method at 0, 5, ... 95 %, all forms: accuracy, parameters, MACs, bytes.
-- `times`: one sitting in which all forms take turns (`core.training.pruning_times`).
+- `times`: one sitting in which all forms take turns (`core.training.pruning_times`), and zipped
+  bytes where the curves were made without them.
 - `scan`: each convolution pruned alone, on pictures of the validation split.
 - `finetune`: some points after an epoch of fine-tuning, and HW7's slimming in five rounds.
 
@@ -30,6 +31,7 @@ from core.measure.pruning_grid import (
     load_grid,
     save_grid,
 )
+from core.measure.sparsity import gzip_bytes
 from core.serving.pruned import PrunedPredictor
 from core.training.pruning import (
     Subject,
@@ -43,7 +45,7 @@ from core.training.pruning import (
 from core.training.pruning_publish import publish_pruned
 from core.training.pruning_times import TIMED, columns, timed_rows
 from core.training.runs import commit
-from core.training.speed import device_name, versions
+from core.training.speed import processor_name, versions
 
 Stage = Literal["curves", "times", "scan", "finetune"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -79,7 +81,7 @@ def missing_stages(id: str) -> tuple[Stage, ...]:
     scanned = {(point.layer, point.ratio) for point in grid.scan}
     done = {
         "curves": known.issuperset(curves),
-        "times": _is_timed(grid),
+        "times": _is_timed(grid) and not _unzipped(grid),
         "scan": scanned.issuperset((a, b) for a in grid.layers for b in SCAN_RATIOS),
         "finetune": known.issuperset((*FINETUNED, SLIMMED)),
     }
@@ -110,6 +112,8 @@ def make_grid(
         grid = _curves(one, grid, hear)
     if "times" in stages and not _is_timed(grid):
         grid = _keep(grid, timed_rows(one, grid.row, hear))
+    if "times" in stages:
+        grid = _zipped(one, grid, hear)
     if "scan" in stages:
         grid = _scan(one, grid, hear)
     if "finetune" in stages and (teachers or one.checkpoint.family != "teacher"):
@@ -118,12 +122,16 @@ def make_grid(
 
 
 def _started(one: Subject) -> Grid:
-    """The grid there is, if it belongs to these weights and photographs; else an empty one."""
+    """The grid there is, if it belongs to these weights and photographs; else an empty one.
+
+    Without photographs here, a grid that was made with some is kept as it is: nothing would come
+    in the place of its accuracies.
+    """
     weights = one.checkpoint.files[checkpoints.WEIGHTS].sha256
     index = one.pixels.index if one.pixels else None
     fingerprint = index.fingerprint if index else ""
     found = load_grid(one.checkpoint.id)
-    if found and (found.weights_sha256, found.fingerprint) == (weights, fingerprint):
+    if found and found.weights_sha256 == weights and fingerprint in ("", found.fingerprint):
         return found
     return Grid(
         checkpoint=one.checkpoint.id,
@@ -132,7 +140,7 @@ def _started(one: Subject) -> Grid:
         fingerprint=fingerprint,
         layers=_in_order(one),
         groups=one.groups,
-        device=device_name("cpu"),
+        device=processor_name(),
         threads=THREADS,
         versions=versions(),
         commit=commit(),
@@ -163,8 +171,10 @@ def _keep(grid: Grid, rows: Sequence[PruningRow]) -> Grid:
     kept = []
     for row in rows:
         old = grid.row(row.key)
-        times = {"latency": old.latency, "gzip_bytes": old.gzip_bytes} if old else {}
-        kept.append(row if row.latency or not old else row.model_copy(update=times))
+        if old and not row.latency:
+            zipped = row.gzip_bytes or old.gzip_bytes
+            row = row.model_copy(update={"latency": old.latency, "gzip_bytes": zipped})
+        kept.append(row)
     grid = grid.with_rows(kept)
     save_grid(grid)
     return grid
@@ -185,9 +195,9 @@ def _curves(one: Subject, grid: Grid, say: Say) -> Grid:
                 continue
             if ratio == 0 and plain is not None:  # the network itself, whatever the method
                 key = RowKey(method, ratio, "masked")
-                rows = describe(one, networks(one, method, ratio), key, plain)
+                rows = describe(one, networks(one, method, ratio), key, plain, zipped=True)
             else:
-                rows = measure(one, method, ratio)
+                rows = measure(one, method, ratio, zipped=True)
                 plain = rows[0].correct if ratio == 0 else plain
             grid = _keep(grid, rows)
             say(f"{method} {ratio:.0%}, {_told(rows)}")
@@ -198,6 +208,26 @@ def _is_timed(grid: Grid) -> bool:
     rows = {key: grid.row(key) for key in TIMED}
     return all(row is not None and set(columns(key)) <= set(row.latency)
                for key, row in rows.items())  # fmt: skip
+
+
+def _unzipped(grid: Grid) -> list[PruningRow]:
+    """Rows whose zipped bytes are missing, those after fine-tuning aside: their network is gone."""
+    return [row for row in grid.rows if row.gzip_bytes is None and not row.finetune_epochs]
+
+
+def _zipped(one: Subject, grid: Grid, say: Say) -> Grid:
+    points = dict.fromkeys((row.method, row.ratio) for row in _unzipped(grid))
+    for method, ratio in points:
+        made = networks(one, method, ratio)
+        rows = [
+            row.model_copy(update={"gzip_bytes": gzip_bytes(made[row.form])})
+            for row in _unzipped(grid)
+            if (row.method, row.ratio) == (method, ratio)
+        ]
+        grid = grid.with_rows(rows)
+        save_grid(grid)
+        say(f"{method} {ratio:.0%}, zipped")
+    return grid
 
 
 def _scan(one: Subject, grid: Grid, say: Say) -> Grid:

@@ -1,4 +1,6 @@
-"""One live pruning run at a time, however many visitors ask; each in a process of its own.
+"""One live run at a time, however many visitors ask; each in a process of its own.
+
+Here for pruning; other measurements have lines of their own, with their worker, point and rows.
 
 Visitors who ask for the same point share one run, and its result stays for the next. The others
 wait in a short line or are told to come back. A run ends when the last one who watches it leaves,
@@ -15,7 +17,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import IO, Any, Literal, NamedTuple
+from typing import IO, Any, Generic, Literal, NamedTuple, TypeVar, cast
+
+from pydantic import BaseModel
 
 from core.compression.prune_select import Method
 from core.errors import UserError
@@ -46,18 +50,22 @@ class Point(NamedTuple):
     ratio: float
 
 
+P = TypeVar("P", bound=tuple[Any, ...])
+R = TypeVar("R", bound=BaseModel)
+
+
 @dataclass
-class Job:
+class Job(Generic[P, R]):
     """One run as its watchers see it. Change it only in `LiveRuns`."""
 
-    point: Point
+    point: P
     state: State = "waiting"
     step: str = ""
     """`start`, `prune`, `accuracy`, `time`: what it is doing."""
     done: int = 0
     of: int = 0
     """Progress within the step; of = 0 where that is not known."""
-    rows: tuple[PruningRow, ...] = ()
+    rows: tuple[R, ...] = ()
     reason: Literal["", "said", "too_long", "crashed"] = ""
     """Why it failed; "said": `message` is a sentence for the visitor."""
     message: str = ""
@@ -76,15 +84,18 @@ class Job:
         return any(time.monotonic() - seen < PATIENCE_S for seen in self.watchers.values())
 
 
-class LiveRuns:
+class LiveRuns(Generic[P, R]):
     """The line of runs of one server; safe to use from every session's thread."""
+
+    row: type[BaseModel] = PruningRow
+    """What the worker's rows are; points are named tuples, which it gets by name."""
 
     def __init__(self, worker: Sequence[str] = WORKER, time_limit_s: float = TIME_LIMIT_S) -> None:
         self._worker, self._time_limit_s = tuple(worker), time_limit_s
         self._lock = threading.RLock()
-        self._jobs: OrderedDict[Point, Job] = OrderedDict()
+        self._jobs: OrderedDict[P, Job[P, R]] = OrderedDict()
 
-    def ask(self, point: Point, who: str) -> Job:
+    def ask(self, point: P, who: str) -> Job[P, R]:
         """Start, join or queue the run of a point for a visitor, who leaves any other one.
 
         A finished run is given as it is. Raises BusyError where the line is full.
@@ -109,7 +120,7 @@ class LiveRuns:
             self._start_next()
             return job
 
-    def look(self, point: Point, who: str) -> Job | None:
+    def look(self, point: P, who: str) -> Job[P, R] | None:
         """The run of a point, if any; its visitor is known to be there still."""
         with self._lock:
             job = self._jobs.get(point)
@@ -118,13 +129,13 @@ class LiveRuns:
             self._start_next()
             return job
 
-    def place(self, point: Point) -> int:
+    def place(self, point: P) -> int:
         """How many runs come before this one; 0 if it is running, over or unknown."""
         with self._lock:
             line = [job.point for job in self._jobs.values() if not job.is_over]
             return line.index(point) if point in line else 0
 
-    def leave(self, point: Point, who: str) -> None:
+    def leave(self, point: P, who: str) -> None:
         """A visitor wants it no more; without any other, the run is stopped."""
         with self._lock:
             job = self._jobs.get(point)
@@ -135,15 +146,15 @@ class LiveRuns:
                 self._stop(job)
                 self._start_next()
 
-    def finished(self, checkpoint: str, weights_sha256: str, method: Method) -> list[Job]:
-        """Runs of a checkpoint and method that are done, by ratio."""
+    def finished(self, *prefix: Any) -> list[Job[P, R]]:
+        """Runs that are done of the points that begin so, in the points' order."""
         with self._lock:
             found = [
                 job
                 for job in self._jobs.values()
-                if job.state == "done" and job.point[:3] == (checkpoint, weights_sha256, method)
+                if job.state == "done" and job.point[: len(prefix)] == prefix
             ]
-        return sorted(found, key=lambda job: job.point.ratio)
+        return sorted(found, key=lambda job: job.point)
 
     def _start_next(self) -> None:
         """Start the first who waits if none is running; forget the oldest results."""
@@ -161,7 +172,7 @@ class LiveRuns:
         if waiting and not any(job.state == "running" for job in self._jobs.values()):
             self._start(waiting[0])
 
-    def _start(self, job: Job) -> None:
+    def _start(self, job: Job[P, R]) -> None:
         job.state, job.step = "running", "start"
         try:
             process = subprocess.Popen(
@@ -177,7 +188,7 @@ class LiveRuns:
             return
         job.process = process
         assert process.stdin
-        asked = job.point._asdict() | {"language": language()}
+        asked = cast(Any, job.point)._asdict() | {"language": language()}
         with contextlib.suppress(OSError):  # it is dead already: `_follow` will notice
             process.stdin.write(json.dumps(asked) + "\n")
             process.stdin.flush()  # and left open: its end tells it that the server has gone
@@ -186,19 +197,21 @@ class LiveRuns:
         timer.start()
         threading.Thread(target=self._follow, args=(job, process, timer), daemon=True).start()
 
-    def _stop(self, job: Job) -> None:
+    def _stop(self, job: Job[P, R]) -> None:
         job.state, job.finished = "stopped", time.time()
         if job.process is not None:
             job.process.kill()
 
-    def _too_long(self, job: Job, process: "subprocess.Popen[str]") -> None:
+    def _too_long(self, job: Job[P, R], process: "subprocess.Popen[str]") -> None:
         with self._lock:
             if job.state == "running" and job.process is process:
                 job.state, job.finished = "failed", time.time()
                 job.reason = "too_long"
                 process.kill()
 
-    def _follow(self, job: Job, process: "subprocess.Popen[str]", timer: threading.Timer) -> None:
+    def _follow(
+        self, job: Job[P, R], process: "subprocess.Popen[str]", timer: threading.Timer
+    ) -> None:
         """Read what the worker says until it ends (its own thread)."""
         assert process.stdout and process.stderr
         last: list[str] = []
@@ -218,10 +231,10 @@ class LiveRuns:
             if pipe:
                 pipe.close()
 
-    def _hear(self, job: Job, line: str) -> None:
+    def _hear(self, job: Job[P, R], line: str) -> None:
         try:
             told: dict[str, Any] = json.loads(line)
-            rows = tuple(PruningRow.model_validate(row) for row in told.get("rows", ()))
+            rows = tuple(cast(R, self.row.model_validate(row)) for row in told.get("rows", ()))
         except ValueError:  # a library's print: not ours
             return
         with self._lock:
@@ -243,5 +256,5 @@ def _drain(pipe: IO[str], last: list[str]) -> None:
         last[:] = [*last[-3:], line.strip()]
 
 
-RUNS = LiveRuns()
+RUNS: LiveRuns[Point, PruningRow] = LiveRuns()
 """The line of this server."""

@@ -15,8 +15,10 @@ from typing import Any
 from core.errors import UserError
 from core.words import set_language
 
+Tell = Callable[[dict[str, Any]], None]
 
-def run(asked: dict[str, Any], tell: Callable[[dict[str, Any]], None]) -> None:
+
+def run(asked: dict[str, Any], tell: Tell) -> None:
     """Measure one point; `tell` hears steps, and at the end `{"rows": [...]}`.
 
     `asked`: the fields of `core.training.pruning_live.Point`. Raises UserError.
@@ -38,8 +40,11 @@ def run(asked: dict[str, Any], tell: Callable[[dict[str, Any]], None]) -> None:
     tell({"rows": [row.model_dump(mode="json") for row in rows]})
 
 
-def main() -> int:
-    """Read one job, do it; 0 if it was done, 1 if it could not be."""
+def main(work: Callable[[dict[str, Any], Tell], None] = run) -> int:
+    """Read one job, do it; 0 if it was done, 1 if it could not be.
+
+    `work`: what is done; other live runs bring their own (`core.training.quantization_worker`).
+    """
     pipe = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
 
     def tell(said: dict[str, Any]) -> None:
@@ -53,7 +58,7 @@ def main() -> int:
     os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
     with contextlib.redirect_stdout(sys.stderr):
         try:
-            run(asked, tell)
+            work(asked, tell)
         except UserError as error:
             tell({"error": str(error)})
             return 1

@@ -13,18 +13,16 @@ from core.charts.pruning import (
     guess_curve,
     method_title,
 )
-from core.charts.pruning_times import time_chart, time_frame, timed_row
+from core.charts.pruning_times import COSTS, TIMES, time_chart, time_frame, timed_row
 from core.compression.prune import forms_of
 from core.compression.prune_select import METHODS
 from core.measure.accuracy import Score
-from core.measure.pruning_grid import BATCHES, ENGINES, TIMED_RATIOS, Grid, PruningRow, RowKey
+from core.measure.pruning_grid import TIMED_RATIOS, Grid, PruningRow, RowKey
 from core.training.pruning_live import RUNS
-from core.words import _
-from pages.parts.figure import show
+from core.words import _, ngettext
+from pages.parts.figure import data_button, show
 from pages.parts.linked import one_of
 from pages.parts.pruning_controls import Guess, Setting, speed_title
-
-COLUMNS = tuple(f"{engine}_{batch}" for engine in ENGINES for batch in BATCHES)
 
 
 def explain_missing(ids: Sequence[str]) -> None:
@@ -99,40 +97,50 @@ def _live_points(at: Setting) -> pd.DataFrame | None:
 def times(at: Setting, guess: Guess, reveal: bool) -> None:
     """The second chart: what each form costs, and every figure at this ratio."""
     grid = at.grid
-    timed = [name for name in COLUMNS if grid and timed_row(grid, "removed", 0.0, name)]
-    if grid is None or not timed:
+    known = [name for name in COSTS if grid and timed_row(grid, "removed", 0.0, name)]
+    if grid is None or not set(known) & set(TIMES):
         st.info(
             _("Times of this network are not measured yet. “Run it here” measures one point, or:"),
             icon=":material/timer_off:",
         )
         st.code(f"python -m core prune-grid {at.checkpoint.id} --stages times", language="bash")
+    if grid is None or not known:
         return
     if not reveal:
         st.caption(_("Shown together with the curves: make your guess first."))
         return
     column = one_of(
         st.segmented_control,
-        _("Measured with"),
-        {name: pruning_words.column_title(name) for name in timed},
+        _("Show"),
+        {name: pruning_words.column_title(name) for name in known},
         "time_with",
-        default=timed[0],
+        default=known[0],
         required=True,
     )
     frame = time_frame(grid, column)
     show(
-        time_chart(frame, at.ratio),
+        time_chart(frame, at.ratio, column),
         pruning_words.time_alt(grid, column, TIMED_RATIOS),
         key="times",
     )
-    st.caption(
-        _(
-            "Median of repeated calls, quartiles as bars, {threads} thread, on {device}. All forms "
-            "took turns. Masked and removed: L1; narrower: channels by L2. An ONNX file holds no "
-            "masks: exporting removes them."
-        ).format(threads=grid.threads, device=grid.device)
-    )
+    st.caption(_how_measured(grid, column))
+    data_button(frame, "pruning-times")
     _told_times(grid, column, at.ratio, guess)
     _table(grid, at)
+
+
+def _how_measured(grid: Grid, column: str) -> str:
+    forms = _("Masked and removed: L1; narrower: channels by L2.")
+    if column not in TIMES:
+        return forms + " " + _("Counted, so there is no spread. The state dict is float32.")
+    said = ngettext(
+        "Median of repeated calls, quartiles as bars, {threads} thread, on {machine}. All forms "
+        "took turns. An ONNX file holds no masks: exporting removes them.",
+        "Median of repeated calls, quartiles as bars, {threads} threads, on {machine}. All forms "
+        "took turns. An ONNX file holds no masks: exporting removes them.",
+        grid.threads,
+    ).format(threads=grid.threads, machine=grid.machine)
+    return f"{said} {forms}"
 
 
 def _told_times(grid: Grid, column: str, ratio: float, guess: Guess) -> None:
@@ -173,6 +181,13 @@ def _table(grid: Grid, at: Setting) -> None:
         )
     )
     figures(rows)
+    if not any(row.latency for row in rows):
+        st.caption(
+            _(
+                "Not timed: arithmetic does not care where the zeros are, so times were measured "
+                "for L1 and for channels by L2, at {ratios}. “Run it here” times this very point."
+            ).format(ratios=", ".join(numbers.share(ratio) for ratio in TIMED_RATIOS))
+        )
 
 
 def figures(rows: Sequence[PruningRow]) -> None:
@@ -187,7 +202,7 @@ def figures(rows: Sequence[PruningRow]) -> None:
         "macs": _("MACs"),
         "size": _("State dict"),
         "zipped": _("zipped"),
-        **{name: pruning_words.column_title(name) for name in COLUMNS},
+        **{name: pruning_words.column_title(name) for name in TIMES},
     }
     st.dataframe(
         table,

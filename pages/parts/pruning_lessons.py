@@ -117,6 +117,10 @@ def homework(known: Sequence[Measured]) -> None:
         if timed_row(one.grid, "masked", 0.9, "torch_1"):
             lines = pruning_words.time_lines(one.grid, "torch_1", 0.9)
             st.markdown("\n".join(f"- {one.title}, 90 %, {line}" for line in lines))
+    cut = [line for one in known if (line := pruning_words.narrow_line(one))]
+    if cut:
+        st.markdown(_("What cutting out half of the channels saved, with PyTorch:"))
+        st.markdown("\n".join(f"- {line}" for line in cut))
     st.markdown(
         _(
             "**HW7: network slimming.** Rank channels by their BatchNorm gamma, keep 95 % of each "

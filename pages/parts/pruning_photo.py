@@ -1,5 +1,6 @@
 """A photo through one network, whole and pruned to three ratios."""
 
+import pandas as pd
 import streamlit as st
 
 from core.charts import numbers
@@ -12,7 +13,7 @@ from core.serving.compare import Answer, bars_frame
 from core.serving.pruned import PrunedPredictor
 from core.words import _
 from pages.parts.answers import thumbnail
-from pages.parts.figure import show
+from pages.parts.figure import data_button, show
 from pages.parts.photos import pick
 from pages.parts.pruning_controls import Setting, chosen_masks, masks
 
@@ -54,7 +55,8 @@ def photo_check(at: Setting) -> None:
     except (PhotoError, CheckpointError) as error:
         st.error(str(error), icon=":material/broken_image:")
         return
-    st.image(thumbnail(image), width=160, alt=_("The photo {name}").format(name=photos[0].name))
+    said = _("The photo {name}").format(name=photos[0].name)
+    st.image(thumbnail(image), caption=photos[0].caption, width=160, alt=said)
     answers = [bars_frame(Answer(one, each, 0.0)) for each in logits]
     for column, ratio, bars in zip(st.columns(len(ratios)), ratios, answers, strict=True):
         with column:
@@ -69,6 +71,10 @@ def photo_check(at: Setting) -> None:
                 ),
                 key=f"photo-{ratio}",
             )
+    data_button(
+        pd.concat([bars.assign(ratio=ratio) for ratio, bars in zip(ratios, answers, strict=True)]),
+        "pruning-photo",
+    )
     whole = answers[0].iloc[0].food
     tipped = [
         ratio for ratio, bars in zip(ratios, answers, strict=True) if bars.iloc[0].food != whole

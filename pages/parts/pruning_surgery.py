@@ -24,7 +24,7 @@ from core.compression.prune_select import (
 from core.errors import CheckpointError
 from core.measure.pruning_grid import Grid
 from core.words import _
-from pages.parts.figure import show
+from pages.parts.figure import data_button, show
 from pages.parts.linked import one_of
 from pages.parts.pruning_controls import Setting, masks, tensors
 
@@ -74,6 +74,7 @@ def surgery(at: Setting) -> None:
                 n=numbers.count(int(most["size"])),
             )
         )
+        data_button(frame, "pruning-sparsity")
     if at.grid is not None:
         _channels(at, at.grid)
         _scan(at.grid)
@@ -84,13 +85,15 @@ def _histogram(weight: np.ndarray, keep: np.ndarray | None, layer: str) -> None:
     said = _("Weights of {layer}: {n} of {all} become zero.").format(
         layer=layer, n=numbers.count(gone), all=numbers.count(weight.size)
     )
-    show(histogram_chart(histogram_frame(weight, keep)), said, key="histogram")
+    frame = histogram_frame(weight, keep)
+    show(histogram_chart(frame), said, key="histogram")
     note = _("Grey: what goes.")
     if keep is not None and 0 < gone < weight.size:
         note += " " + _("The largest that goes: {size}.").format(
             size=f"{np.abs(weight[~keep]).max():.4f}"
         )
     st.caption(f"{said} {note}")
+    data_button(frame, "pruning-weights")
 
 
 def _channels(at: Setting, grid: Grid) -> None:
@@ -131,6 +134,7 @@ def _channels(at: Setting, grid: Grid) -> None:
     if not chosen:
         tied += " " + _("Shown for channels by L2; the method above takes single weights.")
     st.caption(f"{said} {_('Crosses go, triangles stay.')} {tied}")
+    data_button(frame, "pruning-channels")
 
 
 def _scan(grid: Grid) -> None:
@@ -157,3 +161,4 @@ def _scan(grid: Grid) -> None:
         + " "
         + _("L1, {n} validation photographs.").format(n=numbers.count(int(harsh["n"].iloc[0])))
     )
+    data_button(frame, "pruning-scan")

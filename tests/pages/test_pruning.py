@@ -202,6 +202,37 @@ def test_the_homework_is_answered(open_page: Open, shipped: Path) -> None:
     assert "54.0" in text and "Student from scratch, 90 %, **masked**: slower" in text
 
 
+def test_what_only_cutting_saves_is_told_of_every_network(open_page: Open, shipped: Path) -> None:
+    """The made-up times: 10 ms whole, 6 ms with half of the channels gone."""
+    text = said(open_page(PAGE))
+    for name in ("Teacher", "Student from scratch"):
+        assert f"**{name}**, 50% of its channels cut out: 25% of the parameters" in text
+    assert text.count("10.0ms to 6.00ms for a picture: 1.7× as fast") == 2
+
+
+@pytest.mark.parametrize(
+    ("column", "says"),
+    [("size_bytes", "**masked**: larger: 200%"), ("macs", "**masked**: as much"),
+     ("gzip_bytes", "**really narrower**: smaller: 25%")],
+)  # fmt: skip
+def test_sizes_are_shown_like_times(open_page: Open, shipped: Path, column: str, says: str) -> None:
+    app = open_page(PAGE, reveal="true", time_with=column)
+    assert app.button_group(key="time_with").value == column
+    assert says in said(app) and "no spread" in said(app)
+
+
+def test_sizes_are_shown_where_no_times_are(open_page: Open, shipped: Path) -> None:
+    path = grid_path(pruning_shelf.TEACHER)
+    told = json.loads(path.read_text())
+    for row in told["rows"]:
+        row.pop("latency", None)
+    path.write_text(json.dumps(told))
+    app = open_page(PAGE, reveal="true")
+    assert not app.exception
+    assert "Times of this network are not measured yet" in said(app)
+    assert app.button_group(key="time_with").value == "size_bytes"
+
+
 def test_nothing_on_the_page_escapes_translation(
     open_page: Open, shipped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

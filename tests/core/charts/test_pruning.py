@@ -142,6 +142,49 @@ def test_a_masked_network_is_not_called_faster_for_a_hair() -> None:
     assert "PyTorch, batch 1" in alt and "At 50" in alt and "At 90" not in alt
 
 
+def test_sizes_are_shares_too_and_smaller_or_larger() -> None:
+    """Every row here has 4,000 bytes and 2.5 million MACs but the one that is cut to 1,000."""
+    rows = [row(RowKey("l1", 0.0, "removed"), None), row(RowKey("l1", 0.5, "removed"), None),
+            row(RowKey("l1", 0.5, "masked"), None).model_copy(update={"size_bytes": 7_000}),
+            row(RowKey("channel_l2", 0.5, "narrow"), None).model_copy(
+                update={"size_bytes": 1_000, "gzip_bytes": 900})]  # fmt: skip
+    frame = time_frame(grid(*rows), "size_bytes").set_index(["form", "ratio"])
+    assert frame["share"].to_dict() == {
+        ("masked", 0.5): 1.75, ("removed", 0.0): 1.0, ("removed", 0.5): 1.0,
+        ("narrow", 0.0): 1.0, ("narrow", 0.5): 0.25,
+    }  # fmt: skip
+    assert (frame["low"] == frame["share"]).all()
+    lines = dict(zip(FORMS, pruning_words.time_lines(grid(*rows), "size_bytes", 0.5), strict=True))
+    assert "larger: 175" in lines["masked"] and "as much" in lines["removed"]
+    assert "smaller: 25" in lines["narrow"] and "1\u202fKB" in lines["narrow"]
+    assert time_frame(grid(*rows), "gzip_bytes").empty  # the whole network was not zipped
+    titles = [
+        time_chart(frame.reset_index(), 0.5, column)["layer"][2]["encoding"]["y"]["title"]
+        for column in ("size_bytes", "macs", "onnx_32")
+    ]
+    assert [title.split(",")[0] for title in titles] == ["Bytes", "MACs", "Time"]
+
+
+@pytest.mark.parametrize(
+    ("after", "says"),
+    [(spread(4), "2.5× as fast"), (spread(9.9, 0.3), "no difference"), (spread(20), "0.5× as")],
+)
+def test_what_cutting_channels_saved_is_said_as_it_measured(after: Spread, says: str) -> None:
+    whole = row(RowKey("l1", 0.0, "removed"), None, torch_1=spread(10))
+    cut = row(RowKey("channel_l2", 0.5, "narrow"), None, torch_1=after)
+    cut = cut.model_copy(update={"params": 27, "macs": 500_000})
+    line = pruning_words.narrow_line(Measured("Any", "teacher", grid(whole, cut)))
+    assert line is not None and says in line
+    assert "27\u202f% of the parameters" in line and "20\u202f% of the MACs" in line
+    assert pruning_words.narrow_line(Measured("Any", "teacher", grid(whole))) is None
+
+
+def test_the_machine_is_named_without_the_threads_of_its_training() -> None:
+    old = grid().model_copy(update={"device": "Some(R) CPU, 2.5 GHz, 1 threads"})
+    assert old.machine == "Some(R) CPU, 2.5 GHz"
+    assert grid().machine == "x"
+
+
 def test_a_table_leaves_out_what_was_not_measured() -> None:
     table = pruning_words.rows_table([row(RowKey("l1", 0.5, "masked"), None, torch_1=spread(10))])
     assert table.loc[0, "macs"] == f"2.5{numbers.THIN}M"

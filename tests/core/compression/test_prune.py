@@ -25,7 +25,7 @@ from core.compression.prune_select import (
 from core.errors import ConfigError, UserError
 from core.measure.cost import count_macs, count_params, state_bytes
 from core.measure.sparsity import count_nonzero, gzip_bytes
-from core.models.registry import MODELS
+from core.models import registry
 from tests.core.compression.pruning_networks import KINDS, PX, answers, make
 
 RATIOS = (0.0, 0.05, 0.3, 0.5, 0.95, 1.0)
@@ -275,14 +275,22 @@ def test_a_wrong_cut_does_not_pass_for_a_right_one(monkeypatch: pytest.MonkeyPat
         prune_channels.narrow(net, lame, dropped, PX)
 
 
-@pytest.mark.parametrize("key", ["dwpw_256k", "group8_277k", "hw13_residual", "resnet18"])
-def test_registered_networks_can_be_made_narrower(key: str) -> None:
-    net = MODELS[key].build().eval()
+INVERTED = "design:px32-relu6-stem16n-inv24x2d-inv32x2d"
+UNEVEN = "design:px32-relu6-stem24-group24g3-resnet24-group24g4-inv24x2"
+"""Groups of 3 and of 4 on the same channels, tied to each other by residual sums."""
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["dwpw_256k", "group8_277k", "hw13_sample", "hw13_residual", "resnet18", INVERTED, UNEVEN],
+)
+def test_registered_and_designed_networks_can_be_made_narrower(key: str) -> None:
+    net = registry.get(key).build().eval()
     groups = find_groups(net, 32)
     cut = prune(net, "channel_l2", 0.5, "narrow", groups=groups, px=32)
     if key == "dwpw_256k":
         assert count_params(cut) == 68_363  # measured elsewhere, with Torch-Pruning's own pruner
-    assert count_params(cut) < 0.31 * count_params(net)
+    assert count_params(cut) < 0.32 * count_params(net)
     assert set(convolutions(arrays(net))) == {
         f"{name}.weight" for name, m in net.named_modules() if isinstance(m, nn.Conv2d)
     }

@@ -309,6 +309,41 @@ def test_the_grid_is_made_once_and_goes_on_where_it_stopped(
     assert grid_path(ID).read_bytes() == before
 
 
+def test_teachers_are_fine_tuned_only_if_asked_for(
+    here: Path, quick: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = checkpoints.manifest_path()
+    content = json.loads(path.read_text())
+    content["checkpoints"][ID]["family"] = "teacher"
+    path.write_text(json.dumps(content))
+    asked = ["prune-grid", ID, "--stages", "finetune"]
+    assert main(asked) == 0
+    assert load_grid(ID) is None and "finetune" not in pruning_curves.missing_stages(ID)
+    assert main([*asked, "--teachers"]) == 0
+    grid = load_grid(ID)
+    assert grid is not None
+    assert {row.key for row in grid.rows} == {
+        RowKey("l1", 0.5, "removed", 1), RowKey("bn_gamma", 0.2, "narrow", 1, 2)
+    }  # fmt: skip
+    assert all(row.n == 22 for row in grid.rows)
+    slim = checkpoints.get("tiny-scratch_narrow_bn_gamma20_ft1x2-s0")
+    assert slim.widths and slim.params == grid.finetuned("bn_gamma")[0].params
+
+
+def test_measured_accuracies_outlive_a_visit_without_photographs(
+    here: Path, quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = pruning_curves.make_grid(ID, ("curves",), lambda _line: None)
+    assert all(row.n for row in made.rows)
+    monkeypatch.setenv("FOOD11_ROOT", str(tmp_path / "nowhere"))
+    again = pruning_curves.make_grid(ID, ("curves", "times", "scan"), lambda _line: None)
+    assert again.fingerprint == made.fingerprint
+    assert {row.key: row.correct for row in again.rows} == {
+        row.key: row.correct for row in made.rows
+    }
+    assert any(row.latency for row in again.rows)
+
+
 def test_a_grid_of_other_weights_is_begun_anew(here: Path, quick: None) -> None:
     pruning_curves.make_grid(ID, ("curves",), lambda _line: None)
     grid = load_grid(ID)
@@ -317,6 +352,19 @@ def test_a_grid_of_other_weights_is_begun_anew(here: Path, quick: None) -> None:
     again = pruning_curves.make_grid(ID, ("curves",), lambda _line: None)
     assert again.weights_sha256 == checkpoints.get(ID).files["weights.safetensors"].sha256
     assert again.rows
+
+
+def test_zipped_bytes_are_filled_in_where_an_older_grid_has_none(here: Path, quick: None) -> None:
+    grid = pruning_curves.make_grid(ID, ("curves", "times"), lambda _line: None)
+    assert all(row.gzip_bytes for row in grid.rows)
+    assert "times" not in pruning_curves.missing_stages(ID)
+    save_grid(
+        grid.model_copy(
+            update={"rows": tuple(r.model_copy(update={"gzip_bytes": None}) for r in grid.rows)}
+        )
+    )
+    assert "times" in pruning_curves.missing_stages(ID)
+    assert pruning_curves.make_grid(ID, ("times",), lambda _line: None) == grid  # timed once only
 
 
 def test_times_can_be_made_without_curves(here: Path, quick: None) -> None:

@@ -182,7 +182,7 @@ def test_a_run_that_takes_too_long_is_ended(started: Callable[[], list[str]]) ->
 
 
 def test_a_worker_that_cannot_start_is_said() -> None:
-    line = LiveRuns(("/nowhere/python",))
+    line: LiveRuns[Point, PruningRow] = LiveRuns(("/nowhere/python",))
     job = line.ask(point(), "ann")
     assert (job.state, job.reason) == ("failed", "crashed")
 
@@ -196,8 +196,7 @@ def test_the_worker_ends_with_its_server(tmp_path: Path) -> None:
         "def run(asked, tell):\n"
         "    tell({'step': 'prune'})\n"
         "    time.sleep(60)\n"
-        "w.run = run\n"
-        "w.main()\n"
+        "w.main(run)\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
