@@ -5,6 +5,9 @@ VENV ?= .venv
 HOST ?= localhost
 PORT ?=
 TESTS ?=
+ALL ?=
+# Files are shared out among as many workers as there are processors; more than 4 fill the memory.
+WORKERS ?= -n logical --maxprocesses 4 --dist loadfile
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python
 # The first Python on the PATH that is new enough, unless PYTHON names one.
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
@@ -27,7 +30,7 @@ endif
 help:
 	@echo "make app        set up and open the app       (PORT=8600: on that port; HOST=0.0.0.0: for a class)"
 	@echo "make test       set up and run the tests      (make test TESTS=tests/core: only those)"
-	@echo "make test-all   the same with the slow tests"
+	@echo "make test-all   the same with the slow tests and those in a browser"
 	@echo "make lint       ruff and mypy only;  make format: let ruff put the code in order"
 	@echo "make clean      remove $(VENV) and the caches of the tools"
 
@@ -39,10 +42,10 @@ endif
 	@exec $(BIN)/python -m streamlit run app.py $(SERVE)
 
 test: lint
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest $(WORKERS) $(if $(ALL),-m "") $(TESTS)
 
-test-all: lint
-	@$(BIN)/python -m pytest -m "" $(TESTS)
+test-all:
+	@$(MAKE) --no-print-directory test ALL=1
 
 lint: $(VENV)/.tests-ready
 	@$(BIN)/python -m ruff check --quiet .

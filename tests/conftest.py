@@ -1,9 +1,10 @@
 """What every test shares: a home of its own, and which tests this machine can run.
 
-- Caches and runs go to a folder that is removed at the end; nobody's real ones are touched.
+- Caches and runs go to a folder that is removed at the end; nobody's real ones are touched. Each
+  worker of pytest-xdist has its own.
 - `photographs` tests run where FOOD11_ROOT names a folder; no other test sees that variable.
 - `browser` tests run where there is a Chromium. With SMALL_PLATES_REQUIRE_BROWSER=1 a browser test
-  that is skipped, for whatever reason, fails, and so does a whole run without any.
+  that is skipped, for whatever reason, fails, and so does a whole run in which none was run.
 """
 
 import importlib.util
@@ -37,13 +38,26 @@ def find_photographs() -> Path | None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if hasattr(config, "workerinput"):  # an xdist worker inherits its parent's environment
-        return
-    home = tempfile.mkdtemp(prefix="small-plates-tests-")
-    config.stash[HOME] = home
+    worker = getattr(config, "workerinput", {}).get("workerid", "")
+    if worker:  # it inherits its parent's environment, and the parent removes the folder
+        home = f"{os.environ['SMALL_PLATES_TEST_HOME']}/{worker}"
+    else:
+        home = tempfile.mkdtemp(prefix="small-plates-tests-")
+        config.stash[HOME] = os.environ["SMALL_PLATES_TEST_HOME"] = home
+        config.pluginmanager.register(BrowserTests(), "browser-tests")
     os.environ["SMALL_PLATES_CACHE"] = f"{home}/cache"
     os.environ["SMALL_PLATES_RUNS"] = f"{home}/runs"
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks: a second thread only waits
+
+
+class BrowserTests:
+    """Whether any browser test was run, here or by a worker."""
+
+    def __init__(self) -> None:
+        self.found = False
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.found |= getattr(report, "drives_a_browser", False)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -68,16 +82,18 @@ def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if REQUIRE_BROWSER and report.skipped and item.get_closest_marker("browser"):
+    drives = item.get_closest_marker("browser") is not None
+    vars(report)["drives_a_browser"] = drives  # travels from a worker with the report
+    if REQUIRE_BROWSER and report.skipped and drives:
         report.outcome = "failed"
         report.longrepr = f"a browser test was skipped where it must run: {report.longrepr}"
     return report
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    counted = session.config.pluginmanager.get_plugin("browser-tests")  # None in a worker
     whole = not session.config.args or session.config.args == ["tests"]
-    found = any(item.get_closest_marker("browser") for item in session.items)
-    if REQUIRE_BROWSER and whole and not found and exitstatus == 0:
+    if REQUIRE_BROWSER and counted and whole and not counted.found and exitstatus == 0:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

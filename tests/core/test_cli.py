@@ -108,18 +108,32 @@ def test_the_overview_names_every_command() -> None:
     assert core().stdout == done.stdout
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_help_is_there_and_does_not_wait_for_torch(name: str) -> None:
-    program = (
-        "import sys, contextlib\n"
-        "from core.cli.main import main\n"
-        "with contextlib.suppress(SystemExit):\n"
-        f"    main([{name!r}, '--help'])\n"
-        "assert not {'torch', 'streamlit'} & set(sys.modules)\n"
-    )
+@pytest.fixture(scope="module")
+def helps() -> dict[str, tuple[str, list[str]]]:
+    """What each command's `--help` prints, and the heavy modules loaded by then: one process."""
+    program = """
+import contextlib, io, json, sys
+from core.cli.main import COMMANDS, main
+told = {}
+for name in COMMANDS:
+    with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
+        main([name, "--help"])
+    told[name] = said.getvalue(), sorted({"torch", "streamlit"} & set(sys.modules))
+print(json.dumps(told))
+"""
     done = subprocess.run([sys.executable, "-c", program], cwd=REPO, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert f"usage: python -m core {name}" in done.stdout
+    told: dict[str, tuple[str, list[str]]] = json.loads(done.stdout)
+    return told
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_there_and_does_not_wait_for_torch(
+    name: str, helps: dict[str, tuple[str, list[str]]]
+) -> None:
+    said, heavy = helps[name]
+    assert f"usage: python -m core {name}" in said
+    assert not heavy
 
 
 def test_models_lists_the_homeworks_networks_to_the_digit(
@@ -382,8 +396,9 @@ def test_reproduce_lists_what_is_missing(
         row["checkpoint"] for row in rows
     }
     assert all(row["state"] == "missing" for row in rows)
-    (row,) = answer_here(capfd, "reproduce", "--list", "--only", rows[0]["checkpoint"])["trainings"]
-    assert row == rows[0]
+    named = answer_here(capfd, "reproduce", "--list", "--only", rows[0]["checkpoint"])["trainings"]
+    assert named[0] == rows[0]
+    assert {row["checkpoint"] for row in named} == {rows[0]["checkpoint"], "all"}
 
 
 @pytest.mark.slow

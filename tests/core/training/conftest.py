@@ -1,5 +1,6 @@
 """A made Food-11 small enough to train on in a second."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,19 @@ def tiny(food: Path) -> TrainConfig:
         ema_decay=0.9,
         data=str(food),
     )
+
+
+@pytest.fixture
+def tiny_teacher(
+    tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """A small published checkpoint to learn from."""
+    from core.recipes import Recipe
+    from core.reproduce import publish
+    from core.training.loop import train
+
+    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(tmp_path / "pretrained"))
+    config = tiny.model_copy(update={"epochs": 8, "augment": "light"})
+    train(config, tmp_path / "teacher")
+    publish(Recipe("dwpw_256k-scratch-s0", "Tiny", "scratch", config), tmp_path / "teacher")
+    yield "dwpw_256k-scratch-s0"
