@@ -2,25 +2,27 @@
 
 Every training is a run folder under this machine's runs; a finished one is published as a
 checkpoint (weights, ONNX graph, measured accuracies, manifest entry). Then come the measurements
-that the pages show of each checkpoint (now: its pruned versions). Running it twice does nothing
-the second time.
+that the pages show of each checkpoint (its pruned, quantised and factored versions, one student's
+whole way to a phone, every file it ships as), and last a sitting in which all of them are timed.
+Running it twice does nothing the second time.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from core import checkpoints
+from core.data.dreams import DREAMS
 from core.errors import CheckpointError, UserError
 from core.places import runs_dir
-from core.recipes import Recipe, Schedule, choose
+from core.recipes import TEACHER, Recipe, Schedule, choose
+from core.showcase import STEPS, Order, Step, measure, measured
 from core.training.runs import RunFolder
 from core.words import _
 
+__all__ = ["STEPS", "Report", "Step", "publish", "reproduce", "run_folder", "status"]
+
 Report = Callable[[str, dict[str, Any]], None]
-Step = Literal["training", "pruning"]
-STEPS: tuple[Step, ...] = ("training", "pruning")
 
 
 def status(
@@ -29,9 +31,7 @@ def status(
     """What is done and what is missing: a row a step, in the order in which they run."""
     chosen = choose(schedule, only)
     rows = [_row(recipe, schedule) for recipe in chosen] if "training" in steps else []
-    if "pruning" in steps:
-        rows += [_grid_row(recipe) for recipe in chosen if recipe.ships]
-    return rows
+    return [*rows, *measured(Order(chosen, bool(only), schedule), steps)]
 
 
 def reproduce(
@@ -48,31 +48,35 @@ def reproduce(
     is missing (photographs, a teacher); whatever was finished by then is kept.
     """
     if "training" in steps:
-        _train(schedule, only, report, device)
-    if "pruning" in steps:
-        _prune(schedule, only, say, device)
+        _train(schedule, only, report, device, say)
+    measure(Order(choose(schedule, only), bool(only), schedule, device), steps, say)
     return status(schedule, only, steps)
 
 
-def _prune(
-    schedule: Schedule, only: tuple[str, ...], say: Callable[[str], None], device: str | None
-) -> None:
-    from core.training.pruning_curves import make_grid, missing_stages
+def _dream(say: Callable[[str], None], device: str | None) -> None:
+    from core.training.dreams_making import make_dreams
 
-    for recipe in choose(schedule, only):
-        if recipe.ships and (stages := missing_stages(recipe.id)):
-            make_grid(recipe.id, stages, say, threads=os.cpu_count() or 1, device=device)
+    make_dreams(TEACHER, say, device=device)
 
 
 def _train(
-    schedule: Schedule, only: tuple[str, ...], report: Report | None, device: str | None
+    schedule: Schedule,
+    only: tuple[str, ...],
+    report: Report | None,
+    device: str | None,
+    say: Callable[[str], None],
 ) -> None:
     from core.training.loop import train
+    from core.training.publishing import attach_history
 
     for recipe in choose(schedule, only):
         if _row(recipe, schedule)["state"] == "done":
+            # published before curves were: the run may still be here
+            attach_history(recipe.id, RunFolder(run_folder(recipe, schedule)))
             continue
         _need(recipe)
+        if recipe.config.data == DREAMS:
+            _dream(say, device)
 
         def heard(metrics: dict[str, Any], name: str = recipe.id) -> None:
             if report:
@@ -80,8 +84,7 @@ def _train(
 
         folder = run_folder(recipe, schedule)
         train(recipe.config, folder, heard, device)
-        if recipe.ships:
-            publish(recipe, folder)
+        publish(recipe, folder)
 
 
 def publish(recipe: Recipe, folder: Path) -> checkpoints.Checkpoint:
@@ -102,9 +105,11 @@ def publish(recipe: Recipe, folder: Path) -> checkpoints.Checkpoint:
                 run=recipe.id
             )
         )
+    dreamed = config.data == DREAMS  # whoever learned from dreams is tested on photographs
     return publish_finished(
         run,
-        pixels,
+        load_pixels(find_food11(), px=config.px) if dreamed else pixels,
+        learned_from=pixels if dreamed else None,
         id=recipe.id,
         recipe=recipe.recipe,
         title=recipe.title,
@@ -120,13 +125,10 @@ def run_folder(recipe: Recipe, schedule: Schedule) -> Path:
 def _row(recipe: Recipe, schedule: Schedule) -> dict[str, Any]:
     run = RunFolder(run_folder(recipe, schedule))
     epochs_done, test = len(run.metrics()), None
-    if recipe.ships:
-        entry = checkpoints.load_manifest().get(recipe.id)
-        done = entry is not None and entry.config == recipe.config.model_dump()
-        if done and entry is not None:
-            epochs_done, test = entry.epochs, entry.test and entry.test.accuracy
-    else:
-        done = run.result() is not None
+    entry = checkpoints.load_manifest().get(recipe.id)
+    done = entry is not None and entry.config == recipe.config.model_dump()
+    if done and entry is not None:
+        epochs_done, test = entry.epochs, entry.test and entry.test.accuracy
     state = "done" if done else "started" if epochs_done else "missing"
     return {
         "step": "training",
@@ -137,16 +139,6 @@ def _row(recipe: Recipe, schedule: Schedule) -> dict[str, Any]:
         "test_accuracy": test,
         "run": run.path.name,
     }
-
-
-def _grid_row(recipe: Recipe) -> dict[str, Any]:
-    from core.training.pruning_curves import STAGES, missing_stages
-
-    missing: tuple[str, ...] = STAGES
-    if recipe.id in checkpoints.load_manifest():
-        missing = missing_stages(recipe.id)
-    state = "done" if not missing else "missing" if "curves" in missing else "started"
-    return {"step": "pruning", "checkpoint": recipe.id, "state": state}
 
 
 def _need(recipe: Recipe) -> None:

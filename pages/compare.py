@@ -57,7 +57,8 @@ def draw(seen: Seen) -> None:
     """One photo: the picture, what the networks make of it together, and each one's bars."""
     st.subheader(seen.photo.name)
     left, right = st.columns([1, 3])
-    left.image(seen.thumb, alt=_("The photo {name}").format(name=seen.photo.name), width="stretch")
+    said = _("The photo {name}").format(name=seen.photo.name)
+    left.image(seen.thumb, caption=seen.photo.caption, alt=said, width="stretch")
     with right:
         verdict.say(seen, temperature)
     per_row = min(PER_ROW, max(2, len(seen.answers)))

@@ -5,7 +5,16 @@ import streamlit as st
 from core.charts.distillation import HEIGHT_PX, INPUTS_PX, distillation_chart
 from core.serving.kd_parts import T_HIGH, T_LOW, lengths, parts_frame
 from core.words import _
-from pages.parts import contents, kd_example, kd_lessons, kd_traps, kd_verdict, shelf
+from pages.parts import (
+    contents,
+    dream_verdict,
+    kd_example,
+    kd_lessons,
+    kd_traps,
+    kd_verdict,
+    shelf,
+    sweep,
+)
 from pages.parts.figure import show_with_slider
 from pages.parts.foot import foot
 from pages.parts.provenance import provenance
@@ -65,6 +74,12 @@ if shown is not None and shown.label is not None:
 st.subheader(_("Does distillation help?"))
 compared = kd_verdict.verdict(found)
 
+st.subheader(_("Which temperature, which alpha?"))
+sweep.sweep()
+
+st.subheader(_("What does it learn from its teacher's dreams?"))
+dreamed = dream_verdict.dream_verdict(found)
+
 if shown is not None:
     with st.expander(_("Why: two terms, and T²"), icon=":material/function:"):
         kd_lessons.why(shown)
@@ -78,7 +93,8 @@ with st.expander(_("From the homework: HW7 Q2, HW13 Q2.1"), icon=":material/scho
 
 st.caption(_("Add &T=20&alpha=0.5 to this page's address to start the sliders there."))
 chosen = [teacher] if student is None else [teacher, student]
-provenance([*chosen, *(one for one in compared if one not in chosen)])
+also = {one.id: one for one in (*compared, *dreamed)}
+provenance([*chosen, *(one for one in also.values() if one not in chosen)])
 foot(
     "distillation",
     parts_frame(shown.logits[1], shown.logits[0], shown.label)

@@ -55,9 +55,11 @@ plain, soft = (softening(chosen.logits[0], t) for t in (1.0, SOFT))
 top, second = (food_class(CLASSES[label]) for label in (plain.top, plain.runner_up))
 
 if chosen.thumb is not None:
-    st.image(chosen.thumb, width=160, alt=_("The photo these answers are about"))
+    said = _("The photo these answers are about")
+    st.image(chosen.thumb, caption=chosen.caption, width=160, alt=said)
 if chosen.label is not None and chosen.label >= 0:
-    st.markdown(_("The label says **{food}**.").format(food=food_class(CLASSES[chosen.label])))
+    told = _("It was dreamed as **{food}**.") if chosen.caption else _("The label says **{food}**.")
+    st.markdown(told.format(food=food_class(CLASSES[chosen.label])))
 show_with_slider(
     temperature_chart(
         voices,

@@ -3,12 +3,14 @@
 import streamlit as st
 
 from core.charts.training import metrics_frame
+from core.data.dreams import DREAMS
 from core.words import _
 from pages.parts import contents, training_form, training_live, training_start
 from pages.parts.foot import foot
 from pages.parts.training_lessons import homework, trap, why
 from pages.parts.training_queue import (
     curve,
+    explain_dreams,
     explain_missing,
     marked_title,
     photographs,
@@ -27,14 +29,17 @@ st.markdown(
     )
 )
 who, line, index = visitor(), queue(), photographs()
+dreamed = index is not None and index.is_dreamed
 if index is None:
     explain_missing()
+elif dreamed:
+    explain_dreams(index)
 guess = training_start.predict_first()
 
 with st.container(border=True):
-    configs = training_form.wanted(line, who)
+    configs = training_form.wanted(line, who, DREAMS if dreamed else "")
     training_start.start(configs, line, who, index)
-if index is not None:
+if index is not None and not dreamed:
     st.caption(
         _("It learns from {data}: {n} training photographs here.").format(
             data=index.name, n=f"{int(index.class_counts('training').sum()):,}"

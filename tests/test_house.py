@@ -27,7 +27,10 @@ LAYERS = (
     {"compression", "models", "data", "measure"},
     {"checkpoints", "serving"},
     {"training", "charts"},
-    {"check", "bench", "photo_bench", "recipes", "reproduce"},
+    {
+        *("check", "bench", "photo_bench", "distillation_bench"),
+        *("recipes", "showcase", "reproduce", "published"),
+    },
     {"cli", "__main__"},
 )
 """Inside core a module imports from its own layer or an earlier one of this list, no later one."""
@@ -39,13 +42,19 @@ TORCH_FREE = (
     "core.cli.main",
     "core.cli.serve",
     "core.course",
+    "core.data.dreams",
     "core.data.find",
     "core.data.pixels",
     "core.measure.accuracy",
     "core.models.registry",
     "core.photos",
+    "core.serving.dreamed",
+    "core.serving.lowrank",
     "core.serving.predict",
+    "core.serving.quantized",
+    "core.serving.quantized_measure",
     "core.training.config",
+    "core.training.lowrank_live",
     "core.training.runs",
     "core.words",
 )

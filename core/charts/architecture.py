@@ -47,7 +47,8 @@ def part_title(part: Part, rows: Sequence[Row]) -> str:
     if part.kind == "head":
         return _("classifier")
     channels, side, _width = rows[-1].output_shape
-    place = _("stem") if part.kind == "stem" else f"{part.stage}.{part.block}"
+    places = {"enlargement": _("enlarged"), "stem": _("stem")}
+    place = places.get(part.kind) or f"{part.stage}.{part.block}"
     return f"{place}  {channels} × {side}²"
 
 

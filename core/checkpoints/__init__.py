@@ -4,6 +4,7 @@ Reading is torch-free; `load_weights`, `load_model` and `publish` import torch w
 """
 
 from core.checkpoints.entry import Checkpoint, DataInfo, FileInfo, HalfPrecision
+from core.checkpoints.history import HISTORY, History, add_history, history
 from core.checkpoints.manifest import (
     GRAPH,
     TEST_LOGITS,
@@ -23,15 +24,19 @@ from core.checkpoints.weights import build_network, load_model, load_weights, te
 
 __all__ = [
     "GRAPH",
+    "HISTORY",
     "TEST_LOGITS",
     "WEIGHTS",
     "Checkpoint",
     "DataInfo",
     "FileInfo",
     "HalfPrecision",
+    "History",
+    "add_history",
     "build_network",
     "folder",
     "get",
+    "history",
     "load_manifest",
     "load_model",
     "load_weights",

@@ -52,8 +52,23 @@ COMMANDS = {
     "prune-grid": Entry(
         "core.cli.prune:PruneGrid", "measure the curves that the pruning page shows"
     ),
+    "quantize": Entry(
+        "core.cli.quantize:Quantize", "write a checkpoint with fewer bits: bytes, error, accuracy"
+    ),
+    "quantize-grid": Entry(
+        "core.cli.quantize:QuantizeGrid", "measure the rows that the quantisation page shows"
+    ),
+    "lowrank": Entry(
+        "core.cli.lowrank:LowRank", "factor a checkpoint's layers: accuracy, bytes, time"
+    ),
+    "lowrank-grid": Entry(
+        "core.cli.lowrank:LowRankGrid", "measure the curves that the low-rank page shows"
+    ),
+    "export": Entry("core.cli.export:Export", "write a checkpoint as a file for a phone"),
+    "dreams": Entry("core.cli.dreams:DreamList", "the pictures that the teacher dreamed"),
     "bench": Entry("core.cli.bench:Bench", "measure speed on this machine"),
     "reproduce": Entry("core.cli.reproduce:Reproduce", "make the shipped checkpoints again"),
+    "tables": Entry("core.cli.tables:Tables", "write the tables of README and docs/remake.md"),
     "check": Entry("core.cli.serve:Check", "prove that the shipped checkpoints are what they say"),
 }
 

@@ -1,5 +1,6 @@
 """`reproduce`: make the shipped checkpoints again, or see which are missing."""
 
+import os
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -29,7 +30,12 @@ class Reproduce:
     """Only show what is done and what is missing; train nothing."""
 
     steps: Annotated[tuple[Step, ...], arg(metavar="[STEP ...]")] = STEPS
-    """training: the checkpoints. pruning: the curves and times of their pruned versions."""
+    """training: the checkpoints. dreams: pictures that the teacher makes up.
+    pruning: the curves and times of their pruned versions.
+    lowrank: the same of their factored ones.
+    quantization: bits against accuracy, int8, fine-tuning with 4-bit weights.
+    stack: one student's whole way: cut, fine-tuned, 8 bits. shipping: every file of every network.
+    latency: all networks timed in one sitting; let the machine do nothing else meanwhile."""
 
     device: Annotated[str | None, arg(metavar="cpu|cuda")] = None
     """Where to compute; without it, on the GPU if there is one."""
@@ -49,6 +55,8 @@ class Reproduce:
             rows = status(self.schedule, self.only, self.steps)
         else:
             device = device_here(self.device)
+            if self.steps == ("dreams",) and hasattr(os, "nice"):
+                os.nice(10)  # half an hour that nobody waits for: whatever else runs goes first
             rows = reproduce(self.schedule, self.only, report, device, self.steps, say)
         missing = sum(row["state"] != "done" for row in rows)
         closing = (

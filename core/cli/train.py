@@ -1,5 +1,6 @@
 """`train` and `runs`: one run of the training loop, and the runs there are."""
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ class Train:
     """Train a network from scratch, fine-tune it, or distil it from a teacher.
 
     Every epoch is saved. The same command goes on with a run that was stopped, however it was.
+    On several GPUs or machines: torchrun --nproc-per-node 4 -m core train ...
     """
 
     config: TrainConfig
@@ -39,6 +41,10 @@ class Train:
     """Print one JSON document and nothing else."""
 
     def run(self) -> Answer:
+        from core.training.distributed import leads
+
+        if not leads():  # one answer for all processes
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         if self.forecast:
             return self._forecast()
         if self.publish:

@@ -55,6 +55,7 @@ _LABEL_OF = {
 }
 _FLAT_NAME = re.compile(r"(\d{1,2})_\w+")
 _NOT_FOOD11 = re.compile(r"\bnot\W+food-?\s?11\b", re.IGNORECASE)
+_DREAMED = "Dreamed by the teacher"  # the heading that `core.data.dreams` writes
 _TITLES = {
     "food11_standin": "Food-11 stand-in",
     "food101_64": "Food-101 mapped to 11 classes",
@@ -87,6 +88,11 @@ class Index:
 
     def __len__(self) -> int:
         return len(self.files)
+
+    @property
+    def is_dreamed(self) -> bool:
+        """Whether these are no photographs at all but dreams (`core.data.dreams`)."""
+        return self.name.startswith(_DREAMED)
 
     def of(self, split: str) -> NDArray[np.int64]:
         """Row numbers of a split, ascending. Raises DataError for a name that is none of SPLITS."""
@@ -279,6 +285,8 @@ def _name(base: Path, splits: NDArray[np.str_]) -> tuple[str, bool]:
         heading = re.search(r"^#\s+(.+?)\s*$", text, re.MULTILINE)
         title = heading[1] if heading else base.name
         title = _TITLES.get(title, title)
+        if title == _DREAMED:
+            return f"{title} ({len(splits):,} pictures, not photographs, not Food-11)", False
         return f"{title} ({len(splits):,} photographs, not Food-11)", False
     counts = {split: int((splits == split).sum()) for split in SPLITS}
     if counts == FOOD11_COUNTS:

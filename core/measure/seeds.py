@@ -8,6 +8,8 @@ import math
 from collections.abc import Sequence
 from statistics import fmean, stdev
 
+from core.measure.accuracy import wilson
+
 
 def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
     """(mean, low, high) of at least two values of independent runs; ValueError for fewer."""
@@ -16,6 +18,29 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, 
     mean = fmean(values)
     reach = t_quantile(len(values) - 1, level) * stdev(values) / math.sqrt(len(values))
     return mean, mean - reach, mean + reach
+
+
+def accuracy_interval(
+    correct: Sequence[int], n: int, level: float = 0.95
+) -> tuple[float, float, float]:
+    """(mean, low, high) of the accuracy of one recipe: `correct` of the same n pictures, per seed.
+
+    Two kinds of luck that know nothing of each other, so their squares add: that of the pictures
+    (Wilson's interval at the mean accuracy) and that of training (Student's t over seeds). With one
+    seed only the first is known, and the interval is Wilson's. Clipped to 0..1. ValueError for no
+    seed or no pictures.
+    """
+    if not correct or n < 1:
+        raise ValueError("an accuracy takes a seed and a picture at least")
+    mean = fmean(correct) / n
+    # Wilson's interval at a mean that need not be a whole number of pictures
+    low, high = (wilson(count, n, level) for count in (math.floor(mean * n), math.ceil(mean * n)))
+    below, above = mean - low[0], high[1] - mean
+    if len(correct) == 1:
+        return mean, low[0], high[1]
+    reach = mean_interval([count / n for count in correct], level)[2] - mean
+    below, above = math.hypot(below, reach), math.hypot(above, reach)
+    return mean, max(0.0, mean - below), min(1.0, mean + above)
 
 
 def t_quantile(df: int, level: float = 0.95) -> float:

@@ -13,7 +13,18 @@ from core.errors import UserError
 from core.models import registry
 from core.models.design import Design, from_json
 from core.models.design_line import read
-from core.models.design_plan import Act, Conv, Head, Layer, Norm, Part, Plan, Residual, plan
+from core.models.design_plan import (
+    Act,
+    Conv,
+    Head,
+    Layer,
+    Norm,
+    Part,
+    Plan,
+    Residual,
+    Upsample,
+    plan,
+)
 from core.models.registry import MODELS, PREFIX, get
 from core.words import _
 
@@ -89,10 +100,13 @@ _LITE_STAGES = (
     (6, 320, 1, 1, 3),
 )
 """Expansion, channels, blocks, first stride, kernel (Tan & Le 2019, Table 1; no squeeze-excite)."""
+_LITE_ENLARGEMENT = 1.5
+"""How much larger the teacher looks at its input (`core.models.teachers`)."""
 
 
 def _efficientnet_lite0(classes: int = 11) -> Plan:
-    """EfficientNet-Lite0 as its package builds it, whose convolutions pad to ceil(side / 2)."""
+    """EfficientNet-Lite0 as its package builds it, whose convolutions pad to ceil(side / 2), behind
+    the enlargement of its input."""
     act = Act("ReLU6")
 
     def conv(a: int, b: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> list[Layer]:
@@ -125,6 +139,7 @@ def _efficientnet_lite0(classes: int = 11) -> Plan:
 
     last: list[Layer] = [*conv(320, 1280), act]
     return (
+        Part("enlargement", (Upsample(_LITE_ENLARGEMENT),)),
         Part("stem", (*conv(3, 32, 3, 2), act)),
         *blocks(),
         Part("block", tuple(last), len(_LITE_STAGES) + 1, 1),

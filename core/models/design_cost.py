@@ -7,12 +7,14 @@ of C_in to C_out channels, kernel k, g groups, giving H x W values a channel, ha
 
 The receptive field r (side, in pixels, of the square of the picture that one output value can see)
 and the jump j (distance in the picture between two neighbouring values) grow as
-r' = r + (k - 1) j, j' = s j (Araujo et al. 2019, "Computing receptive fields", Distill).
+r' = r + (k - 1) j, j' = s j (Araujo et al. 2019, "Computing receptive fields", Distill). A bilinear
+enlargement by f lies between two neighbours and steps more finely: r' = r + j, j' = j / f.
 """
 
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 
 from core.models.design import Design
 from core.models.design_plan import (
@@ -25,6 +27,7 @@ from core.models.design_plan import (
     Part,
     Plan,
     Residual,
+    Upsample,
     plan,
 )
 
@@ -43,7 +46,7 @@ class Row:
     params: int
     macs: int
     receptive_field: int
-    """Side in pixels of what one output value can see; may exceed the picture."""
+    """Side in whole pixels of what one output value can see at most; may exceed the picture."""
     part: int
     """Index of the part of the plan that the layer belongs to."""
     statistics: int = 0
@@ -85,12 +88,15 @@ class Totals:
 
 @dataclass(frozen=True)
 class Flow:
-    """What passes from layer to layer: channels, side, receptive field, jump."""
+    """What passes from layer to layer: channels, side, receptive field, jump.
+
+    The last two are whole numbers until something is enlarged.
+    """
 
     channels: int
     side: int
-    field: int = 1
-    jump: int = 1
+    field: int | Fraction = 1
+    jump: int | Fraction = 1
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -112,13 +118,13 @@ class Table:
         self,
         layer: str,
         shape: tuple[int, ...],
-        seen: int,
+        seen: int | Fraction,
         params: int = 0,
         macs: int = 0,
         statistics: int = 0,
     ) -> None:
         name = f"{layer}-{len(self.rows) + 1}"
-        self.rows.append(Row(name, shape, params, macs, seen, self.part, statistics))
+        self.rows.append(Row(name, shape, params, macs, math.ceil(seen), self.part, statistics))
 
 
 def layer_rows(of: Design | Plan, input_px: int | None = None) -> list[Row]:
@@ -205,6 +211,14 @@ def _max_pool(pool: MaxPool, flow: Flow, table: Table) -> Flow:
     return flow
 
 
+def _upsample(upsample: Upsample, flow: Flow, table: Table) -> Flow:
+    side = math.floor(flow.side * upsample.factor)
+    finer = flow.jump / Fraction(upsample.factor)
+    flow = Flow(flow.channels, side, flow.field + flow.jump, finer)
+    table.add("Upsample", flow.shape, flow.field)
+    return flow
+
+
 def _head(head: Head, flow: Flow, table: Table) -> Flow:
     flow = flow.window(flow.side, 1, 1, head.channels)
     if head.pool_listed:
@@ -236,6 +250,7 @@ _WALKERS: dict[type, Callable[..., Flow]] = {
     Norm: _norm,
     Act: _act,
     MaxPool: _max_pool,
+    Upsample: _upsample,
     Head: _head,
     Residual: _residual,
 }

@@ -56,6 +56,13 @@ class MaxPool:
 
 
 @dataclass(frozen=True)
+class Upsample:
+    """An enlargement, bilinear, as nn.Upsample does it; a described network's, never a design's."""
+
+    factor: float
+
+
+@dataclass(frozen=True)
 class Head:
     """Global average pool and a linear layer; `pool_listed` False: the pool is a function call."""
 
@@ -78,8 +85,8 @@ class Residual:
     act_last: bool = True
 
 
-Layer = Conv | Norm | Act | MaxPool | Head | Residual
-Kind = Literal["stem", "block", "head"]
+Layer = Conv | Norm | Act | MaxPool | Upsample | Head | Residual
+Kind = Literal["enlargement", "stem", "block", "head"]
 
 
 def torch_call(layer: Conv | Norm | Act | MaxPool) -> tuple[str, tuple[int, ...], dict[str, int]]:
@@ -111,7 +118,7 @@ class Part:
     kind: Kind
     layers: tuple[Layer, ...]
     stage: int = 0
-    """Number of the stage, from 1; 0 for the stem and the head."""
+    """Number of the stage, from 1; 0 for what is no stage's."""
     block: int = 0
     """Number of the block in its stage, from 1."""
 

@@ -19,6 +19,7 @@ from core.models.design_plan import (
     Layer,
     Part,
     Residual,
+    Upsample,
     plan,
     torch_call,
 )
@@ -132,7 +133,7 @@ def _expression(layer: Layer) -> list[str]:
             f"{INDENT}act_last={layer.act_last},",
             ")",
         ]
-    assert not isinstance(layer, Head)
+    assert not isinstance(layer, Head | Upsample)
     name, arguments, options = torch_call(layer)
     given = [str(a) for a in arguments] + [f"{key}={value}" for key, value in options.items()]
     return [f"nn.{name}({', '.join(given)})"]

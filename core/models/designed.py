@@ -15,7 +15,7 @@ from core.models.described import shipped
 from core.models.design import Design
 from core.models.design_cost import layer_rows, totals
 from core.models.design_line import read
-from core.models.design_plan import Act, Head, Layer, plan, torch_call
+from core.models.design_plan import Act, Head, Layer, Upsample, plan, torch_call
 from core.words import _
 
 MAX_PARAMS = 50_000_000
@@ -140,7 +140,7 @@ def _module(layer: Layer) -> nn.Module:
             _act(layer.act),
             layer.act_last,
         )
-    assert not isinstance(layer, Head)
+    assert not isinstance(layer, Head | Upsample)
     name, arguments, options = torch_call(layer)
     module: nn.Module = getattr(nn, name)(*arguments, **options)
     return module

@@ -64,7 +64,8 @@ class TrainConfig(BaseModel):
     precision: Precision = "auto"
     """Number format of the forward pass; auto measures which is faster on this device."""
     data: str = ""
-    """Folder with the photographs, or a variable that names it, instead of FOOD11_ROOT."""
+    """Folder with the photographs, or a variable that names it, instead of FOOD11_ROOT; `dreams`
+    for those that the teacher dreamed."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -25,7 +25,7 @@ def model_card(one: Checkpoint, report: dict[str, Any] | None = None) -> str:
         f"- teacher: {f'`{one.teacher}`' if one.teacher else 'none'}",
         "",
         "## Data",
-        f"- {one.data.name}{'' if one.data.is_food11 else ' (this is not Food-11)'}",
+        f"- {one.data.name}{'' if _is_said(one) else ' (this is not Food-11)'}",
         f"- fingerprint `{one.data.fingerprint}`; {one.data.training:,} training, "
         f"{one.data.validation:,} validation, {one.data.testing:,} test photographs",
         "",
@@ -53,6 +53,11 @@ def model_card(one: Checkpoint, report: dict[str, Any] | None = None) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _is_said(one: Checkpoint) -> bool:
+    """Whether the name of the data leaves no doubt."""
+    return one.data.is_food11 or "not food-11" in one.data.name.lower()
 
 
 def _classes(confusion: Sequence[Sequence[int]]) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.data.dreams import DREAMS, unpack
 from core.data.pixels import Pixels
 from core.errors import ConfigError, DataError
 from core.training.seeds import derive
@@ -58,9 +59,15 @@ def photographs(pixels: Pixels, split: str, share: float = 1.0, seed: int = 0) -
 
 
 def data_root(data: str) -> Path | None:
-    """A config's `data` as a folder; None for the usual places. Raises ConfigError if unset."""
+    """A config's `data` as a folder; None for the usual places.
+
+    `dreams` are unpacked first. Raises ConfigError for a variable that is not set, DataError where
+    there are no dreams.
+    """
     if not data:
         return None
+    if data == DREAMS:
+        return unpack()
     if re.fullmatch(r"[A-Z][A-Z0-9_]*", data):
         if not os.environ.get(data):
             raise ConfigError(

@@ -14,7 +14,8 @@ from core.models.design_source import pytorch_source
 from core.models.registry import PREFIX
 from core.models.verdict import budgets, years
 from core.words import _
-from pages.parts import address, architecture_guesses, design_editor, network_view
+from pages.parts import address, architecture_guesses, contents, design_editor, network_view
+from pages.parts.foot import page_link
 
 SIDES = (64, 96, 128, 160, 192, 224)
 """Photo sides offered, in pixels; every registered network fits all of them."""
@@ -118,7 +119,7 @@ def design() -> pd.DataFrame:
 
 
 def exports(made: Design) -> None:
-    """The design as a file, as PyTorch source, and as the command that trains it."""
+    """The design as a file, as PyTorch source, and handed to training: a link and a command."""
     with st.container(horizontal=True):
         st.download_button(
             _("Design (JSON)"),
@@ -136,12 +137,12 @@ def exports(made: Design) -> None:
             icon=":material/code:",
             on_click="ignore",
         )
-    st.markdown(
-        _(
-            "**Train this student** on the photographs you have, at a command line in the app's "
-            "folder:"
-        )
+    page_link(
+        contents.entry("training"),
+        _("Train this student"),
+        {"model": f"{PREFIX}{made.line}", "px": str(made.input_px)},
     )
+    st.markdown(_("Or at a command line in the app's folder, on the photographs that you have:"))
     st.code(
         f"python -m core train --model {PREFIX}{made.line} --px {made.input_px}",
         language="bash",

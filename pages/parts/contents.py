@@ -41,6 +41,12 @@ def sections() -> dict[str, list[Entry]]:
                 _("Compare"),
                 _("What does each network see on your plate?"),
             ),
+            Entry(
+                "results",
+                ":material/leaderboard:",
+                _("Results"),
+                _("What did the two homeworks find, and does it hold?"),
+            ),
         ],
         _("Build"): [
             Entry(
@@ -82,6 +88,26 @@ def sections() -> dict[str, list[Entry]]:
                 ":material/content_cut:",
                 _("Pruning"),
                 _("Does pruning make a network smaller, or faster?"),
+            ),
+            Entry(
+                "quantization",
+                ":material/straighten:",
+                _("Quantisation"),
+                _("How few bits does a weight need?"),
+            ),
+            Entry(
+                "low_rank",
+                ":material/view_column_2:",
+                _("Low rank"),
+                _("Does a layer need all its ranks?"),
+            ),
+        ],
+        _("Ship"): [
+            Entry(
+                "export",
+                ":material/phone_iphone:",
+                _("Export"),
+                _("What do you put on the phone?"),
             ),
         ],
     }

@@ -21,7 +21,7 @@ from core.measure.conv_setting import ConvSetting
 from core.measure.conv_timing import BATCHES, ConvTimings, is_too_heavy, time_layers
 from core.words import _
 from pages.parts import language
-from pages.parts.figure import show
+from pages.parts.figure import data_button, show
 
 GUESSES = ("promised", "half", "same", "more")
 WIDE = 1.5
@@ -100,6 +100,7 @@ def _draw(
         for line in conv_words.why_time(frame, costs):
             st.markdown(line)
     _table(frame)
+    data_button(frame, "convolution-times")
     if (frame["p75_ms"] > WIDE * frame["p25_ms"]).any():
         st.caption(
             _(

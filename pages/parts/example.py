@@ -26,6 +26,8 @@ class Example(NamedTuple):
     """(11,) each."""
     label: int | None = None
     thumb: Image | None = None
+    caption: str | None = None
+    """What must stand under it."""
 
 
 class Bank(NamedTuple):
@@ -93,7 +95,9 @@ def _from_photo(pair: list[Checkpoint]) -> Example | None:
     seen = answers.look(photos.pick(many=False), pair)
     if not seen or len(seen[0].answers) < len(pair):
         return None
-    return Example([one.logits for one in seen[0].answers], seen[0].photo.label, seen[0].thumb)
+    photo = seen[0].photo
+    logits = [one.logits for one in seen[0].answers]
+    return Example(logits, photo.label, seen[0].thumb, photo.caption)
 
 
 def from_bank(pair: list[Checkpoint], kinds: Mapping[Kind, str] | None = None) -> Example | None:

@@ -2,7 +2,11 @@
 
 from typing import Any
 
+import pandas as pd
 import streamlit as st
+
+from core.charts.tables import to_csv
+from core.words import _
 
 
 def show(chart: Any, alt: str, key: str | None = None) -> None:
@@ -31,3 +35,18 @@ def show_with_slider(chart: Any, alt: str, key: str, height_px: int) -> None:
     )
     with st.container(key=key):
         show(chart, alt, f"{key}-chart")
+
+
+def data_button(frame: pd.DataFrame, name: str) -> None:
+    """A chart's data as CSV, in a quiet button under it; `name` becomes part of the file's name."""
+    if len(frame):
+        st.download_button(
+            _("This chart's data"),
+            to_csv(frame),
+            file_name=f"small-plates-{name}.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+            type="tertiary",
+            key=f"data-{name}",
+        )

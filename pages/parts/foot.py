@@ -1,5 +1,6 @@
 """The foot of a page: its data as CSV, a link to this very setting, the next page."""
 
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 import pandas as pd
@@ -11,10 +12,11 @@ from core.words import _
 from pages.parts import contents
 
 
-def page_link(found: contents.Entry, label: str) -> None:
-    """A link to another page; plain text where a page runs alone, without app.py around it."""
+def page_link(found: contents.Entry, label: str, query: Mapping[str, str] | None = None) -> None:
+    """A link to another page, with its settings if given; plain text where a page runs alone,
+    without app.py around it."""
     try:
-        st.page_link(found.file, label=label, icon=found.icon)
+        st.page_link(found.file, label=label, icon=found.icon, query_params=query)
     except (StreamlitAPIException, KeyError):
         st.markdown(label)
 

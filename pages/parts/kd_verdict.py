@@ -16,7 +16,7 @@ from core.charts.kd_verdict import (
 from core.checkpoints import TEST_LOGITS, Checkpoint
 from core.serving.kd_verdict import Comparison, compare, verdict_frame
 from core.words import _
-from pages.parts.figure import show
+from pages.parts.figure import data_button, show
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -79,6 +79,7 @@ def verdict(found: list[Checkpoint]) -> list[Checkpoint]:
     )
     with st.expander(_("The numbers, pair by pair"), icon=":material/table:"):
         _table(verdict_frame(comparisons))
+    data_button(verdict_frame(comparisons), "distillation-gains")
     return [one for each in comparisons for pair in each.pairs
             for one in (pair.scratch, pair.distilled)]  # fmt: skip
 

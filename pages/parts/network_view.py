@@ -59,10 +59,17 @@ def picture(title: str, rows: Sequence[Row], plan: Plan, role: RoleKey, key: str
     place, shape = part.split(maxsplit=1)
     st.caption(
         _(
-            "Shares of the whole; the stem is on top. “{part}” is stage.block {place}, and its "
+            "Shares of the whole, the input on top. “{part}” is stage.block {place}, and its "
             "output {shape} is so many maps of that side."
         ).format(part=part, place=place, shape=shape)
     )
+    if plan[0].kind == "enlargement":
+        st.caption(
+            _(
+                "This network first enlarges the photo, to {px} × {px} pixels: that has no "
+                "parameters and no MACs of its own, but every map behind it is the larger."
+            ).format(px=rows[0].output_shape[-1])
+        )
 
 
 def sentences(rows: Sequence[Row], plan: Plan, input_px: int) -> None:

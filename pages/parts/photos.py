@@ -1,4 +1,5 @@
-"""The photo picker: uploads, the camera once it is switched on, or an example from Food-11 here.
+"""The photo picker: uploads, the camera once it is switched on, an example from Food-11 here, or a
+picture that the teacher dreamed.
 
 A photo is read when it is needed and let go again: a session keeps a thumbnail and the answers.
 """
@@ -15,10 +16,12 @@ from PIL.Image import Image
 
 from core.course import CLASSES
 from core.data import Index, find_food11, food11_available
+from core.data.dreams import MARK, SHOW_PX, dreams_available
 from core.errors import DataError
 from core.photos import MAX_BYTES, read_photo, read_photo_file
 from core.serving.compare import photo_name
 from core.words import _, food_class
+from pages.parts.dreams import pick_dream, sentence
 from pages.parts.linked import one_of
 
 if TYPE_CHECKING:
@@ -36,30 +39,45 @@ class Photo:
     name: str
     read: Callable[[], Image]
     label: int | None = None
-    """The true class, where the photo comes with one."""
+    """The true class, where the photo comes with one; of a dream, the class it was meant to be."""
+    dreamed: bool = False
+    """Not a photo at all: made up by the teacher. Its name says so, too."""
+
+    @property
+    def caption(self) -> str | None:
+        """What must stand under the picture wherever it is shown."""
+        return sentence(MARK()) if self.dreamed else None
 
 
 def pick(many: bool = True) -> list[Photo]:
     """Let the visitor choose photos; maybe none yet.
 
-    What was dropped counts. Until then an example stands in where there is a copy of Food-11, and
-    the camera can be switched on; nothing asks for the camera by itself.
+    What was dropped counts. Until then an example stands in where there is a copy of Food-11, else
+    a dream, and the camera can be switched on; nothing asks for the camera by itself.
     """
     dropped = _from_upload(many)
     if dropped:
         return dropped
-    sources = {"example": _("An example"), "camera": _("The camera")}
+    sources = {
+        "example": _("An example"),
+        "dream": _("A dream of the teacher"),
+        "camera": _("The camera"),
+    }
     if not food11_available():
         del sources["example"]
+    if not (dreams_available(SHOW_PX) or dreams_available()):
+        del sources["dream"]
     source = one_of(
         st.segmented_control,
         _("No photo at hand?"),
         sources,
         "photo_from",
-        default="example" if "example" in sources else "",
+        default=next((one for one in ("example", "dream") if one in sources), ""),
     )
     if source == "camera":
         return _from_camera()
+    if source == "dream":
+        return _from_dreams()
     return _from_food11() if source == "example" else []
 
 
@@ -93,6 +111,13 @@ def _from_camera() -> list[Photo]:
         return []
     taken = st.camera_input(_("Take a picture of food"), key="camera")
     return [_uploaded(taken, 1)] if taken else []
+
+
+def _from_dreams() -> list[Photo]:
+    picked = pick_dream()
+    if picked is None:
+        return []
+    return [Photo(picked.key, picked.name, picked.picture.copy, picked.label, dreamed=True)]
 
 
 @st.cache_resource(ttl=600, max_entries=2, show_spinner=False)

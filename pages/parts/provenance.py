@@ -1,6 +1,7 @@
 """Where the numbers come from: one line under them, everything else one click away."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import streamlit as st
 
@@ -8,6 +9,28 @@ from core.charts import numbers
 from core.checkpoints import Checkpoint, DataInfo
 from core.words import _
 from pages.parts.shelf import name_of
+
+MOST_LISTED = 4
+
+
+class Measured(Protocol):
+    """What a cached table says of its making."""
+
+    @property
+    def date(self) -> str:
+        """Year, month, day."""
+
+    @property
+    def device(self) -> str:
+        """The processor."""
+
+    @property
+    def commit(self) -> str:
+        """The code that measured."""
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of what can change a number."""
 
 
 def data_name(data: DataInfo) -> str:
@@ -30,11 +53,37 @@ def provenance(checkpoints: Sequence[Checkpoint]) -> None:
         )
     st.caption(said)
     with st.popover(_("Where these numbers come from"), icon=":material/fact_check:"):
-        for one in checkpoints:
+        for one in _some(checkpoints):
             st.markdown(f"**{name_of(one)}**")
             st.markdown("\n".join(f"- {line}" for line in _details(one)))
-            with st.expander(_("Its manifest entry")):
+            with st.expander(_("Its manifest entry, configuration and all")):
                 st.json(one.model_dump(mode="json"), expanded=False)
+
+
+def _some(checkpoints: Sequence[Checkpoint]) -> Sequence[Checkpoint]:
+    """A few are listed; of many, the reader picks one."""
+    if len(checkpoints) <= MOST_LISTED:
+        return checkpoints
+    picked = st.selectbox(
+        _("Network"),
+        checkpoints,
+        format_func=name_of,
+        key=f"provenance-{checkpoints[0].id}-{len(checkpoints)}",
+    )
+    return [picked]
+
+
+def measured_line(what: str, where: "Measured") -> None:
+    """Where and when a table of measurements was made; `what` names it."""
+    st.caption(
+        _("{what}: measured {date} on {device}, commit `{commit}`, {versions}.").format(
+            what=what,
+            date=where.date,
+            device=where.device,
+            commit=where.commit[:10],
+            versions=", ".join(f"{name} {version}" for name, version in where.versions.items()),
+        )
+    )
 
 
 def accuracy_line(checkpoint: Checkpoint) -> str:

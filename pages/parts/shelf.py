@@ -47,8 +47,14 @@ def explain_empty() -> None:
 
 
 def name_of(checkpoint: Checkpoint) -> str:
-    """A checkpoint's title after the mark of its role: what menus and headings show."""
-    return f"{glyph(role_of(checkpoint.family, checkpoint.recipe))} {_(checkpoint.title)}"
+    """A checkpoint's title after the mark of its role: what menus and headings show.
+
+    Seed 0 stands for its recipe; of the others the seed is said.
+    """
+    name = f"{glyph(role_of(checkpoint.family, checkpoint.recipe))} {_(checkpoint.title)}"
+    if checkpoint.seed == 0:
+        return name
+    return _("{name}, seed {seed}").format(name=name, seed=checkpoint.seed)
 
 
 def starters(found: Sequence[Checkpoint]) -> list[str]:

@@ -10,16 +10,13 @@ from core.charts.theme import role_title
 from core.errors import UserError
 from core.models.design_line import EXAMPLE
 from core.models.registry import MODELS, PREFIX, get
-from core.recipes import LESSON, PRESETS
+from core.recipes import PRESETS
 from core.training.config import TrainConfig
 from core.training.jobs import JobQueue
 from core.words import _
-from pages.parts import shelf
+from pages.parts import shelf, training_link
 from pages.parts.linked import one_of
 
-SIDES = (32, 48, 64, 96, 128, 160, 192, 224)
-MOST_EPOCHS = 300
-SEEDS = (0, 1, 2, 3, 4)
 OWN = "design"
 
 
@@ -32,31 +29,32 @@ def preset_title(name: str) -> str:
     }[name]
 
 
-def wanted(queue: JobQueue, who: str) -> list[TrainConfig]:
-    """Draw the controls; the runs they describe, one a seed. Empty, and said, if they cannot be."""
+def wanted(queue: JobQueue, who: str, data: str = "") -> list[TrainConfig]:
+    """Draw the controls; the runs they describe, one a seed. Empty, and said, if they cannot be.
+
+    `data` is what they learn from, as a `TrainConfig` says it.
+    """
     titles = {name: preset_title(name) for name in PRESETS}
     preset = one_of(
         st.segmented_control, _("How much"), titles, "preset", default="minute",
         on_change=_apply, help=_("Sets the controls below; change any of them afterwards."),
     )  # fmt: skip
     if "epochs" not in st.session_state:
-        _fill(preset)
+        training_link.take_up(preset)
     left, right = st.columns(2)
     with left:
         model = _model()
     with right:
         teacher = _teacher(queue, who)
     settings = _lesson(bool(teacher)) | _amount(model)
-    fixed = {k: v for k, v in PRESETS[preset].items() if k in ("views", "ema_decay")}
+    training_link.write(preset)
     try:
         if not model:
             return []
         return [
             TrainConfig(
-                model=model, teacher=teacher, seed=seed,
-                warmup_epochs=min(PRESETS[preset].get("warmup_epochs", 2.0),
-                                  settings["epochs"] / 2),
-                **(fixed | settings),
+                model=model, teacher=teacher, seed=seed, data=data,
+                **(_unseen(preset, settings) | settings),
             )
             for seed in st.session_state["seeds"]
         ]  # fmt: skip
@@ -65,16 +63,17 @@ def wanted(queue: JobQueue, who: str) -> list[TrainConfig]:
         return []
 
 
-def _fill(preset: str) -> None:
-    """Give the controls the preset's values, before they are drawn."""
-    default = TrainConfig()
-    for name in ("px", "epochs", "batch_size", "lr", "mixup", "augment"):
-        st.session_state[name] = PRESETS[preset].get(name, getattr(default, name))
-    st.session_state["share"] = round(100 * PRESETS[preset].get("share", 1.0))
+def _unseen(preset: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """What the preset sets without a control, kept possible under what the controls say."""
+    fixed = {name: value for name, value in PRESETS[preset].items() if name not in settings}
+    if fixed.get("start_px", 0) >= settings["px"]:
+        del fixed["start_px"]
+    warmup = fixed.get("warmup_epochs", 2.0)
+    return fixed | {"warmup_epochs": min(warmup, settings["epochs"] / 2)}
 
 
 def _apply() -> None:
-    _fill(st.session_state.get("preset") or "minute")
+    training_link.fill(st.session_state.get("preset") or "minute")
 
 
 def _model() -> str:
@@ -121,14 +120,12 @@ def _lesson(has_teacher: bool) -> dict[str, Any]:
     left, middle, right = st.columns(3)
     with left:
         alpha = st.slider(
-            _("Alpha, the teacher's weight"), 0.0, 1.0, LESSON["alpha"], 0.05,
-            key="alpha", bind="query-params",
+            _("Alpha, the teacher's weight"), 0.0, 1.0, step=0.05, key="alpha",
             disabled=not has_teacher, help=_("Weight of the teacher's soft answers in the loss."),
         )  # fmt: skip
     with middle:
         temperature = st.slider(
-            _("Temperature T"), 1.0, 20.0, LESSON["temperature"], 0.5, key="T",
-            bind="query-params", disabled=not has_teacher,
+            _("Temperature T"), 1.0, 20.0, step=0.5, key="T", disabled=not has_teacher,
         )  # fmt: skip
     with right:
         mixup = st.slider(
@@ -142,18 +139,21 @@ def _lesson(has_teacher: bool) -> dict[str, Any]:
 def _amount(model: str) -> dict[str, Any]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         epochs = st.number_input(
-            _("Epochs"), 1, MOST_EPOCHS, step=1, key="epochs", width=130
+            _("Epochs"), 1, training_link.MOST_EPOCHS, step=1, key="epochs", width=130
         )  # fmt: skip
         px = st.selectbox(
-            _("Picture side"), SIDES, format_func=lambda side: f"{side} px", key="px", width=130
+            _("Picture side"),
+            training_link.SIDES,
+            key="px",
+            width=130,
+            format_func=lambda side: f"{side} px",
         )
         share = st.number_input(
             _("Photographs, %"), 5, 100, step=5, key="share", width=160,
             help=_("Share of the training photographs, the same of every class."),
         )  # fmt: skip
         st.pills(
-            _("Seeds, a run each"), SEEDS, selection_mode="multi",
-            default=None if "seeds" in st.session_state else [0], key="seeds",
+            _("Seeds, a run each"), training_link.SEEDS, selection_mode="multi", key="seeds",
         )  # fmt: skip
         with st.popover(_("More settings"), icon=":material/tune:"):
             more = _more(model)
@@ -161,7 +161,7 @@ def _amount(model: str) -> dict[str, Any]:
 
 
 def _more(model: str) -> dict[str, Any]:
-    batch = st.selectbox(_("Photographs a step"), (16, 32, 64, 128, 256), key="batch_size")
+    batch = st.selectbox(_("Photographs a step"), training_link.BATCHES, key="batch_size")
     rate = st.number_input(
         _("Highest learning rate"), 1e-5, 0.1, step=1e-4, format="%.5f", key="lr"
     )
@@ -172,7 +172,7 @@ def _more(model: str) -> dict[str, Any]:
         "strong": _("strong"),
     }
     augment = st.selectbox(
-        _("Augmentation"), list(policies), format_func=policies.__getitem__, key="augment"
+        _("Augmentation"), training_link.AUGMENT, format_func=policies.__getitem__, key="augment"
     )
     more: dict[str, Any] = {"batch_size": batch, "lr": rate, "augment": augment}
     if model and get(model).pretrainable:

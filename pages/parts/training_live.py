@@ -1,6 +1,5 @@
 """The queue as it moves: every run's state and buttons, and the curves of those chosen, live."""
 
-import time
 from collections.abc import Sequence
 
 import streamlit as st
@@ -10,10 +9,11 @@ from core.charts import training as charts
 from core.errors import UserError
 from core.training.jobs import JobQueue
 from core.training.jobs_entry import Job
-from core.words import _, ngettext
+from core.words import _
 from pages.parts import language
 from pages.parts.figure import show
 from pages.parts.training_queue import curve, marked_title, short_title
+from pages.parts.training_state import state
 
 POLL_S = 1.5
 MOST_SHOWN = 6
@@ -90,7 +90,7 @@ def _card(queue: JobQueue, job: Job, who: str, jobs: Sequence[Job]) -> None:
         with left:
             owner = "" if job.mine else " · " + _("somebody else's")
             st.markdown(f"**{marked_title(job, jobs)}** · {_settings(job)}{owner}")
-            _state(job)
+            state(job)
         with right, st.container(horizontal=True, horizontal_alignment="right"):
             _buttons(queue, job, who)
 
@@ -103,107 +103,6 @@ def _settings(job: Job) -> str:
     if config.mixup:
         parts.append(f"mixup {config.mixup:g}")
     return " · ".join(parts)
-
-
-def _state(job: Job) -> None:
-    entries = job.run.metrics()
-    of = job.config.epochs
-    if job.state == "queued":
-        ahead = job.place - 1
-        st.progress(
-            len(entries) / of,
-            ngettext(
-                "Waiting: {n} run comes first.", "Waiting: {n} runs come first.", ahead
-            ).format(n=ahead)
-            if ahead
-            else _("Waiting: it is next."),
-        )
-    elif job.state == "running":
-        st.progress(min(1.0, len(entries) / of), _running(job, entries))
-    elif job.state == "done":
-        accuracy = max((entry["val_accuracy"] for entry in entries), default=0.0)
-        n = entries[-1]["val_n"] if entries else 0
-        st.markdown(
-            _(
-                ":material/check_circle: Done: {accuracy} of {n} validation photographs right."
-            ).format(accuracy=numbers.percent(accuracy, n), n=numbers.count(n))
-        )
-        if job.reason == "unpublished":
-            st.caption(_("It could not become a checkpoint: {why}").format(why=job.message))
-    else:
-        explain_end(job, len(entries))
-
-
-def _running(job: Job, entries: Sequence[dict[str, float]]) -> str:
-    of = job.config.epochs
-    if not entries:
-        lines = job.lines()
-        began = round(time.time() - (job.began or time.time()))
-        said = _("Starting ({s} s): reading photographs, asking the teacher ...").format(s=began)
-        return f"{said} {lines[-1][:80]}" if lines else said
-    if len(entries) >= of:
-        return _("Epoch {epoch} of {of}. Testing it and making it a checkpoint ...").format(
-            epoch=of, of=of
-        )
-    last = entries[-1]
-    left = (of - len(entries)) * last["seconds"]
-    return _("Epoch {epoch} of {of} · {rate} images/s · {left} left").format(
-        epoch=len(entries), of=of, rate=numbers.count(round(last["images_per_s"])),
-        left=duration(left),
-    )  # fmt: skip
-
-
-def duration(seconds: float) -> str:
-    """A time as people say it: "40 s", "12 min", "3.5 h"."""
-    if seconds < 10:
-        return _("{n} s").format(n=f"{seconds:.1f}")
-    if seconds < 90:
-        return _("{n} s").format(n=f"{seconds:.0f}")
-    if seconds < 5400:
-        return _("{n} min").format(n=f"{seconds / 60:.0f}")
-    return _("{n} h").format(n=f"{seconds / 3600:.1f}")
-
-
-def explain_end(job: Job, epochs: int) -> None:
-    """Why a run is not finished, what is kept of it, and what to do."""
-    kept = ngettext("{n} epoch is kept.", "{n} epochs are kept.", epochs).format(n=epochs)
-    if job.state == "stopped":
-        st.markdown(
-            _(":material/stop_circle: Stopped. {kept} Resume goes on there.").format(kept=kept)
-        )
-        return
-    if job.state == "interrupted":
-        st.warning(
-            _(
-                "Interrupted: its process has gone, perhaps because the machine was restarted. "
-                "{kept} Resume goes on there."
-            ).format(kept=kept)
-        )
-    elif job.state == "killed":
-        st.error(
-            _(
-                "The system ended it (signal {n}){why} {kept} Resume goes on there; smaller "
-                "pictures or fewer of them a step need less memory."
-            ).format(n=job.message,
-                     why=_(": that is how Linux frees memory when it runs out.")
-                     if job.message == "9" else ".", kept=kept)
-        )  # fmt: skip
-    else:
-        st.error(_failed(job).format(kept=kept, message=job.message))
-    if job.state in ("killed", "failed") and (lines := job.lines()):
-        with st.expander(_("Its last lines")):
-            st.code("\n".join(lines), language=None)
-
-
-def _failed(job: Job) -> str:
-    return {
-        "loss": _("{message} {kept}"),
-        "disk": _(
-            "The disk is full, so nothing more could be written. {kept} Make room, then resume."
-        ),
-        "data": _("The photographs are not where they were. {message} {kept}"),
-        "said": _("{message} {kept}"),
-    }.get(job.reason, _("It broke off: {message}. {kept}"))
 
 
 def _buttons(queue: JobQueue, job: Job, who: str) -> None:

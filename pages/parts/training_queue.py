@@ -11,6 +11,7 @@ import streamlit as st
 from core import checkpoints
 from core.charts import training as charts
 from core.charts.theme import RoleKey, glyph, role_of
+from core.data.dreams import MARK, TRAIN_PX, dreams_available, dreams_dir, dreams_mark, unpack
 from core.data.find import Index, find_food11
 from core.errors import DataError, UserError
 from core.models.registry import get
@@ -71,17 +72,40 @@ def _queue(root: str) -> JobQueue:
 
 
 def photographs() -> Index | None:
-    """The local copy, looked up anew every minute; None where there is none (`explain_missing`)."""
+    """The local copy, looked up anew every minute, else the shipped dreams (`Index.is_dreamed`);
+    None where there are neither (`explain_missing`)."""
     try:
         return _index(os.environ.get("FOOD11_ROOT"))
     except DataError:
-        return None
+        return _dreams(str(dreams_dir()), dreams_mark()) if dreams_available() else None
 
 
 @st.cache_resource(ttl=60, max_entries=2, show_spinner=False)
 def _index(root: str | None) -> Index:
     del root  # only the key of the cache: find_food11 reads the variable itself
     return find_food11()
+
+
+@st.cache_resource(ttl=600, max_entries=2, show_spinner=False)
+def _dreams(folder: str, mark: str) -> Index | None:
+    del folder, mark  # only the key of the cache
+    try:
+        return find_food11(unpack())
+    except DataError:
+        return None
+
+
+def explain_dreams(index: Index) -> None:
+    """Say what a training learns from where no photograph is here."""
+    n, px = f"{int(index.class_counts('training').sum()):,}", TRAIN_PX
+    st.info(
+        _(
+            "There are no photographs on this machine. A training here learns from {n} pictures "
+            "of {px} px instead, each **{mark}**. Its scores are over dreams, too: they say little "
+            "about real food. Where a copy of Food-11 is in place, it learns from photographs."
+        ).format(n=n, mark=MARK(), px=px),
+        icon=":material/bedtime:",
+    )
 
 
 def explain_missing() -> None:
@@ -106,9 +130,11 @@ def model_title(key: str) -> str:
 def short_title(job: Job, among: Sequence[Job] = ()) -> str:
     """A run's name, short enough for the end of a curve; told apart from others of that name."""
     config = job.config
-    kind = {"distilled": _("distilled"), "imagenet": _("from ImageNet")}.get(
-        recipe_of(config), _("from scratch")
-    )
+    kind = {
+        "distilled": _("distilled"),
+        "imagenet": _("from ImageNet"),
+        "finetuned": _("fine-tuned"),
+    }.get(recipe_of(config), _("from scratch"))
     name = f"{get(config.model).slug} {kind}, s{config.seed}"
     alike = [one for one in among if one.id != job.id and short_title(one) == name]
     return f"{name} #{job.id[-4:]}" if alike else name

@@ -8,7 +8,7 @@ from streamlit.errors import StreamlitAPIException
 
 from core import checkpoints
 from core.charts import numbers
-from core.charts.training import confusion_chart
+from core.charts.training import confusion_chart, confusion_frame
 from core.course import CLASSES
 from core.data.find import Index
 from core.errors import PhotoError, UserError
@@ -18,7 +18,7 @@ from core.training.jobs_process import REPORT
 from core.training.model_card import model_card
 from core.words import _, food_class
 from pages.parts import contents, training_queue
-from pages.parts.figure import show
+from pages.parts.figure import data_button, show
 from pages.parts.provenance import accuracy_line, provenance
 
 THUMB = (200, 200)
@@ -74,6 +74,7 @@ def _confusion(report: dict[str, Any]) -> None:
         _("Confusion matrix: {right} of {n} right.").format(right=right, n=total) + worst,
         key="confusion",
     )
+    data_button(confusion_frame(counts), "confusion")
     st.caption(
         _(
             "A row is a true class; what stands on the diagonal is right, the rest is wrong. The "
@@ -148,15 +149,22 @@ def _download(label: str, data: str | bytes, name: str, mime: str) -> None:
 def _use(published: checkpoints.Checkpoint) -> None:
     """Doors to the pages where the new checkpoint can be used."""
     shipped = list(checkpoints.load_manifest())[:2]
-    try:
-        st.page_link(
-            contents.entry("compare").file,
-            label=_("Show it your lunch: open it in Compare"),
-            icon=contents.entry("compare").icon,
-            query_params=[("networks", id) for id in [published.id, *shipped]],
+    with st.container(horizontal=True):
+        _door(
+            "compare",
+            _("Show it your lunch: open it in Compare"),
+            [("networks", id) for id in [published.id, *shipped]],
         )
-    except (
-        StreamlitAPIException,
-        KeyError,
-    ):  # a page alone, without app.py around it, has no other pages
-        st.caption(_("Compare finds it under the name {id}.").format(id=f"`{published.id}`"))
+        _door("pruning", _("Cut it smaller: open it in Pruning"), [("network", published.id)])
+    st.caption(
+        _("Its name, for the command line: {id}").format(id=f"`{published.id}`"),
+        help=_("For example: python -m core evaluate, then its name."),
+    )
+
+
+def _door(page: str, label: str, query: list[tuple[str, str]]) -> None:
+    found = contents.entry(page)
+    try:
+        st.page_link(found.file, label=label, icon=found.icon, query_params=query, width="content")
+    except (StreamlitAPIException, KeyError):  # a page alone, without app.py around it
+        st.caption(label)

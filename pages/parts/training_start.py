@@ -13,7 +13,7 @@ from core.training.jobs import JobQueue
 from core.training.jobs_entry import Job
 from core.words import _, ngettext
 from pages.parts import language
-from pages.parts.training_live import duration
+from pages.parts.training_state import duration
 
 POLL_S = 1.0
 GUESSES = {"low": (0.0, 0.3), "middle": (0.3, 0.6), "high": (0.6, 1.01)}

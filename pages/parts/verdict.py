@@ -43,7 +43,12 @@ def say(seen: Seen, temperature: float) -> None:
     """Whether the networks agree on this photo, and if not, where."""
     if seen.photo.label is not None:
         food = food_class(CLASSES[seen.photo.label])
-        st.markdown(_("The label says **{food}**.").format(food=food))
+        told = (
+            _("It was dreamed as **{food}**.")
+            if seen.photo.dreamed
+            else _("The label says **{food}**.")
+        )
+        st.markdown(told.format(food=food))
     names = {answer.checkpoint.id: name_of(answer.checkpoint) for answer in seen.answers}
     found = compare.agreement(seen.answers, temperature)
     first = food_class(CLASSES[found.camps[0][0]])

@@ -55,8 +55,8 @@ def test_a_link_to_a_page_works_on_a_cold_server(page: "Page", server: str) -> N
 def test_home_draws_every_network_and_leads_to_the_pages(page: "Page", server: str) -> None:
     page.goto(server)
     settle(page)
-    texts = " ".join(chart_texts(page))  # the last name is broken into two lines
-    for title in ("EfficientNet-Lite0", "DW+PW student from scratch", "DW+PW student,distilled"):
+    texts = " ".join(chart_texts(page))
+    for title in ("EfficientNet-Lite0", "DW+PW student from scratch", "DW+PW student, distilled"):
         assert title in texts
     page.click('[data-testid="stMain"] [data-testid="stPageLink"] >> text=Temperature')
     page.wait_for_selector("h1 >> text=temperature")

@@ -114,3 +114,42 @@ def test_what_the_pruning_page_shows_is_known_to_be_missing(plan: tuple[Recipe, 
     make_grid(plan[0].id, ("scan",), lambda line: None)
     assert missing_stages(plan[0].id) == ("curves", "times", "finetune")
     assert [row["state"] for row in reproduce.status(only=only, steps=("pruning",))] == ["missing"]
+
+
+def test_what_the_quantisation_page_shows_is_known_to_be_missing(plan: tuple[Recipe, ...]) -> None:
+    """Missing before there is a network, then begun, then done."""
+    from core.training import quantization_curves
+
+    only, steps = (plan[0].id,), ("quantization",)
+
+    def state() -> str:
+        (row,) = reproduce.status(only=only, steps=steps)  # type: ignore[arg-type]
+        assert (row["step"], row["checkpoint"]) == ("quantization", plan[0].id)
+        return str(row["state"])
+
+    assert state() == "missing"
+    reproduce.reproduce(only=only, steps=("training",))
+    assert state() == "missing"
+    quantization_curves.make_grid(plan[0].id, ("weights",), lambda line: None)
+    assert quantization_curves.missing_stages(plan[0].id) == ("int8", "aware")
+    assert state() == "started"
+
+
+def test_only_networks_of_k_x_k_convolutions_are_factored(
+    plan: tuple[Recipe, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan's are none; named as such, each is missing until its stages are done."""
+    from core.measure import lowrank_grid
+    from core.training import lowrank_curves
+
+    assert reproduce.status(steps=("lowrank",)) == []
+    monkeypatch.setattr(lowrank_grid, "MODELS", ("dwpw_256k",))
+    only = (plan[0].id,)
+    asked: list[tuple[str, tuple[str, ...]]] = []
+    assert [row["state"] for row in reproduce.status(only=only, steps=("lowrank",))] == ["missing"]
+    reproduce.reproduce(only=only, steps=("training",))
+    monkeypatch.setattr(
+        lowrank_curves, "make_grid", lambda id, stages, *_more, **_named: asked.append((id, stages))
+    )
+    reproduce.reproduce(only=only, steps=("lowrank",))
+    assert asked == [(plan[0].id, ("curves", "times", "finetune"))]

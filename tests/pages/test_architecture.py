@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
+from urllib.parse import parse_qsl
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -182,6 +183,20 @@ def test_what_is_downloaded_is_what_is_shown(page: Open, monkeypatch: pytest.Mon
     page(mode="design", design=line)
     assert json.loads(str(given["Design (JSON)"]))["stages"][0]["width"] == 16
     assert "class Student(nn.Module)" in str(given["PyTorch source"])
+
+
+def test_a_design_is_handed_to_training(page: Open, open_page: Open) -> None:
+    """The link is followed: what training then asks for is this design at its own side."""
+    line = "px64-relu6-stem8p-sep16p"
+    app = page(mode="design", design=line)
+    (door,) = (one.proto for one in app.get("page_link") if one.proto.label == "Train this student")
+    assert door.page == "training"
+    query = dict(parse_qsl(door.query_string))
+    assert query == {"model": f"design:{line}", "px": "64"}
+    training = open_page("training", **query)
+    assert not training.exception and not training.error
+    assert training.text_input(key="design").value == line
+    assert training.selectbox(key="px").value == 64
 
 
 def test_a_setting_is_linked_by_its_key_in_any_language(monkeypatch: pytest.MonkeyPatch) -> None:

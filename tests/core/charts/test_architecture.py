@@ -38,6 +38,13 @@ def test_parts_are_named_by_place_and_output() -> None:
     assert frame["params"].tolist()[-1] == 256 * 11 + 11
 
 
+def test_the_teachers_enlargement_is_a_part_that_only_takes_memory() -> None:
+    _rows, frame = opened("efficientnet_lite0")
+    assert frame["part"].tolist()[:3] == ["enlarged  3 × 192²", "stem  32 × 96²", "1.1  16 × 96²"]
+    first = frame.iloc[0]
+    assert (first["params"], first["macs"], first["activation_bytes"]) == (0, 0, 4 * 3 * 192**2)
+
+
 def test_the_picture_holds_every_part_and_cost() -> None:
     rows, frame = opened("dwpw_256k")
     spec = parts.parts_chart(frame, "scratch")

@@ -6,7 +6,8 @@ import statistics
 import numpy as np
 import pytest
 
-from core.measure.seeds import mean_interval, t_quantile
+from core.measure.accuracy import wilson
+from core.measure.seeds import accuracy_interval, mean_interval, t_quantile
 
 
 @pytest.mark.parametrize(
@@ -56,3 +57,26 @@ def test_one_run_has_no_interval(values: list[float]) -> None:
 def test_senseless_quantiles_are_refused(df: int, level: float) -> None:
     with pytest.raises(ValueError, match="no t quantile"):
         t_quantile(df, level)
+
+
+def test_an_accuracys_interval_covers_pictures_and_training() -> None:
+    """Networks of varying luck on pictures of varying difficulty: 95 of 100 intervals hold the
+    accuracy that all pictures and all trainings would give."""
+    rng = np.random.default_rng(5)
+    truth, n, k, held, rounds = 0.6, 400, 3, 0, 2000
+    for _round in range(rounds):
+        hard = rng.normal(0, 0.8, n)  # shared by the seeds, as the pictures are
+        luck = rng.normal(0, 0.1, k)
+        line = 0.33 + luck[:, None] - hard[None, :] + rng.normal(0, 1.0, (k, n))
+        correct = [int(row.sum()) for row in line > 0]
+        _mean, low, high = accuracy_interval(correct, n)
+        held += low <= truth <= high
+    exact = statistics.NormalDist(0.33, math.sqrt(0.1**2 + 0.8**2 + 1)).cdf(0)
+    assert 1 - exact == pytest.approx(truth, abs=0.004)
+    assert 0.93 <= held / rounds <= 0.999
+
+
+def test_one_seed_has_wilsons_interval_and_none_has_none() -> None:
+    assert accuracy_interval([60], 100) == pytest.approx((0.6, *wilson(60, 100)))
+    with pytest.raises(ValueError, match="a seed and a picture"):
+        accuracy_interval([], 100)

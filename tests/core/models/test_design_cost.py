@@ -15,7 +15,7 @@ from core.models.described import Described, describe, known
 from core.models.design import Design
 from core.models.design_cost import Row, layer_rows, part_totals, stage_totals, totals
 from core.models.design_line import read
-from core.models.design_plan import plan
+from core.models.design_plan import Conv, Part, Upsample, plan
 from core.models.designed import DesignedNet, Residual, build
 from core.models.summary_text import summary_mb, summary_text
 from tests.core.models.designs import designs
@@ -111,6 +111,29 @@ def test_receptive_field_is_where_the_gradient_reaches(design: Design) -> None:
     assert x.grad is not None
     rows = x.grad.abs().sum((0, 1, 3)).nonzero().flatten()
     assert int(rows.max() - rows.min()) + 1 == expected
+
+
+@pytest.mark.parametrize("factor", [1.5, 2.0])
+def test_receptive_field_behind_an_enlargement(factor: float) -> None:
+    """What the value that sees most sees: where the finer grid lies on the pixels matters."""
+    layers = (Upsample(factor), Conv(3, 1, 3, 1, 1), Conv(1, 1, 3, 2, 1), Conv(1, 1, 5, 1, 2))
+    rows = layer_rows((Part("stem", layers),), 64)
+    net = nn.Sequential(nn.Upsample(scale_factor=factor, mode="bilinear"))
+    for row, layer in zip(rows, layers, strict=True):
+        if isinstance(layer, Conv):
+            shape = (layer.in_channels, layer.out_channels, layer.kernel)
+            net.append(nn.Conv2d(*shape, layer.stride, layer.padding))
+            nn.init.ones_(net[-1].weight)  # type: ignore[arg-type]
+        x = torch.zeros(1, 3, 64, 64, requires_grad=True)
+        maps = net(x)
+        assert row.output_shape == tuple(maps.shape[1:])
+        seen = []
+        for place in range(maps.shape[-1] // 3, maps.shape[-1] // 2):
+            (reached,) = torch.autograd.grad(maps[0, 0, place, place], x, retain_graph=True)
+            lines = reached.abs().sum((0, 1, 3)).nonzero().flatten()
+            seen.append(int(lines.max() - lines.min()) + 1)
+        assert max(seen) == row.receptive_field
+    assert [row.layer for row in rows][0] == "Upsample-1" and rows[0].macs == rows[0].params == 0
 
 
 def linear(net: DesignedNet) -> DesignedNet:

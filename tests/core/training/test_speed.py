@@ -76,5 +76,7 @@ def test_kept_memory_is_not_given_back() -> None:
     assert given_back("keep") < 2**20
 
 
-def test_the_device_has_a_name() -> None:
-    assert f"{torch.get_num_threads()} threads" in device_name("cpu")
+@pytest.mark.parametrize(("threads", "said"), [(1, ", 1 thread"), (3, ", 3 threads")])
+def test_the_device_has_a_name(threads: int, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    assert device_name("cpu").endswith(said)

@@ -1,0 +1,100 @@
+"""Home's picture: every network's accuracy against one of its costs, and what it shows in words."""
+
+import pandas as pd
+import streamlit as st
+
+from core.charts import numbers
+from core.charts.collection import (
+    COSTS,
+    Cost,
+    collection_chart,
+    cost_name,
+    cost_text,
+    cost_title,
+    frontier,
+)
+from core.charts.theme import ROLES, glyph, role_title
+from core.course import BASELINES
+from core.words import _
+from pages.parts.figure import show
+from pages.parts.latency import explain_missing_times
+from pages.parts.linked import one_of
+
+NO_BASELINES = "none"
+
+
+def frontier_chart(frame: pd.DataFrame) -> None:
+    """Two choices, the chart, and two sentences; `frame` as `collection_frame` gives it."""
+    costs: dict[Cost, str] = {one: cost_name(one) for one in COSTS}
+    with st.container(horizontal=True):
+        cost = one_of(
+            st.segmented_control, _("Size counted in"), costs, "cost", default="params",
+            required=True,
+        )  # fmt: skip
+        years = {NO_BASELINES: _("none")}
+        years |= {year: year.removeprefix("HW13 ") for year in BASELINES}
+        year = one_of(
+            st.segmented_control, _("HW13 baselines, on Food-11"), years, "baselines",
+            default="HW13 2022", required=True,
+        )  # fmt: skip
+    shown = frame[frame[cost].notna()].reset_index(drop=True)
+    if len(shown) < len(frame):
+        explain_missing_times()
+    if shown.empty:
+        return
+    best, smallest = shown.iloc[0], shown.sort_values(cost).iloc[0]
+    first = shown[frontier(shown, cost)].sort_values(cost)
+    show(
+        collection_chart(shown, cost, None if year == NO_BASELINES else year),
+        _(
+            "Accuracy on the test photographs against {cost}, one mark per network. "
+            "Most accurate: {best}, {accuracy}. Smallest: {smallest}, {its}. On the frontier: "
+            "{frontier}."
+        ).format(
+            cost=cost_title(cost),
+            best=_(best.title),
+            accuracy=numbers.percent(best.accuracy, best.n),
+            smallest=_(smallest.title),
+            its=numbers.percent(smallest.accuracy, smallest.n),
+            frontier="; ".join(_(title) for title in first["title"]),
+        ),
+        key=f"collection-{cost}",
+    )
+    _caption(shown, year)
+    if best[cost] > smallest[cost]:
+        st.markdown(
+            _(
+                "**What you see.** *{best}* is right on {accuracy} of the test photographs. "
+                "*{smallest}* costs {ratio} less ({small} against {large}) and is right on {its}. "
+                "{n} of {all} networks are on the frontier: no other is as small and as good."
+            ).format(
+                best=_(best.title),
+                accuracy=numbers.percent(best.accuracy, best.n),
+                smallest=_(smallest.title),
+                ratio=numbers.ratio(best[cost] / smallest[cost]),
+                small=cost_text(cost, smallest[cost]),
+                large=cost_text(cost, best[cost]),
+                its=numbers.percent(smallest.accuracy, smallest.n),
+                n=len(first),
+                all=len(shown),
+            )
+        )
+
+
+def _caption(shown: pd.DataFrame, year: str) -> None:
+    present = [role for role in ROLES if role in set(shown["role"])]
+    said = _("{roles}. Bars: 95 % interval. Rings and line: the frontier.").format(
+        roles=" · ".join(f"{glyph(role)} {role_title(role)}" for role in present)
+    )
+    if (shown["seeds"] > 1).any():
+        said += " " + _("A mark is the mean of its seeds, which stand faintly behind it.")
+    if year != NO_BASELINES:
+        said += " " + (
+            _("Dotted: what {year} asked for, on that year's split of Food-11.").format(year=year)
+            if shown["is_food11"].all()
+            else _(
+                "Dotted: what {year} asked for, on Food-11. Our networks were measured on other "
+                "photographs, so being above or below such a line says nothing."
+            ).format(year=year)
+        )
+    st.caption(said)

@@ -1,0 +1,81 @@
+"""The sweep of T and alpha on the Distillation page: its words and chart follow the kept points."""
+
+from collections.abc import Callable
+
+from streamlit.testing.v1 import AppTest
+
+from core.charts.sweep import sweep_chart
+from core.measure.accuracy import Score
+from core.measure.sweep import Sweep, SweepPoint, save_sweep, sweep_path
+from tests.pages import shelf
+
+Open = Callable[..., AppTest]
+N = 200
+RIGHT = {  # (T, alpha) -> right answers of two seeds
+    (None, None): (100, 104),
+    (2.0, 0.5): (110, 112),
+    (8.0, 0.5): (120, 122),
+    (2.0, 0.9): (90, 92),
+}
+
+
+def keep() -> Sweep:
+    points = tuple(
+        SweepPoint(
+            temperature=temperature,
+            alpha=alpha,
+            seed=seed,
+            best_epoch=3,
+            validation=Score.of(50, 100),
+            test=Score.of(correct, N),
+            wall_s=10.0,
+        )
+        for (temperature, alpha), both in RIGHT.items()
+        for seed, correct in enumerate(both)
+    )
+    kept = Sweep(
+        model="dwpw_256k",
+        teacher=shelf.TEACHER,
+        teacher_sha256="0" * 64,
+        shared={"epochs": 10, "px": 96},
+        data="Tiny",
+        is_food11=False,
+        fingerprint="f" * 16,
+        device="this processor",
+        versions={},
+        commit="0" * 12,
+        date="2026-01-01",
+        points=points,
+    )
+    save_sweep(kept)
+    return kept
+
+
+def test_it_names_the_best_and_what_labels_alone_reach(open_page: Open) -> None:
+    shelf.fill(shelf.TEACHER, shelf.SCRATCH)
+    kept = keep()
+    app = open_page("distillation")
+    assert not app.exception
+    said = "\n".join(str(one.value) for kind in (app.markdown, app.caption) for one in kind)
+    assert "The best of 3 settings is T = 8, α = 0.5" in said and "(60" in said  # 121 of 200
+    assert "the worst T = 2, α = 0.9" in said
+    assert "2 of the 3 taught settings lie above that" in said
+    assert "Tiny (not Food-11)" in said
+    drawn = sweep_chart(kept).to_dict()
+    values = {round(row["accuracy"], 2) for rows in drawn["datasets"].values() for row in rows}
+    assert {60.5, 55.5, 45.5, 51.0} <= values  # means of the two seeds
+    assert {60.0, 61.0} <= values  # and each of them
+
+
+def test_without_a_sweep_it_says_how_to_make_one(open_page: Open) -> None:
+    shelf.fill(shelf.TEACHER, shelf.SCRATCH)
+    app = open_page("distillation")
+    assert "python -m core reproduce --steps sweep" in [one.value for one in app.code]
+
+
+def test_a_damaged_file_is_said(open_page: Open) -> None:
+    shelf.fill(shelf.TEACHER, shelf.SCRATCH)
+    keep()
+    sweep_path("dwpw_256k").write_text("{")
+    app = open_page("distillation")
+    assert any("sweep-dwpw_256k.json cannot be read" in one.value for one in app.error)
