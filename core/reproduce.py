@@ -14,7 +14,7 @@ from typing import Any, Literal
 from core import checkpoints
 from core.errors import CheckpointError, UserError
 from core.places import runs_dir
-from core.recipes import Recipe, Schedule, choose
+from core.recipes import SHOWCASE, Recipe, Schedule, choose
 from core.training.runs import RunFolder
 from core.words import _
 
@@ -30,7 +30,7 @@ def status(
     chosen = choose(schedule, only)
     rows = [_row(recipe, schedule) for recipe in chosen] if "training" in steps else []
     if "pruning" in steps:
-        rows += [_grid_row(recipe) for recipe in chosen if recipe.ships]
+        rows += [_grid_row(recipe) for recipe in chosen if recipe.id in SHOWCASE]
     return rows
 
 
@@ -60,7 +60,7 @@ def _prune(
     from core.training.pruning_curves import make_grid, missing_stages
 
     for recipe in choose(schedule, only):
-        if recipe.ships and (stages := missing_stages(recipe.id)):
+        if recipe.id in SHOWCASE and (stages := missing_stages(recipe.id)):
             make_grid(recipe.id, stages, say, threads=os.cpu_count() or 1, device=device)
 
 
@@ -80,8 +80,7 @@ def _train(
 
         folder = run_folder(recipe, schedule)
         train(recipe.config, folder, heard, device)
-        if recipe.ships:
-            publish(recipe, folder)
+        publish(recipe, folder)
 
 
 def publish(recipe: Recipe, folder: Path) -> checkpoints.Checkpoint:
@@ -120,13 +119,10 @@ def run_folder(recipe: Recipe, schedule: Schedule) -> Path:
 def _row(recipe: Recipe, schedule: Schedule) -> dict[str, Any]:
     run = RunFolder(run_folder(recipe, schedule))
     epochs_done, test = len(run.metrics()), None
-    if recipe.ships:
-        entry = checkpoints.load_manifest().get(recipe.id)
-        done = entry is not None and entry.config == recipe.config.model_dump()
-        if done and entry is not None:
-            epochs_done, test = entry.epochs, entry.test and entry.test.accuracy
-    else:
-        done = run.result() is not None
+    entry = checkpoints.load_manifest().get(recipe.id)
+    done = entry is not None and entry.config == recipe.config.model_dump()
+    if done and entry is not None:
+        epochs_done, test = entry.epochs, entry.test and entry.test.accuracy
     state = "done" if done else "started" if epochs_done else "missing"
     return {
         "step": "training",

@@ -17,6 +17,7 @@ ENLARGEMENT = 1.5
 """How much larger EfficientNet-Lite0 looks at its input. Its ImageNet filters know food at 224 px;
 at the students' 128 px a dish is too small for them (`docs/teacher.md` has the measurements)."""
 
+
 def resnet18(num_classes: int = 11, pretrained: bool = False) -> nn.Module:
     """torchvision's ResNet-18 with `num_classes` outputs: 11,182,155 parameters for 11.
 
