@@ -68,7 +68,8 @@ def setting(found: list[Checkpoint]) -> Setting:
     """The network and the scheme; both are part of the link."""
     left, right = st.columns([2, 3], vertical_alignment="bottom")
     with left:
-        one = shelf.choose_one(_("Network"), found, "network")
+        measured_first = sorted(found, key=lambda one: grid_of(one) is None)
+        one = shelf.choose_one(_("Network"), measured_first, "network")
     with right:
         scheme = one_of(
             st.selectbox,
