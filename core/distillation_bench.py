@@ -128,7 +128,7 @@ def _measure(works: list[_Work], turns: int) -> dict[str, list[float]]:
                 took = pipe.recv()
                 if turn:
                     seconds[way].append(took)
-    except EOFError:
+    except (EOFError, ConnectionError):
         raise ConfigError(_("A measured training ended early: see above.")) from None
     finally:
         for pipe in pipes.values():

@@ -1,7 +1,9 @@
 """The benchmark of distillation: each way trains for real, and asks the teacher as it says."""
 
 import os
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -61,7 +63,11 @@ def test_each_way_asks_the_teacher_as_it_says(
 
 
 @pytest.mark.slow
-def test_the_ways_take_turns(tiny: TrainConfig, tiny_teacher: str) -> None:
+def test_the_ways_take_turns(
+    tiny: TrainConfig, tiny_teacher: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # a page tested before leaves its script as the main module, which new processes would run
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
     found = bench_distillation(
         "dwpw_256k", tiny_teacher, px=32, turns=2, device="cpu", data=Path(tiny.data)
     )
