@@ -15,6 +15,7 @@ from pages.parts.training_queue import (
     marked_title,
     photographs,
     queue,
+    remember,
     visitor,
 )
 from pages.parts.training_result import result
@@ -83,3 +84,4 @@ with st.expander(_("From the homework: HW13 Q2.1, HW7 Q2"), icon=":material/scho
     homework()
 
 foot(KEY, metrics_frame([curve(job, shown) for job in shown]))
+remember()

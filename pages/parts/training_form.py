@@ -34,6 +34,7 @@ def wanted(queue: JobQueue, who: str, data: str = "") -> list[TrainConfig]:
 
     `data` is what they learn from, as a `TrainConfig` says it.
     """
+    training_link.hold()
     titles = {name: preset_title(name) for name in PRESETS}
     preset = one_of(
         st.segmented_control, _("How much"), titles, "preset", default="minute",

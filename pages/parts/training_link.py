@@ -18,6 +18,8 @@ BATCHES = (16, 32, 64, 128, 256)
 AUGMENT = ("none", "light", "standard", "strong")
 MOST_EPOCHS = 300
 SEEDS = (0, 1, 2, 3, 4)
+ANSWERED = "browser_answered"
+"""Session state: the browser has drawn this page to its end."""
 
 _NUMBER = re.compile(r"[0-9]{1,6}(\.[0-9]{1,12})?(e-[0-9]{1,2})?", re.ASCII)
 
@@ -104,6 +106,18 @@ def take_up(preset: str) -> None:
         value = setting.read((st.query_params.get_all(name) or [""])[0])
         if value is not None:
             st.session_state[name] = value
+
+
+def hold() -> None:
+    """Before the controls are drawn: tell the browser their values again until it has answered.
+
+    A first run may be lost on its way (a server that has just begun, a connection made anew).
+    Streamlit then takes the values for told, and the browser shows every control at its lowest.
+    """
+    if not st.session_state.get(ANSWERED):
+        for name in ("preset", "model", "teacher", *SETTINGS):
+            if name in st.session_state:
+                st.session_state[name] = st.session_state[name]
 
 
 def write(preset: str) -> None:

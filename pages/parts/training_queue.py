@@ -20,6 +20,7 @@ from core.training.config import TrainConfig
 from core.training.jobs import JobQueue
 from core.training.jobs_entry import Job, recipe_of
 from core.words import _
+from pages.parts import training_link
 
 _REMEMBER = """
 export default function ({ setStateValue, data }) {
@@ -38,6 +39,7 @@ export default function ({ setStateValue, data }) {
   if (data.known !== id) setStateValue("id", id);
 }
 """
+_TOLD = "visitor"
 _remember = st.components.v2.component("small_plates_visitor", js=_REMEMBER)
 
 
@@ -45,19 +47,29 @@ def visitor() -> str:
     """The secret name of this browser, so that it finds its runs again after its tab was closed.
 
     It is drawn at random and kept by the browser; a browser that keeps nothing is known by its tab.
+    The page that asks for it calls `remember` at its end.
+    """
+    known: str = st.session_state.setdefault("visitor_id", uuid.uuid4().hex)
+    return known
+
+
+def remember() -> None:
+    """Let the browser keep the visitor's name, or say the one that it kept.
+
+    The last call of a page: what the browser says starts a run anew, and by then all controls have
+    been drawn.
     """
     st.html("<style>.st-key-visitor_place {display: none}</style>")
     with st.container(key="visitor_place"):
-        told = _remember(
-            key="visitor",
-            data={"known": st.session_state.get("visitor_id", "")},
-            on_id_change=lambda: None,
-        )
-    id = getattr(told, "id", None)
+        _remember(key=_TOLD, data={"known": visitor()}, on_id_change=_recognise)
+
+
+def _recognise() -> None:
+    """The browser has said a name: it counts before the page is drawn again."""
+    st.session_state[training_link.ANSWERED] = True
+    id = st.session_state[_TOLD].get("id")
     if isinstance(id, str) and re.fullmatch(r"[0-9a-f]{32}", id):
         st.session_state["visitor_id"] = id
-    known: str = st.session_state.setdefault("visitor_id", uuid.uuid4().hex)
-    return known
 
 
 def queue() -> JobQueue:

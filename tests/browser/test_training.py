@@ -127,7 +127,6 @@ def test_the_running_epoch_moves_and_the_result_opens_in_pruning(
 ) -> None:
     """Steps of an epoch that takes seconds; another page in between; a link with all settings."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    open_tab(context, server).close()  # a cold server's very first page may show a link's defaults
     query = "?epochs=20&px=224&batch_size=16&share=100&T=1e999&augment=none"
     tab = open_tab(context, server, query)
     tab.wait_for_function(

@@ -13,7 +13,7 @@ from core.training.config import TrainConfig
 from core.training.jobs import JobQueue
 from core.training.jobs_settings import JobSettings
 from core.training.jobs_store import Store
-from pages.parts import training_form, training_queue, training_start
+from pages.parts import training_form, training_link, training_queue, training_start
 from tests.core.training.queueing import script, wait_until
 from tests.food import make_food11
 from tests.pages import shelf
@@ -437,3 +437,21 @@ def test_no_page_starts_a_thread() -> None:
         }
         found = {name.split(".")[0] for name in names}
         assert not found & {"threading", "concurrent", "asyncio", "multiprocessing"}, file
+
+
+def test_controls_are_told_their_values_until_the_browser_answers(
+    open_page: Open, queue: JobQueue, food: Path
+) -> None:
+    """A lost first run would leave every control at its lowest: `set_value` tells it again."""
+
+    def told(app: AppTest) -> list[bool]:
+        controls = [app.number_input("epochs"), app.selectbox("px"), app.selectbox("teacher")]
+        return [one.proto.set_value for one in controls]
+
+    app = open_page("training", epochs="20")
+    assert told(app) == [True] * 3
+    assert told(app.run()) == [True] * 3
+    assert app.number_input("epochs").value == 20
+    app.session_state[training_link.ANSWERED] = True
+    assert told(app.run()) == [False] * 3
+    assert app.number_input("epochs").value == 20
