@@ -165,8 +165,8 @@ class RunFolder:
 def start(folder: RunFolder, config: TrainConfig, facts: dict[str, Any]) -> None:
     """Write run.json, or check that the folder holds this very run.
 
-    Raises ConfigError if it holds another one: other settings, other photographs, another network
-    to start from.
+    Raises ConfigError if it holds another one: other settings, other photographs, another teacher,
+    another network to start from.
     """
     wanted = {"config": config.model_dump(), **facts}
     if not (folder.path / "run.json").exists():
@@ -187,6 +187,12 @@ def start(folder: RunFolder, config: TrainConfig, facts: dict[str, Any]) -> None
             _("The photographs have changed since {folder} began. Start a new run.").format(
                 folder=folder.path
             )
+        )
+    if there.get("teacher_sha256") != facts["teacher_sha256"]:
+        raise ConfigError(
+            _(
+                "The teacher {teacher} has other weights than when {folder} began. Start a new run."
+            ).format(teacher=config.teacher, folder=folder.path)
         )
     if folder.widths() != facts["widths"]:
         raise ConfigError(

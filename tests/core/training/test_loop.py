@@ -403,3 +403,22 @@ def narrowed(id: str) -> checkpoints.Checkpoint:
 
     one, key = subject(id), RowKey("channel_l2", 0.5, "narrow")
     return publish_pruned(one, networks(one, key.method, key.ratio)["narrow"], key)
+
+
+def test_a_teacher_that_changed_while_the_run_was_stopped_is_said(
+    tiny: TrainConfig, teacher: str, tmp_path: Path
+) -> None:
+    from core.recipes import Recipe
+    from core.reproduce import publish
+    from tests.core.training.several import train_until
+
+    config = tiny.model_copy(update={"teacher": teacher})
+    train_until(config, tmp_path / "run", stop_after=1)
+    other = tiny.model_copy(update={"epochs": 1, "seed": 1, "warmup_epochs": 0.0})
+    train(other, tmp_path / "other")
+    publish(Recipe(teacher, "Tiny", "scratch", other), tmp_path / "other")
+    with pytest.raises(ConfigError, match="has other weights"):
+        train(config, tmp_path / "run")
+    assert len(RunFolder(tmp_path / "run").metrics()) == 1
+    train(config, tmp_path / "anew")
+    assert len(RunFolder(tmp_path / "anew").metrics()) == config.epochs
