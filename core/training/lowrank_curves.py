@@ -44,7 +44,7 @@ Say = Callable[[str], None]
 FINETUNE_EPOCHS = 3
 FINETUNED_METHOD: Method = "auto"
 FINETUNED_ENERGIES = (0.9, 0.7, 0.5, 0.3)
-PUBLISHED_ENERGY = 0.5
+PUBLISHED_ENERGY = 0.7
 """The fine-tuned network that becomes a checkpoint, to be asked about photos."""
 
 
