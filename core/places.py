@@ -32,6 +32,12 @@ def runs_dir() -> Path:
     return _folder("SMALL_PLATES_RUNS", default)
 
 
+def data_dir() -> Path:
+    """Data sets that were made here, a folder each (`SMALL_PLATES_DATA`)."""
+    default = Path(platformdirs.user_data_dir("small-plates", False)) / "data"
+    return _folder("SMALL_PLATES_DATA", default)
+
+
 def write_atomic(path: Path, data: bytes) -> None:
     """Write `data` so that a reader, or a crash, sees the old file or the new one, never a part.
 

@@ -17,7 +17,7 @@ from core.measure.latency_table import COMMAND, load_latency
 from core.measure.pruning_grid import results_dir
 from core.places import REPO, write_atomic
 from core.reproduce import STEPS
-from core.serving.collected import by_stem, collect
+from core.serving.collected import Collected, by_stem, collect, on_one_set
 from core.serving.results import results_frame
 from core.words import _
 
@@ -31,11 +31,20 @@ class Place(NamedTuple):
 
 
 def results_table() -> str:
-    """Every recipe with its accuracy, interval and costs, as Markdown."""
-    groups = by_stem(collect(checkpoints.load_manifest().values()))
-    frame = results_frame(groups, load_latency())
-    if frame.empty:
+    """Every recipe with its accuracy, interval and costs, as Markdown: a table a data set."""
+    main, others = on_one_set(collect(checkpoints.load_manifest().values()))
+    if not main:
         return "No network is published yet."
+    tables = [_results(main)]
+    while others:
+        one, others = on_one_set(others)
+        tables.append(f"Measured on other photographs, not to be compared:\n\n{_results(one)}")
+    return "\n\n".join(tables)
+
+
+def _results(groups: Sequence[Collected]) -> str:
+    """One set's table and what its columns mean."""
+    frame = results_frame(by_stem(groups), load_latency())
     rows = [_result(row) for row in frame.to_dict("records")]
     heads = ("network", "right", "95 % interval", "seeds", "parameters", "MACs", "file", "time")
     sets = "; ".join(dict.fromkeys(frame["data"]))

@@ -23,7 +23,8 @@ class Recipe:
     id: str
     title: str
     recipe: str
-    """`imagenet`, `scratch`, `distilled`, `distilled_weak`; `_10ep` marks the short schedule."""
+    """`imagenet`, `scratch`, `distilled`, `distilled_weak`; `_10ep` marks the short schedule;
+    `food101` before them a start from Food-101, by itself that start."""
     config: TrainConfig
 
 
@@ -84,7 +85,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def recipes(schedule: Schedule) -> tuple[Recipe, ...]:
     """All trainings of a schedule; each comes after those it needs."""
-    return (*_teachers(schedule), *_hw7(schedule), *_hw13(schedule), *_dreamed())
+    first = _first_food101() if schedule == "quick" else ()
+    return (*_teachers(schedule), *_hw7(schedule), *_hw13(schedule), *_dreamed(), *first)
 
 
 def sweep(schedule: Schedule) -> tuple[TrainConfig, ...]:
@@ -128,6 +130,49 @@ def _dreamed() -> tuple[Recipe, ...]:
         for seed in SEEDS
         for kind, way, settings in arms
     )
+
+
+FOOD101 = "FOOD101_ROOT"
+"""Variable that names the photographs to learn from first: a folder made by `data distinct`."""
+_FIRST: dict[str, Any] = {
+    "data": FOOD101, "px": 64, "epochs": 60, "lr": 2e-3, "ema_decay": 0.99,
+}  # fmt: skip
+_LONGER = 120
+"""Epochs after it: one that has seen more goes on gaining for longer."""
+
+
+def _first_food101() -> tuple[Recipe, ...]:
+    """Students that learn from Food-101 first: that start, and what becomes of it.
+
+    Those that are compared share start, photographs, steps and views.
+    """
+    after = {**_STUDENT["quick"], "epochs": _LONGER}
+    plan = []
+    for model, name, kinds, seeds in (
+        ("dwpw_256k", "Depthwise + pointwise CNN", ("scratch", "distilled"), SEEDS),
+        ("best_100k", "Best under 100,000", ("distilled",), SEEDS[:1]),
+    ):
+        start = Recipe(
+            f"{model}-food101-s0",
+            f"{name}, on Food-101 at 64 px",
+            "food101",
+            TrainConfig(model=model, **_FIRST),
+        )
+        settings = {**after, "start_from": start.id}
+        plan.append(start)
+        plan += [
+            _recipe(
+                model,
+                name,
+                f"food101_{kind}",
+                settings,
+                TEACHER if kind == "distilled" else "",
+                seed,
+            )
+            for seed in seeds
+            for kind in kinds
+        ]
+    return tuple(plan)
 
 
 def _teachers(schedule: Schedule) -> tuple[Recipe, ...]:
@@ -201,6 +246,8 @@ _WAYS = {
     "scratch": "from scratch",
     "distilled": "distilled",
     "distilled_weak": "distilled from ResNet-18",
+    "food101_scratch": "pre-trained on Food-101, labels alone",
+    "food101_distilled": "pre-trained on Food-101, distilled",
 }
 
 

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from core import checkpoints
+from core.data.distinct import is_distinct
 from core.data.dreams import DREAMS
-from core.errors import CheckpointError, UserError
+from core.data.find import find_food11
+from core.data.named import data_root, is_variable
+from core.errors import CheckpointError, ConfigError, UserError
 from core.places import runs_dir
 from core.recipes import TEACHER, Recipe, Schedule, choose
-from core.showcase import STEPS, Order, Step, measure, measured
+from core.showcase import STEPS, Order, Step, make_dreams, measure, measured
 from core.training.runs import RunFolder
 from core.words import _
 
@@ -53,12 +56,6 @@ def reproduce(
     return status(schedule, only, steps)
 
 
-def _dream(say: Callable[[str], None], device: str | None) -> None:
-    from core.training.dreams_making import make_dreams
-
-    make_dreams(TEACHER, say, device=device)
-
-
 def _train(
     schedule: Schedule,
     only: tuple[str, ...],
@@ -69,14 +66,18 @@ def _train(
     from core.training.loop import train
     from core.training.publishing import attach_history
 
-    for recipe in choose(schedule, only):
+    chosen = choose(schedule, only)
+    lacking = _without_photographs(chosen, say)
+    for recipe in chosen:
         if _row(recipe, schedule)["state"] == "done":
             # published before curves were: the run may still be here
             attach_history(recipe.id, RunFolder(run_folder(recipe, schedule)))
             continue
+        if recipe.id in lacking:
+            continue
         _need(recipe)
         if recipe.config.data == DREAMS:
-            _dream(say, device)
+            make_dreams(TEACHER, say, Order(chosen, bool(only), schedule, device))
 
         def heard(metrics: dict[str, Any], name: str = recipe.id) -> None:
             if report:
@@ -89,9 +90,7 @@ def _train(
 
 def publish(recipe: Recipe, folder: Path) -> checkpoints.Checkpoint:
     """Make a finished run the checkpoint `recipe.id`, measured on validation and test split."""
-    from core.data.find import find_food11
     from core.data.pixels import load_pixels
-    from core.training.photographs import data_root
     from core.training.publishing import publish_finished
 
     config, run = recipe.config, RunFolder(folder)
@@ -141,12 +140,54 @@ def _row(recipe: Recipe, schedule: Schedule) -> dict[str, Any]:
     }
 
 
+def _without_photographs(chosen: tuple[Recipe, ...], say: Callable[[str], None]) -> set[str]:
+    """Ids that cannot be trained for want of a data set, nor what starts from them; says why.
+
+    Such a set is one to learn from before these photographs: it must be distinct from them.
+    """
+    lacking: dict[str, str] = {}  # id -> the variable that names no fit folder
+    there = checkpoints.load_manifest()
+    for recipe in chosen:
+        data, start = recipe.config.data, recipe.config.start_from
+        if recipe.id in there and there[recipe.id].config == recipe.config.model_dump():
+            continue
+        if start in lacking:
+            lacking[recipe.id] = lacking[start]
+        elif is_variable(data) and not _is_fit(data):
+            lacking[recipe.id] = data
+    for variable in dict.fromkeys(lacking.values()):
+        left = [id for id, needs in lacking.items() if needs == variable]
+        say(
+            _(
+                "Left out for now: {ids}. The variable {variable} must name a folder of other "
+                "photographs without any that are tested on here; make it with: python -m core "
+                "data distinct SOURCE"
+            ).format(ids=", ".join(left), variable=variable)
+        )
+    return set(lacking)
+
+
+def _is_fit(variable: str) -> bool:
+    try:
+        root = data_root(variable)
+    except ConfigError:
+        return False
+    return root is not None and is_distinct(root, find_food11())
+
+
 def _need(recipe: Recipe) -> None:
-    """Raises CheckpointError, before any work, if the teacher is not there."""
-    teacher = recipe.config.teacher
-    if teacher and teacher not in checkpoints.load_manifest():
+    """Raises CheckpointError, before any work, if teacher or start are not there."""
+    there = checkpoints.load_manifest()
+    teacher, start = recipe.config.teacher, recipe.config.start_from
+    if teacher and teacher not in there:
         raise CheckpointError(
             _("{run} learns from {teacher}, which is missing. Make that one first.").format(
                 run=recipe.id, teacher=teacher
+            )
+        )
+    if start and start not in there:
+        raise CheckpointError(
+            _("{run} starts from {start}, which is missing. Make that one first.").format(
+                run=recipe.id, start=start
             )
         )

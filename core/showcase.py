@@ -94,10 +94,11 @@ def _dreams_state(id: str, order: Order) -> State:
     return state(id)  # type: ignore[return-value]
 
 
-def _make_dreams(id: str, say: Say, order: Order) -> None:
-    from core.training.dreams_making import make_dreams
+def make_dreams(id: str, say: Say, order: Order) -> None:
+    """The dreams of a teacher, where they are not there yet; a student of dreams needs them."""
+    from core.training import dreams_making
 
-    make_dreams(id, say, device=order.device)
+    dreams_making.make_dreams(id, say, device=order.device)
 
 
 def _sweep_state(id: str, order: Order) -> State:
@@ -162,7 +163,7 @@ def _student(order: Order) -> list[str]:
 
 
 MEASUREMENTS: tuple[Measurement, ...] = (
-    Measurement("dreams", _teacher, _dreams_state, _make_dreams),
+    Measurement("dreams", _teacher, _dreams_state, make_dreams),
     _staged("pruning", "core.training.pruning_curves", _shown),
     _staged("quantization", "core.training.quantization_curves", _shown),
     _staged("lowrank", "core.training.lowrank_curves", _factored),

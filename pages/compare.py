@@ -15,7 +15,7 @@ from pages.parts.answers import Seen, look
 from pages.parts.figure import show
 from pages.parts.foot import foot
 from pages.parts.photos import pick
-from pages.parts.provenance import provenance
+from pages.parts.provenance import accuracy_lines, provenance
 
 PER_ROW = 3
 
@@ -142,7 +142,7 @@ with st.expander(_("From the homework"), icon=":material/school:"):
         )
     )
     st.markdown(
-        "  \n".join(f"{shelf.name_of(one)}: {verdict.accuracy_line(one)}" for one in networks)
+        "  \n".join(f"{shelf.name_of(one)}: {line}" for one, line in accuracy_lines(networks))
     )
 
 provenance(networks)

@@ -3,8 +3,10 @@
 import streamlit as st
 
 from core.charts.collection import collection_frame
+from core.serving.collected import collect, on_one_set
 from core.words import _
 from pages.parts import contents, shelf
+from pages.parts.elsewhere import measured_elsewhere
 from pages.parts.foot import foot, page_link
 from pages.parts.frontier import frontier_chart
 from pages.parts.latency import latency, latency_provenance
@@ -32,7 +34,9 @@ elif frame.empty:
 else:
     st.subheader(_("How small can it get and still be right?"))
     frontier_chart(frame)
-    provenance(found)
+    same, elsewhere = on_one_set(collect(found))
+    measured_elsewhere(elsewhere)
+    provenance([one for group in same for one in group.seeds])
     latency_provenance(times)
 
 st.subheader(_("Where to go"))

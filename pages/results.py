@@ -2,10 +2,11 @@
 
 import streamlit as st
 
-from core.serving.collected import by_stem, collect
+from core.serving.collected import by_stem, collect, on_one_set
 from core.serving.results import CLAIMS, judge
 from core.words import _
 from pages.parts import contents, results_claims, results_figure, results_lessons, shelf
+from pages.parts.elsewhere import measured_elsewhere
 from pages.parts.foot import foot
 from pages.parts.latency import latency, latency_provenance
 from pages.parts.provenance import provenance
@@ -21,7 +22,8 @@ st.markdown(
 )
 
 found = shelf.checkpoints()
-groups = by_stem(collect(found))
+same, others = on_one_set(collect(found))
+groups = by_stem(same)
 if not groups:
     shelf.explain_empty()
     st.stop()
@@ -42,6 +44,7 @@ results_claims.list_claims(answers, guess)
 st.subheader(_("Every network"))
 times = latency()
 table = final_table(groups, times)
+measured_elsewhere(others)
 
 with st.expander(
     _("Why it may not agree, and what the intervals mean"), icon=":material/function:"

@@ -51,10 +51,12 @@ TORCH_FREE = (
     "core.serving.dreamed",
     "core.serving.lowrank",
     "core.serving.predict",
+    "core.serving.quantize_upload",
     "core.serving.quantized",
     "core.serving.quantized_measure",
     "core.training.config",
     "core.training.lowrank_live",
+    "core.training.quantization_live",
     "core.training.runs",
     "core.words",
 )

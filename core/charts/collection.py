@@ -27,7 +27,7 @@ from core.charts.theme import (
 from core.checkpoints import WEIGHTS, Checkpoint
 from core.course import BASELINES
 from core.measure.latency_table import LatencyTable
-from core.serving.collected import collect
+from core.serving.collected import collect, on_one_set
 from core.words import _
 
 Cost = Literal["params", "macs", "size_bytes", "latency_ms"]
@@ -80,12 +80,14 @@ def collection_frame(
 ) -> pd.DataFrame:
     """One row a recipe with a measured test accuracy, best first; columns as COLUMNS.
 
+    All on the same photographs, those of most recipes (`core.serving.collected.on_one_set`).
+
     `accuracy`, `low`, `high` are fractions: the mean over seeds and its 95 % interval
     (`core.measure.seeds.accuracy_interval`). `checkpoint` is the lowest seed's id, whose time per
     picture, parameters and bytes stand for all; `of_seeds` every seed's accuracy.
     """
     rows = []
-    for group in collect(checkpoints):
+    for group in on_one_set(collect(checkpoints))[0]:
         one = group.first
         ms = times and WEIGHTS in one.files and times.of(one.id, one.files[WEIGHTS].sha256)
         rows.append(

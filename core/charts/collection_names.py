@@ -44,6 +44,9 @@ def _recipe_words(recipe: str, title: str) -> str:
         "imagenet": _("from ImageNet"),
         "distilled": _("distilled"),
         "distilled_weak": _("weak teacher"),
+        "food101": _("on Food-101"),
+        "food101_scratch": _("Food-101 first"),
+        "food101_distilled": _("Food-101 first, distilled"),
     }
     if recipe in said:
         return said[recipe]

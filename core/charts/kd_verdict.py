@@ -8,7 +8,7 @@ import pandas as pd
 from core.charts import numbers
 from core.charts.distillation_terms import point
 from core.charts.theme import finish, ink_text, layered, painted, role_color, role_shape
-from core.models.registry import MODELS
+from core.models.registry import MODELS, short_name
 from core.serving.kd_verdict import Comparison
 from core.words import _
 
@@ -16,8 +16,8 @@ ROW_PX, AXIS_PX = 58, 60
 
 
 def network_title(key: str) -> str:
-    """A registered network's name; a designed one's key."""
-    return MODELS[key].title if key in MODELS else key
+    """A registered network's name; a designed one's key, shortened."""
+    return MODELS[key].title if key in MODELS else short_name(key)
 
 
 def points(fraction: float) -> str:

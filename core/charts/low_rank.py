@@ -34,7 +34,7 @@ def method_title(method: Method) -> str:
         "svd": _("SVD only"),
         "spatial": _("k × 1, then 1 × k"),
         "tucker2": _("Tucker-2"),
-        "auto": _("the smaller one"),
+        "auto": _("smaller of the two"),
     }[method]
 
 

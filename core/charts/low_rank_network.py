@@ -30,6 +30,7 @@ from core.charts.theme import (
 from core.checkpoints import Checkpoint
 from core.compression.lowrank_shapes import METHODS, Method
 from core.measure.lowrank_grid import LowRankGrid, LowRankRow
+from core.models.registry import short_name
 from core.words import _
 
 HEIGHT_PX = 400
@@ -79,11 +80,17 @@ def _row(row: LowRankRow) -> dict[str, Any]:
 
 
 def others_frame(checkpoints: Sequence[Checkpoint]) -> pd.DataFrame:
-    """Whole networks to stand beside the curves: role, name, params, accuracy with interval."""
+    """Whole networks to stand beside the curves: role, name, params, accuracy with interval.
+
+    Two of one design are told apart by how they were trained.
+    """
+    trained = {"scratch": _("from scratch"), "distilled": _("distilled")}
+    designs = [one.model for one in checkpoints if one.test is not None]
     rows = [
         {
-            "role": role_of(one.family, one.recipe),
-            "name": f"{glyph(role_of(one.family, one.recipe))} {one.model}",
+            "role": (role := role_of(one.family, one.recipe)),
+            "name": f"{glyph(role)} {short_name(one.model)}"
+            + (f", {trained.get(role, role)}" if designs.count(one.model) > 1 else ""),
             "params": one.params,
             "accuracy": one.test.accuracy,
             "low": one.test.ci95[0],

@@ -10,7 +10,7 @@ import altair as alt
 import pandas as pd
 
 from core.charts import numbers
-from core.charts.quantization import scheme_title
+from core.charts.quantization import file_kind, scheme_title
 from core.charts.shape import Spec, filled, shape
 from core.charts.theme import finish, ink_text, layered, painted
 from core.measure.quantization_grid import Form, Grid, QuantRow
@@ -51,7 +51,11 @@ def int8_frame(grid: Grid, column: str) -> pd.DataFrame:
         if row is None or column not in row.latency:
             continue
         time = row.latency[column]
-        told = f"{numbers.size(row.size_bytes)} · {numbers.milliseconds(time.median)}"
+        told = _("{size} ({kind}) · {time}").format(
+            size=numbers.size(row.size_bytes),
+            kind=file_kind(scheme),
+            time=numbers.milliseconds(time.median),
+        )
         shares = (time.median / base, time.p25 / base, time.p75 / base)
         size = row.size_bytes / whole.size_bytes
         rows.append((scheme, scheme_title(scheme), row.size_bytes, size, *shares, told))

@@ -6,7 +6,7 @@ import pandas as pd
 
 from core.charts import numbers
 from core.charts.kd_verdict import p_text, points, points_interval
-from core.charts.quantization import LIMIT_BYTES, Against, scheme_title
+from core.charts.quantization import LIMIT_BYTES, Against, file_kind, scheme_title
 from core.measure.pruning_grid import Spread
 from core.measure.quantization_grid import Comparison, Grid, QuantRow
 from core.words import _, ngettext
@@ -186,7 +186,9 @@ def rows_table(rows: Iterable[QuantRow]) -> pd.DataFrame:
                 if row.score is None
                 else numbers.interval(*row.score.ci95, row.score.n),
                 "agreement": None if row.agreement is None else numbers.share(row.agreement),
-                "size": numbers.size(row.size_bytes),
+                "size": _("{size}, {kind}").format(
+                    size=numbers.size(row.size_bytes), kind=file_kind(row.scheme)
+                ),
                 "sqnr": None if row.sqnr_db is None else f"{row.sqnr_db:.1f}{numbers.THIN}dB",
                 **{
                     name: numbers.milliseconds(row.latency[name].median)

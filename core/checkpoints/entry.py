@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from core.measure.accuracy import Score
+from core.models.registry import short_name
 
 if TYPE_CHECKING:
     from core.data.pixels import Pixels
@@ -112,3 +113,14 @@ class Checkpoint(_Entry):
     device: str
     wall_s: float = Field(ge=0)
     versions: dict[str, str] = Field(default_factory=dict)
+
+    def version_id(self, recipe: str) -> str:
+        """The id for a version of this network made by `recipe`: `<model>-<recipe>-s<seed>`.
+
+        A run of this machine has digits of its own in its id; they follow, so that no version of
+        it takes the place of another run's, or of a shipped one.
+        """
+        model = short_name(self.model)
+        plain = f"{model}-{self.recipe}-s{self.seed}"
+        own = "" if self.id == plain else f"-{self.id.rpartition('-')[2]}"
+        return f"{model}-{recipe}-s{self.seed}{own}"

@@ -87,7 +87,8 @@ class LowRank:
         notes = [_("Saved as {id}").format(id=id) for id in saved]
         if low.one.pixels is None:
             notes.append(_("No photographs here, so no accuracy: see python -m core data"))
-        return Answer({"rows": rows}, "\n".join([table(shown), *notes]))
+        document = {"rows": rows} | ({"saved": saved} if self.save else {})
+        return Answer(document, "\n".join([table(shown), *notes]))
 
     def _measure(self, low: Any, plan: Any, device: str | None) -> tuple[Any, Any]:
         """The row of one plan, and its network."""

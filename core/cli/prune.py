@@ -75,7 +75,8 @@ class Prune:
         notes = [_("Saved as {id}").format(id=id) for id in saved]
         if one.pixels is None:
             notes.append(_("No photographs here, so no accuracy: see python -m core data"))
-        return Answer({"rows": rows}, "\n".join([table(shown), *notes]))
+        document = {"rows": rows} | ({"saved": saved} if self.save else {})
+        return Answer(document, "\n".join([table(shown), *notes]))
 
     def _measure(self, one: Any, ratio: float, device: str | None) -> tuple[list[Any], Any]:
         """Rows of every form at one ratio, and the networks."""

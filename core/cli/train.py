@@ -71,8 +71,8 @@ class Train:
 
     def _forecast(self) -> Answer:
         from core.data.find import find_food11
+        from core.data.named import data_root
         from core.training.forecast import forecast
-        from core.training.photographs import data_root
 
         index = find_food11(data_root(self.config.data))
         training, validation = (

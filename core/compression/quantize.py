@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from core.compression.quantize_codebook import between, cluster
 from core.errors import ConfigError
 from core.words import _
 
@@ -26,8 +27,6 @@ Scheme = Literal[
 ]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 BITS = (1, 2, 3, 4, 5, 6, 7, 8, 16)
-LLOYD_ROUNDS = 200
-FEW_CENTRES, SLICES = 32, 256
 
 Floats = NDArray[np.float32]
 Tensors = Mapping[str, Floats]
@@ -126,7 +125,7 @@ def quantise(weight: Floats, scheme: Scheme, bits: int) -> Quantised:
         return Quantised(scheme, bits, weight.shape, half)
     if scheme == "kmeans":
         codebook = cluster(weight, 2**bits)
-        nearest = np.searchsorted(_between(codebook), weight.astype(np.float64))
+        nearest = np.searchsorted(between(codebook), weight.astype(np.float64))
         return Quantised(scheme, bits, weight.shape, nearest.astype(np.uint8), codebook=codebook)
     by_channel = scheme.startswith("channel") and weight.ndim > 1 and weight.size > 0
     rows = weight.astype(np.float64).reshape(len(weight) if by_channel else 1, -1)  # (G, n)
@@ -171,77 +170,6 @@ def _error(pairs: Iterable[tuple[Floats, NDArray[Any]]]) -> Error:
         worst = max(worst, float(np.abs(gap).max(initial=0.0)))
     sqnr = 10 * float(np.log10(signal / noise)) if noise and signal else None
     return Error(noise / n if n else 0.0, sqnr, worst)
-
-
-def cluster(weight: Floats, k: int) -> Floats:
-    """At most k centres of the values, ascending: k-means in one dimension, always the same.
-
-    Lloyd's rounds on the sorted values. For few centres they begin at the best cut of some hundred
-    slices (dynamic programming: exact for a tensor that small); for many, at evenly spaced centres
-    (which keep the few large weights, Han et al. 2016) and at quantiles (which follow the crowd),
-    and the better result stays. With k or fewer distinct values those are the centres.
-    """
-    values = np.sort(weight, axis=None).astype(np.float64)
-    distinct = values[np.diff(values, prepend=-np.inf) > 0]
-    if len(distinct) <= k:
-        return distinct.astype(np.float32)
-    sums = np.concatenate([[0.0], np.cumsum(values)])
-    squares = np.concatenate([[0.0], np.cumsum(values**2)])
-    even = np.linspace(values[0], values[-1], 2 * k + 1)[1::2]
-    starts = [even, np.quantile(values, (np.arange(k) + 0.5) / k)]
-    if k <= FEW_CENTRES:
-        starts.append(_best_cut(values, sums, squares, k))
-    found = [_lloyd(values, sums, squares, np.unique(start)) for start in starts]
-    return np.unique(min(found, key=lambda one: one[0])[1].astype(np.float32))
-
-
-def _best_cut(
-    values: NDArray[np.float64], sums: NDArray[np.float64], squares: NDArray[np.float64], k: int
-) -> NDArray[np.float64]:
-    """Means of the k runs with the least squared error that slices of the values allow."""
-    by_count = np.linspace(0, len(values), min(len(values), SLICES) + 1).astype(int)
-    by_value = np.searchsorted(values, np.linspace(values[0], values[-1], SLICES // 2))
-    cuts = np.unique(np.concatenate([by_count, by_value]))
-    counts = cuts[None, :] - cuts[:, None]
-    totals = sums[cuts][None, :] - sums[cuts][:, None]
-    cost = squares[cuts][None, :] - squares[cuts][:, None]
-    cost = np.where(counts > 0, cost - totals**2 / np.maximum(counts, 1), np.inf)  # (from, to)
-    best, back = cost[0], []
-    for _run in range(k - 1):
-        sofar = best[:, None] + cost
-        back.append(sofar.argmin(0))
-        best = sofar.min(0)
-    ends = [len(cuts) - 1]
-    for chosen in reversed(back):
-        ends.append(int(chosen[ends[-1]]))
-    edges = cuts[[0, *reversed(ends)]]
-    means: NDArray[np.float64] = np.diff(sums[edges]) / np.maximum(np.diff(edges), 1)
-    return means
-
-
-def _lloyd(
-    values: NDArray[np.float64],
-    sums: NDArray[np.float64],
-    squares: NDArray[np.float64],
-    centres: NDArray[np.float64],
-) -> tuple[float, NDArray[np.float64]]:
-    """(squared error, centres). Clusters are runs of the sorted values: prefix sums do the work."""
-    for _round in range(LLOYD_ROUNDS):
-        ends = np.concatenate([[0], np.searchsorted(values, _between(centres)), [len(values)]])
-        counts, totals = np.diff(ends), np.diff(sums[ends])
-        moved = np.divide(totals, counts, out=centres.copy(), where=counts > 0)
-        if np.array_equal(moved, centres):
-            break
-        centres = moved
-    cost = np.diff(squares[ends]) - 2 * centres * totals + counts * centres**2
-    return float(cost.sum()), centres
-
-
-def _between(centres: NDArray[Any]) -> NDArray[np.float64]:
-    """Where the nearest centre changes."""
-    exact = centres.astype(np.float64)
-    middles: NDArray[np.float64] = (exact[1:] + exact[:-1]) / 2
-    return middles
 
 
 def _extremes(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -183,6 +183,10 @@ def _root(root: Path | str | None = None) -> Path:
     for folder in (given, places.REPO / given):  # an absolute path stays what it is
         if folder.is_dir():
             return folder.resolve()
+    if root is not None:
+        raise DataError(
+            _("{folder} is not a folder. Name one with photographs.").format(folder=given)
+        )
     raise DataError(
         _("{folder} is not a folder. Set FOOD11_ROOT to where Food-11 lies.").format(folder=given)
     )

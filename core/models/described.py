@@ -7,11 +7,9 @@ written out from its paper's table. The networks themselves are built elsewhere 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 from core.errors import UserError
-from core.models import registry
-from core.models.design import Design, from_json
+from core.models.design import Design
 from core.models.design_line import read
 from core.models.design_plan import (
     Act,
@@ -26,6 +24,7 @@ from core.models.design_plan import (
     plan,
 )
 from core.models.registry import MODELS, PREFIX, get
+from core.models.shipped import shipped
 from core.words import _
 
 LINES = {
@@ -56,16 +55,6 @@ class Described:
     """None where the network cannot be written as a design."""
 
 
-@lru_cache(maxsize=1)
-def shipped() -> dict[str, Design]:
-    """The designs in `core/models/designs`, by name, sorted."""
-    files = sorted(registry.DESIGNS.glob("*.json"))
-    return {
-        file.stem: from_json(file.read_bytes()).model_copy(update={"name": file.stem})
-        for file in files
-    }
-
-
 def known() -> list[str]:
     """Keys of the registered networks that can be shown without building them, in its order."""
     return [key for key in MODELS if key in LINES or key in shipped() or key == _LITE]
@@ -79,6 +68,15 @@ def describe(key: str) -> Described:
         raise UserError(_("{key} has no description without torch.").format(key=spec.key))
     parts = _efficientnet_lite0() if design is None else plan(design)
     return Described(spec.key, spec.title, spec.family, spec.source, spec.input_px, parts, design)
+
+
+def fits(key: str, px: int) -> bool:
+    """Whether pictures of that side survive the network's halvings.
+
+    True where the network is no design. Raises UserError if there is no such network.
+    """
+    design = _design(get(key).key)
+    return design is None or min(design.model_copy(update={"input_px": px}).sides()) > 0
 
 
 def _design(key: str) -> Design | None:

@@ -11,11 +11,11 @@ from torch.nn import functional as F
 
 from core.errors import ConfigError
 from core.models import design_plan
-from core.models.described import shipped
 from core.models.design import Design
 from core.models.design_cost import layer_rows, totals
 from core.models.design_line import read
 from core.models.design_plan import Act, Head, Layer, Upsample, plan, torch_call
+from core.models.shipped import shipped
 from core.words import _
 
 MAX_PARAMS = 50_000_000

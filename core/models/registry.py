@@ -5,14 +5,13 @@ Importing this module does not import torch; building a network does. Besides th
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.errors import UserError
+from core.models.shipped import shipped
 from core.words import _
 
 if TYPE_CHECKING:
@@ -45,9 +44,7 @@ class ModelSpec:
     @property
     def slug(self) -> str:
         """The key as a short name for files and checkpoints: small letters, digits, underscores."""
-        if not self.key.startswith(PREFIX):
-            return self.key
-        return f"design_{hashlib.sha256(self.key.removeprefix(PREFIX).encode()).hexdigest()[:8]}"
+        return short_name(self.key)
 
     def build(self, num_classes: int = 11, pretrained: bool = False) -> "nn.Module":
         """A new network, randomly initialised from torch's global generator.
@@ -81,8 +78,16 @@ def _float32() -> Any:
 PREFIX = "design:"
 """Before a design in one line, as JSON, or by the name it ships under."""
 
-DESIGNS = Path(__file__).with_name("designs")
-"""Designs that ship with the app, one JSON file each, named by their key."""
+
+def short_name(key: str) -> str:
+    """A network's key where it is short enough to be read; `design_<digits>` for a whole design.
+
+    For file names, curves and tables. Nothing is looked up: any text has a short name.
+    """
+    if not key.startswith(PREFIX):
+        return key
+    return f"design_{hashlib.sha256(key.removeprefix(PREFIX).encode()).hexdigest()[:8]}"
+
 
 _STUDENTS = "core.models.students"
 _TEACHERS = "core.models.teachers"
@@ -174,16 +179,15 @@ MODELS: dict[str, ModelSpec] = {
 
 
 def _shipped() -> Iterator[ModelSpec]:
-    for file in sorted(DESIGNS.glob("*.json")):
-        design = json.loads(file.read_text(encoding="utf-8"))
+    for name, design in shipped().items():
         yield ModelSpec(
-            file.stem,
-            design.get("title") or file.stem,
+            name,
+            design.title or name,
             "student",
-            design["input_px"],
+            design.input_px,
             f"{_DESIGNED}:from_name",
-            design.get("source", ""),
-            options=(("name", file.stem),),
+            design.source,
+            options=(("name", name),),
         )
 
 
@@ -209,15 +213,17 @@ def get(key: str) -> ModelSpec:
 
 
 def _designed(text: str) -> ModelSpec:
+    from core.models.design_cost import layer_rows, totals
     from core.models.design_line import read
 
     design = read(text)
     if design.classes != 11:
         raise UserError(_("This design has {n} classes; Food-11 has 11.").format(n=design.classes))
     line = design.line
+    thousands = max(1, round(totals(layer_rows(design)).params / 1000))
     return ModelSpec(
         PREFIX + line,
-        design.title or _("Designed student"),
+        design.title or _("Designed student, {n:,} k").format(n=thousands),
         "student",
         design.input_px,
         f"{_DESIGNED}:from_line",

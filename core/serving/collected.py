@@ -158,6 +158,18 @@ def _right(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np
     return right
 
 
+def on_one_set(groups: Sequence[Collected]) -> tuple[list[Collected], list[Collected]]:
+    """The groups measured on the photographs that most of them were, and the others, in order.
+
+    An accuracy on other photographs is another quantity: what is ranked or drawn together is of one
+    set. Of two sets with as many groups, the first one met counts.
+    """
+    marks = [group.first.data.fingerprint for group in groups]
+    main = max(marks, key=marks.count, default="")  # of equals, max keeps the first
+    same = [group for group in groups if group.first.data.fingerprint == main]
+    return same, [group for group in groups if group.first.data.fingerprint != main]
+
+
 def by_stem(groups: Sequence[Collected]) -> dict[str, Collected]:
     """The groups by `<model>-<recipe>`; of several on different photographs, the first."""
     found: dict[str, Collected] = {}

@@ -81,7 +81,8 @@ class Comparison:
 
 
 def compare(found: Iterable[Checkpoint]) -> tuple[list[Comparison], list[str]]:
-    """Every distilled student that has a twin from scratch: same network, photographs, side, seed.
+    """Every distilled student that has a twin from scratch: same network, photographs, side, seed,
+    start.
 
     Returns the comparisons (most seeds first) and the ids of distilled students that were left out
     for want of a twin or of stored answers to the same pictures. Narrowed networks do not count.
@@ -109,10 +110,7 @@ def _pair(distilled: Checkpoint, found: Sequence[Checkpoint]) -> SeedPair | None
     twins = [
         one
         for one in found
-        if one.teacher is None
-        and one.recipe.startswith("scratch")
-        and (one.model, one.input_px, one.seed, one.data.fingerprint)
-        == (distilled.model, distilled.input_px, distilled.seed, distilled.data.fingerprint)
+        if one.teacher is None and "scratch" in one.recipe and _shared(one) == _shared(distilled)
     ]
     if not twins:
         return None
@@ -141,6 +139,12 @@ def _pair(distilled: Checkpoint, found: Sequence[Checkpoint]) -> SeedPair | None
         int((right & ~twin_right).sum()),
         mcnemar(right, twin_right),
     )
+
+
+def _shared(one: Checkpoint) -> tuple[object, ...]:
+    """What a distilled run and its twin must share; a start from other weights is one of them."""
+    start = one.config.get("start_from") or ""
+    return one.model, one.input_px, one.seed, one.data.fingerprint, start
 
 
 def _differing(a: Checkpoint, b: Checkpoint) -> list[str]:

@@ -6,6 +6,10 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from core.errors import UserError
+from core.models.described import fits
+from core.models.registry import PREFIX
+
 Policy = Literal["none", "light", "standard", "strong"]
 Select = Literal["best", "last"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -73,11 +77,26 @@ class TrainConfig(BaseModel):
             raise ValueError(f"start_px must be between 32 and px ({self.px}), or 0")
         if self.pretrained and self.start_from:
             raise ValueError("pretrained and start_from both name a start: choose one")
+        self._check_design()
         if self.warmup_epochs >= self.epochs and self.epochs > 1:
             raise ValueError(
                 f"warmup_epochs ({self.warmup_epochs:g}) must be under epochs ({self.epochs})"
             )
         return self
+
+    def _check_design(self) -> None:
+        smallest = self.start_px or self.px
+        if not self.model.startswith(PREFIX):
+            return
+        try:
+            is_enough = fits(self.model, smallest)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        if not is_enough:
+            raise ValueError(
+                f"pictures of {smallest} px are too small for this design: it shrinks them to "
+                "nothing"
+            )
 
     @property
     def key(self) -> str:

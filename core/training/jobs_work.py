@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from core import checkpoints
 from core.data.find import find_food11
+from core.data.named import data_root
 from core.data.pixels import Pixels, load_pixels
 from core.errors import CheckpointError, DataError, LossError, UserError
 from core.measure.accuracy import Labelled, labelled
@@ -27,7 +28,6 @@ from core.training.distributed import leads
 from core.training.jobs_entry import recipe_of
 from core.training.jobs_process import ENDED, REPORT
 from core.training.loop import train
-from core.training.photographs import data_root
 from core.training.publishing import publish_finished
 from core.training.runs import RunFolder
 from core.words import _

@@ -16,6 +16,7 @@ from torch import nn
 
 from core.compression.widths import Widths, set_widths
 from core.data.find import find_food11
+from core.data.named import data_root
 from core.data.pixels import Pixels, load_pixels
 from core.errors import CheckpointError, ConfigError
 from core.models import get
@@ -23,7 +24,7 @@ from core.places import write_json
 from core.training.config import TrainConfig
 from core.training.distributed import ALONE, World, joined
 from core.training.learner import Learner
-from core.training.photographs import data_root, photographs
+from core.training.photographs import photographs
 from core.training.progress import Teller
 from core.training.runs import RunFolder, commit, start, starting_point
 from core.training.seeds import derive

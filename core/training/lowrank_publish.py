@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from core import checkpoints
 from core.checkpoints import Checkpoint, DataInfo
-from core.models import registry
 from core.training.finetune import finetune_config
 from core.training.runs import commit
 
@@ -21,7 +20,7 @@ TITLE = "{title}, factored ({percent} % of the energy)"
 
 def factored_id(base: Checkpoint, plan: "Plan", epochs: int = 0) -> str:
     """The id under which a factored version of `base` is kept: `<model>-<recipe>_...-s<seed>`."""
-    return f"{registry.get(base.model).slug}-{_recipe(base, plan, epochs)}-s{base.seed}"
+    return base.version_id(_recipe(base, plan, epochs))
 
 
 def _recipe(base: Checkpoint, plan: "Plan", epochs: int) -> str:

@@ -6,7 +6,7 @@ The headings follow Mitchell et al. 2019, "Model Cards for Model Reporting".
 from collections.abc import Sequence
 from typing import Any
 
-from core.checkpoints import Checkpoint
+from core.checkpoints import Checkpoint, load_manifest
 from core.course import CLASSES
 
 
@@ -23,6 +23,7 @@ def model_card(one: Checkpoint, report: dict[str, Any] | None = None) -> str:
         f"- weights: safetensors, {one.size_bytes:,} bytes, {one.weights_dtype}",
         f"- recipe {one.recipe}, seed {one.seed}, {one.epochs} epochs, {one.wall_s:,.0f} s",
         f"- teacher: {f'`{one.teacher}`' if one.teacher else 'none'}",
+        *_start(one),
         "",
         "## Data",
         f"- {one.data.name}{'' if _is_said(one) else ' (this is not Food-11)'}",
@@ -53,6 +54,17 @@ def model_card(one: Checkpoint, report: dict[str, Any] | None = None) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _start(one: Checkpoint) -> list[str]:
+    """Where its weights began, and with them what else it learned from."""
+    name = one.config.get("start_from")
+    if not name:
+        return []
+    first = load_manifest().get(name)
+    return [
+        f"- started from `{name}`" + (f", which learned from: {first.data.name}" if first else "")
+    ]
 
 
 def _is_said(one: Checkpoint) -> bool:

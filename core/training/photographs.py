@@ -1,17 +1,13 @@
 """The photographs of one split, as the training loop and the benchmark take them."""
 
-import os
-import re
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from core.data.dreams import DREAMS, unpack
 from core.data.pixels import Pixels
-from core.errors import ConfigError, DataError
+from core.errors import DataError
 from core.training.seeds import derive
 from core.words import _
 
@@ -56,24 +52,3 @@ def photographs(pixels: Pixels, split: str, share: float = 1.0, seed: int = 0) -
         rows = np.sort(np.concatenate(kept))
     labels = torch.from_numpy(np.asarray(pixels.labels[rows], dtype=np.int64))
     return Photographs(pixels.pixels, rows, labels, pixels.index.fingerprint)
-
-
-def data_root(data: str) -> Path | None:
-    """A config's `data` as a folder; None for the usual places.
-
-    `dreams` are unpacked first. Raises ConfigError for a variable that is not set, DataError where
-    there are no dreams.
-    """
-    if not data:
-        return None
-    if data == DREAMS:
-        return unpack()
-    if re.fullmatch(r"[A-Z][A-Z0-9_]*", data):
-        if not os.environ.get(data):
-            raise ConfigError(
-                _("This run needs the folder that the variable {name} names: set it.").format(
-                    name=data
-                )
-            )
-        return Path(os.environ[data])
-    return Path(data)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from core import checkpoints
 from core.checkpoints import Checkpoint, DataInfo
 from core.measure.pruning_grid import RowKey
-from core.models import registry
 from core.training.finetune import finetune_config
 from core.training.runs import commit
 
@@ -23,7 +22,7 @@ ZEROED_TITLE = "{title}, {percent} % of weights zeroed"
 
 def pruned_id(base: Checkpoint, key: RowKey) -> str:
     """The id under which a pruned version of `base` is kept: `<model>-<recipe>_...-s<seed>`."""
-    return f"{registry.get(base.model).slug}-{_recipe(base, key)}-s{base.seed}"
+    return base.version_id(_recipe(base, key))
 
 
 def _recipe(base: Checkpoint, key: RowKey) -> str:

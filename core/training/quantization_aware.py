@@ -15,7 +15,6 @@ from core import checkpoints
 from core.checkpoints import Checkpoint, DataInfo
 from core.compression.quantize_aware import prepare_aware, without_fakes
 from core.measure.quantization_grid import RowKey
-from core.models import registry
 from core.places import runs_dir
 from core.training.finetune import finetune, finetune_config
 from core.training.runs import commit
@@ -54,7 +53,7 @@ def state_arrays(net: "nn.Module") -> dict[str, NDArray[Any]]:
 
 def aware_id(base: Checkpoint, key: RowKey) -> str:
     """The id under which a network trained with quantised weights is kept."""
-    return f"{registry.get(base.model).slug}-{_recipe(base, key)}-s{base.seed}"
+    return base.version_id(_recipe(base, key))
 
 
 def _recipe(base: Checkpoint, key: RowKey) -> str:

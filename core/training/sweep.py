@@ -11,6 +11,7 @@ from pathlib import Path
 
 from core import checkpoints
 from core.data.find import find_food11
+from core.data.named import data_root
 from core.data.pixels import Pixels, load_pixels
 from core.errors import UserError
 from core.measure.accuracy import Score
@@ -20,7 +21,7 @@ from core.places import runs_dir
 from core.training.config import TrainConfig
 from core.training.evaluation import evaluate
 from core.training.loop import train
-from core.training.photographs import data_root, photographs
+from core.training.photographs import photographs
 from core.training.runs import RunFolder, commit
 from core.training.speed import Compute, best_device, device_name, versions
 from core.words import _

@@ -33,12 +33,13 @@ def _offer(one: Checkpoint, format: Format, measured: Shipping | None) -> None:
     name = file_name(one.id, format)
     reason = obstacle(one.id, format)
     with st.container(border=True):
-        said, file, card = st.columns([6, 1.2, 1.8], vertical_alignment="center")
+        said, right = st.columns([6, 3.2], vertical_alignment="center")
         said.markdown(f"**{format_title(format)}**  \n{format_about(format)}")
         if reason:
             said.caption(reason)
             return
-        file.download_button(
+        buttons = right.container(horizontal=True)  # side by side on a phone, too
+        buttons.download_button(
             _("File"),
             partial(shipped, one.id, format),
             file_name=name,
@@ -48,7 +49,7 @@ def _offer(one: Checkpoint, format: Format, measured: Shipping | None) -> None:
             on_click="ignore",
             help=name,
         )
-        card.download_button(
+        buttons.download_button(
             _("Model card"),
             partial(_card, one, format, measured),
             file_name=f"{name}.md",

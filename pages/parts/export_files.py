@@ -127,7 +127,8 @@ def measured(one: Checkpoint, found: Known, guess: Guess) -> None:
         show(time_chart(frame), shipping_words.time_alt(frame), key="times")
         st.caption(
             _(
-                "Median of repeated calls for one photo, quartiles as bars; one thread, all in "
+                "Dashed: HW7's limits for a file. Below: the median of repeated calls for one "
+                "photo, quartiles as bars; one thread, all in "
                 "turn in one sitting, on {device}. safetensors by torch, the others by ONNX "
                 "Runtime. HW7's file has no time of its own: it is decoded to float32 first."
             ).format(device=found.shipping.device if found.shipping else _("this machine"))

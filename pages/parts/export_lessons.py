@@ -22,10 +22,9 @@ def why(one: Checkpoint, known: Known | None) -> None:
             "8 bits are {least} at least."
         ).format(params=numbers.count(one.params), least=numbers.size(one.params))
     )
-    st.latex(
-        r"\Delta = \max_{x, i} |z'_i(x) - z_i(x)| \qquad "
-        r"a = \frac{1}{N} \sum_x [\hat{y}'(x) = \hat{y}(x)]"
-    )
+    # two formulas, not one line of both: that is wider than a phone
+    st.latex(r"\Delta = \max_{x, i} |z'_i(x) - z_i(x)|")
+    st.latex(r"a = \frac{1}{N} \sum_x [\hat{y}'(x) = \hat{y}(x)]")
     st.markdown(
         _(
             "Parity: $z$ are the original's logits, $z'$ the file's, $\\hat{y}$ the class with the "

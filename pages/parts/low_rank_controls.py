@@ -162,7 +162,8 @@ def whole_setting(grid: LowRankGrid | None) -> Whole:
         _(
             "Linear and 1 × 1 layers are always factored by SVD; “SVD only” leaves the k × k ones "
             "whole. Depthwise and group convolutions are left alone, and so is every layer in "
-            "which the factors would not be smaller. “The smaller one” is chosen layer by layer."
+            "which the factors would not be smaller. “Smaller of the two”: "
+            "Tucker-2 or k × 1, 1 × k, chosen layer by layer."
         )
     )
     percent = st.slider(

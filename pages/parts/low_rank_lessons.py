@@ -63,7 +63,7 @@ def _plain(found: Sequence[Checkpoint], model: str) -> Checkpoint | None:
     return next(
         (
             one
-            for one in sorted(found, key=lambda one: one.seed)
+            for one in sorted(found, key=lambda one: (one.recipe != "scratch", one.seed))
             if one.model == model and role_of(one.family, one.recipe) == "scratch"
         ),
         None,

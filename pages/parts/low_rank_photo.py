@@ -7,7 +7,6 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from core.charts import numbers
-from core.charts.answers import answer_chart
 from core.charts.theme import role_of
 from core.checkpoints import Checkpoint
 from core.compression.lowrank_plan import ranks_for_energy
@@ -18,8 +17,8 @@ from core.serving.compare import Answer, bars_frame
 from core.serving.lowrank import FactoredPredictor
 from core.serving.predict import predictor
 from core.words import _
+from pages.parts.answer_bars import Bars, answer_bars
 from pages.parts.answers import thumbnail
-from pages.parts.figure import show
 from pages.parts.low_rank_controls import Setting, Whole, layers_of
 from pages.parts.photos import pick
 
@@ -66,17 +65,18 @@ def photo_check(at: Setting, how: Whole, found: list[Checkpoint]) -> None:
         return
     st.image(thumbnail(image), width=160, alt=_("The photo {name}").format(name=photos[0].name))
     bars = {name: bars_frame(answer) for name, answer in answers.items()}
-    for column, (name, frame) in zip(st.columns(len(bars)), bars.items(), strict=True):
-        with column:
-            st.markdown(f"**{name}**")
-            first = name == next(iter(bars))
-            show(
-                answer_chart(frame, role_of(one.family, one.recipe) if first else "factored"),
-                _("Class probabilities, {name}: most likely {food}, {p}.").format(
-                    name=name, food=frame.iloc[0].food, p=numbers.share(frame.iloc[0].probability)
-                ),
-                key=f"photo-{name}",
+    first = next(iter(bars))
+    answer_bars(
+        [
+            Bars(
+                name,
+                role_of(one.family, one.recipe) if name == first else "factored",
+                frame,
+                f"photo-{name}",
             )
+            for name, frame in bars.items()
+        ]
+    )
     said = {name: str(frame.iloc[0].food) for name, frame in bars.items()}
     whole, *rest = said.items()
     other = [name for name, food in rest if food != whole[1]]

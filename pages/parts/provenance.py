@@ -44,14 +44,18 @@ def provenance(checkpoints: Sequence[Checkpoint]) -> None:
     """A line on what was measured on what, and a box with every detail of each checkpoint."""
     if not checkpoints:
         return
-    sets = list(dict.fromkeys(data_name(one.data) for one in checkpoints))
-    counts = sorted({one.test.n for one in checkpoints if one.test is not None})
-    said = _("Accuracies measured on {data}.").format(data="; ".join(sets))
-    if counts:
-        said = _("Accuracies measured on {n} test photographs of {data}.").format(
-            n=" / ".join(numbers.count(n) for n in counts), data="; ".join(sets)
+    sets: dict[str, set[int]] = {}  # with the numbers of test photographs
+    for one in checkpoints:
+        sets.setdefault(data_name(one.data), set()).update([one.test.n] if one.test else [])
+    said = [
+        _("{n} test photographs of {data}").format(
+            n=" / ".join(numbers.count(n) for n in sorted(counts)), data=name
         )
-    st.caption(said)
+        if counts
+        else name
+        for name, counts in sets.items()
+    ]
+    st.caption(_("Accuracies measured on {data}.").format(data="; ".join(said)))
     with st.popover(_("Where these numbers come from"), icon=":material/fact_check:"):
         for one in _some(checkpoints):
             st.markdown(f"**{name_of(one)}**")
@@ -100,6 +104,15 @@ def accuracy_line(checkpoint: Checkpoint) -> str:
     )
 
 
+def accuracy_lines(checkpoints: Sequence[Checkpoint]) -> list[tuple[Checkpoint, str]]:
+    """`accuracy_line` of each; with its photographs, where those are not the same for all."""
+    several = len({one.data.fingerprint for one in checkpoints}) > 1
+    return [
+        (one, f"{accuracy_line(one)}, {data_name(one.data)}" if several else accuracy_line(one))
+        for one in checkpoints
+    ]
+
+
 def _details(one: Checkpoint) -> list[str]:
     lines = [
         _("checkpoint `{id}`, recipe {recipe}").format(id=one.id, recipe=one.recipe),
@@ -117,6 +130,8 @@ def _details(one: Checkpoint) -> list[str]:
             commit=f"`{one.commit[:10]}`" if one.commit else _("not recorded"),
         ),
     ]
+    if one.config.get("start_from"):
+        lines.insert(1, _("started from `{id}`").format(id=one.config["start_from"]))
     if one.teacher:
         lines.insert(1, _("taught by `{id}`").format(id=one.teacher))
     return lines

@@ -74,7 +74,8 @@ def setting(found: list[Checkpoint]) -> Setting:
     """The network under the knife, the method, the ratio; every control is part of the link."""
     left, right = st.columns([2, 3], vertical_alignment="bottom")
     with left:
-        one = shelf.choose_one(_("Network"), found, "network")
+        measured_first = sorted(found, key=lambda one: grid_of(one) is None)
+        one = shelf.choose_one(_("Network"), measured_first, "network")
     with right:
         percent = st.slider(_("Pruning ratio, %"), 0, 100, 50, 5, key="ratio", bind="query-params")
     method = one_of(

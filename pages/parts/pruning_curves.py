@@ -193,7 +193,7 @@ def _table(grid: Grid, at: Setting) -> None:
 def figures(rows: Sequence[PruningRow]) -> None:
     """A table of rows; what was not measured is left empty."""
     table = pruning_words.rows_table(rows)
-    table = table.dropna(axis="columns", how="all")
+    table = table.dropna(axis="columns", how="all").fillna("–")
     titles = {
         "form": _("Form"),
         "right": _("Right"),

@@ -32,8 +32,8 @@ def why(at: Setting) -> None:
         )
     else:
         st.latex(
-            r"m_i = \begin{cases} 0 & \text{if } |w_i| \text{ is among the lowest } \rho n \\ "
-            r"1 & \text{otherwise} \end{cases} \qquad y = (w \odot m) * x"
+            r"\begin{gathered} m_i = \begin{cases} 0 & |w_i| \text{ among the lowest } \rho n \\ "
+            r"1 & \text{otherwise} \end{cases} \\[6pt] y = (w \odot m) * x \end{gathered}"
         )
         st.markdown(
             _(

@@ -4,7 +4,6 @@ import pandas as pd
 import streamlit as st
 
 from core.charts import numbers
-from core.charts.answers import answer_chart
 from core.charts.pruning import method_title
 from core.charts.theme import role_of
 from core.errors import CheckpointError, PhotoError
@@ -12,8 +11,9 @@ from core.photos import prepare
 from core.serving.compare import Answer, bars_frame
 from core.serving.pruned import PrunedPredictor
 from core.words import _
+from pages.parts.answer_bars import Bars, answer_bars
 from pages.parts.answers import thumbnail
-from pages.parts.figure import data_button, show
+from pages.parts.figure import data_button
 from pages.parts.photos import pick
 from pages.parts.pruning_controls import Setting, chosen_masks, masks
 
@@ -58,19 +58,19 @@ def photo_check(at: Setting) -> None:
     said = _("The photo {name}").format(name=photos[0].name)
     st.image(thumbnail(image), caption=photos[0].caption, width=160, alt=said)
     answers = [bars_frame(Answer(one, each, 0.0)) for each in logits]
-    for column, ratio, bars in zip(st.columns(len(ratios)), ratios, answers, strict=True):
-        with column:
-            name = (
-                _("whole") if ratio == 0 else _("{ratio} pruned").format(ratio=numbers.share(ratio))
+    answer_bars(
+        [
+            Bars(_("whole"), role_of(one.family, one.recipe), bars, "photo-0")
+            if ratio == 0
+            else Bars(
+                _("{ratio} pruned").format(ratio=numbers.share(ratio)),
+                "pruned",
+                bars,
+                f"photo-{ratio}",
             )
-            st.markdown(f"**{name}**")
-            show(
-                answer_chart(bars, role_of(one.family, one.recipe) if ratio == 0 else "pruned"),
-                _("Class probabilities, {name}: most likely {food}, {p}.").format(
-                    name=name, food=bars.iloc[0].food, p=numbers.share(bars.iloc[0].probability)
-                ),
-                key=f"photo-{ratio}",
-            )
+            for ratio, bars in zip(ratios, answers, strict=True)
+        ]
+    )
     data_button(
         pd.concat([bars.assign(ratio=ratio) for ratio, bars in zip(ratios, answers, strict=True)]),
         "pruning-photo",

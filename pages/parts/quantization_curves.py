@@ -63,15 +63,11 @@ def accuracy(known: Sequence[Measured], at: Setting, guess: Guess) -> pd.DataFra
     st.caption(
         shown
         + _(
-            "Weights only: the network computes in float32 with what the codes stand for. Bands: "
-            "95 % interval. Dashed grey: one in eleven, pure chance. Stars: measured here, now."
+            "Weights only: the network computes in float32 with what the codes stand for. Sizes: "
+            "safetensors files, with their scales and float32 BatchNorm. Bands: 95 % interval. "
+            "Dashed grey: one in eleven, pure chance. Stars: measured here, now."
         )
-        + " "
-        + (
-            _("Dotted: your guess.")
-            if against == "bits"
-            else _("Bytes: the file as written, with its scales and float32 BatchNorm.")
-        )
+        + (" " + _("Dotted: your guess.") if against == "bits" else "")
     )
     if not reveal:
         st.caption(_("Make your guess, then switch on “Show what was measured”."))
@@ -110,7 +106,7 @@ def _told(
     st.markdown("\n".join(f"- {line}" for line in lines))
     files = quantization_words.limit_lines([(one.title, one.grid) for one in known])
     if files:
-        st.markdown(_("HW7's own 8-bit file, written, weighed, and read back:"))
+        st.markdown(_("HW7's own 8-bit file (a pickle), written, weighed, and read back:"))
         st.markdown("\n".join(f"- {line}" for line in files))
 
 
@@ -139,7 +135,7 @@ def table(at: Setting) -> None:
 
 def figures(rows: Sequence[QuantRow]) -> None:
     """A table of rows; what was not measured is left out."""
-    frame = quantization_words.rows_table(rows).dropna(axis="columns", how="all")
+    frame = quantization_words.rows_table(rows).dropna(axis="columns", how="all").fillna("–")
     titles = {
         "scheme": _("Format"),
         "bits": _("Bits"),

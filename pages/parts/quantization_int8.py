@@ -67,6 +67,11 @@ def int8(at: Setting, guess: Guess, reveal: bool) -> None:
             "{threads} threads, on {device}; all forms took turns.",
             at.grid.threads,
         ).format(threads=at.grid.threads, device=at.grid.device)
+        + " "
+        + _(
+            "Two kinds of file: float32 is weighed as safetensors, which holds the weights and "
+            "nothing else; the int8 forms as ONNX, which also holds the plan of the network."
+        )
     )
     _told(at.grid, column, guess)
     figures([row for scheme in FORMS if (row := form_row(at.grid, scheme)) is not None])
@@ -80,8 +85,8 @@ def _told(grid: Grid, column: str, guess: Guess) -> None:
     st.markdown(f"**{_('What you see')}**")
     lines = [
         _(
-            "**static int8** is {verdict} ({share} of float32's time, {column}) and its file has "
-            "{size} of float32's bytes."
+            "**static int8** is {verdict} ({share} of float32's time, {column}), and its ONNX file "
+            "has {size} of the bytes of float32's safetensors file."
         ).format(
             verdict=quantization_words.speed_word(time, base),
             share=numbers.share(time.median / base.median),
@@ -142,10 +147,10 @@ def trap(at: Setting) -> None:
         st.markdown(_operators(row))
     st.markdown(
         _(
-            "Dynamic int8 leaves {share} of the bytes: {after} of {before}. How to notice: "
-            "weigh the file, and count the operators: a `Conv` is still a float convolution; "
-            "`QLinearConv` or `ConvInteger`, or a `Conv` between `DequantizeLinear` and "
-            "`QuantizeLinear`, is one in int8."
+            "Dynamic int8 leaves {share} of the bytes: an ONNX file of {after}, where the float32 "
+            "weights take {before} as safetensors. How to notice: weigh the file, and count the "
+            "operators: a `Conv` is still a float convolution; `QLinearConv` or `ConvInteger`, or "
+            "a `Conv` between `DequantizeLinear` and `QuantizeLinear`, is one in int8."
         ).format(
             share=numbers.share(dynamic.size_bytes / whole.size_bytes),
             after=numbers.count(dynamic.size_bytes),

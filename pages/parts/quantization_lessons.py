@@ -29,11 +29,11 @@ def why(at: Setting) -> None:
         )
     else:
         st.latex(
-            r"q_i = \operatorname{round}\!\left(\frac{w_i - m}{s}\right) \qquad "
-            r"\hat w_i = s\, q_i + m \qquad s = \frac{M - m}{2^b - 1}"
+            r"\begin{gathered} q_i = \operatorname{round}\!\left(\frac{w_i - m}{s}\right) \\[6pt] "
+            r"\hat w_i = s\, q_i + m \qquad s = \frac{M - m}{2^b - 1} \end{gathered}"
             if at.scheme.endswith("minmax")
-            else r"q_i = \operatorname{round}\!\left(\frac{w_i}{s}\right) \qquad "
-            r"\hat w_i = s\, q_i \qquad s = \frac{\max_i |w_i|}{2^{b-1} - 1}"
+            else r"\begin{gathered} q_i = \operatorname{round}\!\left(\frac{w_i}{s}\right) \\[6pt] "
+            r"\hat w_i = s\, q_i \qquad s = \frac{\max_i |w_i|}{2^{b-1} - 1} \end{gathered}"
         )
         st.markdown(
             _(
@@ -44,8 +44,8 @@ def why(at: Setting) -> None:
             )
         )
     st.latex(
-        r"\text{MSE} = \frac{1}{n}\sum_i (w_i - \hat w_i)^2 \qquad "
-        r"\text{SQNR} = 10 \log_{10} \frac{\sum_i w_i^2}{\sum_i (w_i - \hat w_i)^2}\ \text{dB}"
+        r"\begin{gathered} \text{MSE} = \frac{1}{n}\sum_i (w_i - \hat w_i)^2 \\[6pt] \text{SQNR} = "
+        r"10 \log_{10} \frac{\sum_i w_i^2}{\sum_i (w_i - \hat w_i)^2}\ \text{dB} \end{gathered}"
     )
     st.markdown(_("This function made the codes, here on this page, too:"))
     st.code(inspect.getsource(quantize.quantise), language="python")

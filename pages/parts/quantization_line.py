@@ -64,8 +64,9 @@ def number_line(at: Setting) -> None:
     )
     said = _(
         "Grey: the layer's weights. Blue: the values left to them. The three strips are the "
-        "channels with the largest, a middling and the smallest reach. Worked out here, from the "
-        "shipped weights."
+        "channels with the largest, a middling and the smallest reach. MSE: the mean squared error "
+        "of the rounding. SQNR: how far the weights stand above that error, in decibels; more is "
+        "better. Worked out here, from the shipped weights."
     )
     if at.checkpoint.weights_dtype == "float16":
         said += " " + _("Those are stored in 16 bits already, so 16 bits lose nothing more.")

@@ -2,8 +2,6 @@
 
 import streamlit as st
 
-from core.charts import numbers
-from core.charts.answers import answer_chart
 from core.charts.quantization import scheme_title
 from core.charts.quantization_words import bits_text
 from core.charts.theme import role_of
@@ -12,8 +10,8 @@ from core.photos import prepare
 from core.serving.compare import Answer, bars_frame
 from core.serving.quantized import quantized_predictor
 from core.words import _
+from pages.parts.answer_bars import Bars, answer_bars
 from pages.parts.answers import thumbnail
-from pages.parts.figure import show
 from pages.parts.photos import pick
 from pages.parts.quantization_controls import Setting
 
@@ -53,18 +51,14 @@ def photo_check(at: Setting) -> None:
     said = _("The photo {name}").format(name=photos[0].name)
     st.image(thumbnail(image), caption=photos[0].caption, width=160, alt=said)
     answers = [bars_frame(Answer(one, each, 0.0)) for each in logits]
-    for column, bits, bars in zip(st.columns(len(tried)), tried, answers, strict=True):
-        with column:
-            name = _("float32") if bits == WHOLE else bits_text(bits)
-            st.markdown(f"**{name}**")
-            role = role_of(one.family, one.recipe) if bits == WHOLE else "quantised"
-            show(
-                answer_chart(bars, role),
-                _("Class probabilities, {name}: most likely {food}, {p}.").format(
-                    name=name, food=bars.iloc[0].food, p=numbers.share(bars.iloc[0].probability)
-                ),
-                key=f"photo-{bits}",
-            )
+    answer_bars(
+        [
+            Bars(_("float32"), role_of(one.family, one.recipe), bars, f"photo-{bits}")
+            if bits == WHOLE
+            else Bars(bits_text(bits), "quantised", bars, f"photo-{bits}")
+            for bits, bars in zip(tried, answers, strict=True)
+        ]
+    )
     whole = answers[0].iloc[0].food
     tipped = [bits for bits, bars in zip(tried, answers, strict=True) if bars.iloc[0].food != whole]
     st.markdown(

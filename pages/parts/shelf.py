@@ -26,7 +26,8 @@ def checkpoints() -> list[Checkpoint]:
 
 
 def _own() -> list[Checkpoint]:
-    named = [id for key in ("networks", "network") for id in st.query_params.get_all(key)]
+    keys = ("networks", "network", "student", "teacher")
+    named = [id for key in keys for id in st.query_params.get_all(key)]
     wanted = [*st.session_state.get("own_checkpoints", ()), *named]
     if not wanted:
         return []

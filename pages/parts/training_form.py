@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from core import checkpoints
 from core.charts.theme import role_title
 from core.errors import UserError
+from core.models.described import fits
 from core.models.design_line import EXAMPLE
 from core.models.registry import MODELS, PREFIX, get
 from core.recipes import PRESETS
@@ -55,19 +56,21 @@ def wanted(queue: JobQueue, who: str, data: str = "") -> list[TrainConfig]:
         return [
             TrainConfig(
                 model=model, teacher=teacher, seed=seed, data=data,
-                **(_unseen(preset, settings) | settings),
+                **(_unseen(preset, model, settings) | settings),
             )
             for seed in st.session_state["seeds"]
         ]  # fmt: skip
     except ValidationError as error:
-        st.error(str(error.errors()[0]["msg"]), icon=":material/error:")
+        said = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+        st.error(said[:1].upper() + said[1:] + ".", icon=":material/error:")
         return []
 
 
-def _unseen(preset: str, settings: dict[str, Any]) -> dict[str, Any]:
+def _unseen(preset: str, model: str, settings: dict[str, Any]) -> dict[str, Any]:
     """What the preset sets without a control, kept possible under what the controls say."""
     fixed = {name: value for name, value in PRESETS[preset].items() if name not in settings}
-    if fixed.get("start_px", 0) >= settings["px"]:
+    start_px = fixed.get("start_px", 0)
+    if start_px and (start_px >= settings["px"] or not fits(model, start_px)):
         del fixed["start_px"]
     warmup = fixed.get("warmup_epochs", 2.0)
     return fixed | {"warmup_epochs": min(warmup, settings["epochs"] / 2)}
@@ -82,9 +85,9 @@ def _model() -> str:
     titles = {key: _(spec.title) for key, spec in MODELS.items()}
     titles[OWN] = _("Your own design, in one line")
     linked = st.query_params.get("model", "")
-    if linked.startswith(PREFIX) and "design" not in st.session_state:
+    if linked.startswith(PREFIX):  # a fresh link: whatever these widgets held on the last page
         st.session_state["design"] = linked.removeprefix(PREFIX)
-        st.query_params["model"] = OWN
+        st.session_state["model"] = st.query_params["model"] = OWN
     chosen = one_of(st.selectbox, _("Student"), titles, "model", default="dwpw_256k")
     if chosen != OWN:
         return chosen

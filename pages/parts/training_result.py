@@ -17,7 +17,7 @@ from core.training.jobs_entry import Job
 from core.training.jobs_process import REPORT
 from core.training.model_card import model_card
 from core.words import _, food_class
-from pages.parts import contents, training_queue
+from pages.parts import contents, shelf, training_queue
 from pages.parts.figure import data_button, show
 from pages.parts.provenance import accuracy_line, provenance
 
@@ -148,7 +148,8 @@ def _download(label: str, data: str | bytes, name: str, mime: str) -> None:
 
 def _use(published: checkpoints.Checkpoint) -> None:
     """Doors to the pages where the new checkpoint can be used."""
-    shipped = list(checkpoints.load_manifest())[:2]
+    listed = checkpoints.load_manifest()
+    shipped = shelf.starters([one for one in shelf.checkpoints() if one.id in listed])[:2]
     with st.container(horizontal=True):
         _door(
             "compare",

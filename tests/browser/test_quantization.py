@@ -135,7 +135,7 @@ def test_a_guess_comes_first_then_the_curves(page: "Page", server: str) -> None:
     assert "reveal=true" in page.url
     page.wait_for_selector("text=You guessed 4 bits")
     page.click('button >> text="bytes of the file"')
-    page.wait_for_selector("svg.marks text >> text=/HW7: 270/")
+    page.wait_for_selector("svg.marks text >> text=/HW7: 300/")
 
 
 def test_a_homeworks_file_is_dropped_and_read(

@@ -1,5 +1,6 @@
 """A training outlives its tab: start, watch, close, come back, stop, resume, finish, compare."""
 
+import json
 import os
 import re
 import subprocess
@@ -150,6 +151,48 @@ def test_the_running_epoch_moves_and_the_result_opens_in_pruning(
         ".some(said => said.includes(', run ')))"
     )
     assert not tab.query_selector('[data-testid="stException"]')
+    context.close()
+
+
+def test_a_design_goes_from_its_drawing_to_a_pruned_network(
+    browser: "Browser", server: str, tmp_path: Path
+) -> None:
+    """“Train this student” hands over the design and its side; the finished run opens by name."""
+    line = "px48-silu-nobias-stem8p-inv8t2d-sep16"
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    tab = context.new_page()
+    tab.set_default_timeout(PATIENCE_MS)
+    tab.goto(f"{server}/architecture?mode=design&design={line}")
+    tab.click("text=Train this student")
+    tab.wait_for_function("location.pathname.includes('training')")
+    tab.wait_for_selector("text=Link to this setting")
+    field = tab.get_by_label("The design", exact=True)
+    assert field.input_value() == line
+    for said in ("Your own design, in one line", "48 px"):
+        tab.wait_for_function(
+            "said => [...document.querySelectorAll('[data-testid=\"stSelectbox\"]')].some(box =>"
+            " [box.innerText, ...[...box.querySelectorAll('input')].map(one => one.value)]"
+            ".some(text => text.includes(said)))",
+            arg=said,
+        )
+    tab.click(button(tab, "Start 1 run"))
+    tab.wait_for_selector("text=The finished run", timeout=START_MS)
+    (run,) = (tmp_path / "runs").glob("design_*")
+    assert json.loads((run / "run.json").read_text())["config"]["model"] == f"design:{line}"
+    for page, widget in (("Compare", "stMultiSelect"), ("Pruning", "stSelectbox")):
+        tab.click(f"text=open it in {page}")
+        tab.wait_for_function("page => location.pathname.includes(page)", arg=page.lower())
+        tab.wait_for_function(
+            "([widget, name]) => [...document.querySelectorAll('[data-testid=' + widget + ']')]"
+            ".some(box =>"
+            " [box.innerText, ...[...box.querySelectorAll('input')].map(one => one.value)]"
+            ".some(text => text.includes(name)))",
+            arg=[widget, f"Designed student, 1 k, run {run.name.rpartition('-')[2]}"],
+        )
+        tab.wait_for_function("!document.querySelector('[data-testid=\"stStatusWidget\"]')")
+        assert not tab.query_selector('[data-testid="stException"]')
+        tab.click('[data-testid="stSidebarNavLink"]:has-text("Training")')
+        tab.wait_for_selector("text=The finished run", timeout=START_MS)
     context.close()
 
 

@@ -93,3 +93,12 @@ def test_the_command_answers_with_one_document(tmp_path: Path) -> None:
     )
     assert done.returncode == 1, done.stderr
     assert json.loads(done.stdout) == {"stale": ["README.md", "remake.md"]}
+
+
+def test_each_data_set_has_its_own_table(documents: Path) -> None:
+    data = load_manifest()["plain_2m-scratch-s0"].data
+    other = data.model_copy(update={"name": "Another set", "fingerprint": "f" * 16})
+    results_shelf.publish("best_100k-scratch", 0, 1199, data=other)
+    first, rest = published.results_table().split("Measured on other photographs")
+    assert "99.9%" in rest and "Another set" in rest and rest.count("\n| ") == 3
+    assert "99.9%" not in first and "Another set" not in first and data.name in first

@@ -178,3 +178,16 @@ def test_photos_are_never_written_to_disk(
     upload(app, ("lunch.jpg", jpeg(4)))
     assert not app.exception and app.dataframe
     assert not opened
+
+
+def test_accuracies_on_other_photographs_say_which(
+    app: AppTest, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "n = 66), Generated colours (not Food-11)"
+    assert "n = 66)" in text(app) and said not in text(app)
+    other = {"name": "Another set", "fingerprint": "f" * 16}
+    monkeypatch.setattr(shelf, "DATA", shelf.DATA.model_copy(update=other))
+    shelf.fill(shelf.SCRATCH)
+    mixed = text(open_page("compare"))
+    assert said in mixed and "n = 66), Another set (not Food-11)" in mixed
+    assert "66 test photographs of Another set (not Food-11)" in mixed

@@ -5,7 +5,6 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -14,11 +13,11 @@ from core import words
 from core.charts import numbers
 from core.measure.shipping_table import FORMATS, shipping_path
 from core.measure.stack_rows import stack_path
-from core.training import pruning_live, shipping_live
-from pages.parts import export_live as live_part
+from core.training import shipping_live
 from tests.food import make_food11
 from tests.pages import export_shelf
 from tests.pages.export_shelf import SCRATCH, TEACHER
+from tests.pages.live import Line, LiveChecks
 from tests.pages.test_app import HOSTILE, Marking, outside
 from tests.pages.test_app import said as said_on
 
@@ -193,73 +192,31 @@ def test_nothing_on_the_page_escapes_translation(
 # -- live ------------------------------------------------------------------------------------------
 
 
-class Line(shipping_live.FileRuns):
-    """A line whose runs end when the test says so."""
+class TestLive(LiveChecks):
+    page, key, link = PAGE, "make_live", {"network": SCRATCH}
+    runs = shipping_live.FileRuns
+    parts = ("pages.parts.export_live", "pages.parts.export_files")
 
-    def _start(self, job: shipping_live.FileJob) -> None:
-        job.state, job.step = "running", "start"
+    def other(self, number: int) -> shipping_live.FilePoint:
+        return shipping_live.FilePoint(f"other-{number}", "0" * 64)
 
+    @pytest.fixture
+    def ready(self, bare: Path) -> Path:
+        return bare
 
-@pytest.fixture
-def line(monkeypatch: pytest.MonkeyPatch) -> Line:
-    made = Line()
-    monkeypatch.setattr(live_part, "RUNS", made)
-    monkeypatch.setattr("pages.parts.export_files.RUNS", made)
-    return made
-
-
-def the_job(line: Line) -> shipping_live.FileJob:
-    (job,) = line._jobs.values()
-    return job
-
-
-def test_a_live_run_shows_its_progress_and_then_its_files(
-    open_page: Open, bare: Path, line: Line
-) -> None:
-    app = open_page(PAGE, network=SCRATCH)
-    app.button(key="make_live").click().run()
-    job = the_job(line)
-    assert (job.point.checkpoint, job.state) == (SCRATCH, "running")
-    job.step, job.done, job.of = "compare", 2, 5
-    app.run()
-    assert "file 3 of 5" in app.get("progress")[0].proto.text
-    job.rows = tuple(export_shelf.file_row(format) for format in FORMATS)
-    job.state = "done"
-    app.run()
-    assert "5 files" in app.success[0].value
-    assert app.button(key="make_live").disabled
-    app.run()
-    assert app.toggle(key="reveal").value is True  # who asked wants to see
-    assert "HW7's 8-bit file: 265KB" in alts(app)[0]
-    other = open_page(PAGE, network=SCRATCH, reveal="true")  # and it is there for everybody
-    assert "HW7's 8-bit file: 265KB" in alts(other)[0]
-
-
-def test_a_live_run_can_be_stopped(open_page: Open, bare: Path, line: Line) -> None:
-    app = open_page(PAGE, network=SCRATCH)
-    app.button(key="make_live").click().run()
-    app.button(key="stop_live").click().run()
-    assert the_job(line).state == "stopped"
-    assert "Nothing was kept" in said(app)
-
-
-def test_a_full_line_is_said(open_page: Open, bare: Path, line: Line) -> None:
-    app = open_page(PAGE, network=SCRATCH)
-    for number in range(pruning_live.MAX_WAITING + 1):
-        line.ask(shipping_live.FilePoint(f"other-{number}", "0" * 64), f"visitor {number}")
-    app.button(key="make_live").click().run()
-    assert "Try again" in app.warning[0].value
-
-
-@pytest.mark.parametrize(
-    ("reason", "says"), [("too_long", "too long"), ("crashed", "broke off"), ("said", "no such")]
-)
-def test_a_live_run_that_failed_is_explained(
-    open_page: Open, bare: Path, line: Line, reason: Any, says: str
-) -> None:
-    app = open_page(PAGE, network=SCRATCH)
-    app.button(key="make_live").click().run()
-    job = the_job(line)
-    job.state, job.reason, job.message = "failed", reason, "no such network"
-    app.run()
-    assert says in app.error[0].value
+    def test_it_shows_its_progress_and_then_its_files(
+        self, open_page: Open, bare: Path, line: Line
+    ) -> None:
+        app = self.started(open_page)
+        job = self.the_job(line)
+        assert (job.point.checkpoint, job.state) == (SCRATCH, "running")
+        job.step, job.done, job.of = "compare", 2, 5
+        app.run()
+        assert "file 3 of 5" in app.get("progress")[0].proto.text
+        self.finish(app, job, *(export_shelf.file_row(format) for format in FORMATS))
+        assert "5 files" in app.success[0].value
+        app.run()
+        assert app.toggle(key="reveal").value is True  # who asked wants to see
+        assert "HW7's 8-bit file: 265KB" in alts(app)[0]
+        other = open_page(PAGE, network=SCRATCH, reveal="true")  # and it is there for everybody
+        assert "HW7's 8-bit file: 265KB" in alts(other)[0]

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -18,11 +17,11 @@ from core.charts import numbers
 from core.compression import lowrank, lowrank_factors
 from core.measure.lowrank_grid import LowRankRow, grid_path
 from core.measure.pruning_grid import Spread
-from core.training import lowrank_live, pruning_live
-from pages.parts import low_rank_live as live_part
+from core.training import lowrank_live
 from tests.food import make_food11
 from tests.pages import low_rank_shelf, shelf
 from tests.pages.conftest import REPO
+from tests.pages.live import Line, LiveChecks
 from tests.pages.test_app import HOSTILE, Marking, outside
 from tests.pages.test_app import said as said_on
 
@@ -262,79 +261,30 @@ def test_nothing_on_the_page_escapes_translation(
 # -- live ------------------------------------------------------------------------------------------
 
 
-class Line(lowrank_live.LowRankRuns):
-    """A line whose runs end when the test says so."""
+class TestLive(LiveChecks):
+    page = PAGE
+    runs = lowrank_live.LowRankRuns
+    parts = ("pages.parts.low_rank_live", "pages.parts.low_rank_network")
 
-    def _start(self, job: lowrank_live.LowRankJob) -> None:
-        job.state, job.step = "running", "start"
+    def other(self, number: int) -> lowrank_live.LowRankPoint:
+        return lowrank_live.LowRankPoint("other", "0" * 64, "auto", number / 100)
 
-
-@pytest.fixture
-def line(monkeypatch: pytest.MonkeyPatch) -> Line:
-    made = Line()
-    monkeypatch.setattr(live_part, "RUNS", made)
-    monkeypatch.setattr("pages.parts.low_rank_network.RUNS", made)
-    return made
-
-
-def the_job(line: Line) -> lowrank_live.LowRankJob:
-    (job,) = line._jobs.values()
-    return job
-
-
-def test_a_live_run_shows_its_progress_and_then_its_point(
-    open_page: Open, shipped: Path, line: Line
-) -> None:
-    app = open_page(PAGE, reveal="true", energy="55")
-    app.button(key="run_live").click().run()
-    job = the_job(line)
-    assert (job.point.method, job.point.energy, job.state) == ("auto", 0.55, "running")
-    job.step, job.done, job.of = "accuracy", 96, 1492
-    app.run()
-    assert "96 of 1492" in app.get("progress")[0].proto.text
-    time = Spread(median=7.0, p25=6.9, p75=7.1, n=20)
-    job.rows = (
-        LowRankRow(method="auto", energy=0.55, ranks={}, kept=0.55, params=90_000, macs=7,
-                   size_bytes=36, n=100, correct=41,
-                   latency={"torch_1": time, "whole_torch_1": time}),
-    )  # fmt: skip
-    job.state = "done"
-    app.run()
-    assert "41" in app.success[0].value and "no difference" in said(app)
-    assert app.button(key="run_live").disabled
-    assert rows_in(app, "Accuracy", "live") == 1
-
-
-def test_a_live_run_can_be_stopped(open_page: Open, shipped: Path, line: Line) -> None:
-    app = open_page(PAGE)
-    app.button(key="run_live").click().run()
-    app.button(key="stop_live").click().run()
-    assert the_job(line).state == "stopped"
-    assert "Nothing was kept" in said(app)
-    assert not app.button(key="run_live").disabled
-
-
-def test_a_full_line_is_said(open_page: Open, shipped: Path, line: Line) -> None:
-    app = open_page(PAGE)
-    for number in range(pruning_live.MAX_WAITING + 1):
-        point = lowrank_live.LowRankPoint("other", "0" * 64, "auto", number / 100)
-        line.ask(point, f"visitor {number}")
-    app.button(key="run_live").click().run()
-    assert "Try again" in app.warning[0].value
-
-
-@pytest.mark.parametrize(
-    ("reason", "says"), [("too_long", "too long"), ("crashed", "broke off"), ("said", "no such")]
-)
-def test_a_live_run_that_failed_is_explained(
-    open_page: Open, shipped: Path, line: Line, reason: Any, says: str
-) -> None:
-    app = open_page(PAGE)
-    app.button(key="run_live").click().run()
-    job = the_job(line)
-    job.state, job.reason, job.message = "failed", reason, "no such network"
-    app.run()
-    assert says in app.error[0].value
+    def test_it_shows_its_progress_and_then_its_point(
+        self, open_page: Open, shipped: Path, line: Line
+    ) -> None:
+        app = self.started(open_page, reveal="true", energy="55")
+        job = self.the_job(line)
+        assert (job.point.method, job.point.energy, job.state) == ("auto", 0.55, "running")
+        job.step, job.done, job.of = "accuracy", 96, 1492
+        app.run()
+        assert "96 of 1492" in app.get("progress")[0].proto.text
+        time = Spread(median=7.0, p25=6.9, p75=7.1, n=20)
+        self.finish(app, job, LowRankRow(
+            method="auto", energy=0.55, ranks={}, kept=0.55, params=90_000, macs=7, size_bytes=36,
+            n=100, correct=41, latency={"torch_1": time, "whole_torch_1": time},
+        ))  # fmt: skip
+        assert "41" in app.success[0].value and "no difference" in said(app)
+        assert rows_in(app, "Accuracy", "live") == 1
 
 
 # -- weight ----------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -19,10 +18,11 @@ from core.compression import prune, prune_select
 from core.compression.prune_select import METHODS
 from core.measure.pruning_grid import PruningRow, grid_path
 from core.training import pruning_live
-from pages.parts import pruning_live as live_part
+from core.training.pruning_live import Point
 from tests.food import make_food11
 from tests.pages import pruning_shelf, shelf
 from tests.pages.conftest import REPO
+from tests.pages.live import Line, LiveChecks
 from tests.pages.test_app import HOSTILE, Marking, outside
 from tests.pages.test_app import said as said_on
 
@@ -263,80 +263,26 @@ def test_a_photo_goes_through_three_ratios(
 # -- live ------------------------------------------------------------------------------------------
 
 
-class Line(pruning_live.LiveRuns):
-    """A line whose runs end when the test says so."""
+class TestLive(LiveChecks):
+    page = PAGE
+    runs = pruning_live.LiveRuns
+    parts = ("pages.parts.pruning_live", "pages.parts.pruning_curves")
 
-    def _start(self, job: pruning_live.Job) -> None:
-        job.state, job.step = "running", "start"
+    def other(self, number: int) -> Point:
+        return Point("other", "0" * 64, "l1", number / 100)
 
-
-@pytest.fixture
-def line(monkeypatch: pytest.MonkeyPatch) -> Line:
-    made = Line()
-    monkeypatch.setattr(live_part, "RUNS", made)
-    monkeypatch.setattr("pages.parts.pruning_curves.RUNS", made)
-    return made
-
-
-def the_job(line: Line) -> pruning_live.Job:
-    (job,) = line._jobs.values()
-    return job
-
-
-def test_a_live_run_shows_its_progress_and_then_its_point(
-    open_page: Open, shipped: Path, line: Line
-) -> None:
-    app = open_page(PAGE, reveal="true")
-    app.button(key="run_live").click().run()
-    job = the_job(line)
-    assert (job.point.method, job.point.ratio, job.state) == ("l1", 0.5, "running")
-    job.step, job.done, job.of = "accuracy", 96, 1492
-    app.run()
-    assert "96 of 1492" in app.get("progress")[0].proto.text
-    job.rows = (PruningRow(method="l1", ratio=0.5, form="masked", params=9, nonzero=5, macs=7,
-                           size_bytes=36, n=100, correct=41),)  # fmt: skip
-    job.state = "done"
-    app.run()
-    assert "41" in app.success[0].value and "100" not in app.success[0].value
-    assert app.button(key="run_live").disabled
-
-
-def test_a_live_run_can_be_stopped(open_page: Open, shipped: Path, line: Line) -> None:
-    app = open_page(PAGE)
-    app.button(key="run_live").click().run()
-    app.button(key="stop_live").click().run()
-    assert the_job(line).state == "stopped"
-    assert "Nothing was kept" in said(app)
-    assert not app.button(key="run_live").disabled
-
-
-def test_a_full_line_is_said(open_page: Open, shipped: Path, line: Line) -> None:
-    app = open_page(PAGE)
-    for number in range(pruning_live.MAX_WAITING + 1):
-        line.ask(pruning_live.Point("other", "0" * 64, "l1", number / 100), f"visitor {number}")
-    app.button(key="run_live").click().run()
-    assert "Try again" in app.warning[0].value
-
-
-def test_who_waits_is_told_so(open_page: Open, shipped: Path, line: Line) -> None:
-    line.ask(pruning_live.Point("other", "0" * 64, "l1", 0.1), "somebody")
-    app = open_page(PAGE)
-    app.button(key="run_live").click().run()
-    assert "1 before you" in app.get("progress")[0].proto.text
-
-
-@pytest.mark.parametrize(
-    ("reason", "says"), [("too_long", "too long"), ("crashed", "broke off"), ("said", "no such")]
-)
-def test_a_live_run_that_failed_is_explained(
-    open_page: Open, shipped: Path, line: Line, reason: Any, says: str
-) -> None:
-    app = open_page(PAGE)
-    app.button(key="run_live").click().run()
-    job = the_job(line)
-    job.state, job.reason, job.message = "failed", reason, "no such network"
-    app.run()
-    assert says in app.error[0].value
+    def test_it_shows_its_progress_and_then_its_point(
+        self, open_page: Open, shipped: Path, line: Line
+    ) -> None:
+        app = self.started(open_page, reveal="true")
+        job = self.the_job(line)
+        assert (job.point.method, job.point.ratio, job.state) == ("l1", 0.5, "running")
+        job.step, job.done, job.of = "accuracy", 96, 1492
+        app.run()
+        assert "96 of 1492" in app.get("progress")[0].proto.text
+        self.finish(app, job, PruningRow(method="l1", ratio=0.5, form="masked", params=9, nonzero=5,
+                                         macs=7, size_bytes=36, n=100, correct=41))  # fmt: skip
+        assert "41" in app.success[0].value and "100" not in app.success[0].value
 
 
 # -- weight ----------------------------------------------------------------------------------------

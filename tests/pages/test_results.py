@@ -11,6 +11,7 @@ from core.course import REPORTED
 from core.measure.latency_table import latency_path
 from core.serving.results import FIGURES
 from tests import results_shelf as results
+from tests.pages import shelf
 
 Open = Callable[..., AppTest]
 
@@ -121,3 +122,20 @@ def test_of_many_networks_the_reader_picks_whose_provenance(open_page: Open) -> 
     assert len(picker.options) == sum(map(len, results.WHOLE.values()))
     assert any(name.endswith("from scratch, seed 2") for name in picker.options)
     assert "commit `0123456789`" in said(app)
+
+
+@pytest.mark.parametrize("page", ["home", "results"])
+def test_what_was_measured_on_other_photographs_is_named_apart(open_page: Open, page: str) -> None:
+    results.fill({"dwpw_256k-scratch": (640,), "plain_2m-scratch": (760,)})
+    data = {"name": "Another set", "fingerprint": "f" * 16}
+    other = shelf.DATA.model_copy(update=data)
+    results.publish("best_100k-scratch", 0, 1199, data=other, title="Learned elsewhere")
+    app = open_page(page)
+    assert not app.exception
+    (line,) = [one.value for one in app.caption if "Not among them" in str(one.value)]
+    assert "Learned elsewhere" in line and "Another set (not Food-11)" in line and "99.9" in line
+    charts = [chart.proto for chart in app.get("vega_lite_chart")]
+    assert not any("Learned elsewhere" in chart.alt + chart.spec for chart in charts)
+    if page == "results":
+        assert len(app.dataframe[0].value) == 2
+    assert not any("Another set" in str(one.value) for one in app.caption if one.value != line)

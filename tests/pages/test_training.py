@@ -119,8 +119,24 @@ def test_a_design_from_the_link_is_trained(open_page: Open, queue: JobQueue, foo
     press(app, "Start 1 run")
     (job,) = queue.jobs(ME)
     assert job.config.model == "design:px64-relu6-stem16p-sep32p-sep64"
+    app.query_params["model"] = "design:px32-stem8-plain8"  # another link, in the same session
+    assert app.run().text_input(key="design").value == "px32-stem8-plain8"
     wrong = open_page("training", model="design:px64-soup")
     assert "soup" in text(wrong) and not wrong.exception
+
+
+def test_a_design_and_its_picture_fit_together(
+    open_page: Open, queue: JobQueue, food: Path
+) -> None:
+    """Six poolings: 64 px are enough, 32 are not; a preset that starts small starts larger."""
+    deep = "design:px64-relu6-stem4p-sep4p-sep4p-sep4p-sep4p-sep4p"
+    small = open_page("training", model=deep, px="32")
+    assert "Pictures of 32 px are too small for this design" in text(small)
+    assert not [one for one in small.button if "Start" in one.label]
+    deeper = deep.replace("px64", "px128") + "-sep4p"
+    press(open_page("training", preset="hour", model=deeper, px="128"), "Start 1 run")
+    (job,) = queue.jobs(ME)
+    assert (job.config.px, job.config.start_px) == (128, 0)
 
 
 @pytest.mark.parametrize(

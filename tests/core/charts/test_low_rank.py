@@ -149,6 +149,10 @@ def test_other_networks_are_named_apart(pretrained_others: None) -> None:
 
     frame = others_frame(list(load_manifest().values()))
     assert set(frame["role"]) == {"teacher", "scratch", "distilled"}
+    assert frame["name"].is_unique
+    named = dict(zip(frame["role"], frame["name"], strict=True))
+    assert named["scratch"].endswith("from scratch") and named["distilled"].endswith("distilled")
+    assert "," not in named["teacher"]  # the only one of its design
     heights = sorted(frame["label_at"])
     assert min(b - a for a, b in zip(heights, heights[1:], strict=False)) >= 0.07 - 1e-9
 

@@ -156,7 +156,7 @@ def test_the_verdict_is_read_off_the_interval(low: float, high: float, says: str
 def test_the_homeworks_limit_is_a_limit() -> None:
     files = grid(row(RowKey("hw7_8bit", 8), 800, LIMIT_BYTES - 1))
     (under,) = quantization_words.limit_lines([("A", files)])
-    assert "269,999 bytes, under 270" in plain(under)
+    assert "299,999 bytes, under 300" in plain(under)
     (over,) = quantization_words.limit_lines(
         [("A", grid(row(RowKey("hw7_8bit", 8), 800, LIMIT_BYTES)))]
     )

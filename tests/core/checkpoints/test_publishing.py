@@ -26,6 +26,26 @@ def test_the_loaded_network_is_the_published_one(tiny_checkpoint: str) -> None:
         assert torch.equal(net.state_dict()[name], half), name
 
 
+@pytest.mark.parametrize(
+    ("model", "id", "expected"),
+    [
+        ("tiny", "tiny-scratch-s3", "tiny-cut-s3"),
+        ("tiny", "tiny-scratch-s3-0123456789", "tiny-cut-s3-0123456789"),
+        ("tiny", "tiny-s3-0123456789ab", "tiny-cut-s3-0123456789ab"),
+        ("design:px32-stem8-sep8", "design_0f-s3-0123456789ab", None),
+    ],
+)
+def test_versions_of_two_runs_never_share_an_id(
+    tiny_checkpoint: str, model: str, id: str, expected: str | None
+) -> None:
+    changes = {"id": id, "model": model, "seed": 3}
+    one = checkpoints.get(tiny_checkpoint).model_copy(update=changes)
+    if expected is None:
+        digits = hashlib.sha256(b"px32-stem8-sep8").hexdigest()[:8]
+        expected = f"design_{digits}-cut-s3-0123456789ab"
+    assert one.version_id("cut") == expected
+
+
 def test_the_stated_accuracy_is_that_of_the_loaded_network(tiny_checkpoint: str) -> None:
     one = checkpoints.get(tiny_checkpoint)
     net = checkpoints.load_model(tiny_checkpoint)

@@ -14,7 +14,6 @@ from core.compression.quantize import (
     BITS,
     SCHEMES,
     Quantised,
-    cluster,
     dequantise,
     error_of,
     network_error,
@@ -141,53 +140,6 @@ def test_levels_are_all_that_comes_back(scheme: Any) -> None:
             levels = one.levels(channel)
             assert (np.diff(levels) > 0).all() and len(levels) <= 2**bits
             assert set(back[channel]) <= set(levels.astype(np.float32))
-
-
-# -- k-means ---------------------------------------------------------------------------------------
-
-
-def least_cost(values: list[float], k: int) -> float:
-    """The smallest sum of squares with k clusters, over all ways to cut the sorted values."""
-    points, n = sorted(values), len(values)
-
-    def spread(i: int, j: int) -> float:
-        part = np.array(points[i:j])
-        return float(((part - part.mean()) ** 2).sum())
-
-    best = [0.0] + [spread(0, j) for j in range(1, n + 1)]
-    for _extra in range(k - 1):
-        best = [0.0] + [
-            min(best[i] + spread(i, j) for i in range(j)) for j in range(1, n + 1)
-        ]  # fmt: skip
-    return best[n]
-
-
-@pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("k", [2, 4, 8])
-def test_clusters_of_a_small_tensor_are_the_best_there_are(seed: int, k: int) -> None:
-    weight = normal(60, seed=seed)
-    centres = cluster(weight, k)
-    assert len(centres) == k and (np.diff(centres) > 0).all()
-    cost = float((np.abs(weight[:, None] - centres).min(1).astype(np.float64) ** 2).sum())
-    best = least_cost(weight.tolist(), k)
-    assert cost == pytest.approx(best, rel=1e-5)
-
-
-def test_clusters_beat_even_levels_and_repeat() -> None:
-    weight = normal(32, 64)
-    book, even = quantise(weight, "kmeans", 3), quantise(weight, "tensor_minmax", 3)
-    assert error_of(weight, dequantise(book)).mse < error_of(weight, dequantise(even)).mse
-    again = quantise(weight, "kmeans", 3)
-    np.testing.assert_array_equal(book.codes, again.codes)
-    nearest = np.abs(weight[..., None] - book.levels()).argmin(-1)
-    np.testing.assert_array_equal(book.codes, nearest)
-
-
-def test_few_values_are_their_own_codebook() -> None:
-    weight = np.array([[0.5, -1.0, 0.5], [2.0, -1.0, 0.5]], np.float32)
-    one = quantise(weight, "kmeans", 2)
-    assert one.codebook is not None and one.codebook.tolist() == [-1.0, 0.5, 2.0]
-    np.testing.assert_array_equal(dequantise(one), weight)
 
 
 # -- errors and networks ---------------------------------------------------------------------------

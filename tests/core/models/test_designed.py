@@ -1,6 +1,7 @@
 """A designed student is a network like any other: registered, trained, published, loaded."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,15 +9,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from core import checkpoints
+from core import checkpoints, recipes
 from core.cli.main import main
 from core.cli.train import run_name
 from core.data.find import find_food11
 from core.data.pixels import load_pixels
 from core.errors import ConfigError, UserError
 from core.measure.accuracy import labelled
-from core.models import described, designed, registry
+from core.measure.cost import layer_table, torchsummary_text
+from core.models import described, designed, registry, shipped
+from core.models.design_cost import layer_rows, totals
 from core.models.design_line import read
+from core.models.verdict import years
 from core.places import REPO
 from core.training.config import TrainConfig
 from core.training.loop import train
@@ -66,30 +70,90 @@ def test_a_design_that_would_fill_the_memory_is_not_built() -> None:
         designed.build(huge)
 
 
+@pytest.mark.parametrize("file", ["a line", "what the designer saves"])
 def test_a_shipped_design_is_registered_under_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:
     design = read(LINE).model_copy(update={"title": "Little one", "source": "the tests"})
-    (tmp_path / "little.json").write_text(design.to_json(), encoding="utf-8")
-    monkeypatch.setattr(registry, "DESIGNS", tmp_path)
-    described.shipped.cache_clear()
+    text = (
+        json.dumps({"title": "Little one", "source": "the tests", "line": LINE})
+        if file == "a line"
+        else design.to_json()
+    )
+    (tmp_path / "little.json").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(shipped, "DESIGNS", tmp_path)
     (spec,) = registry._shipped()
     monkeypatch.setitem(registry.MODELS, "little", spec)
-    assert (spec.key, spec.slug) == ("little", "little")
+    assert (spec.key, spec.slug, spec.input_px) == ("little", "little", 32)
     assert (spec.title, spec.source) == ("Little one", "the tests")
     assert registry.get("design:little") is registry.get("little") is spec
     built = sum(p.numel() for p in spec.build().parameters())
     assert built == sum(p.numel() for p in designed.build(design).parameters())
     assert "little" in described.known()
     assert described.describe("little").design == design.model_copy(update={"name": "little"})
-    described.shipped.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("not JSON", "not JSON"),
+        ('{"title": "x", "line": "sep8-nonsense"}', "no part of a design"),
+        ('{"colour": "red", "line": "sep8"}', "colour"),
+        ('{"line": ["sep8"]}', "no part of a design"),
+    ],
+)
+def test_a_file_that_is_no_design_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    (tmp_path / "odd.json").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(shipped, "DESIGNS", tmp_path)
+    with pytest.raises(ConfigError, match=rf"odd\.json.*{said}"):
+        shipped.shipped()
 
 
 def test_every_shipped_design_is_sound() -> None:
-    for name, design in described.shipped().items():
+    assert shipped.shipped()
+    for name, design in shipped.shipped().items():
         assert registry.MODELS[name].input_px == design.input_px
         assert design.title and design.source
         assert sum(p.numel() for p in registry.get(name).build().parameters()) > 0
+
+
+def test_the_best_student_may_be_handed_in() -> None:
+    """torchsummary's own print: at most 100,000, and row by row the table that the app shows."""
+    spec, found = registry.get("best_100k"), described.describe("best_100k")
+    net, shape = spec.build(), (3, spec.input_px, spec.input_px)
+    printed = torchsummary_text(net, shape)
+    total = int(re.findall(r"Total params: ([\d,]+)", printed)[0].replace(",", ""))
+    assert total == sum(p.numel() for p in net.parameters()) <= 100_000
+    rows = layer_rows(found.parts, spec.input_px)
+    lines = re.findall(r"^\s*(\w+-\d+)\s+\[-1, ([\d, ]+)\]\s+([\d,]+)\s*$", printed, re.M)
+    assert [(r.layer, ", ".join(map(str, r.output_shape)), f"{r.params:,}") for r in rows] == lines
+    hooked = layer_table(net, shape)
+    assert [(r.layer, r.output_shape, r.params, r.macs) for r in rows] == [
+        (r.layer, r.output_shape, r.params, r.macs) for r in hooked
+    ]
+    assert {"HW13 2021", "HW13 2022"} <= {y.year for y in years(totals(rows)) if y.counts}
+    assert found.family == "student" and "best_100k" in described.known()
+
+
+@pytest.mark.parametrize("schedule", ["quick", "full"])
+def test_trainings_name_networks_that_there_are(schedule: recipes.Schedule) -> None:
+    named = {recipe.config.model for recipe in recipes.recipes(schedule)}
+    assert "best_100k" in named
+    for key in named:
+        assert registry.get(key).key == key
+
+
+def test_two_designs_are_told_apart_by_their_titles() -> None:
+    title = registry.get("design:best_100k").title
+    assert title == shipped.shipped()["best_100k"].title
+    line = shipped.shipped()["best_100k"].line
+    thousands = round(sum(p.numel() for p in registry.get("best_100k").build().parameters()) / 1000)
+    assert registry.get(f"design:{line}").title == f"Designed student, {thousands} k"
+    assert registry.get("design:px32-stem1-sep1").title == "Designed student, 1 k"
+    assert registry.short_name("best_100k") == "best_100k"
+    assert registry.short_name(f"design:{line}") == registry.get(f"design:{line}").slug
 
 
 def test_a_design_is_trained_published_and_loaded(pretrained: Path, tmp_path: Path) -> None:

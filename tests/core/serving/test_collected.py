@@ -7,7 +7,7 @@ import pytest
 
 from core import checkpoints
 from core.checkpoints import TEST_LOGITS, load_manifest
-from core.serving.collected import Collected, by_stem, collect, contrast
+from core.serving.collected import Collected, by_stem, collect, contrast, on_one_set
 from tests import results_shelf as shelf
 
 
@@ -105,3 +105,18 @@ def test_what_else_differs_is_known() -> None:
     groups = found()
     made = contrast(groups["plain_2m-scratch"], groups["dwpw_256k-scratch"])
     assert made is not None and made.also_differs() == ["lr"]
+
+
+def test_what_is_ranked_together_is_of_one_set() -> None:
+    one = shelf.publish("dwpw_256k-scratch", 0, 600)
+    for stem in ("plain_2m-scratch", "best_100k-scratch"):
+        shelf.publish(stem, 0, 700)
+    other = one.data.model_copy(update={"fingerprint": "f" * 16})
+    shelf.publish("dwpw_256k-distilled", 0, 1100, data=other)
+    shelf.publish("hw13_sample-scratch_10ep", 0, 1100, data=other)
+    same, others = on_one_set(collect(load_manifest().values()))
+    assert {group.stem for group in same} == {
+        "dwpw_256k-scratch", "plain_2m-scratch", "best_100k-scratch",
+    }  # fmt: skip
+    assert {group.stem for group in others} == {"dwpw_256k-distilled", "hw13_sample-scratch_10ep"}
+    assert on_one_set(others) == (others, []) and on_one_set([]) == ([], [])

@@ -128,3 +128,18 @@ def test_the_table_holds_every_pair() -> None:
         frame.distilled_accuracy - frame.scratch_accuracy, frame.difference, atol=1e-12
     )
     assert verdict_frame([]).empty
+
+
+def test_what_started_from_other_weights_is_compared_with_its_like() -> None:
+    first = {"seed": 0, "alpha": 0.5, "epochs": 120, "start_from": "a-start-s0"}
+    publish_answers("food101_distilled", 0, 300, config=first)
+    publish_answers("scratch", 0, 200)
+    assert compared() == ([], ["dwpw_256k-food101_distilled-s0"])
+    publish_answers("food101_scratch", 0, 280, config=first)
+    publish_answers("distilled", 0, 210)
+    found, left_out = compared()
+    assert not left_out
+    assert {(one.recipe, one.pairs[0].scratch.recipe) for one in found} == {
+        ("food101_distilled", "food101_scratch"), ("distilled", "scratch"),
+    }  # fmt: skip
+    assert all(one.also_differs == () for one in found)

@@ -1,5 +1,6 @@
 """A made Food-11 small enough to train on in a second."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,29 @@ def food(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("food11")
     make_food11(folder, per_class={"training": 4, "validation": 2, "testing": 2}, size=(48, 40))
     return folder
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory, food: Path) -> Path:
+    """A tiny network, published with scores on the made photographs."""
+    from tests.core.training.tiny_shelf import publish_one
+
+    folder = tmp_path_factory.mktemp("shelf")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SMALL_PLATES_PRETRAINED", str(folder))
+        publish_one(food)
+    return folder
+
+
+@pytest.fixture
+def here(
+    pretrained: Path, shelf: Path, food: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """This test's own `pretrained`, with the tiny network in it, photographs and runs folder."""
+    shutil.copytree(shelf, pretrained, dirs_exist_ok=True)
+    monkeypatch.setenv("FOOD11_ROOT", str(food))
+    monkeypatch.setenv("SMALL_PLATES_RUNS", str(tmp_path / "runs"))
+    return pretrained
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """Factoring a checkpoint: rows against independent counts, fine-tuning, publishing, the grid."""
 
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +15,10 @@ from core.compression.lowrank import factor
 from core.compression.lowrank_ranks import Factored, found_ranks
 from core.compression.lowrank_shapes import METHODS
 from core.compression.prune import prune
-from core.data.find import find_food11
-from core.data.pixels import load_pixels
 from core.errors import CheckpointError, ConfigError
-from core.measure.accuracy import labelled
 from core.measure.lowrank_grid import RowKey, grid_path, load_grid, save_grid
 from core.serving.predict import Predictor
 from core.training import lowrank_curves, lowrank_times
-from core.training.config import TrainConfig
 from core.training.lowrank import (
     LowRankSubject,
     Plan,
@@ -37,44 +31,13 @@ from core.training.lowrank import (
 from core.training.lowrank_publish import publish_factored
 from core.training.pruning import subject
 from core.training.runs import starting_point
-from tests.tiny_network import publish_tiny, torch_logits
+from tests.core.training.tiny_shelf import ID, PX
+from tests.tiny_network import torch_logits
 
-PX = 32
-ID = "tiny-scratch-s0"
 ROW = {
     "method", "energy", "budget", "kept", "factored_layers", "params", "macs", "size_bytes",
     "finetune_epochs", "latency_ms", "n", "correct", "accuracy",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory, food: Path) -> Iterator[Path]:
-    """A tiny network, published with scores on the made photographs."""
-    folder = tmp_path_factory.mktemp("shelf")
-    pixels = load_pixels(find_food11(food), PX, progress=False)
-    config = TrainConfig(model="tiny", px=PX, batch_size=11, precision="float32", augment="none")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SMALL_PLATES_PRETRAINED", str(folder))
-        publish_tiny(
-            ID,
-            input_px=PX,
-            validation=labelled(pixels, "validation", PX),
-            test=labelled(pixels, "testing", PX),
-            data=checkpoints.DataInfo.of(pixels),
-            config=config.model_dump(mode="json"),
-        )
-    yield folder
-
-
-@pytest.fixture
-def here(
-    pretrained: Path, shelf: Path, food: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
-    """This test's own `pretrained`, with the tiny network in it, photographs and runs folder."""
-    shutil.copytree(shelf, pretrained, dirs_exist_ok=True)
-    monkeypatch.setenv("FOOD11_ROOT", str(food))
-    monkeypatch.setenv("SMALL_PLATES_RUNS", str(tmp_path / "runs"))
-    return pretrained
 
 
 def pixels_of(low: LowRankSubject) -> np.ndarray:
@@ -222,7 +185,7 @@ def rows_of(capture: pytest.CaptureFixture[str], *arguments: object) -> list[dic
     capture.readouterr()
     assert main(["lowrank", ID, *map(str, arguments), "--json"]) == 0
     told = json.loads(capture.readouterr().out)
-    assert set(told) == {"rows"}
+    assert set(told) == ({"rows", "saved"} if "--save" in arguments else {"rows"})
     assert all(set(row) == ROW for row in told["rows"])
     rows: list[dict[str, Any]] = told["rows"]
     return rows
@@ -289,6 +252,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "TIMED_METHODS", ("auto", "svd"))
     monkeypatch.setattr(lowrank_times, "REPEATS", {1: 3, 32: 3})
     monkeypatch.setattr(lowrank_curves, "FINETUNED_ENERGIES", (0.5,))
+    monkeypatch.setattr(lowrank_curves, "PUBLISHED_ENERGY", 0.5)
     monkeypatch.setattr(lowrank_curves, "FINETUNE_EPOCHS", 1)
 
 

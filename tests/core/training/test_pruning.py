@@ -1,8 +1,6 @@
 """Pruning a checkpoint: rows against independent counts, fine-tuning, publishing, the grid."""
 
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +11,6 @@ from torch import nn
 from core import checkpoints
 from core.cli.main import main
 from core.compression.prune import arrays
-from core.data.find import find_food11
-from core.data.pixels import load_pixels
-from core.measure.accuracy import labelled
 from core.measure.pruning_grid import (
     RATIOS,
     RowKey,
@@ -25,7 +20,6 @@ from core.measure.pruning_grid import (
 )
 from core.serving.predict import Predictor
 from core.training import pruning_curves, pruning_times
-from core.training.config import TrainConfig
 from core.training.pruning import (
     describe,
     measure,
@@ -35,44 +29,13 @@ from core.training.pruning import (
     subject,
 )
 from core.training.pruning_publish import publish_pruned
-from tests.tiny_network import SPEC, publish_tiny, torch_logits
+from tests.core.training.tiny_shelf import ID, PX
+from tests.tiny_network import SPEC, torch_logits
 
-PX = 32
-ID = "tiny-scratch-s0"
 ROW = {
     "method", "ratio", "form", "params", "nonzero", "macs", "size_bytes", "latency_ms",
     "n", "correct", "accuracy",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory, food: Path) -> Iterator[Path]:
-    """A tiny network, published with scores on the made photographs."""
-    folder = tmp_path_factory.mktemp("shelf")
-    pixels = load_pixels(find_food11(food), PX, progress=False)
-    config = TrainConfig(model="tiny", px=PX, batch_size=11, precision="float32", augment="none")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SMALL_PLATES_PRETRAINED", str(folder))
-        publish_tiny(
-            ID,
-            input_px=PX,
-            validation=labelled(pixels, "validation", PX),
-            test=labelled(pixels, "testing", PX),
-            data=checkpoints.DataInfo.of(pixels),
-            config=config.model_dump(mode="json"),
-        )
-    yield folder
-
-
-@pytest.fixture
-def here(
-    pretrained: Path, shelf: Path, food: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
-    """This test's own `pretrained`, with the tiny network in it, photographs and runs folder."""
-    shutil.copytree(shelf, pretrained, dirs_exist_ok=True)
-    monkeypatch.setenv("FOOD11_ROOT", str(food))
-    monkeypatch.setenv("SMALL_PLATES_RUNS", str(tmp_path / "runs"))
-    return pretrained
 
 
 def conv_zeros(net: nn.Module) -> int:
@@ -193,7 +156,7 @@ def rows_of(capture: pytest.CaptureFixture[str], *arguments: object) -> list[dic
     capture.readouterr()
     assert main(["prune", ID, *map(str, arguments), "--json"]) == 0
     told = json.loads(capture.readouterr().out)
-    assert set(told) == {"rows"}
+    assert set(told) == ({"rows", "saved"} if "--save" in arguments else {"rows"})
     assert all(set(row) == ROW for row in told["rows"])
     rows: list[dict[str, object]] = told["rows"]
     return rows

@@ -1,8 +1,6 @@
 """The command, the grid of quantised versions, and training with quantised weights."""
 
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +10,7 @@ import torch
 from core import checkpoints
 from core.cli.main import main
 from core.compression.quantize import dequantise, quantise
-from core.data.find import find_food11
-from core.data.pixels import load_pixels
-from core.measure.accuracy import labelled, mcnemar, paired_difference
+from core.measure.accuracy import mcnemar, paired_difference
 from core.measure.quantization_grid import (
     QuantRow,
     RowKey,
@@ -27,45 +23,18 @@ from core.serving.predict import Predictor
 from core.serving.quantized import QuantizedPredictor
 from core.serving.quantized_measure import WHOLE, compare, measure, subject
 from core.training import quantization_aware, quantization_curves
-from core.training.config import TrainConfig
-from tests.tiny_network import publish_tiny
+from tests.core.training.tiny_shelf import ID
 
-PX = 32
-ID = "tiny-scratch-s0"
 ROW = {
     "scheme", "bits", "params", "size_bytes", "sqnr_db", "latency_ms", "n", "correct", "accuracy",
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory, food: Path) -> Iterator[Path]:
-    """A tiny network, published with scores on the made photographs."""
-    folder = tmp_path_factory.mktemp("shelf")
-    pixels = load_pixels(find_food11(food), PX, progress=False)
-    config = TrainConfig(model="tiny", px=PX, batch_size=11, precision="float32", augment="none")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SMALL_PLATES_PRETRAINED", str(folder))
-        publish_tiny(
-            ID,
-            input_px=PX,
-            validation=labelled(pixels, "validation", PX),
-            test=labelled(pixels, "testing", PX),
-            data=checkpoints.DataInfo.of(pixels),
-            config=config.model_dump(mode="json"),
-        )
-    yield folder
-
-
 @pytest.fixture
-def here(
-    pretrained: Path, shelf: Path, food: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
-    """This test's own `pretrained`, with the tiny network in it, photographs and runs folder."""
-    shutil.copytree(shelf, pretrained, dirs_exist_ok=True)
-    monkeypatch.setenv("FOOD11_ROOT", str(food))
-    monkeypatch.setenv("SMALL_PLATES_RUNS", str(tmp_path / "runs"))
+def here(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The tiny network's own `pretrained`, with a quick clock."""
     monkeypatch.setattr(quantized_measure, "REPEATS", {1: 3, 32: 3})
-    return pretrained
+    return here
 
 
 def rows_of(capture: pytest.CaptureFixture[str], *arguments: object) -> list[dict[str, object]]:

@@ -172,6 +172,12 @@ def test_the_card_says_what_a_stranger_needs(here: Path) -> None:
         assert wanted in card, wanted
     stale = shipping_card(entry, "onnx", "tiny.onnx", data + b" ", found)
     assert "same class" not in stale and "not yet measured" in stale
+    assert "training photographs." in card and "started from" not in card and "had seen" not in card
+    later = entry.model_copy(update={"config": {**entry.config, "start_from": TEACHER}})
+    told = shipping_card(later, "onnx", "tiny.onnx", data, found)
+    first = checkpoints.get(TEACHER).data.name
+    assert f"started from `{TEACHER}`, which learned from: {first}" in told
+    assert f"training photographs, after those that `{TEACHER}` had seen." in told
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,104 @@
+"""Trainings that learn from other photographs first: what they share, and what they wait for."""
+
+from pathlib import Path
+
+import pytest
+
+from core import checkpoints, recipes, reproduce
+from core.data.distinct import write_distinct
+from core.data.find import find_food11
+from core.errors import CheckpointError
+from core.recipes import FOOD101, LESSON, SEEDS, TEACHER, Recipe
+from core.training.config import TrainConfig
+from tests.core.data.test_distinct import NOT, photographs
+
+PLAN = {recipe.id: recipe for recipe in recipes.recipes("quick")}
+START, AFTER, PLAIN = "dwpw_256k-food101-s0", "dwpw_256k-food101_scratch-s0", "dwpw_256k-scratch-s0"
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A start, a network that goes on from it, and one that does not; photographs for both."""
+    source = photographs(tmp_path / "source", 2)
+    (source / "PROVENANCE.md").write_text(NOT)
+    monkeypatch.setenv("FOOD11_ROOT", str(photographs(tmp_path / "food", 1)))
+    monkeypatch.delenv(FOOD101, raising=False)
+    for name in ("PRETRAINED", "RUNS", "CACHE"):
+        monkeypatch.setenv(f"SMALL_PLATES_{name}", str(tmp_path / name.lower()))
+    settings = TrainConfig(
+        model="dwpw_256k", px=32, epochs=1, batch_size=11, warmup_epochs=0, precision="float32"
+    )
+
+    def planned(id: str, kind: str, **more: str) -> Recipe:
+        return Recipe(id, id, kind, settings.model_copy(update=more))
+
+    tiny = (
+        planned(START, "food101", data=FOOD101),
+        planned(AFTER, "food101_scratch", start_from=START),
+        planned(PLAIN, "scratch"),
+    )
+    monkeypatch.setattr(recipes, "recipes", lambda schedule: tiny)
+    return source
+
+
+def states(said: list[str], only: tuple[str, ...] = ()) -> list[str]:
+    rows = reproduce.reproduce(only=only, steps=("training",), say=said.append)
+    return [row["state"] for row in rows]
+
+
+def test_without_the_photographs_they_are_left_out_and_the_others_made(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    assert states(said) == ["missing", "missing", "done"]
+    (line,) = said
+    assert f"{START}, {AFTER}." in line and PLAIN not in line
+    assert FOOD101 in line and "data distinct" in line
+    monkeypatch.setenv(FOOD101, str(source))  # with its duplicates, if any: nobody looked
+    assert states(said) == ["missing", "missing", "done"] and said[1] == line
+
+
+def test_with_them_the_start_is_measured_on_its_own_set(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = write_distinct(find_food11(source), find_food11(), tmp_path / "made", progress=False)
+    monkeypatch.setenv(FOOD101, str(tmp_path / "made"))
+    said: list[str] = []
+    assert states(said, (START, AFTER)) == ["done", "done"] and not said
+    start, after = checkpoints.get(START), checkpoints.get(AFTER)
+    assert (start.data.name, start.data.fingerprint) == (made.index.name, made.index.fingerprint)
+    assert after.data.fingerprint == find_food11().fingerprint != start.data.fingerprint
+    assert start.config["data"] == FOOD101 and after.config["start_from"] == START
+
+    monkeypatch.delenv(FOOD101)  # what is made needs the photographs no more
+    assert states(said) == ["done", "done", "done"] and not said
+
+
+def test_what_goes_on_waits_for_its_start(source: Path) -> None:
+    with pytest.raises(CheckpointError, match=f"starts from {START}, which is missing"):
+        states([], (AFTER,))
+
+
+def differing(a: str, b: str) -> set[str]:
+    one, other = (PLAN[id].config.model_dump() for id in (a, b))
+    return {name for name in one if one[name] != other[name]}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_arms_differ_in_the_teacher_only(seed: int) -> None:
+    taught, alone = (f"dwpw_256k-food101_{kind}-s{seed}" for kind in ("distilled", "scratch"))
+    assert differing(taught, alone) <= {"teacher", "alpha", "temperature"}
+    config = PLAN[taught].config
+    assert config.start_from == START and config.teacher == TEACHER
+    assert {name: getattr(config, name) for name in LESSON} == LESSON
+    plain = differing(taught, f"dwpw_256k-distilled-s{seed}")
+    assert plain == {"start_from", "epochs"}
+    assert PLAN[taught].title.endswith("pre-trained on Food-101, distilled")
+
+
+@pytest.mark.parametrize("model", ["dwpw_256k", "best_100k"])
+def test_the_start_is_learned_from_labels_alone(model: str) -> None:
+    config = PLAN[f"{model}-food101-s0"].config
+    assert (config.data, config.px, config.epochs, config.teacher) == (FOOD101, 64, 60, "")
+    assert PLAN[f"{model}-food101_distilled-s0"].config.start_from == f"{model}-food101-s0"
+    assert not any("food101" in one.id for one in recipes.recipes("full"))
