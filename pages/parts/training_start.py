@@ -104,8 +104,8 @@ def _time(config: TrainConfig, runs: int, waited: bool) -> None:
     """How long it will take here, measured on request (a fragment)."""
     language.speak()
     told = FORECASTS.look(config)
-    if waited and (told is None or told.state != "measuring"):
-        st.rerun()
+    if waited != (told is not None and told.state == "measuring"):
+        st.rerun()  # of the whole page: only that begins to look again and again, or ends it
     with st.container(horizontal=True, vertical_alignment="center"):
         if told is None or told.state == "failed":
             st.button(
