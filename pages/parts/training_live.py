@@ -52,7 +52,8 @@ def _choose(jobs: Sequence[Job]) -> list[Job]:
     fresh = [id for id in new if by_id[id].mine][:MOST_SHOWN]
     if not kept and not fresh and "runs_shown" not in st.session_state:
         fresh = list(by_id)[:1]
-    st.session_state["runs_shown"] = [*fresh, *kept][:MOST_SHOWN]
+    # what was asked for just now is new and chosen already: once is enough
+    st.session_state["runs_shown"] = list(dict.fromkeys([*fresh, *kept]))[:MOST_SHOWN]
     chosen = st.multiselect(
         _("Runs over each other"),
         list(by_id),
