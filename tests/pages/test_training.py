@@ -119,6 +119,7 @@ def test_a_design_from_the_link_is_trained(open_page: Open, queue: JobQueue, foo
     press(app, "Start 1 run")
     (job,) = queue.jobs(ME)
     assert job.config.model == "design:px64-relu6-stem16p-sep32p-sep64"
+    assert app.multiselect(key="runs_shown").value == [job.id]  # once, though new and asked for
     app.query_params["model"] = "design:px32-stem8-plain8"  # another link, in the same session
     assert app.run().text_input(key="design").value == "px32-stem8-plain8"
     wrong = open_page("training", model="design:px64-soup")
