@@ -8,6 +8,8 @@ from core.bench import bench_training
 from core.errors import ConfigError, DataError
 from tests.food import make_food11
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def food(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -405,7 +405,7 @@ def test_reproduce_lists_what_is_missing(
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
 def test_an_interrupted_training_says_so_and_goes_on(food: Path, tmp_path: Path) -> None:
     environment = os.environ | {"FOOD11_ROOT": str(food)}
-    command = ["train", *TINY_RUN, "--epochs", 40, "--folder", tmp_path / "run"]
+    command = ["train", *TINY_RUN, "--epochs", 120, "--folder", tmp_path / "run"]
     with subprocess.Popen(
         [sys.executable, "-m", "core", *map(str, command)],
         cwd=REPO,
@@ -423,7 +423,7 @@ def test_an_interrupted_training_says_so_and_goes_on(food: Path, tmp_path: Path)
         assert process.wait(60) == 130
     assert rest.splitlines()[-1] == "Stopped." and "Traceback" not in rest
     done = core(*command, FOOD11_ROOT=food)
-    assert done.returncode == 0 and "epoch 40/40" in done.stderr and "epoch 1/" not in done.stderr
+    assert done.returncode == 0 and "epoch 120/120" in done.stderr and "epoch 1/" not in done.stderr
 
 
 def test_the_reader_of_a_pipe_may_leave(shelf: Path) -> None:

@@ -12,6 +12,8 @@ from core.recipes import Recipe
 from core.training.config import TrainConfig
 from tests.food import make_food11
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Recipe, ...]:

@@ -16,6 +16,8 @@ from core.training.config import TrainConfig
 from core.training.dreams import DreamSettings
 from tests.food import make_food11
 
+pytestmark = pytest.mark.slow
+
 STUDENT = "dwpw_256k-dreams_distilled-s0"
 
 

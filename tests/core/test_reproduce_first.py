@@ -12,6 +12,8 @@ from core.recipes import FOOD101, LESSON, SEEDS, TEACHER, Recipe
 from core.training.config import TrainConfig
 from tests.core.data.test_distinct import NOT, photographs
 
+pytestmark = pytest.mark.slow
+
 PLAN = {recipe.id: recipe for recipe in recipes.recipes("quick")}
 START, AFTER, PLAIN = "dwpw_256k-food101-s0", "dwpw_256k-food101_scratch-s0", "dwpw_256k-scratch-s0"
 

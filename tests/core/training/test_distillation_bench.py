@@ -15,6 +15,8 @@ from core.training import teaching
 from core.training.config import TrainConfig
 from core.training.speed import Compute
 
+pytestmark = pytest.mark.slow
+
 
 class Pipe:
     """Asks for three epochs, then goes away."""

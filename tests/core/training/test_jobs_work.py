@@ -43,6 +43,7 @@ def test_the_surest_mistake_comes_first() -> None:
     assert (found[0]["label"], found[0]["answer"]) == (0, 1)
 
 
+@pytest.mark.slow
 def test_a_queued_run_survives_a_kill_and_becomes_a_checkpoint(
     tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

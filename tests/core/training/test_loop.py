@@ -89,6 +89,7 @@ def test_same_seed_same_run_other_seed_other_run(tiny: TrainConfig, tmp_path: Pa
     assert not _weights_equal(tmp_path / "a", tmp_path / "c")
 
 
+@pytest.mark.slow
 def test_killed_runs_end_as_if_never_stopped(tiny: TrainConfig, tmp_path: Path) -> None:
     """A real process, a real kill -9 after an epoch, and again in the middle of the next."""
     config = tiny.model_copy(update={"epochs": 5, "mixup": 0.2, "augment": "strong"})
@@ -371,6 +372,7 @@ def test_photographs_that_vanish_while_it_is_stopped_lose_no_epoch(
     assert len(RunFolder(tmp_path / "run").metrics()) == 3
 
 
+@pytest.mark.slow
 def test_a_pruned_network_is_trained_on_as_narrow_as_it_is(
     tiny: TrainConfig, teacher: str, tmp_path: Path
 ) -> None:

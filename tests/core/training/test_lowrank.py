@@ -256,6 +256,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lowrank_curves, "FINETUNE_EPOCHS", 1)
 
 
+@pytest.mark.slow
 def test_the_grid_is_made_once_and_goes_on_where_it_stopped(
     here: Path, quick: None, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

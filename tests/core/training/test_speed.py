@@ -49,6 +49,7 @@ def test_layout_changes_no_value() -> None:
             assert torch.allclose(placed(last.lay(x)), plain, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the allocator is not glibc's")
 def test_kept_memory_is_not_given_back() -> None:
     """In a process of its own: what is freed stays with the process, by the system's own count."""

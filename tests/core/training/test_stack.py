@@ -22,6 +22,8 @@ from core.training.config import TrainConfig
 from core.training.stack import first_student, make_stack, state
 from tests.core.training.tiny_shelf import PX, STUDENT, TEACHER, publish_pair
 
+pytestmark = pytest.mark.slow
+
 KEY = RowKey("channel_l2", 0.5, "narrow", 1)
 
 

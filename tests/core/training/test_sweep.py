@@ -15,6 +15,8 @@ from core.training.loop import train
 from core.training.sweep import make_sweep, missing_points
 from tests.food import make_food11
 
+pytestmark = pytest.mark.slow
+
 TEACHER = "dwpw_256k-scratch-s0"
 BASE = TrainConfig(
     model="dwpw_256k", px=32, epochs=1, batch_size=11, warmup_epochs=0.5, precision="float32"
