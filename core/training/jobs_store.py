@@ -109,10 +109,10 @@ class Store:
             new = self.path.with_suffix(".new")
             new.unlink(missing_ok=True)
             with closing(sqlite3.connect(new)) as base:
+                # the file remembers it; asked while nobody else has it open, or it may be refused
+                base.execute("PRAGMA journal_mode = WAL")
                 base.executescript(_SCHEMA)
             new.rename(self.path)
-            with closing(self._open()) as base:
-                base.execute("PRAGMA journal_mode = WAL")  # the file remembers it
 
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self.path, timeout=WAIT_S, isolation_level=None)
