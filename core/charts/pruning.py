@@ -31,6 +31,8 @@ CHANCE = 1 / 11
 _TICKS = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]
 _DASHES = [[1, 0], [8, 4], [2, 3], [8, 3, 2, 3], [12, 6]]
 _SHAPES = ["circle", "square", "triangle-up", "diamond", "cross"]
+_GLYPHS = "●■▲◆✚"
+"""The same marks as text, for the curves' names."""
 
 GUESSES = ("straight", "early", "late", "never")
 """Ways in which accuracy might fall, to choose from before looking."""
@@ -159,7 +161,7 @@ def accuracy_chart(
     """
     drawn = frame if reveal else frame[frame["ratio"] == 0]
     shown = drawn.assign(
-        dash=[f"m{METHODS.index(method)}" for method in drawn["method"]],
+        dash=[f"m{way}" for way in _ways(drawn)],
         score=[
             f"{numbers.percent(p, n)} ({numbers.interval(low, high, n)})"
             for p, low, high, n in zip(
@@ -170,7 +172,10 @@ def accuracy_chart(
     curves = shown[~shown["tuned"]]
     ends = curves.loc[curves.groupby("series", sort=False)["ratio"].idxmax()].copy()
     ends["label_at"] = beside(ends["accuracy"], _GAP)
-    ends["name"] = [stacked(name) for name in ends["series"]]
+    ends["name"] = [
+        f"{_GLYPHS[int(dash[1:])]} {stacked(name)}"
+        for name, dash in zip(ends["series"], ends["dash"], strict=True)
+    ]
     few = curves[
         np.isclose((curves["ratio"] * 10) % 1, 0) | np.isclose((curves["ratio"] * 10) % 1, 1)
     ]
@@ -185,6 +190,15 @@ def accuracy_chart(
         live=empty.assign(role="text") if live is None else live,
         now=pd.DataFrame({"ratio": [ratio]}),
     )  # fmt: skip
+
+
+def _ways(frame: pd.DataFrame) -> list[int]:
+    """Which dashes and marks each row has: its method's; its network's where there is one method,
+    since two networks may share a role, and hence a colour."""
+    if frame["method"].nunique() > 1:
+        return [METHODS.index(method) for method in frame["method"]]
+    places = pd.factorize(frame["checkpoint"])[0] % len(_SHAPES)
+    return [int(place) for place in places]
 
 
 def ratio_axis() -> alt.X:

@@ -102,6 +102,19 @@ def test_the_accuracy_chart_shows_no_curve_before_the_reveal() -> None:
     assert "until you ask" in pruning_words.accuracy_alt(frame, False)
 
 
+def test_two_networks_of_one_role_differ_in_dashes_and_marks() -> None:
+    other = L1.model_copy(update={"checkpoint": "other-s0"})
+    pair = [Measured("One", "teacher", L1), Measured("Other", "teacher", other)]
+    drawn = accuracy_chart(accuracy_frame(pair, ["l1"]), 0.5)["datasets"]
+    dashes = drawn["curves"].groupby("network")["dash"].unique()
+    assert len(dashes["One"]) == len(dashes["Other"]) == 1 and dashes["One"] != dashes["Other"]
+    assert [name[0] for name in drawn["ends"]["name"]] == ["●", "■"]  # as the marks say
+    methods = accuracy_chart(accuracy_frame(pair[:1], METHODS), 0.5)["datasets"]["curves"]
+    assert dict(zip(methods["method"], methods["dash"], strict=True)) == {
+        method: f"m{METHODS.index(method)}" for method in ("l1", "channel_l2")
+    }
+
+
 @pytest.mark.parametrize("guess", GUESSES)
 def test_a_guess_falls_from_the_whole_accuracy_and_never_rises(guess: str) -> None:
     curve = guess_curve(guess, 0.8)
