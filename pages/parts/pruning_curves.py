@@ -71,8 +71,8 @@ def accuracy(known: Sequence[Measured], at: Setting, guess: Guess) -> pd.DataFra
     shown = "" if by_method and own else method_title(at.method) + ". "
     st.caption(
         shown
-        + _("Bands and bars: 95 % interval. Dashed grey: one in eleven, pure chance. Dotted: your "
-            "guess. Stars: measured here, just now.")
+        + _("Bands and bars: 95 % interval. Dashed grey: one in eleven, pure chance. Thick "
+            "dots: your guess. Stars: measured here, just now.")
     )  # fmt: skip
     if not reveal:
         st.caption(_("Make your guess, then switch on “Show what was measured”."))

@@ -67,7 +67,7 @@ def accuracy(known: Sequence[Measured], at: Setting, guess: Guess) -> pd.DataFra
             "safetensors files, with their scales and float32 BatchNorm. Bands: 95 % interval. "
             "Dashed grey: one in eleven, pure chance. Stars: measured here, now."
         )
-        + (" " + _("Thick dots: your guess.") if against == "bits" else "")
+        + (" " + _("Dotted: your guess.") if against == "bits" else "")
     )
     if not reveal:
         st.caption(_("Make your guess, then switch on “Show what was measured”."))
