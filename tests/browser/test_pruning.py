@@ -113,7 +113,8 @@ def test_a_guess_comes_first_then_the_curves(page: "Page", server: str) -> None:
     )
     assert "reveal=true" in page.url
     words = words_in_chart(page)
-    assert {"Pruning ratio", "Right on the test photographs", "Teacher"} <= set(words), words
+    assert {"Pruning ratio", "Right on the test photographs"} <= set(words), words
+    assert any(word.endswith("Teacher") for word in words), words  # behind the curve's mark
     page.wait_for_selector("text=Not quite. You guessed “faster”")
     assert "125" in said(page)  # what the mask costs
 

@@ -413,6 +413,8 @@ def test_an_interrupted_training_says_so_and_goes_on(food: Path, tmp_path: Path)
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        # a shell that runs the tests in the background has them deaf to SIGINT
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stderr
         for line in process.stderr:
