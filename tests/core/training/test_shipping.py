@@ -41,16 +41,11 @@ def shelf(tmp_path_factory: pytest.TempPathFactory, food: Path) -> Iterator[Path
 
 
 @pytest.fixture
-def here(
-    pretrained: Path, shelf: Path, food: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
-    """This test's own `pretrained` and cache, the photographs, and a quick clock."""
-    shutil.copytree(shelf, pretrained, dirs_exist_ok=True)
-    monkeypatch.setenv("FOOD11_ROOT", str(food))
-    monkeypatch.setenv("SMALL_PLATES_RUNS", str(tmp_path / "runs"))
+def here(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """With a cache of its own, and a quick clock."""
     monkeypatch.setenv("SMALL_PLATES_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(shipping, "REPEATS", 3)
-    return pretrained
+    return here
 
 
 @pytest.fixture

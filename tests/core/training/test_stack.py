@@ -1,7 +1,6 @@
 """The whole way: every step's row against the file it left, resumed, and without photographs."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,15 +36,11 @@ def shelf(tmp_path_factory: pytest.TempPathFactory, food: Path) -> Iterator[Path
 
 
 @pytest.fixture
-def here(
-    pretrained: Path, shelf: Path, food: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
-    shutil.copytree(shelf, pretrained, dirs_exist_ok=True)
-    monkeypatch.setenv("FOOD11_ROOT", str(food))
-    monkeypatch.setenv("SMALL_PLATES_RUNS", str(tmp_path / "runs"))
+def here(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """With a cache of its own, and a quick clock."""
     monkeypatch.setenv("SMALL_PLATES_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(stack, "REPEATS", 3)
-    return pretrained
+    return here
 
 
 def quiet(_line: str) -> None:
