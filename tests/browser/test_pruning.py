@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,8 +24,9 @@ TEST_PICTURES_PER_CLASS = 100
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The app over two untrained networks with made-up curves, and enough pictures for a run."""
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
+    """The app over two untrained networks with made-up curves, and enough pictures for a run:
+    its address and process."""
     from tests.pages import pruning_shelf
 
     folder = tmp_path_factory.mktemp("pruning")
@@ -48,10 +50,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     address = f"http://127.0.0.1:{port}"
     try:
         wait_for(f"{address}/_stcore/health", process, folder / "server.log")
-        yield address
+        yield address, process.pid
     finally:
         process.terminate()
         process.wait(timeout=20)
+
+
+@pytest.fixture
+def server(app: tuple[str, int]) -> str:
+    return app[0]
 
 
 def settle(page: "Page") -> None:
@@ -82,15 +89,18 @@ def curve_lengths(page: "Page") -> list[int]:
     return sorted((path.count("L") + path.count("C") for path in paths), reverse=True)
 
 
-def worker_lives() -> bool:
-    """Whether a worker of a live run is a process of this machine."""
+def workers(app_pid: int) -> list[int]:
+    """The workers of live runs that this app started."""
+    found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if b"core.training.pruning_worker" in (folder / "cmdline").read_bytes():
-                return True
+            is_worker = b"core.training.pruning_worker" in (folder / "cmdline").read_bytes()
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue
-    return False
+        if is_worker and parent == app_pid:
+            found.append(int(folder.name))
+    return found
 
 
 def test_a_guess_comes_first_then_the_curves(page: "Page", server: str) -> None:
@@ -132,8 +142,9 @@ def stop(page: "Page") -> None:
 
 
 def test_a_live_run_is_stopped_half_way_and_the_app_stays_alive(
-    page: "Page", server: str, browser: "Browser"
+    page: "Page", app: tuple[str, int], browser: "Browser"
 ) -> None:
+    server, app_pid = app
     other = browser.new_context().new_page()
     other.set_default_timeout(PATIENCE_MS)
     other.goto(f"{server}/pruning?ratio=80")
@@ -142,7 +153,8 @@ def test_a_live_run_is_stopped_half_way_and_the_app_stays_alive(
     settle(page)
     page.click('button:has-text("Run it here")')
     page.wait_for_selector("text=Looking at test photograph")
-    assert worker_lives()
+    (worker,) = workers(app_pid)
+    os.kill(worker, signal.SIGSTOP)  # however slow the clicks below are, it is half way
 
     # another visitor, another point: one at a time, and told so
     other.click('button:has-text("Run it here")')
@@ -154,7 +166,7 @@ def test_a_live_run_is_stopped_half_way_and_the_app_stays_alive(
     page.wait_for_selector("text=Random weights is right")
     stop(page)
     page.wait_for_timeout(500)
-    assert not worker_lives()
+    assert not workers(app_pid)
     assert "Measured here" not in said(page)
 
 
