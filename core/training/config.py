@@ -41,7 +41,8 @@ class TrainConfig(BaseModel):
     weight_decay: float = Field(0.02, ge=0, le=1)
     """AdamW's weight decay, on convolution and linear weights only."""
     warmup_epochs: float = Field(2.0, ge=0)
-    """Epochs over which the learning rate rises."""
+    """Epochs over which the learning rate rises; in a run of no more epochs than the two that are
+    usual, over half of it."""
     clip_norm: float = Field(10.0, gt=0)
     """Largest gradient norm; longer gradients are shortened to it (the course's value)."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
@@ -78,7 +79,8 @@ class TrainConfig(BaseModel):
         if self.pretrained and self.start_from:
             raise ValueError("pretrained and start_from both name a start: choose one")
         self._check_design()
-        if self.warmup_epochs >= self.epochs and self.epochs > 1:
+        usual = type(self).model_fields["warmup_epochs"].default
+        if self.warmup_epochs >= self.epochs and self.warmup_epochs != usual:
             raise ValueError(
                 f"warmup_epochs ({self.warmup_epochs:g}) must be under epochs ({self.epochs})"
             )
@@ -97,6 +99,11 @@ class TrainConfig(BaseModel):
                 f"pictures of {smallest} px are too small for this design: it shrinks them to "
                 "nothing"
             )
+
+    @property
+    def warmup(self) -> float:
+        """Epochs of warm-up: as configured, or half of a run that is over before it would be."""
+        return self.warmup_epochs if self.warmup_epochs < self.epochs else self.epochs / 2
 
     @property
     def key(self) -> str:

@@ -221,6 +221,6 @@ class Learner:
 
     def _set_lr(self, step: int) -> None:
         config, steps = self.config, self.steps
-        factor = lr_factor(step, config.warmup_epochs * steps, config.epochs * steps)
+        factor = lr_factor(step, config.warmup * steps, config.epochs * steps)
         for group in self.optimizer.param_groups:
             group["lr"] = config.lr * factor

@@ -20,6 +20,10 @@ from torch import Tensor, nn
 from core.models.registry import ModelSpec
 from core.places import cache_dir, write_json
 
+WARM_UP, ROUNDS = 2, 5
+PATIENCE_S = 40.0
+"""A step of a large network takes seconds on one core: a choice is not worth minutes."""
+
 
 @dataclass(frozen=True)
 class Compute:
@@ -88,7 +92,8 @@ def choose(
     """The fastest way to train this network here; measured the first time, then read from a note.
 
     `precision`: "auto", "float32" or "bfloat16". Protocol: two warm-up steps, then five rounds of
-    one step a candidate, interleaved; the smallest time counts, as noise only ever adds.
+    one step a candidate, interleaved; the smallest time counts, as noise only ever adds. A network
+    so slow that this passes PATIENCE_S gets fewer rounds, one at least.
     """
     device = device or best_device()
     candidates = [
@@ -129,10 +134,13 @@ def _measure(spec: ModelSpec, px: int, batch: int, candidates: list[Compute]) ->
         x = torch.rand(batch, 3, px, px, device=candidates[0].device)
         y = torch.randint(11, (batch,), device=candidates[0].device)
         best = [float("inf")] * len(candidates)
-        for turn in range(7):
+        began = time.perf_counter()
+        for turn in range(WARM_UP + ROUNDS):
+            if turn > WARM_UP and time.perf_counter() - began > PATIENCE_S:
+                break
             for i, (compute, net) in enumerate(zip(candidates, nets, strict=True)):
                 seconds = _step_seconds(compute, net, x, y)
-                if turn >= 2:
+                if turn >= WARM_UP:
                     best[i] = min(best[i], seconds)
     return best
 

@@ -42,3 +42,13 @@ def test_side_grows_to_full_size() -> None:
     assert all(side % 16 == 0 for side in sides)
     assert set(sides[8:]) == {128}
     assert {TrainConfig(px=128).px_at(epoch) for epoch in range(60)} == {128}
+
+
+@pytest.mark.parametrize(
+    ("settings", "warmup"),
+    [({}, 2.0), ({"epochs": 3}, 2.0), ({"epochs": 2}, 1.0), ({"epochs": 1}, 0.5)],
+)
+def test_a_short_run_needs_no_word_about_warm_up(
+    settings: dict[str, object], warmup: float
+) -> None:
+    assert TrainConfig.model_validate(settings).warmup == warmup

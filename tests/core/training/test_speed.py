@@ -29,6 +29,25 @@ def test_the_choice_is_the_fastest_measured_and_is_noted(
     assert choose(spec, 32, 4, "auto", "cpu") == chosen
 
 
+@pytest.mark.parametrize(("patience_s", "rounds"), [(60.0, 7), (0.0, 3)])
+def test_a_slow_network_is_measured_in_fewer_rounds(
+    patience_s: float, rounds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMALL_PLATES_CACHE", str(tmp_path))
+    monkeypatch.setattr(speed, "PATIENCE_S", patience_s)
+    steps: list[Compute] = []
+
+    def step_seconds(compute: Compute, *_: object) -> float:
+        steps.append(compute)
+        return float(len(steps))
+
+    monkeypatch.setattr(speed, "_step_seconds", step_seconds)
+    choose(get("dwpw_256k"), 32, 4, "auto", "cpu")
+    assert len(steps) == 4 * rounds  # of four candidates, in turn
+    (note,) = json.loads((tmp_path / "speed.json").read_text()).values()
+    assert [row["step_ms"] for row in note["measured"]] == [9e3, 10e3, 11e3, 12e3]
+
+
 def test_a_named_precision_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMALL_PLATES_CACHE", str(tmp_path))
     state = torch.random.get_rng_state()
