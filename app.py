@@ -7,10 +7,11 @@ import streamlit as st
 
 from core.errors import UserError
 from core.words import _
-from pages.parts import contents, language
+from pages.parts import contents, language, looks
 
 language.speak()
 st.set_page_config(page_title=_("Small Plates"), page_icon="🍽️", layout="wide")
+looks.halo()
 language.menu()
 
 page = st.navigation(

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 import altair as alt
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from core.charts import numbers
 from core.charts.collection_names import PHONE_PX, WIDTHS_PX, named
@@ -127,8 +128,7 @@ def collection_chart(frame: pd.DataFrame, cost: Cost, year: str | None = None) -
     """
     frame = frame[frame[cost].notna()].reset_index(drop=True)
     lines = baselines_frame(year) if year else pd.DataFrame(columns=["accuracy", "text", "short"])
-    low = float(10 ** np.floor(np.log10(min(frame[cost].min(), _FLOORS[cost]))))
-    high = float(10 ** np.ceil(np.log10(frame[cost].max() * 1.0001)))
+    low, high = _around(min(frame[cost].min(), _FLOORS[cost]), frame[cost].max() * 1.0001)
     least = min(frame["low"].min(), *lines["accuracy"], 1)
     most = max(frame["high"].max(), *lines["accuracy"], 0)
     bottom = max(0.0, float(np.floor((least - 0.02) * 20) / 20))
@@ -156,6 +156,20 @@ def collection_chart(frame: pd.DataFrame, cost: Cost, year: str | None = None) -
         names=names,
         ties=names[names["tied"]],
         lines=lines,
+    )
+
+
+def _around(least: float, most: float) -> tuple[float, float]:
+    """The ends of an axis: 1, 2 or 5 times a power of ten."""
+
+    def steps(value: float) -> NDArray[np.float64]:
+        return np.array([1.0, 2.0, 5.0, 10.0]) * 10 ** np.floor(np.log10(value))
+
+    below, above = steps(least), steps(most)
+    nearly = 1e-9  # 10**5 by way of logarithms may miss 100,000 by a hair
+    return (
+        float(below[below <= least * (1 + nearly)].max()),
+        float(above[above >= most * (1 - nearly)].min()),
     )
 
 

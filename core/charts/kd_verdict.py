@@ -34,9 +34,7 @@ def gain_frame(comparisons: Sequence[Comparison]) -> pd.DataFrame:
     """One row per seed, and one per mean over seeds; differences in percentage points."""
     rows = []
     for each in comparisons:
-        name = network_title(each.model)
-        if len(comparisons) > 1:
-            name = f"{name}, {each.recipe}"
+        name = _(each.title)
         kinds = [
             (_("{network}, seed {seed}").format(network=name, seed=one.seed),
              one.difference, one.low, one.high, False)

@@ -22,6 +22,9 @@ COMPARED = frozenset({"model", "teacher", "alpha", "temperature", "seed"})
 
 Side = Literal["more", "less", "unclear"]
 
+_DREAM_TRIALS = ("dreams_", "photos_")
+_TRIALS = ("_10ep", *_DREAM_TRIALS)
+
 
 @dataclass(frozen=True)
 class Collected:
@@ -50,6 +53,21 @@ class Collected:
     def interval(self) -> tuple[float, float, float]:
         """(mean, low, high) of the accuracy: photographs' luck, and training's with two seeds."""
         return accuracy_interval([one.test.correct for one in self.seeds if one.test], self.n)
+
+
+def is_trial(recipe: str) -> bool:
+    """Whether a recipe is a short one, or one at 64 px, that only stands beside its like."""
+    return any(mark in recipe for mark in _TRIALS)
+
+
+def is_dream_trial(recipe: str) -> bool:
+    """Whether a recipe is an arm of the trial with dreams: those are compared with each other."""
+    return any(mark in recipe for mark in _DREAM_TRIALS)
+
+
+def is_compressed(one: Checkpoint) -> bool:
+    """Whether a trained network was pruned, factored or taught fewer bits afterwards."""
+    return bool(one.widths or one.ranks) or "qat" in one.recipe
 
 
 def stem_of(one: Checkpoint) -> str:

@@ -17,6 +17,7 @@ from core.checkpoints import Checkpoint, test_logits
 from core.errors import CheckpointError
 from core.measure.accuracy import mcnemar, paired_difference
 from core.measure.seeds import mean_interval
+from core.serving.collected import is_compressed, is_dream_trial
 
 Verdict = Literal["helps", "hurts", "unclear"]
 
@@ -63,6 +64,11 @@ class Comparison:
     """Training settings that differ between scratch and distilled besides the teacher's."""
 
     @property
+    def title(self) -> str:
+        """What the distilled student is called."""
+        return self.pairs[0].distilled.title
+
+    @property
     def over_seeds(self) -> bool:
         """Whether the interval speaks of seeds; with one seed it speaks of pictures only."""
         return len(self.pairs) > 1
@@ -85,9 +91,10 @@ def compare(found: Iterable[Checkpoint]) -> tuple[list[Comparison], list[str]]:
     start.
 
     Returns the comparisons (most seeds first) and the ids of distilled students that were left out
-    for want of a twin or of stored answers to the same pictures. Narrowed networks do not count.
+    for want of a twin or of stored answers to the same pictures. Networks that were compressed
+    afterwards do not count, nor the arms of the trial with dreams, which have a judge of their own.
     """
-    whole = [one for one in found if not one.widths]
+    whole = [one for one in found if not is_compressed(one) and not is_dream_trial(one.recipe)]
     groups: dict[tuple[str, ...], list[SeedPair]] = {}
     left_out = []
     for one in whole:

@@ -42,7 +42,7 @@ def choose_pair(found: list[Checkpoint]) -> list[Checkpoint]:
     if len(found) < 2:
         return found
     left, right = st.columns(2)
-    teachers = [one for one in found if one.family == "teacher"] or found
+    teachers = shelf.teachers(found) or found
     with left:
         teacher = shelf.choose_one(_("Teacher"), teachers, "teacher")
     students = [one for one in found if one.id != teacher.id]

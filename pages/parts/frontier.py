@@ -15,6 +15,7 @@ from core.charts.collection import (
 )
 from core.charts.theme import ROLES, glyph, role_title
 from core.course import BASELINES
+from core.serving.collected import is_trial
 from core.words import _
 from pages.parts.figure import show
 from pages.parts.latency import explain_missing_times
@@ -37,6 +38,7 @@ def frontier_chart(frame: pd.DataFrame) -> None:
             st.segmented_control, _("HW13 baselines, on Food-11"), years, "baselines",
             default="HW13 2022", required=True,
         )  # fmt: skip
+    frame = _with_or_without_trials(frame)
     shown = frame[frame[cost].notna()].reset_index(drop=True)
     if len(shown) < len(frame):
         explain_missing_times()
@@ -79,6 +81,20 @@ def frontier_chart(frame: pd.DataFrame) -> None:
                 all=len(shown),
             )
         )
+
+
+def _with_or_without_trials(frame: pd.DataFrame) -> pd.DataFrame:
+    """All rows, or those that were trained in earnest; a switch where both kinds are there."""
+    trial = frame["recipe"].map(is_trial)
+    if not trial.any() or trial.all():
+        return frame
+    wanted = st.toggle(
+        _("Short trainings too ({n} networks)").format(n=int(trial.sum())),
+        key="trials",
+        bind="query-params",
+        help=_("Trained for ten epochs or at 64 px, for one comparison each. See Results."),
+    )
+    return frame if wanted else frame[~trial]
 
 
 def _caption(shown: pd.DataFrame, year: str) -> None:

@@ -21,13 +21,17 @@ BLANK = "blank"
 def choose_networks(found: list[Checkpoint]) -> tuple[Checkpoint, Checkpoint | None]:
     """Two menus: a teacher, and a student; None for the student that knows nothing yet."""
     left, right = st.columns(2)
-    teachers = [one for one in found if one.family == "teacher"] or found
+    teachers = shelf.teachers(found) or found
     with left:
         teacher = shelf.choose_one(_("Teacher"), teachers, "teacher")
     students = {
         one.id: one for one in found if one.id != teacher.id and one.family != "teacher"
     }  # a student from scratch first: what could it still learn?
-    order = sorted(students.values(), key=lambda one: role_of(one.family, one.recipe) != "scratch")
+    first = shelf.starters(found)
+    order = sorted(
+        students.values(),
+        key=lambda one: (role_of(one.family, one.recipe) != "scratch", one.id not in first),
+    )
     titles = {one.id: shelf.name_of(one) for one in order}
     titles[BLANK] = _("A student that knows nothing yet (all logits 0)")
     default = next(iter(titles))

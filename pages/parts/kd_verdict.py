@@ -8,7 +8,6 @@ from core.charts.kd_verdict import (
     accuracy_text,
     gain_chart,
     gain_frame,
-    network_title,
     p_text,
     points,
     points_interval,
@@ -36,13 +35,6 @@ def verdict(found: list[Checkpoint]) -> list[Checkpoint]:
         (one.id, one.files[TEST_LOGITS].sha256 if TEST_LOGITS in one.files else "") for one in found
     )
     comparisons, left_out = _compared(marks, found)
-    if left_out:
-        st.caption(
-            _(
-                "Left out, for want of a twin from scratch with the same seed and photographs: "
-                "{names}."
-            ).format(names=", ".join(f"`{name}`" for name in left_out))
-        )
     if not comparisons:
         st.info(
             _(
@@ -56,9 +48,9 @@ def verdict(found: list[Checkpoint]) -> list[Checkpoint]:
             "python -m core reproduce --only dwpw_256k-scratch-s0 dwpw_256k-distilled-s0",
             language="bash",
         )
+        _say_left_out(left_out)
         return []
-    for each in comparisons:
-        _say(each)
+    _say_all(comparisons)
     frame = gain_frame(comparisons)
     told = "; ".join(
         _("{row}: {gain} points").format(row=row, gain=text)
@@ -77,6 +69,7 @@ def verdict(found: list[Checkpoint]) -> list[Checkpoint]:
             "seeds (Student's t). An interval that holds 0 decides nothing."
         )
     )
+    _say_left_out(left_out)
     with st.expander(_("The numbers, pair by pair"), icon=":material/table:"):
         _table(verdict_frame(comparisons))
     data_button(verdict_frame(comparisons), "distillation-gains")
@@ -84,60 +77,89 @@ def verdict(found: list[Checkpoint]) -> list[Checkpoint]:
             for one in (pair.scratch, pair.distilled)]  # fmt: skip
 
 
-def _say(each: Comparison) -> None:
+def _say_left_out(left_out: list[str]) -> None:
+    if left_out:
+        st.caption(
+            _(
+                "Left out, for want of a twin from scratch with the same seed and photographs: "
+                "{names}."
+            ).format(names=", ".join(f"`{name}`" for name in left_out))
+        )
+
+
+def _say_all(comparisons: list[Comparison]) -> None:
+    """A sentence each; those of one seed together, with one word of warning for all of them."""
+    several = [each for each in comparisons if each.over_seeds]
+    single = [each for each in comparisons if not each.over_seeds]
+    if several:
+        st.markdown("\n".join(f"- {_over_seeds(each)}" for each in several))
+    if single:
+        seeds = ", ".join(str(seed) for seed in sorted({each.pairs[0].seed for each in single}))
+        st.warning(
+            _(
+                "Only one seed (seed {seeds}) is shipped of what follows. The interval covers "
+                "which photographs happened to be in the test split, not the luck of training: "
+                "another seed alone can move a student by a point or two. Take each as one "
+                "observation."
+            ).format(seeds=seeds),
+            icon=":material/casino:",
+        )
+        st.markdown("\n".join(f"- {_one_seed(each)}" for each in single))
+
+
+def _over_seeds(each: Comparison) -> str:
     gain, low, high = each.interval()
+    said = _(
+        "{name}, {seeds} seeds: distilled minus scratch is {gain} points on average (95 % "
+        "interval over seeds {interval}), each seed measured on the same {n} test photographs."
+    ).format(
+        name=_(each.title),
+        seeds=len(each.pairs),
+        gain=points(gain),
+        interval=points_interval(low, high),
+        n=numbers.count(each.pairs[0].n),
+    )
+    return _judged(each, said)
+
+
+def _one_seed(each: Comparison) -> str:
+    gain, low, high = each.interval()
+    (only,) = each.pairs
+    said = _(
+        "{name}: {distilled} right, {scratch} from scratch, on the same {n} test photographs: "
+        "{gain} points (95 % interval {interval}). {only_distilled} photographs only the distilled "
+        "one gets right, {only_scratch} only the other (McNemar's exact test: {p})."
+    ).format(
+        name=_(each.title),
+        distilled=accuracy_text(only.distilled_correct, only.n),
+        scratch=accuracy_text(only.scratch_correct, only.n),
+        n=numbers.count(only.n),
+        gain=points(gain),
+        interval=points_interval(low, high),
+        only_distilled=only.only_distilled,
+        only_scratch=only.only_scratch,
+        p=p_text(only.p),
+    )
+    return _judged(each, said)
+
+
+def _judged(each: Comparison, said: str) -> str:
     short = {
         "helps": _("**It helps.**"),
         "hurts": _("**It hurts.**"),
         "unclear": _("**Not distinguishable.**"),
     }[each.verdict()]
-    name = network_title(each.model)
-    first = each.pairs[0]
-    numbers_here = {
-        "name": name,
-        "gain": points(gain),
-        "interval": points_interval(low, high),
-        "n": numbers.count(first.n),
-    }
-    if each.over_seeds:
-        said = _(
-            "{name}, {seeds} seeds: distilled minus scratch is {gain} points on average (95 % "
-            "interval over seeds {interval}), each seed measured on the same {n} test photographs."
-        ).format(seeds=len(each.pairs), **numbers_here)
-    else:
-        said = _(
-            "{name}: {distilled} right distilled, {scratch} from scratch, on the same {n} test "
-            "photographs: {gain} points (95 % interval {interval}). {only_distilled} photographs "
-            "only the distilled one gets right, {only_scratch} only the other (McNemar's exact "
-            "test: {p})."
-        ).format(
-            distilled=accuracy_text(first.distilled_correct, first.n),
-            scratch=accuracy_text(first.scratch_correct, first.n),
-            only_distilled=first.only_distilled,
-            only_scratch=first.only_scratch,
-            p=p_text(first.p),
-            **numbers_here,
-        )
+    parts = [short, said]
     if each.verdict() == "unclear":
-        said += " " + _("The interval holds 0: this does not show that one is better.")
-    st.markdown(f"{short} {said}")
-    if not each.over_seeds:
-        st.warning(
-            _(
-                "Only one seed (seed {seed}) is shipped. The interval covers which photographs "
-                "happened to be in the test split, not the luck of training: another seed alone "
-                "can move a student by a point or two. Take it as one observation."
-            ).format(seed=first.seed),
-            icon=":material/casino:",
-        )
+        parts.append(_("The interval holds 0: this does not show that one is better."))
     if each.also_differs:
-        st.warning(
+        parts.append(
             _(
                 "The two were also trained with different settings: {names}. The difference is "
                 "not the teacher's alone."
-            ).format(names=", ".join(f"`{name}`" for name in each.also_differs)),
-            icon=":material/rule:",
+            ).format(names=", ".join(f"`{name}`" for name in each.also_differs))
         )
+    return " ".join(parts)
 
 
 def _table(frame: pd.DataFrame) -> None:

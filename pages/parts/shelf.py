@@ -58,13 +58,26 @@ def name_of(checkpoint: Checkpoint) -> str:
     return _("{name}, seed {seed}").format(name=name, seed=checkpoint.seed)
 
 
+def teachers(found: Iterable[Checkpoint]) -> list[Checkpoint]:
+    """The teachers, the best on the validation photographs first."""
+    known = [one for one in found if one.family == "teacher"]
+    return sorted(known, key=lambda one: -one.validation.accuracy if one.validation else 1.0)
+
+
 def starters(found: Sequence[Checkpoint]) -> list[str]:
-    """Three ids to begin with: a teacher, a student from scratch, a distilled one, if shipped."""
-    picked: dict[str, str] = {}
+    """Three ids to begin with, if shipped: the best teacher, and one student twice: from scratch,
+    and taught by that teacher."""
+    teacher = next(iter(teachers(found)), None)
+    by_role: dict[str, list[Checkpoint]] = {"scratch": [], "distilled": []}
     for one in found:
-        picked.setdefault(role_of(one.family, one.recipe), one.id)
-    wanted = [picked[role] for role in ("teacher", "scratch", "distilled") if role in picked]
-    return wanted or [one.id for one in found[:2]]
+        by_role.setdefault(role_of(one.family, one.recipe), []).append(one)
+    taught = [one for one in by_role["distilled"] if teacher and one.teacher == teacher.id]
+    distilled = next(iter(taught or by_role["distilled"]), None)
+    twins = [one for one in by_role["scratch"] if distilled and one.model == distilled.model]
+    twins.sort(key=lambda one: one.recipe != "scratch")  # not the one that saw other photographs
+    scratch = next(iter(twins or by_role["scratch"]), None)
+    picked = [one.id for one in (teacher, scratch, distilled) if one]
+    return picked or [one.id for one in found[:2]]
 
 
 def choose(found: Sequence[Checkpoint], key: str = "networks") -> list[Checkpoint]:

@@ -74,6 +74,16 @@ def test_only_a_twin_counts(pretrained: Path) -> None:
     assert compared() == ([], ["dwpw_256k-distilled-s0"])
 
 
+def test_what_was_compressed_afterwards_and_trials_with_dreams_are_not_compared() -> None:
+    publish_answers("scratch", 0, 200)
+    publish_answers("distilled", 0, 260)
+    publish_answers("distilled_qat4_ft5", 0, 250)
+    publish_answers("distilled_narrow", 0, 240, widths={"stem": (12,)})
+    publish_answers("distilled_lowrank", 0, 240, ranks={"stem": (3,)})
+    publish_answers("dreams_distilled", 0, 100)
+    assert only().recipe == "distilled"
+
+
 def test_answers_to_other_pictures_are_not_paired() -> None:
     publish_answers("scratch", 0, 100, labels=LABELS[::-1].copy())
     publish_answers("distilled", 0, 200)
