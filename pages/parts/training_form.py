@@ -147,7 +147,7 @@ def _amount(model: str) -> dict[str, Any]:
         )  # fmt: skip
         px = st.selectbox(
             _("Picture side"),
-            training_link.SIDES,
+            sorted({*training_link.SIDES, st.session_state["px"]}),
             key="px",
             width=130,
             format_func=lambda side: f"{side} px",

@@ -14,6 +14,8 @@ from core.recipes import LESSON, PRESETS
 from core.training.config import TrainConfig
 
 SIDES = (32, 48, 64, 96, 128, 160, 192, 224)
+"""What the menu offers; a link may name another of ANY_SIDE, as a design of one's own does."""
+ANY_SIDE = range(32, 513, 16)
 BATCHES = (16, 32, 64, 128, 256)
 AUGMENT = ("none", "light", "standard", "strong")
 MOST_EPOCHS = 300
@@ -67,7 +69,7 @@ SETTINGS: Mapping[str, Setting] = {
     "T": _real(1, 20),
     "mixup": _real(0, 1),
     "epochs": _whole(1, MOST_EPOCHS),
-    "px": _one(SIDES),
+    "px": _one(ANY_SIDE),
     "share": _whole(5, 100),
     "seeds": _some(SEEDS),
     "batch_size": _one(BATCHES),

@@ -126,6 +126,17 @@ def test_a_design_from_the_link_is_trained(open_page: Open, queue: JobQueue, foo
     assert "soup" in text(wrong) and not wrong.exception
 
 
+def test_a_design_keeps_a_side_that_the_menu_does_not_offer(
+    open_page: Open, queue: JobQueue, food: Path
+) -> None:
+    app = open_page("training", model="design:px80-relu6-stem16p-sep32p-sep64", px="80")
+    press(app, "Start 1 run")
+    (job,) = queue.jobs(ME)
+    assert job.config.px == 80
+    odd = open_page("training", model="design:px80-relu6-stem16p-sep32p-sep64", px="81")
+    assert odd.selectbox(key="px").value in training_link.SIDES
+
+
 def test_a_design_and_its_picture_fit_together(
     open_page: Open, queue: JobQueue, food: Path
 ) -> None:
