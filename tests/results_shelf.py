@@ -34,6 +34,8 @@ _SAID = {
     "distilled_10ep": "10 epochs, distilled",
     "distilled_weak": "taught by ResNet-18",
     "distilled": "distilled",
+    "food101_scratch": "pre-trained on Food-101, labels alone",
+    "food101_distilled": "pre-trained on Food-101, distilled",
     "distilled_narrow_bn_gamma22p6_ft1x5": "distilled, 22.6 % of channels cut out",
 }
 WHOLE: dict[str, tuple[int, ...]] = {
@@ -54,6 +56,8 @@ WHOLE: dict[str, tuple[int, ...]] = {
     "best_100k-distilled_10ep": (665,),
     "best_100k-scratch": (690,),
     "best_100k-distilled": (800,),
+    "dwpw_256k-food101_scratch": (850,),
+    "dwpw_256k-food101_distilled": (905,),
 }
 """stem -> right answers of each seed, of 1,200."""
 
@@ -101,7 +105,7 @@ def publish(stem: str, seed: int, right: int, *, epochs: int = 30, **more: Any) 
         "family": family,
         "recipe": recipe,
         "title": f"{title}, {_SAID[recipe]}",
-        "teacher": "efficientnet_lite0-imagenet-s0" if recipe.startswith("distil") else None,
+        "teacher": "efficientnet_lite0-imagenet-s0" if "distil" in recipe else None,
         "seed": seed,
         "epochs": epochs or 30,
         "input_px": 128,

@@ -38,6 +38,7 @@ def short_title(stem: str) -> str:
         "group8_277k-scratch": _("group of 8, 277 k"),
         "best_100k-scratch": _("best 100 k, from scratch"),
         "best_100k-distilled": _("best 100 k, distilled"),
+        "best_100k-food101_distilled": _("best 100 k, Food-101 first, distilled"),
         "hw13_residual-scratch": _("HW13 residual, from scratch"),
         "hw13_residual-distilled": _("HW13 residual, distilled"),
         "hw13_sample-scratch": _("HW13 sample, from scratch"),

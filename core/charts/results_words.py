@@ -24,6 +24,7 @@ def figure_title(key: FigureKey) -> str:
         "16": _("16: about 1 MB"),
         "hw13": _("HW13: under 100 k"),
         "best": _("HW13: the best"),
+        "first": _("more photographs"),
     }[key]
 
 
@@ -36,6 +37,7 @@ def figure_question(key: FigureKey) -> str:
         "16": _("HW7 Q4: at about one megabyte, which kind of convolution is best?"),
         "hw13": _("HW13 Q1 and Q2: which student under 100,000 parameters learns most?"),
         "best": _("HW13 Q1 and Q2: how far does the best one get, with and without a teacher?"),
+        "first": _("Beyond the homeworks: what do other photographs of food, seen first, add?"),
     }[key]
 
 

@@ -1,5 +1,6 @@
 """What the reports found, one sentence each, put to our networks."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import streamlit as st
@@ -37,14 +38,17 @@ def predict_first() -> Outcome | None:
 
 def list_claims(answers: Sequence[Tested], guess: Outcome | None) -> None:
     """All claims by question, each with its verdict; those without runs say which are missing."""
-    counts = {outcome: sum(one.outcome() == outcome for one in answers)
-              for outcome in ("agrees", "differs", "unclear", "answers", "missing")}  # fmt: skip
+    told: dict[Outcome, str] = {
+        "agrees": _("our networks agree with {n}"),
+        "differs": _("they disagree with {n}"),
+        "unclear": _("{n} cannot be told here"),
+        "answers": _("{n} the reports left open"),
+        "missing": _("{n} wait for a training"),
+    }
+    counts = Counter(one.outcome() for one in answers)
+    parts = [text.format(n=counts[key]) for key, text in told.items() if counts[key]]
     st.markdown(
-        _(
-            "Of the {n} lines below, our networks agree with {agrees} and disagree with {differs}; "
-            "{unclear} cannot be told here, {answers} the reports left open, {missing} wait for a "
-            "training."
-        ).format(n=len(answers), **counts)
+        _("Of the {n} lines below, {parts}.").format(n=len(answers), parts="; ".join(parts))
     )
     for question in ORDER:
         st.markdown(f"**{question}**")
