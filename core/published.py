@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from core import checkpoints
+from core.aims import aims_rows, student_rows, trained
 from core.checkpoints import Checkpoint
 from core.errors import UserError
 from core.measure.latency_table import COMMAND, load_latency
@@ -88,6 +89,19 @@ def cached_table() -> str:
     return markdown(("file", "made by"), rows, "ll") if rows else "Nothing is measured yet."
 
 
+def aims_table() -> str:
+    """What was aimed for and what is reached, as Markdown."""
+    heads = ("what", "aim", "best so far", "reaches", "95 % interval", "missing")
+    return markdown(heads, aims_rows(trained()), "lrlrll")
+
+
+def students_table() -> str:
+    """Every way in which the students were trained, as Markdown."""
+    heads = ("student", "epochs", "seeds", "validation", "test", "95 % interval")
+    rows = student_rows(trained())
+    return markdown(heads, rows, "lrlrrl") if rows else "No student is published yet."
+
+
 def _remade(one: Checkpoint) -> tuple[str, ...]:
     command = f"reproduce --only {one.id} --steps training"
     for name, step in (("pruned_from", "pruning"), ("factored_from", "lowrank"),
@@ -117,6 +131,8 @@ PLACES: tuple[Place, ...] = (
     Place("README.md", "results", results_table),
     Place("docs/remake.md", "checkpoints", remake_table),
     Place("docs/remake.md", "cached", cached_table),
+    Place("docs/students.md", "aims", aims_table),
+    Place("docs/students.md", "students", students_table),
 )
 
 

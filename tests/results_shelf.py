@@ -28,6 +28,7 @@ _FACTS: dict[str, tuple[str, str, int, int]] = {  # model: family, title, params
     "best_100k": ("student", "Best student under 100,000", 99_127, 36_000_000),
 }
 _SAID = {
+    "scratch_qat4_ft5": "from scratch, trained with 4-bit weights",
     "imagenet": "from ImageNet",
     "scratch": "from scratch",
     "scratch_10ep": "10 epochs, from scratch",

@@ -68,7 +68,7 @@ COMMANDS = {
     "dreams": Entry("core.cli.dreams:DreamList", "the pictures that the teacher dreamed"),
     "bench": Entry("core.cli.bench:Bench", "measure speed on this machine"),
     "reproduce": Entry("core.cli.reproduce:Reproduce", "make the shipped checkpoints again"),
-    "tables": Entry("core.cli.tables:Tables", "write the tables of README and docs/remake.md"),
+    "tables": Entry("core.cli.tables:Tables", "write the tables of README and docs"),
     "check": Entry("core.cli.serve:Check", "prove that the shipped checkpoints are what they say"),
 }
 

@@ -8,7 +8,7 @@ from core.words import _
 
 @dataclass(frozen=True)
 class Tables:
-    """Write the tables of README.md and docs/remake.md from the shipped checkpoints."""
+    """Write the tables of README.md and of docs/ from the shipped checkpoints."""
 
     check: bool = False
     """Only say which documents are out of date; exit code 1 if there are any."""

@@ -67,7 +67,8 @@ def is_dream_trial(recipe: str) -> bool:
 
 def is_compressed(one: Checkpoint) -> bool:
     """Whether a trained network was pruned, factored or taught fewer bits afterwards."""
-    return bool(one.widths or one.ranks) or "qat" in one.recipe
+    by_name = any(mark in one.recipe for mark in ("narrow", "lowrank", "qat"))
+    return by_name or bool(one.widths or one.ranks)
 
 
 def stem_of(one: Checkpoint) -> str:

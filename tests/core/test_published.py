@@ -38,8 +38,8 @@ def test_the_repositorys_tables_are_up_to_date(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_tables_are_written_once_and_noticed_when_stale(documents: Path) -> None:
-    assert published.stale_tables(documents) == ["README.md", "remake.md"]
-    assert published.write_tables(documents) == ["README.md", "remake.md"]
+    assert published.stale_tables(documents) == ["README.md", "remake.md", "students.md"]
+    assert published.write_tables(documents) == ["README.md", "remake.md", "students.md"]
     assert published.stale_tables(documents) == [] == published.write_tables(documents)
     text = (documents / "README.md").read_text()
     assert text.startswith("# Title\n") and text.endswith("end results\n")
@@ -49,7 +49,7 @@ def test_tables_are_written_once_and_noticed_when_stale(documents: Path) -> None
     assert any(f"| {mean} |" in row and "| 0, 1 |" in row and "256,779" in row for row in rows)
 
     results_shelf.publish("dwpw_256k-scratch", 2, 900)
-    assert published.stale_tables(documents) == ["README.md", "remake.md"]
+    assert published.stale_tables(documents) == ["README.md", "remake.md", "students.md"]
     published.write_tables(documents)
     assert mean not in (documents / "README.md").read_text()
 
@@ -92,7 +92,7 @@ def test_the_command_answers_with_one_document(tmp_path: Path) -> None:
         timeout=120,
     )
     assert done.returncode == 1, done.stderr
-    assert json.loads(done.stdout) == {"stale": ["README.md", "remake.md"]}
+    assert json.loads(done.stdout) == {"stale": ["README.md", "remake.md", "students.md"]}
 
 
 def test_each_data_set_has_its_own_table(documents: Path) -> None:
