@@ -84,6 +84,21 @@ PRESETS: dict[str, dict[str, Any]] = {
 """What the training page offers: a minute on a laptop, an hour on two cores, the full recipe."""
 
 
+DREAMED: dict[str, dict[str, Any]] = {
+    "minute": {
+        "share": 1.0, "epochs": 30, "augment": "standard", "views": 8, "mixup": 0.2,
+        "ema_decay": 0.98,
+    },
+}  # fmt: skip
+"""What presets say otherwise where there is nothing to learn from but dreams: they are few, and a
+student soon knows them by heart."""
+
+
+def preset(name: str, dreamed: bool = False) -> dict[str, Any]:
+    """A preset's settings. Raises KeyError for an unknown one."""
+    return PRESETS[name] | (DREAMED.get(name, {}) if dreamed else {})
+
+
 def recipes(schedule: Schedule) -> tuple[Recipe, ...]:
     """All trainings of a schedule; each comes after those it needs."""
     first = _first_food101() if schedule == "quick" else ()

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from core import checkpoints
 from core.charts.theme import role_title
+from core.data.dreams import DREAMS
 from core.errors import UserError
 from core.models.described import fits
 from core.models.design_line import EXAMPLE
@@ -35,6 +36,7 @@ def wanted(queue: JobQueue, who: str, data: str = "") -> list[TrainConfig]:
 
     `data` is what they learn from, as a `TrainConfig` says it.
     """
+    st.session_state[training_link.DREAMED] = data == DREAMS
     training_link.hold()
     titles = {name: preset_title(name) for name in PRESETS}
     preset = one_of(
@@ -68,7 +70,8 @@ def wanted(queue: JobQueue, who: str, data: str = "") -> list[TrainConfig]:
 
 def _unseen(preset: str, model: str, settings: dict[str, Any]) -> dict[str, Any]:
     """What the preset sets without a control, kept possible under what the controls say."""
-    fixed = {name: value for name, value in PRESETS[preset].items() if name not in settings}
+    said = training_link.settings_of(preset)
+    fixed = {name: value for name, value in said.items() if name not in settings}
     start_px = fixed.get("start_px", 0)
     if start_px and (start_px >= settings["px"] or not fits(model, start_px)):
         del fixed["start_px"]

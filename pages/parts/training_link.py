@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-from core.recipes import LESSON, PRESETS
+from core.recipes import LESSON
+from core.recipes import preset as preset_settings
 from core.training.config import TrainConfig
 
 SIDES = (32, 48, 64, 96, 128, 160, 192, 224)
@@ -20,6 +21,8 @@ BATCHES = (16, 32, 64, 128, 256)
 AUGMENT = ("none", "light", "standard", "strong")
 MOST_EPOCHS = 300
 SEEDS = (0, 1, 2, 3, 4)
+DREAMED = "learns_from_dreams"
+"""Session state: whether there are dreams only, for which presets say otherwise."""
 ANSWERED = "browser_answered"
 """Session state: the browser has drawn this page to its end."""
 
@@ -80,9 +83,14 @@ SETTINGS: Mapping[str, Setting] = {
 """Session state key, which is also the parameter's name -> how it travels."""
 
 
+def settings_of(preset: str) -> dict[str, Any]:
+    """The preset's settings, for what there is to learn from."""
+    return preset_settings(preset, bool(st.session_state.get(DREAMED)))
+
+
 def defaults(preset: str) -> dict[str, Any]:
     """What the controls show under a preset before anything is touched."""
-    plain, chosen = TrainConfig(), PRESETS[preset]
+    plain, chosen = TrainConfig(), settings_of(preset)
     names = ("px", "epochs", "batch_size", "lr", "mixup", "augment")
     return {name: chosen.get(name, getattr(plain, name)) for name in names} | {
         "share": round(100 * chosen.get("share", 1.0)),

@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.charts import numbers
 from core.charts import training as charts
+from core.data.dreams import DREAMS
 from core.errors import UserError
 from core.training.jobs import JobQueue
 from core.training.jobs_entry import Job
@@ -176,10 +177,18 @@ def compared(jobs: Sequence[Job]) -> list[str]:
         if not entries:
             continue
         best = max(entries, key=lambda entry: entry["val_accuracy"])
-        line = _(
-            "{run}: best after epoch {epoch}, {val} of the validation photographs right "
-            "(n = {n}), {train} of the training ones"
-        ).format(
+        said = (
+            _(
+                "{run}: best after epoch {epoch}, {val} of the dreams right that it had not seen "
+                "(n = {n}, none a photograph), {train} of those it learned from"
+            )
+            if job.config.data == DREAMS
+            else _(
+                "{run}: best after epoch {epoch}, {val} of the validation photographs right "
+                "(n = {n}), {train} of the training ones"
+            )
+        )
+        line = said.format(
             run=short_title(job, jobs), epoch=best["epoch"],
             val=numbers.percent(best["val_accuracy"], best["val_n"]),
             n=numbers.count(best["val_n"]), train=numbers.percent(best["train_accuracy"]),

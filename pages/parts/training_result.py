@@ -10,6 +10,7 @@ from core import checkpoints
 from core.charts import numbers
 from core.charts.training import confusion_chart, confusion_frame
 from core.course import CLASSES
+from core.data.dreams import DREAMS
 from core.data.find import Index
 from core.errors import PhotoError, UserError
 from core.photos import read_photo_file
@@ -31,7 +32,7 @@ def result(job: Job, index: Index | None) -> None:
         st.markdown(accuracy_line(published))
     report = _report(job)
     if report is not None:
-        _confusion(report)
+        _confusion(report, job.config.data == DREAMS)
         _mistakes(report, index)
     _downloads(job, published)
     if published is not None:
@@ -50,18 +51,19 @@ def _report(job: Job) -> dict[str, Any] | None:
     return found
 
 
-def _confusion(report: dict[str, Any]) -> None:
+def _confusion(report: dict[str, Any], dreamed: bool) -> None:
     counts = report["confusion"]
     right = sum(counts[i][i] for i in range(len(counts)))
     total = sum(map(sum, counts))
     pairs = [(counts[i][j], i, j) for i in range(len(counts)) for j in range(len(counts)) if i != j]
     most, label, answer = max(pairs)
     split = {"testing": _("test"), "validation": _("validation")}[report["split"]]
-    st.markdown(
-        _("**What it takes for what**, on {n} {split} photographs it never learned from:").format(
-            n=numbers.count(total), split=split
-        )
+    said = (
+        _("**What it takes for what**, on {n} dreams it never learned from, not photographs:")
+        if dreamed
+        else _("**What it takes for what**, on {n} {split} photographs it never learned from:")
     )
+    st.markdown(said.format(n=numbers.count(total), split=split))
     worst = (
         _(" The most frequent mistake: {label} taken for {answer}, {n} times.").format(
             label=food_class(CLASSES[label]), answer=food_class(CLASSES[answer]), n=most

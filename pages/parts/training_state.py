@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from core.charts import numbers
+from core.data.dreams import DREAMS
 from core.training.jobs_entry import Job
 from core.training.progress import Progress, read_progress
 from core.words import _, ngettext
@@ -31,11 +32,12 @@ def state(job: Job) -> None:
     elif job.state == "done":
         accuracy = max((entry["val_accuracy"] for entry in entries), default=0.0)
         n = entries[-1]["val_n"] if entries else 0
-        st.markdown(
-            _(
-                ":material/check_circle: Done: {accuracy} of {n} validation photographs right."
-            ).format(accuracy=numbers.percent(accuracy, n), n=numbers.count(n))
-        )
+        said = (
+            _("Done: {accuracy} of {n} dreams right that it had not seen; not photographs.")
+            if job.config.data == DREAMS
+            else _("Done: {accuracy} of {n} validation photographs right.")
+        ).format(accuracy=numbers.percent(accuracy, n), n=numbers.count(n))
+        st.markdown(f":material/check_circle: {said}")
         if job.reason == "unpublished":
             st.caption(_("It could not become a checkpoint: {why}").format(why=job.message))
     else:

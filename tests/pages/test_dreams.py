@@ -1,5 +1,6 @@
 """Dreams on the pages: offered where there is no photo, and never shown as one."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,9 +10,12 @@ from streamlit.testing.v1 import AppTest
 
 from core.course import CLASSES
 from core.data.dreams import DREAMS, dreams_dir, load_dreams
+from core.recipes import preset
+from core.training.config import TrainConfig
 from core.training.jobs import JobQueue
 from core.training.jobs_settings import JobSettings
 from pages.parts import training_queue
+from pages.parts.training_live import compared
 from tests.core.training.queueing import script
 from tests.dreamers import fill_dreams
 from tests.food import make_food11
@@ -92,6 +96,18 @@ def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> JobQueue:
     return one
 
 
+METRICS = {
+    "epoch": 1, "lr": 0.001, "loss": 2.0, "loss_hard": 2.0, "loss_soft": None, "val_loss": 2.0,
+    "train_accuracy": 0.5, "agreement": None, "val_accuracy": 0.25, "val_n": 8,
+    "images_per_s": 100.0, "seconds": 2.0,
+}  # fmt: skip
+
+
+def lesson(config: TrainConfig) -> dict[str, object]:
+    """What the teacher's menu adds."""
+    return {name: getattr(config, name) for name in ("teacher", "alpha", "temperature")}
+
+
 def test_without_photographs_a_training_learns_from_dreams(
     open_page: Open, queue: JobQueue
 ) -> None:
@@ -100,8 +116,13 @@ def test_without_photographs_a_training_learns_from_dreams(
     assert "learns from 33 pictures of 64 px" in text(app) and MARK in text(app)
     next(one for one in app.button if "Start 1 run" in one.label).click().run()
     (job,) = queue.jobs(None)
-    assert job.config.data == DREAMS and job.config.px == 64
+    said = preset("minute", dreamed=True)
+    assert said["share"] == 1 and said != preset("minute")
+    assert job.config == TrainConfig(**said, data=DREAMS, **lesson(job.config))
     queue.stop(job.id, None)
+    job.run.write_metrics([METRICS])
+    (line,) = compared([job])
+    assert "25 % of the dreams right" in re.sub(r"\s", " ", line) and "validation" not in line
 
 
 def test_with_photographs_it_learns_from_them(
