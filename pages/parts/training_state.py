@@ -33,11 +33,14 @@ def state(job: Job) -> None:
         accuracy = max((entry["val_accuracy"] for entry in entries), default=0.0)
         n = entries[-1]["val_n"] if entries else 0
         said = (
-            _("Done: {accuracy} of {n} dreams right that it had not seen; not photographs.")
+            _(
+                ":material/check_circle: Done: {accuracy} of {n} dreams right that it had not "
+                "seen; not photographs."
+            )
             if job.config.data == DREAMS
-            else _("Done: {accuracy} of {n} validation photographs right.")
+            else _(":material/check_circle: Done: {accuracy} of {n} validation photographs right.")
         ).format(accuracy=numbers.percent(accuracy, n), n=numbers.count(n))
-        st.markdown(f":material/check_circle: {said}")
+        st.markdown(said)
         if job.reason == "unpublished":
             st.caption(_("It could not become a checkpoint: {why}").format(why=job.message))
     else:
