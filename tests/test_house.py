@@ -29,7 +29,7 @@ LAYERS = (
     {"training", "charts"},
     {
         *("check", "bench", "photo_bench", "distillation_bench"),
-        *("recipes", "showcase", "reproduce", "published"),
+        *("recipes", "showcase", "reproduce", "aims", "published"),
     },
     {"cli", "__main__"},
 )

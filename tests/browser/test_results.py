@@ -86,7 +86,7 @@ def test_names_on_homes_chart_cover_neither_each_other_nor_marks(
     page: "Page", server: str, width: int, cost: str
 ) -> None:
     page.set_viewport_size({"width": width, "height": 1000})
-    page.goto(f"{server}/?cost={cost}")
+    page.goto(f"{server}/?cost={cost}&trials=true")
     settle(page)
     found: dict[str, Any] = page.evaluate(BOXES)
     names, marks = found["names"], found["marks"]

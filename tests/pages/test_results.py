@@ -142,3 +142,16 @@ def test_what_was_measured_on_other_photographs_is_named_apart(open_page: Open, 
     if page == "results":
         assert len(app.dataframe[0].value) == 2
     assert not any("Another set" in str(one.value) for one in app.caption if one.value != line)
+
+
+def test_home_shows_short_trainings_when_asked(open_page: Open) -> None:
+    results.fill()
+    short = sum("_10ep" in stem for stem in results.WHOLE)
+    app = open_page("home")
+    assert f"of {len(results.WHOLE) - short} networks are on the frontier" in said(app)
+    (switch,) = app.toggle
+    assert switch.label == f"Short trainings too ({short} networks)"
+    switch.set_value(True).run()
+    assert f"of {len(results.WHOLE)} networks are on the frontier" in said(app)
+    results.fill({"dwpw_256k-scratch": (640,)})  # nothing more than what is there already
+    assert open_page("home", trials="true").toggle[0].value is True
