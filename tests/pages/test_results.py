@@ -153,5 +153,4 @@ def test_home_shows_short_trainings_when_asked(open_page: Open) -> None:
     assert switch.label == f"Short trainings too ({short} networks)"
     switch.set_value(True).run()
     assert f"of {len(results.WHOLE)} networks are on the frontier" in said(app)
-    results.fill({"dwpw_256k-scratch": (640,)})  # nothing more than what is there already
     assert open_page("home", trials="true").toggle[0].value is True
