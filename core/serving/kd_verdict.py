@@ -17,7 +17,7 @@ from core.checkpoints import Checkpoint, test_logits
 from core.errors import CheckpointError
 from core.measure.accuracy import mcnemar, paired_difference
 from core.measure.seeds import mean_interval
-from core.serving.collected import is_compressed, is_dream_trial
+from core.serving.collected import is_compressed, is_dream_trial, is_trial
 
 Verdict = Literal["helps", "hurts", "unclear"]
 
@@ -149,9 +149,10 @@ def _pair(distilled: Checkpoint, found: Sequence[Checkpoint]) -> SeedPair | None
 
 
 def _shared(one: Checkpoint) -> tuple[object, ...]:
-    """What a distilled run and its twin must share; a start from other weights is one of them."""
-    start = one.config.get("start_from") or ""
-    return one.model, one.input_px, one.seed, one.data.fingerprint, start
+    """What a distilled run and its twin must share: among it a start from other weights, and
+    whether both are short trials."""
+    start, is_short = one.config.get("start_from") or "", is_trial(one.recipe)
+    return one.model, one.input_px, one.seed, one.data.fingerprint, start, is_short
 
 
 def _differing(a: Checkpoint, b: Checkpoint) -> list[str]:

@@ -84,6 +84,15 @@ def test_what_was_compressed_afterwards_and_trials_with_dreams_are_not_compared(
     assert only().recipe == "distilled"
 
 
+def test_a_short_trial_is_nobodys_twin_but_another_short_ones() -> None:
+    publish_answers("distilled", 0, 260)
+    publish_answers("scratch_10ep", 0, 200)
+    assert compared() == ([], ["dwpw_256k-distilled-s0"])
+    publish_answers("distilled_10ep", 0, 220)
+    (short,), left_out = compared()
+    assert short.recipe == "distilled_10ep" and left_out == ["dwpw_256k-distilled-s0"]
+
+
 def test_answers_to_other_pictures_are_not_paired() -> None:
     publish_answers("scratch", 0, 100, labels=LABELS[::-1].copy())
     publish_answers("distilled", 0, 200)
