@@ -44,17 +44,21 @@ def provenance(checkpoints: Sequence[Checkpoint]) -> None:
     """A line on what was measured on what, and a box with every detail of each checkpoint."""
     if not checkpoints:
         return
-    sets: dict[str, set[int]] = {}  # with the numbers of test photographs
+    sets: dict[str, list[Checkpoint]] = {}
     for one in checkpoints:
-        sets.setdefault(data_name(one.data), set()).update([one.test.n] if one.test else [])
-    said = [
-        _("{n} test photographs of {data}").format(
-            n=" / ".join(numbers.count(n) for n in sorted(counts)), data=name
+        sets.setdefault(one.data.fingerprint, []).append(one)
+    said = []
+    for of_set in sets.values():
+        # The longer names of a set say what a network learned from besides.
+        name = min((data_name(one.data) for one in of_set), key=len)
+        counts = sorted({one.test.n for one in of_set if one.test})
+        said.append(
+            _("{n} test photographs of {data}").format(
+                n=" / ".join(map(numbers.count, counts)), data=name
+            )
+            if counts
+            else name
         )
-        if counts
-        else name
-        for name, counts in sets.items()
-    ]
     st.caption(_("Accuracies measured on {data}.").format(data="; ".join(said)))
     with st.popover(_("Where these numbers come from"), icon=":material/fact_check:"):
         for one in _some(checkpoints):

@@ -2,6 +2,7 @@
 each chart and picture has words for who cannot see it."""
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -290,3 +291,14 @@ def test_the_foot_offers_the_data_and_the_next_page(open_page: Open) -> None:
     assert app.get("download_button")
     links: list[Any] = list(app.get("page_link"))
     assert len(links) >= 3  # one to each page, and the next
+
+
+def test_one_set_of_photographs_is_named_once(open_page: Open, pretrained: Path) -> None:
+    shelf.fill(shelf.TEACHER, shelf.DISTILLED)
+    path = pretrained / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest["checkpoints"][shelf.DISTILLED]["data"]["name"] += ", having learned from: Dreams"
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    lines = [one.value for one in open_page().caption if "Accuracies measured on" in one.value]
+    (line,) = lines
+    assert line == "Accuracies measured on 66 test photographs of Generated colours (not Food-11)."
