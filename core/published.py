@@ -4,6 +4,7 @@ A document holds a place between two comments, `<!-- NAME -->` and `<!-- /NAME -
 fills it, `stale_tables` says where it no longer is what the manifest says (a test asks).
 """
 
+import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from core.checkpoints import Checkpoint
 from core.errors import UserError
 from core.measure.latency_table import COMMAND, load_latency
 from core.measure.pruning_grid import results_dir
+from core.measure.wall_times import load_wall_times
 from core.places import REPO, write_atomic
 from core.reproduce import STEPS
 from core.serving.collected import Collected, by_stem, collect, on_one_set
@@ -84,9 +86,20 @@ def remake_table() -> str:
 
 def cached_table() -> str:
     """Every file of cached measurements with the command that makes it, as Markdown."""
-    rows = [(f"`results/{path.name}`", f"`{_command(path.stem)}`")
-            for path in sorted(results_dir().glob("*.json"))]  # fmt: skip
-    return markdown(("file", "made by"), rows, "ll") if rows else "Nothing is measured yet."
+    times = load_wall_times()
+    rows = [_cached(path, times.get(path.name)) for path in sorted(results_dir().glob("*.json"))]
+    heads = ("file", "made by", "minutes", "on", "commit", "date")
+    return markdown(heads, rows, "llrlll") if rows else "Nothing is measured yet."
+
+
+def _cached(path: Path, seconds: float | None) -> tuple[str, ...]:
+    """What a file of measurements says of its making, and how long it took, if that was noted."""
+    said = json.loads(path.read_bytes())
+    minutes = "not noted" if seconds is None else f"{seconds / 60:,.1f}"
+    return (
+        f"`results/{path.name}`", f"`{_command(path.stem)}`", minutes, said["device"],
+        f"`{said['commit'][:12]}`", said["date"][:10],
+    )  # fmt: skip
 
 
 def aims_table() -> str:
@@ -121,6 +134,8 @@ def _command(stem: str) -> str:
     if stem == "latency":
         return COMMAND.removeprefix("python -m core ")
     step, _dash, checkpoint = stem.partition("-")
+    if step == "sweep":  # one for all; its name says whom it taught
+        return "reproduce --steps sweep"
     steps = f" --steps {step}" if step in STEPS else ""
     return f"reproduce{steps}" + (f" --only {checkpoint}" if checkpoint else "")
 

@@ -13,6 +13,7 @@ from typing import Literal, get_args
 
 from core import checkpoints
 from core.measure.stack_rows import STUDENT
+from core.measure.wall_times import timed
 from core.recipes import SHOWCASE, TEACHER, Recipe, Schedule, sweep
 
 Say = Callable[[str], None]
@@ -194,5 +195,7 @@ def measure(order: Order, steps: Sequence[Step], say: Say) -> None:
             continue
         for id in one.subjects(order):
             there = not one.needs_checkpoint or id in checkpoints.load_manifest()
-            if there and one.state(id, order) != "done":
-                one.make(id, say, order)
+            state = one.state(id, order)
+            if there and state != "done":
+                with timed(one.step, afresh=state == "missing"):
+                    one.make(id, say, order)

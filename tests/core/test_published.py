@@ -70,6 +70,24 @@ def test_each_checkpoint_says_how_it_is_made(documents: Path) -> None:
     assert "`results/latency.json` | `reproduce --steps latency`" in published.cached_table()
 
 
+def test_each_cached_file_says_how_long_it_took(documents: Path) -> None:
+    results = documents / "pretrained" / "results"
+    said = {"device": "A processor, 1 thread", "commit": "0123456789abcdef", "date": "2026-11-22T"}
+    for name in ("sweep-dwpw_256k", "shipping-plain_2m-scratch-s0"):
+        (results / f"{name}.json").write_text(json.dumps(said))
+    times = {"sweep-dwpw_256k.json": 2718.4}
+    (documents / "pretrained" / "wall_times.json").write_text(json.dumps(times))
+    rows = published.cached_table().splitlines()
+    provenance = "A processor, 1 thread | `0123456789ab` | 2026-11-22 |"
+    made = "`results/sweep-dwpw_256k.json` | `reproduce --steps sweep`"
+    assert f"| {made} | 45.3 | {provenance}" in rows
+    command = "`reproduce --steps shipping --only plain_2m-scratch-s0`"
+    assert (
+        f"| `results/shipping-plain_2m-scratch-s0.json` | {command} | not noted | {provenance}"
+        in rows
+    )
+
+
 def test_a_lost_place_is_said(documents: Path) -> None:
     (documents / "README.md").write_text("# Title\n")
     with pytest.raises(UserError, match="no place for the table results"):
