@@ -20,6 +20,8 @@ from core.serving.results import Figure
 from core.words import _
 
 HEIGHT_PX = 380
+LINE = 0.0575
+"""A line of a curve's name, as a share of the plot's height."""
 ROW_PX, AXIS_PX = 62, 60
 _MARGIN = 1.45  # where the epoch axis' plot ends; names stand between 1 and here
 _DASHES = ([1, 0], [8, 4], [2, 3], [8, 3, 2, 3])
@@ -93,11 +95,18 @@ def curves_chart(frame: pd.DataFrame) -> Spec:
     ends = mean.loc[mean.groupby("series", sort=False)["epoch"].idxmax()].copy()
     epochs = int(frame["epoch"].max())
     top = min(1.0, float(np.ceil((frame["accuracy"].max() + 0.02) * 10) / 10))
-    ends["label_at"] = beside(ends["accuracy"], top * 0.115)
-    ends["at"] = epochs * 1.03
     ends["name"] = [stacked(name) for name in ends["series"]]
+    gap = top * LINE * max(2, 1 + ends["name"].str.count("\n").max())
+    ends["label_at"] = _under(top - gap / 2, beside(ends["accuracy"], gap), gap / 2)
+    ends["at"] = epochs * 1.03
     thin = frame if len(frame) > len(mean) else frame.iloc[:0]
     return filled(_curves(epochs, top), seeds=thin, means=mean, ends=ends)
+
+
+def _under(most: float, heights: np.ndarray, least: float) -> np.ndarray:
+    """All moved down until none is above `most`, as far as none comes below `least`."""
+    down = max(0.0, min(float(heights.max()) - most, float(heights.min()) - least))
+    return heights - down
 
 
 @shape

@@ -1,8 +1,12 @@
 """The results page's charts and sentences, from a collection whose figures are known."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from core.charts import results, results_words
@@ -33,8 +37,32 @@ def test_each_curve_is_named_once_and_told_apart(
     wanted = 2 if FIGURES[key].both_splits else len(shown)
     assert ends["series"].nunique() == len(ends) == wanted
     assert not ends.duplicated(["role", "dash"]).any()  # colour or dashes differ
-    assert (ends["label_at"].sort_values().diff().dropna() > 0.05).all()
+    (top,) = {layer["encoding"]["y"]["scale"]["domain"][1] for layer in _lines(spec)}
+    _stand_apart(ends, top)
     assert set(ends["epoch"]) == {30}
+
+
+def _lines(spec: Mapping[str, Any]) -> list[Any]:
+    return [layer for layer in spec["layer"] if layer["mark"]["type"] == "line"]
+
+
+def _stand_apart(ends: pd.DataFrame, top: float) -> None:
+    """Names, with lines of 16 px in a plot of 330, touch neither each other nor the plot's ends."""
+    tall = 16 * (1 + ends["name"].str.count("\n")).to_numpy()
+    middle = (ends["label_at"] / top * 330).to_numpy()
+    order = np.argsort(middle)
+    low, high = (middle - tall / 2)[order], (middle + tall / 2)[order]
+    assert low[0] >= 0 and high[-1] <= 330 and (low[1:] >= high[:-1]).all()
+
+
+def test_long_names_stand_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(tmp_path))
+    shelf.fill({stem: (700 + 9 * i,) for i, stem in enumerate(FIGURES["first"].stems)})
+    groups = by_stem(collect(load_manifest().values()))
+    frame = results.drawn_frame(curves_frame(groups, FIGURES["first"])[0], groups)
+    ends = results.curves_chart(frame)["datasets"]["ends"]
+    assert (ends["name"].str.count("\n") == 2).any()
+    _stand_apart(ends, 0.7)
 
 
 def test_the_thick_line_is_the_mean_of_the_thin_ones(groups: dict[str, Collected]) -> None:
