@@ -6,6 +6,7 @@ import altair as alt
 import pandas as pd
 
 from core.charts import numbers
+from core.charts.collection_names import versions
 from core.charts.distillation_terms import point
 from core.charts.theme import finish, ink_text, layered, painted, role_color, role_shape
 from core.models.registry import MODELS, short_name
@@ -34,18 +35,20 @@ def gain_frame(comparisons: Sequence[Comparison]) -> pd.DataFrame:
     """One row per seed, and one per mean over seeds; differences in percentage points."""
     rows = []
     for each in comparisons:
-        name = _(each.title)
+        whole = _(each.title)
+        names = whole, versions(each.model, each.recipe, whole)[1]  # and where there is less room
         kinds = [
-            (_("{network}, seed {seed}").format(network=name, seed=one.seed),
+            (_named(_("{network}, seed {n}"), names, one.seed),
              one.difference, one.low, one.high, False)
             for one in each.pairs
         ]  # fmt: skip
         if each.over_seeds:
-            mean = _("{network}, mean of {n} seeds").format(network=name, n=len(each.pairs))
+            mean = _named(_("{network}, mean of {n} seeds"), names, len(each.pairs))
             kinds.append((mean, *each.interval(), True))
         rows += [
             {
                 "row": row,
+                "short": short,
                 "gain": 100 * gain,
                 "low": 100 * low,
                 "high": 100 * high,
@@ -54,9 +57,13 @@ def gain_frame(comparisons: Sequence[Comparison]) -> pd.DataFrame:
                 "size": 240 if is_mean else 120,
                 "width": 5 if is_mean else 2.5,
             }
-            for row, gain, low, high, is_mean in kinds
+            for (row, short), gain, low, high, is_mean in kinds
         ]
     return pd.DataFrame(rows).assign(place=range(len(rows)))
+
+
+def _named(form: str, names: tuple[str, str], n: int) -> tuple[str, ...]:
+    return tuple(form.format(network=name, n=n) for name in names)
 
 
 def gain_chart(frame: pd.DataFrame) -> alt.LayerChart:
@@ -85,14 +92,15 @@ def gain_chart(frame: pd.DataFrame) -> alt.LayerChart:
         size=alt.Size("size:Q", scale=None),
         tooltip=[alt.Tooltip("row:N"), alt.Tooltip("gain:Q", format="+.2f")],
     )
-    name = base.encode(x=alt.value(0))
+    fits = "width < 420 ? datum.short : datum.row"
+    name = base.transform_calculate(shown=fits).encode(x=alt.value(0))
     figures = base.encode(x=alt.XValue(alt.expr("width")))
     zero = alt.Chart(point(gain=0)).mark_rule(strokeDash=[5, 4], strokeWidth=1.5).encode(x=x)
     chart = layered(
         painted(zero, "muted"),
         span,
         mark,
-        ink_text(name, "row:N", align="left", dy=-15),
+        ink_text(name, "shown:N", align="left", dy=-15),
         ink_text(figures, "text:N", "muted", align="right", dy=16, fontSize=12),
     )
     return finish(chart, height=ROW_PX * len(frame) + AXIS_PX)

@@ -84,6 +84,7 @@ def test_seeds_and_their_mean_stand_below_each_other(gains: pd.DataFrame) -> Non
     assert list(gains.gain) == pytest.approx([10, 2.5, -6.25, 25 / 12])
     assert [text.split("  ")[0] for text in gains.text] == ["+10.0", "+2.5", "−6.2", "+2.1"]
     assert gains.row.iloc[-1].endswith("mean of 3 seeds")
+    assert gains.short.iloc[-1] == "DW+PW 257 k, distilled, mean of 3 seeds"
     assert (gains.low < gains.gain).all() and (gains.gain < gains.high).all()
 
 
