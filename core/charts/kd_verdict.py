@@ -36,7 +36,7 @@ def gain_frame(comparisons: Sequence[Comparison]) -> pd.DataFrame:
     rows = []
     for each in comparisons:
         whole = _(each.title)
-        names = whole, versions(each.model, each.recipe, whole)[1]  # and where there is less room
+        names = whole, versions(each.model, each.recipe, whole)[-2]  # and where there is less room
         kinds = [
             (_named(_("{network}, seed {n}"), names, one.seed),
              one.difference, one.low, one.high, False)

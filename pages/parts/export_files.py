@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.charts import shipping_words
 from core.charts.shipping import files_frame, format_about, format_title, size_chart, time_chart
+from core.charts.theme import role_of
 from core.checkpoints import WEIGHTS, Checkpoint
 from core.errors import CheckpointError
 from core.measure.shipping_table import (
@@ -60,7 +61,8 @@ def predict_first() -> Guess:
 def preferred(found: list[Checkpoint]) -> Checkpoint:
     """The menu of networks; it begins with a distilled student, if there is one."""
     by_id = {one.id: one for one in found}
-    first = next((one.id for one in found if one.recipe == "distilled"), found[0].id)
+    students = [one for one in found if role_of(one.family, one.recipe) == "distilled"]
+    first = next((one.id for one in students if one.recipe == "distilled"), found[0].id)
     titles = {id: shelf.name_of(one) for id, one in by_id.items()}
     return by_id[one_of(st.selectbox, _("Network"), titles, "network", default=first)]
 

@@ -15,7 +15,7 @@ from core.measure.shipping_table import FORMATS, shipping_path
 from core.measure.stack_rows import stack_path
 from core.training import shipping_live
 from tests.food import make_food11
-from tests.pages import export_shelf
+from tests.pages import export_shelf, shelf
 from tests.pages.export_shelf import SCRATCH, TEACHER
 from tests.pages.live import Line, LiveChecks
 from tests.pages.test_app import HOSTILE, Marking, outside
@@ -220,3 +220,14 @@ class TestLive(LiveChecks):
         assert "HW7's 8-bit file: 265KB" in alts(app)[0]
         other = open_page(PAGE, network=SCRATCH, reveal="true")  # and it is there for everybody
         assert "HW7's 8-bit file: 265KB" in alts(other)[0]
+
+
+def test_it_begins_with_the_student_that_was_taught(pretrained: Path, open_page: Open) -> None:
+    """Not with a teacher that was taught by another, though it stands before the students."""
+    shelf.fill(shelf.TEACHER, shelf.SCRATCH, shelf.DISTILLED)
+    path = pretrained / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest["checkpoints"][shelf.TEACHER]["recipe"] = "distilled"
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    (menu,) = [one for one in open_page(PAGE).selectbox if one.label == "Network"]
+    assert menu.value == shelf.DISTILLED
