@@ -75,9 +75,16 @@ def _shown(order: Order) -> list[str]:
 
 
 def _factored(order: Order) -> list[str]:
+    """One of each architecture that the low-rank page shows, and those asked for."""
     from core.measure.lowrank_grid import MODELS
 
-    return [one.id for one in order.chosen if one.config.model in MODELS and not one.config.seed]
+    return [
+        one.id
+        for one in order.chosen
+        if one.config.model in MODELS
+        and not one.config.seed
+        and (order.named or one.recipe == "scratch")
+    ]
 
 
 def _shipped(order: Order) -> list[str]:
