@@ -50,11 +50,12 @@ def _results(groups: Sequence[Collected]) -> str:
     frame = results_frame(by_stem(groups), load_latency())
     rows = [_result(row) for row in frame.to_dict("records")]
     heads = ("network", "right", "95 % interval", "seeds", "parameters", "MACs", "file", "time")
-    sets = "; ".join(dict.fromkeys(frame["data"]))
+    # One set's names differ in what was learned from besides: the shortest is the set's own.
+    name = min((group.first.data.name for group in groups), key=len)
     counts = " / ".join(f"{n:,}" for n in dict.fromkeys(frame["n"]))
     return (
         f"{markdown(heads, rows, 'llllrrrr')}\n\n"
-        f"Right on {counts} test photographs of the {sets}; the mean where there are several "
+        f"Right on {counts} test photographs of the {name}; the mean where there are several "
         "seeds. The interval covers the choice of photographs and, with several seeds, the luck of "
         "training. Time: one picture through ONNX Runtime, one thread, median."
     )
