@@ -204,5 +204,6 @@ def measure(order: Order, steps: Sequence[Step], say: Say) -> None:
             there = not one.needs_checkpoint or id in checkpoints.load_manifest()
             state = one.state(id, order)
             if there and state != "done":
-                with timed(one.step, afresh=state == "missing"):
+                # a sitting is held anew even where only one network was missing in it
+                with timed(one.step, afresh=state == "missing" or not one.needs_checkpoint):
                     one.make(id, say, order)

@@ -146,6 +146,8 @@ def test_only_networks_of_k_x_k_convolutions_are_factored(
 
     assert reproduce.status(steps=("lowrank",)) == []
     monkeypatch.setattr(lowrank_grid, "MODELS", ("dwpw_256k",))
+    found = reproduce.status(steps=("lowrank",))  # the taught twin only where it is named
+    assert [row["checkpoint"] for row in found] == [plan[0].id]
     only = (plan[0].id,)
     asked: list[tuple[str, tuple[str, ...]]] = []
     assert [row["state"] for row in reproduce.status(only=only, steps=("lowrank",))] == ["missing"]
