@@ -20,7 +20,7 @@ from core.measure.pruning_grid import results_dir
 from core.measure.wall_times import load_wall_times
 from core.places import REPO, write_atomic
 from core.reproduce import STEPS
-from core.serving.collected import Collected, by_stem, collect, on_one_set
+from core.serving.collected import Collected, by_stem, collect, on_one_set, own_data
 from core.serving.results import results_frame
 from core.words import _
 
@@ -50,8 +50,7 @@ def _results(groups: Sequence[Collected]) -> str:
     frame = results_frame(by_stem(groups), load_latency())
     rows = [_result(row) for row in frame.to_dict("records")]
     heads = ("network", "right", "95 % interval", "seeds", "parameters", "MACs", "file", "time")
-    # One set's names differ in what was learned from besides: the shortest is the set's own.
-    name = min((group.first.data.name for group in groups), key=len)
+    name = own_data(group.first for group in groups).name
     counts = " / ".join(f"{n:,}" for n in dict.fromkeys(frame["n"]))
     return (
         f"{markdown(heads, rows, 'llllrrrr')}\n\n"

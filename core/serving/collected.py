@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from core.checkpoints import Checkpoint, test_logits
+from core.checkpoints import Checkpoint, DataInfo, test_logits
 from core.errors import CheckpointError
 from core.measure.accuracy import mcnemar, paired_difference
 from core.measure.seeds import accuracy_interval, mean_interval
@@ -187,6 +187,14 @@ def on_one_set(groups: Sequence[Collected]) -> tuple[list[Collected], list[Colle
     main = max(marks, key=marks.count, default="")  # of equals, max keeps the first
     same = [group for group in groups if group.first.data.fingerprint == main]
     return same, [group for group in groups if group.first.data.fingerprint != main]
+
+
+def own_data(found: Iterable[Checkpoint]) -> DataInfo:
+    """What one set's photographs (one at least) are called: of its names the shortest.
+
+    The longer ones say what a network learned from besides.
+    """
+    return min((one.data for one in found), key=lambda data: len(data.name))
 
 
 def by_stem(groups: Sequence[Collected]) -> dict[str, Collected]:

@@ -7,6 +7,7 @@ import streamlit as st
 
 from core.charts import numbers
 from core.checkpoints import Checkpoint, DataInfo
+from core.serving.collected import own_data
 from core.words import _
 from pages.parts.shelf import name_of
 
@@ -49,8 +50,7 @@ def provenance(checkpoints: Sequence[Checkpoint]) -> None:
         sets.setdefault(one.data.fingerprint, []).append(one)
     said = []
     for of_set in sets.values():
-        # The longer names of a set say what a network learned from besides.
-        name = min((data_name(one.data) for one in of_set), key=len)
+        name = data_name(own_data(of_set))
         counts = sorted({one.test.n for one in of_set if one.test})
         said.append(
             _("{n} test photographs of {data}").format(
