@@ -5,10 +5,12 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from tests.browser.conftest import PATIENCE_MS, REPO, free_port, wait_for
@@ -88,7 +90,23 @@ def button(tab: "Page", name: str) -> str:
     return f'[data-testid="stMain"] button:has-text("{name}")'
 
 
-def test_a_run_outlives_its_tab_and_becomes_a_checkpoint(browser: "Browser", server: str) -> None:
+def worker_of(run: Path) -> psutil.Process:
+    """The process that trains into this folder."""
+    (found,) = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if str(run) in " ".join(process.info["cmdline"] or [])
+    ]
+    return found
+
+
+def epochs_in(run: Path) -> int:
+    return len((run / "metrics.jsonl").read_text().splitlines())
+
+
+def test_a_run_outlives_its_tab_and_becomes_a_checkpoint(
+    browser: "Browser", server: str, tmp_path: Path
+) -> None:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     tab = open_tab(context, server)
     tab.fill('[data-testid="stNumberInput"]:has-text("Epochs") input', "200")
@@ -96,10 +114,19 @@ def test_a_run_outlives_its_tab_and_becomes_a_checkpoint(browser: "Browser", ser
     tab.wait_for_function("location.search.includes('epochs=200')")  # the link follows
     tab.click(button(tab, "Start 1 run"))
     seen = wait_for_epoch(tab, 3)  # two have arrived, without reloading anything
+    (run,) = (tmp_path / "runs").glob("*-*")
+    worker = worker_of(run)
+    worker.suspend()  # however slow what follows is, it is not at its end
     tab.wait_for_selector("svg.marks")
     loaded = tab.evaluate("performance.getEntriesByType('navigation').length")
     assert loaded == 1
     tab.close()
+    worker.resume()
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    while epochs_in(run) < seen + 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    worker.suspend()
+    assert epochs_in(run) >= seen + 2  # nobody was looking
 
     stranger = browser.new_context()
     other = open_tab(stranger, server)
