@@ -11,13 +11,15 @@ import textwrap
 import numpy as np
 import pandas as pd
 
-from core.charts.placing import Box, Place, around, overlap, place_names
+from core.charts.placing import Box, Place, around, lengthened, overlap, place_names
 from core.words import _
 
 WIDTHS_PX = (270, 330, 400, 480, 560, 640, 730, 850, 1000)
 """Widths of the plot, a phone's first; the widest that fits the screen is shown."""
 PHONE_PX = 560
 """Plots narrower than this have smaller letters."""
+ROWS = 3
+"""Of how many lines a name may be, if there is a shorter one."""
 
 COLUMNS = ("text", "x", "y", "dx", "dy", "align", "tie_dx", "tie_dy", "tied", "px", "slot")
 
@@ -107,7 +109,7 @@ def _at(
         return height * (top - value) / (top - bottom)
 
     names = [
-        ["\n".join(textwrap.wrap(name, most)) for name in versions(model, recipe, title)]
+        _wrapped(versions(model, recipe, title), most)
         for model, recipe, title in zip(
             shown["model"], shown["recipe"], shown["title"], strict=True
         )
@@ -154,6 +156,12 @@ def _at(
     return rows
 
 
+def _wrapped(names: list[str], most: int) -> list[str]:
+    """Broken into lines of up to `most` letters, less what fills too many, except the last."""
+    wrapped = [textwrap.wrap(name, most) for name in names]
+    return ["\n".join(one) for one in wrapped if len(one) <= ROWS or one is wrapped[-1]]
+
+
 def _free(
     texts: tuple[str, str], at: float, letter: tuple[float, float], wide: float, drawn: list[Box]
 ) -> tuple[str, Box]:
@@ -184,7 +192,7 @@ def _best(
     others: tuple[Box, ...],
     lines: tuple[Box, ...],
 ) -> list[Place | None]:
-    """All names as long as can be, unless that leaves some without a place."""
+    """Names as long as can be, as far as that leaves none without a place that could have one."""
     best: list[Place | None] = []
     for shorter in range(max(map(len, names), default=0)):
         found = place_names(
@@ -201,7 +209,16 @@ def _best(
             best = found
         if all(best):
             break
-    return best
+    return lengthened(
+        names,
+        best,
+        marks,
+        size,
+        char_px=letter[0],
+        line_px=letter[1],
+        others=others,
+        lines=lines,
+    )
 
 
 def _stairs(corners: list[tuple[float, float]]) -> list[Box]:

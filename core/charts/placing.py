@@ -77,6 +77,49 @@ def place_names(
     return places
 
 
+def lengthened(
+    names: Sequence[Sequence[str]],
+    places: Sequence[Place | None],
+    marks: Sequence[tuple[float, float]],
+    size: tuple[float, float],
+    *,
+    char_px: float,
+    line_px: float,
+    others: Sequence[Box] = (),
+    lines: Sequence[Box] = (),
+) -> list[Place | None]:
+    """The same, with longer names wherever there is room for them close by; none is lost.
+
+    Arguments as of `place_names`, which gave `places`. One after the other takes the next longer
+    of its names, so that no name grows at the expense of all others.
+    """
+    found = list(places)
+    boxes = around(marks)
+
+    def shape_of(text: str) -> tuple[float, float]:
+        rows = text.split("\n")
+        return char_px * max(map(len, rows)), line_px * len(rows)
+
+    for _round, i in itertools.product(
+        range(max(map(len, names), default=1) - 1), range(len(names))
+    ):
+        place = found[i]
+        longer = names[i].index(place.text) - 1 if place is not None else -1
+        if longer < 0:
+            continue
+        rest = [(j, one) for j, one in enumerate(found) if one is not None and j != i]
+        taken = [_box(one, shape_of(one.text)) for _j, one in rest]
+        ties = [
+            (*marks[j], *_end(marks[j], one, shape_of(one.text)[0])) for j, one in rest if one.tied
+        ]
+        room = _Room(size, [*taken, *others, *boxes], [*taken, *_but(boxes, i)], ties)
+        text = names[i][longer]
+        better = room.find(marks[i], shape_of(text), lines, _CLOSE)
+        if better is not None:
+            found[i] = better._replace(text=text)
+    return found
+
+
 class _Room(NamedTuple):
     """What is taken already, when a name looks for its place."""
 

@@ -137,6 +137,7 @@ def test_on_a_screen_nearly_every_network_of_a_full_collection_is_named(
 ) -> None:
     names = collection.collection_chart(shipped, cost, "HW13 2022")["datasets"]["names"]
     assert set(names["px"]) == set(collection_names.WIDTHS_PX)
+    assert (names["text"].str.count("\n") < collection_names.ROWS).all()
     for px, least in ((1000, 15), (850, 14), (730, 12), (270, 10)):
         here = names[names["px"] == px]
         assert (here["slot"] == "text").sum() >= least, px
@@ -162,19 +163,30 @@ SIZE, CHAR, LINE = (400.0, 300.0), 7.0, 16.0
 @given(
     st.lists(st.tuples(st.floats(0, 400), st.floats(0, 300), NAMES), min_size=1, max_size=12),
     st.lists(st.tuples(st.floats(0, 390), st.floats(0, 290)), max_size=3),
+    st.booleans(),
 )
 def test_names_cover_neither_each_other_nor_marks_nor_what_else_is_there(
-    marks: list[tuple[float, float, tuple[str, ...]]], blocks: list[tuple[float, float]]
+    marks: list[tuple[float, float, tuple[str, ...]]],
+    blocks: list[tuple[float, float]],
+    short_first: bool,
 ) -> None:
     others = [(x, y, x + 10, y + 10) for x, y in blocks]
+    at = [(x, y) for x, y, _names in marks]
+    texts = [names for _x, _y, names in marks]
     places = placing.place_names(
-        [names for _x, _y, names in marks],
-        [(x, y) for x, y, _names in marks],
+        [names[-1:] for names in texts] if short_first else texts,
+        at,
         SIZE,
         char_px=CHAR,
         line_px=LINE,
         others=others,
     )
+    if short_first:
+        longer = placing.lengthened(
+            texts, places, at, SIZE, char_px=CHAR, line_px=LINE, others=others
+        )
+        assert list(map(bool, longer)) == list(map(bool, places))  # none lost, none from nowhere
+        places = longer
     boxes = []
     for place, (_x, _y, names) in zip(places, marks, strict=True):
         assert place is None or place.text in names
@@ -196,6 +208,17 @@ def test_a_name_with_room_stands_beside_its_mark() -> None:
         (place,) = placing.place_names([["Alone"]], [(x, 150.0)], SIZE, char_px=CHAR, line_px=LINE)
         assert place is not None and not place.tied and place.y == 150
         assert (place.x > x) == is_after
+
+
+def test_names_grow_where_there_is_room_and_only_there() -> None:
+    names, marks = [["A name that is long", "A name"]] * 2, [(60.0, 100.0), (60.0, 200.0)]
+    short = placing.place_names(
+        [one[-1:] for one in names], marks, SIZE, char_px=CHAR, line_px=LINE
+    )
+    wall = [(130.0, 130.0, 400.0, 270.0), (0.0, 130.0, 50.0, 270.0)]  # beside the second mark
+    found = placing.lengthened(names, short, marks, SIZE, char_px=CHAR, line_px=LINE, others=wall)
+    assert [place and place.text for place in found] == ["A name that is long", "A name"]
+    assert found[1] == short[1]
 
 
 def test_a_crowd_is_named_with_ties_that_cross_no_name() -> None:
