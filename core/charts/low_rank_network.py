@@ -4,15 +4,16 @@ Colour says "factored"; the method is said by dashes and marks. The fewer parame
 left, so the curves end at the left, where their names stand in a margin, each tied to its end.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import altair as alt
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from core.charts import numbers
-from core.charts.lines import spread
+from core.charts.collection_names import short_network
 from core.charts.low_rank import method_title
 from core.charts.pruning import LABEL_SIZE, beside, stacked
 from core.charts.shape import Spec, filled, shape
@@ -30,7 +31,7 @@ from core.charts.theme import (
 from core.checkpoints import Checkpoint
 from core.compression.lowrank_shapes import METHODS, Method
 from core.measure.lowrank_grid import LowRankGrid, LowRankRow
-from core.models.registry import short_name
+from core.serving.collected import collect
 from core.words import _
 
 HEIGHT_PX = 400
@@ -38,6 +39,9 @@ CHANCE = 1 / 11
 _GAP = 0.13
 _MARGIN = 0.45
 """Room at the left for the curves' names, as a share of the curves' own width."""
+_NEARBY = 0.25
+"""Marks closer than so many powers of ten lie below each other's names."""
+_NAME_GAP = 0.07
 _DASHES = [[2, 3], [1, 0], [8, 4], [8, 3, 2, 3]]
 _SHAPES = ["diamond", "circle", "triangle-up", "square"]
 _NAMES = [f"m{place}" for place in range(len(METHODS))]
@@ -79,28 +83,56 @@ def _row(row: LowRankRow) -> dict[str, Any]:
     }
 
 
-def others_frame(checkpoints: Sequence[Checkpoint]) -> pd.DataFrame:
-    """Whole networks to stand beside the curves: role, name, params, accuracy with interval.
+def others_frame(found: Iterable[Checkpoint], whole: Checkpoint, fingerprint: str) -> pd.DataFrame:
+    """Students of other designs to stand beside `whole`'s curves, trained in the same way.
 
-    Two of one design are told apart by how they were trained.
+    A row a recipe, at the mean of its seeds: role, name, params, accuracy, low, high (95 %
+    interval), title, score (in words). `fingerprint`: of the photographs that the curves were
+    measured on; who was tested on others is left out. Where `whole` learned in another way than
+    from labels or from a teacher alone, those that learned from labels stand beside it.
     """
-    trained = {"scratch": _("from scratch"), "distilled": _("distilled")}
-    designs = [one.model for one in checkpoints if one.test is not None]
-    rows = [
-        {
-            "role": (role := role_of(one.family, one.recipe)),
-            "name": f"{glyph(role)} {short_name(one.model)}"
-            + (f", {trained.get(role, role)}" if designs.count(one.model) > 1 else ""),
-            "params": one.params,
-            "accuracy": one.test.accuracy,
-            "low": one.test.ci95[0],
-            "high": one.test.ci95[1],
-        }
-        for one in checkpoints
-        if one.test is not None
-    ]
-    found = pd.DataFrame(rows, columns=["role", "name", "params", "accuracy", "low", "high"])
-    return found.assign(label_at=spread((found["high"] + 0.05).to_numpy(dtype=float), 0.07))
+    recipe = whole.recipe if whole.recipe in ("scratch", "distilled") else "scratch"
+    groups = collect(
+        one
+        for one in found
+        if one.family == "student"
+        and (one.recipe, one.data.fingerprint) == (recipe, fingerprint)
+        and one.model != whole.model
+    )
+    designs = [group.first.model for group in groups]
+    rows = []
+    for group in groups:
+        one, (mean, low, high) = group.first, group.interval()
+        role = role_of(one.family, one.recipe)
+        name = short_network(one.model, one.title)
+        name = name if designs.count(one.model) == 1 else one.title
+        between = numbers.interval(low, high, group.n)
+        rows.append(
+            {
+                "role": role,
+                "name": f"{glyph(role)} {name}",
+                "params": one.params,
+                "accuracy": mean,
+                "low": low,
+                "high": high,
+                "title": _(one.title),
+                "score": f"{numbers.percent(mean, group.n)} ({between})",
+            }
+        )
+    columns = ["role", "name", "params", "accuracy", "low", "high", "title", "score"]
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.assign(label_at=_above(frame))
+
+
+def _above(frame: pd.DataFrame) -> NDArray[np.float64]:
+    """How high the names stand: above their own mark and its neighbours', none beside another."""
+    params = frame["params"].to_numpy(dtype=float)
+    near = np.abs(np.log10(params[:, None] / params)) < _NEARBY
+    top = np.max(np.where(near, frame["high"].to_numpy(dtype=float), 0), axis=1, initial=0)
+    placed, below = np.zeros(len(frame)), -np.inf
+    for i in np.lexsort((frame["accuracy"], top, near.sum(axis=1))):  # alone: close to its mark
+        placed[i] = below = max(top[i] + _NAME_GAP, below + _NAME_GAP)
+    return placed
 
 
 def accuracy_chart(
@@ -175,6 +207,7 @@ def _accuracy_shape(low: float, high: float) -> Any:
         alt.Tooltip("score:N", title=_("Right (95 % interval)")),
         alt.Tooltip("n:Q", title=_("Test photographs"), format=","),
     ]
+    other_tooltip = [alt.Tooltip("title:N", title=_("Network")), tooltip[2], tooltip[3]]
     curves = alt.Chart(alt.NamedData("curves")).encode(x=x, detail="series:N")
     tuned = alt.Chart(alt.NamedData("tuned")).encode(x=x)
     others = alt.Chart(alt.NamedData("others")).encode(x=x)
@@ -197,7 +230,7 @@ def _accuracy_shape(low: float, high: float) -> Any:
     )
     names = ends.encode(alt.X("margin:Q", title=count), alt.Y("label_at:Q", title=title))
     other_marks = others.mark_point(size=120, filled=True, opacity=1).encode(
-        y=y, color=role_color(), shape=_mark("role"), tooltip=["name:N", "params:Q", "accuracy:Q"]
+        y=y, color=role_color(), shape=_mark("role"), tooltip=other_tooltip
     )
     return finish(
         layered(

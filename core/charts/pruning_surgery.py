@@ -194,6 +194,7 @@ def scan_frame(scan: Sequence[ScanPoint], layers: Sequence[str]) -> pd.DataFrame
 def scan_chart(frame: pd.DataFrame, whole: float | None) -> Spec:
     """Accuracy after pruning one layer alone, a line per ratio; `whole`: without pruning."""
     ends = frame.loc[frame.groupby("series", sort=False)["place"].idxmax()].copy()
+    ends["short"] = [numbers.share(ratio) for ratio in ends["ratio"]]  # for a phone
     ends["label_at"] = spread(ends["accuracy"].to_numpy(dtype=float).clip(0.04), 0.09)
     return filled(
         _scan_shape(int(frame["place"].max())),
@@ -238,14 +239,18 @@ def _scan_shape(count: int) -> Any:
         alt.Tooltip("accuracy:Q", title=title, format=".1%"),
         alt.Tooltip("n:Q", title=_("Pictures"), format=","),
     ]
-    names = alt.Chart(alt.NamedData("ends")).encode(x=x, y=alt.Y("label_at:Q", title=title))
+    names = (
+        alt.Chart(alt.NamedData("ends"))
+        .transform_calculate(shown="width < 420 ? datum.short : datum.series")
+        .encode(x=x, y=alt.Y("label_at:Q", title=title))
+    )
     whole = alt.Chart(alt.NamedData("whole")).mark_rule(strokeDash=[5, 4]).encode(y=y)
     return finish(
         layered(
             painted(whole, "text"),
             painted(scan.mark_line(strokeWidth=2), "pruned"),
             painted(marks.encode(x=x, y=y, tooltip=tooltip), "pruned"),
-            ink_text(names, "series:N", align="left", baseline="middle", dx=8),
+            ink_text(names, "shown:N", align="left", baseline="middle", dx=8),
         ),
         height=HEIGHT_PX,
     )

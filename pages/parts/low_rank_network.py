@@ -9,7 +9,6 @@ from core.charts import low_rank_words, numbers
 from core.charts.low_rank_network import accuracy_chart, accuracy_frame, others_frame
 from core.charts.low_rank_times import time_chart, time_frame, whole_row
 from core.charts.pruning_words import column_title
-from core.charts.theme import role_of
 from core.checkpoints import Checkpoint
 from core.compression.lowrank_shapes import Method
 from core.measure.lowrank_grid import LowRankRow
@@ -50,18 +49,16 @@ def accuracy(
     if frame.empty:
         st.info(_("These curves were made without photographs: no accuracy."))
         return None, False
-    others = [one for one in found if one.family == "student" and one.id != at.checkpoint.id
-              and role_of(one.family, one.recipe) in ("scratch", "distilled")]  # fmt: skip
-    others = [one for one in others if one.data.fingerprint == how.grid.fingerprint]
+    others = others_frame(found, at.checkpoint, how.grid.fingerprint)
     show(
-        accuracy_chart(frame, others_frame(others), how.row, _live_points(at), reveal),
+        accuracy_chart(frame, others, how.row, _live_points(at), reveal),
         low_rank_words.accuracy_alt(frame, reveal),
         key="accuracy",
     )
     st.caption(
         _("Bands and bars: 95 % interval. Dashed: one in eleven, pure chance. Hollow: after "
-          "fine-tuning. Stars: measured here, just now. Named marks: students trained as small as "
-          "they are.")
+          "fine-tuning. Stars: measured here, just now. Named marks: other designs, "
+          "trained as small as they are, in the same way.")
     )  # fmt: skip
     if not reveal:
         st.caption(_("Make your guess, then switch on “Show what was measured”."))

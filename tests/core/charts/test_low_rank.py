@@ -1,5 +1,8 @@
 """The low-rank page's charts and sentences: round numbers in, the same numbers out."""
 
+import itertools
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -18,12 +21,13 @@ from core.charts.low_rank import (
 )
 from core.charts.low_rank_network import accuracy_chart, accuracy_frame, others_frame
 from core.charts.low_rank_times import time_chart, time_frame, whole_row
+from core.checkpoints import Checkpoint, load_manifest
 from core.compression.lowrank_curve import LayerCurve, layer_curve
 from core.compression.lowrank_factors import Decomposition
 from core.compression.lowrank_shapes import METHODS, Form, LayerShape, Method, Ranks
 from core.measure.lowrank_grid import LowRankGrid, LowRankRow
 from core.measure.pruning_grid import Spread
-from tests.pages import shelf
+from tests import results_shelf
 
 CONV = LayerShape("body.0", 6, 8, (3, 3), in_size=(4, 4), out_size=(4, 4))
 POINT = LayerShape("body.3", 9, 5, bias=False, in_size=(4, 4), out_size=(4, 4))
@@ -129,9 +133,19 @@ def test_what_a_layer_needs_is_said_from_its_numbers() -> None:
     assert "fc" in words_of.layer_alt(one)
 
 
-def test_the_accuracy_chart_shows_no_curve_before_the_reveal() -> None:
+@pytest.fixture
+def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Checkpoint]:
+    """A collection with every recipe of the reports."""
+    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(tmp_path))
+    results_shelf.fill()
+    return load_manifest()
+
+
+def test_the_accuracy_chart_shows_no_curve_before_the_reveal(
+    found: dict[str, Checkpoint],
+) -> None:
     frame = accuracy_frame(GRID, ("spatial", "tucker2"), finetuned=True)
-    others = others_frame([])
+    others = others_frame([], found["plain_2m-scratch-s0"], "")
     hidden = accuracy_chart(frame, others, reveal=False)["datasets"]
     assert set(hidden["curves"]["energy"]) == {1.0} and hidden["tuned"].empty
     assert hidden["ends"].empty
@@ -144,23 +158,33 @@ def test_the_accuracy_chart_shows_no_curve_before_the_reveal() -> None:
     assert "until you ask" in words_of.accuracy_alt(frame, False)
 
 
-def test_other_networks_are_named_apart(pretrained_others: None) -> None:
-    from core.checkpoints import load_manifest
-
-    frame = others_frame(list(load_manifest().values()))
-    assert set(frame["role"]) == {"teacher", "scratch", "distilled"}
-    assert frame["name"].is_unique
-    named = dict(zip(frame["role"], frame["name"], strict=True))
-    assert named["scratch"].endswith("from scratch") and named["distilled"].endswith("distilled")
-    assert "," not in named["teacher"]  # the only one of its design
+def test_beside_the_curves_stand_other_designs_trained_in_the_same_way(
+    found: dict[str, Checkpoint],
+) -> None:
+    whole = found["plain_2m-scratch-s0"]
+    frame = others_frame(found.values(), whole, whole.data.fingerprint)
+    assert sorted(frame["name"]) == [
+        "■ DW+PW 257 k", "■ best 100 k", "■ group 277 k", "■ plain 275 k",
+    ]  # fmt: skip
+    row = frame.set_index("name").loc["■ DW+PW 257 k"]  # three seeds, of 1,200 photographs each
+    assert row["accuracy"] == pytest.approx((640 + 655 + 630) / 3 / 1200)
+    assert row["low"] < row["accuracy"] < row["high"]
     heights = sorted(frame["label_at"])
-    assert min(b - a for a, b in zip(heights, heights[1:], strict=False)) >= 0.07 - 1e-9
+    assert min(b - a for a, b in itertools.pairwise(heights)) >= 0.07 - 1e-9
+    crowd = frame[frame["params"] > 200_000]  # side by side: every name stands above all of them
+    assert len(crowd) == 3 and crowd["label_at"].min() > crowd["high"].max() + 0.05
+    taught = others_frame(found.values(), found["dwpw_256k-distilled-s0"], whole.data.fingerprint)
+    assert list(taught["name"]) == ["◆ best 100 k"]
+    assert others_frame(found.values(), whole, "other photographs").empty
 
 
-@pytest.fixture
-def pretrained_others(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(tmp_path))
-    shelf.fill(shelf.TEACHER, shelf.SCRATCH, shelf.DISTILLED)
+def test_two_of_one_design_have_their_whole_names(
+    found: dict[str, Checkpoint],
+) -> None:
+    whole, one = found["plain_2m-scratch-s0"], found["best_100k-scratch-s0"]
+    mine = one.model_copy(update={"id": "best_100k-scratch-mine", "title": "Mine"})
+    frame = others_frame([one, mine], whole, whole.data.fingerprint)
+    assert sorted(frame["name"]) == sorted([f"■ {one.title}", "■ Mine"])
 
 
 def test_accuracy_is_told_from_its_numbers() -> None:
