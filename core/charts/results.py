@@ -23,7 +23,7 @@ HEIGHT_PX = 380
 LINE = 0.0575
 """A line of a curve's name, as a share of the plot's height."""
 ROW_PX, AXIS_PX = 62, 60
-_MARGIN = 1.45  # where the epoch axis' plot ends; names stand between 1 and here
+_MARGIN = 1.5  # where the epoch axis' plot ends; names stand between 1 and here
 _DASHES = ([1, 0], [8, 4], [2, 3], [8, 3, 2, 3])
 
 

@@ -13,6 +13,9 @@ from core.serving.results import results_frame
 from core.words import _
 from pages.parts.latency import explain_missing_times
 
+NAME_PX, ROW_PX, HEIGHT_PX = 205, 74, 640
+"""A name in up to three lines: wider, a column that stays would leave a phone nothing to scroll."""
+
 
 def final_table(groups: Mapping[str, Collected], times: LatencyTable | None) -> pd.DataFrame:
     """Draw the table; returns every figure in it, for the CSV."""
@@ -58,11 +61,13 @@ def final_table(groups: Mapping[str, Collected], times: LatencyTable | None) -> 
         shown,
         column_config={
             **titles,
-            "network": st.column_config.TextColumn(titles["network"], pinned=True),
+            "network": st.column_config.TextColumn(titles["network"], pinned=True, width=NAME_PX),
             "params": st.column_config.NumberColumn(titles["params"], format="localized"),
             "n": st.column_config.NumberColumn(titles["n"], format="localized"),
         },
         hide_index=True,
+        row_height=ROW_PX,
+        height=HEIGHT_PX,
         alt=_("Every network with accuracy, interval, seeds, parameters, bytes, MACs and time."),
     )
     st.caption(
