@@ -17,6 +17,7 @@ from core.checkpoints import Checkpoint
 from core.errors import UserError
 from core.measure.latency_table import COMMAND, load_latency
 from core.measure.pruning_grid import results_dir
+from core.measure.stack_rows import load_stack
 from core.measure.wall_times import load_wall_times
 from core.places import REPO, write_atomic
 from core.reproduce import STEPS
@@ -120,13 +121,21 @@ def _remade(one: Checkpoint) -> tuple[str, ...]:
     for name, step in (("pruned_from", "pruning"), ("factored_from", "lowrank"),
                        ("quantised_from", "quantization")):  # fmt: skip
         if base := one.config.get(name):
-            command = f"reproduce --only {base} --steps {step}"
+            command = f"reproduce --only {base} --steps {'stack' if _in_stack(one) else step}"
     needs = [one.config.get(name) for name in _NEEDS]
     after = ", ".join(f"`{name}`" for name in needs if name)
     return (
         f"`{one.id}`", f"`{command}`", after, f"{one.wall_s / 60:,.0f}", one.device,
         f"`{(one.commit or 'unknown')[:12]}`", one.date[:10],
     )  # fmt: skip
+
+
+def _in_stack(one: Checkpoint) -> bool:
+    """Whether a student's whole way leads over this network: then that step makes it."""
+    stack = load_stack(one.config.get("pruned_from") or "")
+    return stack is not None and any(
+        row.step == "tuned" and row.checkpoint == one.id for row in stack.rows
+    )
 
 
 def _command(stem: str) -> str:

@@ -19,11 +19,12 @@ from core.data.named import data_root, is_variable
 from core.errors import CheckpointError, ConfigError, UserError
 from core.places import runs_dir
 from core.recipes import TEACHER, Recipe, Schedule, choose
+from core.serving.collected import is_compressed
 from core.showcase import STEPS, Order, Step, make_dreams, measure, measured
 from core.training.runs import RunFolder
 from core.words import _
 
-__all__ = ["STEPS", "Report", "Step", "publish", "reproduce", "run_folder", "status"]
+__all__ = ["STEPS", "Report", "Step", "order_of", "publish", "reproduce", "run_folder", "status"]
 
 Report = Callable[[str, dict[str, Any]], None]
 
@@ -32,9 +33,21 @@ def status(
     schedule: Schedule = "quick", only: tuple[str, ...] = (), steps: tuple[Step, ...] = STEPS
 ) -> list[dict[str, Any]]:
     """What is done and what is missing: a row a step, in the order in which they run."""
-    chosen = choose(schedule, only)
-    rows = [_row(recipe, schedule) for recipe in chosen] if "training" in steps else []
-    return [*rows, *measured(Order(chosen, bool(only), schedule), steps)]
+    order = order_of(schedule, only)
+    rows = [_row(recipe, schedule) for recipe in order.chosen] if "training" in steps else []
+    return [*rows, *measured(order, steps)]
+
+
+def order_of(schedule: Schedule, only: tuple[str, ...] = (), device: str | None = None) -> Order:
+    """What is asked for by these ids: trainings, and networks here that were made from another.
+
+    Raises UserError for an id that is neither.
+    """
+    there = checkpoints.load_manifest()
+    made = tuple(id for id in only if id in there and is_compressed(there[id]))
+    trained = tuple(id for id in only if id not in made)
+    chosen = choose(schedule, trained) if trained or not only else ()
+    return Order(chosen, bool(only), schedule, device, made)
 
 
 def reproduce(
@@ -50,23 +63,18 @@ def reproduce(
     `report(id, metrics)` hears each epoch, `say` each measured point. Raises UserError with what
     is missing (photographs, a teacher); whatever was finished by then is kept.
     """
+    order = order_of(schedule, only, device)
     if "training" in steps:
-        _train(schedule, only, report, device, say)
-    measure(Order(choose(schedule, only), bool(only), schedule, device), steps, say)
+        _train(order, report, say)
+    measure(order, steps, say)
     return status(schedule, only, steps)
 
 
-def _train(
-    schedule: Schedule,
-    only: tuple[str, ...],
-    report: Report | None,
-    device: str | None,
-    say: Callable[[str], None],
-) -> None:
+def _train(order: Order, report: Report | None, say: Callable[[str], None]) -> None:
     from core.training.loop import train
     from core.training.publishing import attach_history
 
-    chosen = choose(schedule, only)
+    chosen, schedule = order.chosen, order.schedule
     lacking = _without_photographs(chosen, say)
     for recipe in chosen:
         if _row(recipe, schedule)["state"] == "done":
@@ -77,14 +85,14 @@ def _train(
             continue
         _need(recipe)
         if recipe.config.data == DREAMS:
-            make_dreams(TEACHER, say, Order(chosen, bool(only), schedule, device))
+            make_dreams(TEACHER, say, order)
 
         def heard(metrics: dict[str, Any], name: str = recipe.id) -> None:
             if report:
                 report(name, metrics)
 
         folder = run_folder(recipe, schedule)
-        train(recipe.config, folder, heard, device)
+        train(recipe.config, folder, heard, order.device)
         publish(recipe, folder)
 
 

@@ -33,6 +33,8 @@ class Order:
     named: bool
     schedule: Schedule
     device: str | None = None
+    made: tuple[str, ...] = ()
+    """Networks asked for that are no recipe's: cut, factored or taught fewer bits."""
 
     def asks_for(self, id: str) -> bool:
         """Whether this checkpoint's recipe is among those asked for."""
@@ -91,7 +93,7 @@ def _shipped(order: Order) -> list[str]:
     """Those asked for; else one seed of all planned and all there are, cut and factored too."""
     planned = [one.id for one in order.chosen if order.named or one.config.seed == 0]
     if order.named:
-        return planned
+        return [*planned, *order.made]
     found = checkpoints.load_manifest().values()
     return planned + [one.id for one in found if not one.seed and one.id not in planned]
 

@@ -8,7 +8,7 @@ from tyro.conf import arg
 
 from core.cli.answer import Answer, table
 from core.cli.train import device_here, epoch_line, say
-from core.recipes import Schedule, choose
+from core.recipes import Schedule
 from core.reproduce import STEPS, Step
 from core.words import _
 
@@ -21,7 +21,8 @@ class Reproduce:
     """
 
     only: Annotated[tuple[str, ...], arg(metavar="[ID ...]")] = ()
-    """Only these checkpoints; without it, all."""
+    """Only these checkpoints; without it, all. One that was cut, factored or taught fewer bits is
+    made by the step of the one it comes from; its own files can be asked for."""
 
     schedule: Schedule = "quick"
     """quick: the stand-in photographs on two processor cores. full: Food-11 on a GPU."""
@@ -44,9 +45,10 @@ class Reproduce:
     """Print one JSON document and nothing else."""
 
     def run(self) -> Answer:
-        from core.reproduce import reproduce, status
+        from core.reproduce import order_of, reproduce, status
 
-        epochs = {r.id: r.config.epochs for r in choose(self.schedule, self.only)}
+        chosen = order_of(self.schedule, self.only).chosen
+        epochs = {recipe.id: recipe.config.epochs for recipe in chosen}
 
         def report(name: str, entry: dict[str, Any]) -> None:
             say(f"{name}: {epoch_line(entry, epochs[name])}")

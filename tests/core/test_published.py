@@ -11,6 +11,7 @@ import pytest
 
 from core import published
 from core.checkpoints import load_manifest
+from core.cli.main import main
 from core.errors import UserError
 from core.places import REPO
 from tests import results_shelf
@@ -86,6 +87,24 @@ def test_each_cached_file_says_how_long_it_took(documents: Path) -> None:
         f"| `results/shipping-plain_2m-scratch-s0.json` | {command} | not noted | {provenance}"
         in rows
     )
+
+
+def test_every_printed_command_knows_what_it_names(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever copies a command from the documents gets that step of that network, not an error."""
+    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(REPO / "pretrained"))
+    text = (REPO / "docs" / "remake.md").read_text()
+    commands = sorted(set(re.findall(r"\| `(reproduce [^`]*)` \|", text)))
+    assert len(commands) > 60
+    assert "reproduce --only dwpw_256k-distilled-s0 --steps stack" in commands  # cut by that step
+    for command in commands:
+        assert main([*command.split(), "--list", "--json"]) == 0, command
+        rows = json.loads(capsys.readouterr().out)["trainings"]
+        step = re.search(r"--steps (\S+)", command)
+        only = re.search(r"--only (\S+)", command)
+        assert step and rows and {row["step"] for row in rows} == {step[1]}, command
+        assert only is None or [row["checkpoint"] for row in rows] == [only[1]], command
 
 
 def test_a_lost_place_is_said(documents: Path) -> None:

@@ -10,6 +10,7 @@ from core.check import check
 from core.errors import CheckpointError, UserError
 from core.recipes import Recipe
 from core.training.config import TrainConfig
+from tests import results_shelf
 from tests.food import make_food11
 
 pytestmark = pytest.mark.slow
@@ -103,6 +104,21 @@ def test_compared_students_differ_in_the_teacher_only() -> None:
 def test_unknown_ids_are_named() -> None:
     with pytest.raises(UserError, match="no training called nothing"):
         recipes.choose("quick", ("nothing",))
+
+
+def test_a_network_made_from_another_can_be_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no training of its own: only its files can be asked for, once it is there."""
+    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(tmp_path))
+    cut = "dwpw_256k-distilled_narrow_bn_gamma22p6_ft1x5"
+    with pytest.raises(UserError, match=f"no training called {cut}-s0"):
+        reproduce.status(only=(f"{cut}-s0",))
+    results_shelf.fill({cut: (740,), "dwpw_256k-distilled": (830,)})
+    rows = reproduce.status(only=(f"{cut}-s0",), steps=("training", "pruning", "shipping"))
+    assert [(row["step"], row["checkpoint"]) for row in rows] == [("shipping", f"{cut}-s0")]
+    both = reproduce.status(only=(f"{cut}-s0", "dwpw_256k-distilled-s0"), steps=("shipping",))
+    assert {row["checkpoint"] for row in both} == {f"{cut}-s0", "dwpw_256k-distilled-s0"}
 
 
 def test_what_the_pruning_page_shows_is_known_to_be_missing(plan: tuple[Recipe, ...]) -> None:
