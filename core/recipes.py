@@ -222,11 +222,11 @@ def _hw7(schedule: Schedule) -> tuple[Recipe, ...]:
             ("distilled_weak", WEAK_TEACHER),
         )
     ]
-    plan.append(_recipe("plain_2m", "Plain CNN, 2.2 M", "scratch", settings))
     plan += [
         _recipe(model, title, "scratch", settings, seed=seed)
         for seed in SEEDS
         for model, title in (
+            ("plain_2m", "Plain CNN, 2.2 M"),
             ("plain_275k", "Plain CNN, 275 k"),
             ("group8_277k", "Group convolution CNN"),
         )
@@ -238,7 +238,8 @@ def _hw13(schedule: Schedule) -> tuple[Recipe, ...]:
     long, short = _STUDENT[schedule], _SHORT
     best = "Best under 100,000"
     plan = [
-        _recipe("best_100k", best, kind, long, teacher)
+        _recipe("best_100k", best, kind, long, teacher, seed)
+        for seed in SEEDS
         for kind, teacher in (("scratch", ""), ("distilled", TEACHER))
     ]
     models = [("hw13_sample", "HW13 sample student"), ("hw13_residual", "HW13 residual student")]
