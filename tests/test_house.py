@@ -210,6 +210,7 @@ for name in {TORCH_FREE!r}:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [REPO / "app.py", *PAGES], ids=where)
 def test_pages_draw_without_torch(page: Path) -> None:
     done = python(
