@@ -222,11 +222,11 @@ def _hw7(schedule: Schedule) -> tuple[Recipe, ...]:
             ("distilled_weak", WEAK_TEACHER),
         )
     ]
+    plan.append(_recipe("plain_2m", "Plain CNN, 2.2 M", "scratch", settings))
     plan += [
         _recipe(model, title, "scratch", settings, seed=seed)
         for seed in SEEDS
         for model, title in (
-            ("plain_2m", "Plain CNN, 2.2 M"),
             ("plain_275k", "Plain CNN, 275 k"),
             ("group8_277k", "Group convolution CNN"),
         )

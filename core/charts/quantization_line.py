@@ -62,6 +62,13 @@ def line_chart(line: Line, bits: int) -> Spec:
     )
 
 
+def line_data(line: Line) -> pd.DataFrame:
+    """What the number line shows, to take along: its tables under each other, `part` says which."""
+    parts = {"weights": line.bins, "levels": line.levels, "channels": line.strips,
+             "errors": line.errors}  # fmt: skip
+    return pd.concat([frame.assign(part=name) for name, frame in parts.items()], ignore_index=True)
+
+
 def kind_title(kind: str) -> str:
     """What a chosen channel is, among the layer's channels."""
     return {

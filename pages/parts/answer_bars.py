@@ -13,7 +13,7 @@ from core.charts import numbers
 from core.charts.answers import answer_chart
 from core.charts.theme import RoleKey
 from core.words import _
-from pages.parts.figure import show
+from pages.parts.figure import data_button, show
 
 COLUMNS = 2
 
@@ -28,8 +28,8 @@ class Bars(NamedTuple):
     key: str
 
 
-def answer_bars(said: Sequence[Bars]) -> None:
-    """A chart for each, under its name."""
+def answer_bars(said: Sequence[Bars], name: str) -> None:
+    """A chart for each, under its name; and all in one file, `name` part of its name."""
     for first in range(0, len(said), COLUMNS):
         for column, one in zip(st.columns(COLUMNS), said[first : first + COLUMNS], strict=False):
             top = one.frame.iloc[0]
@@ -42,3 +42,4 @@ def answer_bars(said: Sequence[Bars]) -> None:
                     ),
                     key=one.key,
                 )
+    data_button(pd.concat([one.frame.assign(version=one.name) for one in said]), name)

@@ -8,7 +8,7 @@ from core.checkpoints import WEIGHTS, Checkpoint
 from core.errors import CheckpointError
 from core.measure.stack_rows import STEPS, Stack, load_stack, stack_path
 from core.words import _, ngettext
-from pages.parts.figure import show
+from pages.parts.figure import data_button, show
 
 
 def choose_stack(found: list[Checkpoint]) -> Stack | None:
@@ -54,6 +54,7 @@ def way(stack: Stack) -> None:
         st.info(_("These steps were taken without photographs: no accuracy, so no picture."))
     else:
         show(stack_chart(frame), stack_alt(frame), key="stack")
+        data_button(frame.drop(columns=["role", "aside"]), "whole-way")
         st.caption(
             _(
                 "Bars: 95 % interval, n = {n}. The dashed way goes from 1 to {last}; step 3 is a "

@@ -3,11 +3,11 @@
 import streamlit as st
 
 from core.charts import low_rank_words, numbers
-from core.charts.low_rank import HEIGHT_PX, layer_chart
+from core.charts.low_rank import HEIGHT_PX, layer_chart, layer_data
 from core.compression.lowrank_curve import LayerCurve
 from core.compression.lowrank_factors import separable_energy
 from core.words import _
-from pages.parts.figure import show_with_slider
+from pages.parts.figure import data_button, show_with_slider
 from pages.parts.low_rank_controls import Guess, Setting, rank_guess_title
 
 SLIDER_PX = 50
@@ -27,6 +27,7 @@ def layer(at: Setting, guess: Guess) -> None:
             "the share of the squared weights. Dashed: parameters, as a share of the whole layer's."
         )
     )
+    data_button(layer_data(curve), "low-rank-layer")
     if guess.ranks is None:
         st.caption(_("Make a guess above: the answer appears here."))
         return

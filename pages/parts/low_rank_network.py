@@ -6,7 +6,12 @@ import pandas as pd
 import streamlit as st
 
 from core.charts import low_rank_words, numbers
-from core.charts.low_rank_network import accuracy_chart, accuracy_frame, others_frame
+from core.charts.low_rank_network import (
+    accuracy_chart,
+    accuracy_data,
+    accuracy_frame,
+    others_frame,
+)
 from core.charts.low_rank_times import time_chart, time_frame, whole_row
 from core.charts.pruning_words import column_title
 from core.checkpoints import Checkpoint
@@ -15,7 +20,7 @@ from core.measure.lowrank_grid import LowRankRow
 from core.measure.pruning_grid import BATCHES, ENGINES
 from core.training.lowrank_live import RUNS
 from core.words import _
-from pages.parts.figure import show
+from pages.parts.figure import data_button, show
 from pages.parts.linked import one_of
 from pages.parts.low_rank_controls import Guess, Setting, Whole, speed_title
 
@@ -63,6 +68,7 @@ def accuracy(
     if not reveal:
         st.caption(_("Make your guess, then switch on “Show what was measured”."))
         return frame[frame["energy"] == 1], False
+    data_button(accuracy_data(frame, others), "low-rank-accuracy")
     st.markdown(f"**{_('What you see')}**")
     lines = low_rank_words.accuracy_lines(frame)
     if tuned and not every:
@@ -146,6 +152,7 @@ def times(at: Setting, how: Whole, guess: Guess, reveal: bool) -> None:
         st.info(_("At the timed energies no layer of this network is worth factoring."))
         return
     show(time_chart(frame), low_rank_words.time_alt(grid, methods, column), key="times")
+    data_button(frame, "low-rank-times")
     st.caption(
         _(
             "Circles: k × 1, then 1 × k. Triangles: Tucker-2. The figure beside a mark is the "

@@ -75,7 +75,8 @@ def photo_check(at: Setting, how: Whole, found: list[Checkpoint]) -> None:
                 f"photo-{name}",
             )
             for name, frame in bars.items()
-        ]
+        ],
+        "low-rank-photo",
     )
     said = {name: str(frame.iloc[0].food) for name, frame in bars.items()}
     whole, *rest = said.items()

@@ -1,6 +1,5 @@
 """A photo through one network, whole and pruned to three ratios."""
 
-import pandas as pd
 import streamlit as st
 
 from core.charts import numbers
@@ -13,7 +12,6 @@ from core.serving.pruned import PrunedPredictor
 from core.words import _
 from pages.parts.answer_bars import Bars, answer_bars
 from pages.parts.answers import thumbnail
-from pages.parts.figure import data_button
 from pages.parts.photos import pick
 from pages.parts.pruning_controls import Setting, chosen_masks, masks
 
@@ -69,10 +67,7 @@ def photo_check(at: Setting) -> None:
                 f"photo-{ratio}",
             )
             for ratio, bars in zip(ratios, answers, strict=True)
-        ]
-    )
-    data_button(
-        pd.concat([bars.assign(ratio=ratio) for ratio, bars in zip(ratios, answers, strict=True)]),
+        ],
         "pruning-photo",
     )
     whole = answers[0].iloc[0].food

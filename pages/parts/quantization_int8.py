@@ -17,7 +17,7 @@ from core.charts.quantization_int8 import (
 )
 from core.measure.quantization_grid import Comparison, Grid, QuantRow, RowKey
 from core.words import _, ngettext
-from pages.parts.figure import show
+from pages.parts.figure import data_button, show
 from pages.parts.linked import one_of
 from pages.parts.quantization_controls import Guess, Setting, speed_title
 from pages.parts.quantization_curves import figures
@@ -59,6 +59,7 @@ def int8(at: Setting, guess: Guess, reveal: bool) -> None:
         ),
         key="int8",
     )
+    data_button(frame, "int8")
     st.caption(
         ngettext(
             "Squares: bytes of the file. Triangles: median time of a call, quartiles as bars, "

@@ -5,12 +5,12 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from core.charts.pruning_surgery import layer_title
-from core.charts.quantization_line import HEIGHT_PX, INPUTS_PX, line_chart, line_lines
+from core.charts.quantization_line import HEIGHT_PX, INPUTS_PX, line_chart, line_data, line_lines
 from core.compression.quantize import SCHEMES, quantisable
 from core.errors import UserError
 from core.serving.quantize_view import LINE_BITS, LayerError, Line, layer_errors, line, middle_layer
 from core.words import _
-from pages.parts.figure import show_with_slider
+from pages.parts.figure import data_button, show_with_slider
 from pages.parts.linked import one_of
 from pages.parts.quantization_controls import Setting, tensors
 
@@ -71,6 +71,7 @@ def number_line(at: Setting) -> None:
     if at.checkpoint.weights_dtype == "float16":
         said += " " + _("Those are stored in 16 bits already, so 16 bits lose nothing more.")
     st.caption(said)
+    data_button(line_data(drawn), "number-line")
     st.markdown(f"**{_('What you see')}**")
     errors = _errors(at.checkpoint.id, at.sha256, layer)
     lines = line_lines(errors, at.scheme, int(values[layer].size))

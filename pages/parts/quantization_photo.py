@@ -57,7 +57,8 @@ def photo_check(at: Setting) -> None:
             if bits == WHOLE
             else Bars(bits_text(bits), "quantised", bars, f"photo-{bits}")
             for bits, bars in zip(tried, answers, strict=True)
-        ]
+        ],
+        "quantisation-photo",
     )
     whole = answers[0].iloc[0].food
     tipped = [bits for bits, bars in zip(tried, answers, strict=True) if bars.iloc[0].food != whole]

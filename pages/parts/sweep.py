@@ -8,7 +8,7 @@ from core.charts.sweep import points_frame, sweep_chart, sweep_frame
 from core.errors import CheckpointError
 from core.measure.sweep import Setting, Sweep, load_sweep, settings
 from core.words import _
-from pages.parts.figure import show
+from pages.parts.figure import data_button, show
 
 MODEL = "dwpw_256k"
 COMMAND = "python -m core reproduce --steps sweep"
@@ -46,6 +46,7 @@ def sweep() -> None:
         ),
         key="sweep",
     )
+    data_button(points_frame(found), "sweep")
     st.markdown(_said(rows, best))
     st.caption(
         _(
@@ -66,9 +67,6 @@ def sweep() -> None:
     )
     with st.expander(_("Every training of the sweep"), icon=":material/table:"):
         st.dataframe(sweep_frame(found), hide_index=True)
-        st.download_button(
-            _("CSV"), points_frame(found).to_csv(index=False), "sweep.csv", "text/csv"
-        )
         st.json(found.shared, expanded=False)
 
 

@@ -35,6 +35,12 @@ def said(app: AppTest) -> str:
     return "\n".join(str(one.value) for kind in kinds for one in getattr(app, kind))
 
 
+def data_buttons(app: AppTest) -> set[str]:
+    """Names of the charts whose data can be downloaded under them."""
+    ids = (one.proto.id for one in app.get("download_button"))
+    return {id.partition("-data-")[2] for id in ids if "-data-" in id}
+
+
 @pytest.mark.parametrize("page", EVERY)
 @pytest.mark.parametrize("shipped", [(), (shelf.TEACHER,), (shelf.TEACHER, shelf.DISTILLED)])
 def test_pages_draw_with_any_number_of_networks(

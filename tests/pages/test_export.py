@@ -18,7 +18,7 @@ from tests.food import make_food11
 from tests.pages import export_shelf, shelf
 from tests.pages.export_shelf import SCRATCH, TEACHER
 from tests.pages.live import Line, LiveChecks
-from tests.pages.test_app import HOSTILE, Marking, outside
+from tests.pages.test_app import HOSTILE, Marking, data_buttons, outside
 from tests.pages.test_app import said as said_on
 
 Open = Callable[..., AppTest]
@@ -97,7 +97,7 @@ def test_guesses_are_answered(open_page: Open, shipped: Path) -> None:
 
 def test_the_way_is_drawn_and_told(open_page: Open, shipped: Path) -> None:
     app = open_page(PAGE)
-    assert "1 teacher: 51.2MB, 70.0%" in alts(app)[-1]
+    assert "1 teacher: 51.2MB, 70.0%" in alts(app)[-1] and data_buttons(app) == {"whole-way"}
     assert "12 epochs" in said(app)
     way = app.dataframe[-1].value
     assert list(way["step"])[0] == "1 teacher" and len(way) == 7

@@ -22,7 +22,7 @@ from tests.food import make_food11
 from tests.pages import low_rank_shelf, shelf
 from tests.pages.conftest import REPO
 from tests.pages.live import Line, LiveChecks
-from tests.pages.test_app import HOSTILE, Marking, outside
+from tests.pages.test_app import HOSTILE, Marking, data_buttons, outside
 from tests.pages.test_app import said as said_on
 
 Open = Callable[..., AppTest]
@@ -101,7 +101,9 @@ def test_guesses_are_told_about(open_page: Open, shipped: Path) -> None:
 
 
 def test_what_you_see_is_what_was_measured(open_page: Open, shipped: Path) -> None:
-    text = said(open_page(PAGE, reveal="true"))
+    app = open_page(PAGE, reveal="true")
+    assert data_buttons(app) == {"low-rank-layer", "low-rank-accuracy", "low-rank-times"}
+    text = said(app)
     assert "(80% of the energy kept)" in text  # the made-up curve is flat so far
     assert "At 50% of the energy" in text and "38.7% right before" in text
     assert "**k × 1, then 1 × k**, 50% of the energy: 50% of the MACs, faster: 70%" in text

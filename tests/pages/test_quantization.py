@@ -28,7 +28,7 @@ from tests.pages import quantization_shelf, shelf
 from tests.pages.conftest import REPO
 from tests.pages.live import Line, LiveChecks
 from tests.pages.test_app import HOSTILE as HOSTILE_LINKS
-from tests.pages.test_app import Marking, outside
+from tests.pages.test_app import Marking, data_buttons, outside
 from tests.pages.test_app import said as said_on
 
 Open = Callable[..., AppTest]
@@ -117,6 +117,7 @@ def test_the_files_are_weighed_against_the_homeworks_limit(open_page: Open, ship
 
 def test_int8_says_what_it_measured(open_page: Open, shipped: Path) -> None:
     app = open_page(PAGE, reveal="true")
+    assert data_buttons(app) == {"number-line", "int8"}
     text = said(app)
     assert "**static int8** is faster (40% of float32's time, ONNX Runtime, batch 1)" in text
     assert "- **dynamic int8**: 4 `Conv`, 1 `MatMulInteger`" in text

@@ -8,6 +8,7 @@ from core.charts.sweep import sweep_chart
 from core.measure.accuracy import Score
 from core.measure.sweep import Sweep, SweepPoint, save_sweep, sweep_path
 from tests.pages import shelf
+from tests.pages.test_app import data_buttons
 
 Open = Callable[..., AppTest]
 N = 200
@@ -61,6 +62,7 @@ def test_it_names_the_best_and_what_labels_alone_reach(open_page: Open) -> None:
     assert "the worst T = 2, α = 0.9" in said
     assert "2 of the 3 taught settings lie above that" in said
     assert "Tiny (not Food-11)" in said
+    assert "sweep" in data_buttons(app)
     drawn = sweep_chart(kept).to_dict()
     values = {round(row["accuracy"], 2) for rows in drawn["datasets"].values() for row in rows}
     assert {60.5, 55.5, 45.5, 51.0} <= values  # means of the two seeds

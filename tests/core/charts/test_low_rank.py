@@ -14,12 +14,18 @@ from core.charts.low_rank import (
     form_title,
     formula,
     layer_chart,
+    layer_data,
     layer_title,
     method_title,
     ranks_frame,
     values_frame,
 )
-from core.charts.low_rank_network import accuracy_chart, accuracy_frame, others_frame
+from core.charts.low_rank_network import (
+    accuracy_chart,
+    accuracy_data,
+    accuracy_frame,
+    others_frame,
+)
 from core.charts.low_rank_times import time_chart, time_frame, whole_row
 from core.checkpoints import Checkpoint, load_manifest
 from core.compression.lowrank_curve import LayerCurve, layer_curve
@@ -90,6 +96,17 @@ def test_the_formula_filled_in_gives_the_number_of_parameters(
         value = eval(written.replace("·", "*"), {})  # noqa: S307 - our own sum of numbers
         assert value == made + shape.bias * shape.outputs
         assert words_of.filled_formula(shape, ranks) == f"{written} = {value:,}"
+
+
+def test_a_layers_data_can_be_taken_along() -> None:
+    weight = np.diag([4.0, 3.0, 2.0, 1.0])  # singular values that need no library
+    one = layer_curve(LayerShape("fc", 4, 4), Decomposition("svd", weight))
+    frame = layer_data(one)
+    assert frame["rank"].tolist() == [1, 2, 3, 4]
+    assert frame["value"].tolist() == pytest.approx([1, 0.75, 0.5, 0.25])
+    assert frame["kept"].tolist() == pytest.approx([16 / 30, 25 / 30, 29 / 30, 1])
+    both = layer_data(curve(CONV, "tucker2")).set_index("rank")
+    assert both["value_in"].notna().sum() == 6 and both["value_out"].notna().sum() == 8
 
 
 def test_every_rank_travels_to_the_browser() -> None:
@@ -176,6 +193,11 @@ def test_beside_the_curves_stand_other_designs_trained_in_the_same_way(
     taught = others_frame(found.values(), found["dwpw_256k-distilled-s0"], whole.data.fingerprint)
     assert list(taught["name"]) == ["◆ best 100 k"]
     assert others_frame(found.values(), whole, "other photographs").empty
+    curves = accuracy_frame(GRID, ("spatial",))
+    data = accuracy_data(curves, frame)  # to take along: a row a point, then a row a design
+    assert len(data) == len(curves) + 4
+    assert set(data["series"].tail(4)) == set(frame["title"])
+    assert data["accuracy"].notna().all() and data["params"].notna().all()
 
 
 def test_two_of_one_design_have_their_whole_names(

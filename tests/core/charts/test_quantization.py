@@ -17,6 +17,7 @@ from core.charts.quantization_line import (
     kind_title,
     levels_text,
     line_chart,
+    line_data,
     line_lines,
 )
 from core.compression.quantize import SCHEMES
@@ -188,6 +189,18 @@ def test_the_number_line_carries_every_width_at_once() -> None:
     assert len(errors) == len(SCHEMES) * len(LINE_BITS)
     assert errors.loc[errors["chosen"], "scheme"].unique().tolist() == ["tensor_minmax"]
     assert "concat" not in str(list(spec))  # one plot follows the width of the screen
+
+
+def test_the_number_lines_data_can_be_taken_along() -> None:
+    drawn = line(WEIGHT, "tensor_minmax", layer_errors(WEIGHT))
+    data = line_data(drawn)
+    parts = data["part"].value_counts()
+    assert set(parts.index) == {"weights", "levels", "channels", "errors"}
+    assert parts["errors"] == len(SCHEMES) * len(LINE_BITS) and parts["channels"] == 3
+    weights = data[data["part"] == "weights"]
+    assert weights["n"].sum() == WEIGHT.size  # every weight is in the histogram
+    one_bit = data[(data["part"] == "levels") & (data["bits"] == 1) & (data["strip"] == -1)]
+    assert one_bit["value"].tolist() == pytest.approx([WEIGHT.min(), WEIGHT.max()])
 
 
 def test_another_scheme_changes_data_only() -> None:
