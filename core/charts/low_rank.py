@@ -103,17 +103,6 @@ def values_frame(curve: LayerCurve) -> pd.DataFrame:
     )
 
 
-def layer_data(curve: LayerCurve) -> pd.DataFrame:
-    """What the layer's chart shows, to take along: `ranks_frame` with each rank's singular value.
-
-    A column `value` of shares of the largest; `value_in` and `value_out` where each side has its
-    own.
-    """
-    values = values_frame(curve).pivot(index="rank", columns="mode", values="value")
-    values.columns = pd.Index([f"value_{mode}" if mode else "value" for mode in values.columns])
-    return ranks_frame(curve).merge(values, on="rank", how="outer")
-
-
 def floor_of(curve: LayerCurve) -> float:
     """Where the axis of singular values ends: the power of ten below the smallest, or FLOOR."""
     least = min(float(values[-1] / (values[0] or 1)) for values in curve.values)

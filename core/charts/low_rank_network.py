@@ -135,12 +135,6 @@ def _above(frame: pd.DataFrame) -> NDArray[np.float64]:
     return placed
 
 
-def accuracy_data(frame: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
-    """What the accuracy chart shows, to take along: the curves' rows, then the other designs'."""
-    beside = others.drop(columns=["role", "name", "score", "label_at"])
-    return pd.concat([frame, beside.rename(columns={"title": "series"})], ignore_index=True)
-
-
 def accuracy_chart(
     frame: pd.DataFrame,
     others: pd.DataFrame,

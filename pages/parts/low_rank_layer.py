@@ -3,7 +3,8 @@
 import streamlit as st
 
 from core.charts import low_rank_words, numbers
-from core.charts.low_rank import HEIGHT_PX, layer_chart, layer_data
+from core.charts.low_rank import HEIGHT_PX, layer_chart
+from core.charts.low_rank_data import layer_data
 from core.compression.lowrank_curve import LayerCurve
 from core.compression.lowrank_factors import separable_energy
 from core.words import _

@@ -6,9 +6,9 @@ import pandas as pd
 import streamlit as st
 
 from core.charts import low_rank_words, numbers
+from core.charts.low_rank_data import accuracy_data
 from core.charts.low_rank_network import (
     accuracy_chart,
-    accuracy_data,
     accuracy_frame,
     others_frame,
 )

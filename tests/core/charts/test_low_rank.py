@@ -14,15 +14,14 @@ from core.charts.low_rank import (
     form_title,
     formula,
     layer_chart,
-    layer_data,
     layer_title,
     method_title,
     ranks_frame,
     values_frame,
 )
+from core.charts.low_rank_data import accuracy_data, layer_data
 from core.charts.low_rank_network import (
     accuracy_chart,
-    accuracy_data,
     accuracy_frame,
     others_frame,
 )
