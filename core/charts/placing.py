@@ -65,8 +65,7 @@ def place_names(
         room = _Room(size, [*taken, *others, *boxes], [*taken, *_but(boxes, i)], ties)
         # a shorter name close by is read more easily than a long one at the end of a long tie
         for reach, text, avoided in itertools.product((_CLOSE, _FAR), names[i], (lines, ())):
-            rows = text.split("\n")
-            box_size = char_px * max(map(len, rows)), line_px * len(rows)
+            box_size = _extent(text, char_px, line_px)
             place = room.find(marks[i], box_size, avoided, reach)
             if place is not None:
                 places[i] = place._replace(text=text)
@@ -96,10 +95,6 @@ def lengthened(
     found = list(places)
     boxes = around(marks)
 
-    def shape_of(text: str) -> tuple[float, float]:
-        rows = text.split("\n")
-        return char_px * max(map(len, rows)), line_px * len(rows)
-
     for _round, i in itertools.product(
         range(max(map(len, names), default=1) - 1), range(len(names))
     ):
@@ -108,13 +103,16 @@ def lengthened(
         if longer < 0:
             continue
         rest = [(j, one) for j, one in enumerate(found) if one is not None and j != i]
-        taken = [_box(one, shape_of(one.text)) for _j, one in rest]
+        sizes = [_extent(one.text, char_px, line_px) for _j, one in rest]
+        taken = [_box(one, box_size) for (_j, one), box_size in zip(rest, sizes, strict=True)]
         ties = [
-            (*marks[j], *_end(marks[j], one, shape_of(one.text)[0])) for j, one in rest if one.tied
+            (*marks[j], *_end(marks[j], one, box_size[0]))
+            for (j, one), box_size in zip(rest, sizes, strict=True)
+            if one.tied
         ]
         room = _Room(size, [*taken, *others, *boxes], [*taken, *_but(boxes, i)], ties)
         text = names[i][longer]
-        better = room.find(marks[i], shape_of(text), lines, _CLOSE)
+        better = room.find(marks[i], _extent(text, char_px, line_px), lines, _CLOSE)
         if better is not None:
             found[i] = better._replace(text=text)
     return found
@@ -152,6 +150,12 @@ class _Room(NamedTuple):
             if not any(_crosses(one, box) for one in self.ties):
                 return place
         return None
+
+
+def _extent(text: str, char_px: float, line_px: float) -> tuple[float, float]:
+    """Width and height of a name, which may have several lines."""
+    rows = text.split("\n")
+    return char_px * max(map(len, rows)), line_px * len(rows)
 
 
 def _box(place: Place, size: tuple[float, float]) -> Box:

@@ -7,11 +7,7 @@ import streamlit as st
 
 from core.charts import low_rank_words, numbers
 from core.charts.low_rank_data import accuracy_data
-from core.charts.low_rank_network import (
-    accuracy_chart,
-    accuracy_frame,
-    others_frame,
-)
+from core.charts.low_rank_network import accuracy_chart, accuracy_frame, others_frame
 from core.charts.low_rank_times import time_chart, time_frame, whole_row
 from core.charts.pruning_words import column_title
 from core.checkpoints import Checkpoint
