@@ -17,6 +17,9 @@ BIN := $(VENV)/bin
 # pip's many lines, less the ones that only say what was already there.
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input
 QUIETLY := | sed -n -E 's/^ *(Downloading|Using cached|Processing) /  /p'
+# Gigabytes of disk that torch and the rest take, and those that are free where the venv is.
+NEEDED_GB := $(if $(filter Linux,$(shell uname -s)),9,3)
+FREE_GB = $(shell df -Pk "$(dir $(VENV))" | awk 'NR == 2 { print int($$4 / 1048576) }')
 
 SERVE := --server.address $(HOST) $(if $(PORT),--server.port $(PORT))
 ifneq ($(HOST),localhost)
@@ -70,6 +73,8 @@ $(BIN)/pip:
 
 $(VENV)/.app-ready: requirements.txt | $(BIN)/pip
 	@echo "Installing what the app needs. The first time this takes some minutes: torch is large."
+	@test -d $(VENV)/lib/python*/site-packages/torch || test "$(or $(FREE_GB),$(NEEDED_GB))" -ge $(NEEDED_GB) || \
+		echo "It may run out of disk: $(FREE_GB) GB are free here, about $(NEEDED_GB) are needed meanwhile (less with a CPU build of torch: README)." >&2
 	@set -o pipefail; $(PIP_INSTALL) -r requirements.txt $(QUIETLY)
 	@touch $@
 
