@@ -7,12 +7,15 @@
   that is skipped, for whatever reason, fails, and so does a whole run in which none was run.
 """
 
+import hashlib
 import importlib.util
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,6 +107,34 @@ def only_photograph_tests_see_photographs(
     """A result must not hang on what happens to lie on the machine."""
     if not request.node.get_closest_marker("photographs"):
         monkeypatch.delenv("FOOD11_ROOT", raising=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def a_network_is_traced_once() -> Iterator[None]:
+    """An ONNX graph takes a second to trace, and many tests publish the same tiny network.
+
+    A graph is kept for a network with the very same weights; publishing compares its answers with
+    torch's all the same. Where torch was not imported to collect the tests, none of them traces.
+    """
+    if "torch" not in sys.modules:
+        yield
+        return
+    from core.serving import export
+
+    trace, known = export.trace, {}
+
+    def traced(net: Any, spec: Any, px: int) -> Any:
+        mark = hashlib.sha256(repr((type(net), str(net), spec.mean, spec.std, px)).encode())
+        for name, tensor in net.state_dict().items():
+            mark.update(f"{name} {tensor.dtype}".encode())
+            mark.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        if mark.digest() not in known:
+            known[mark.digest()] = trace(net, spec, px)
+        return known[mark.digest()].clone()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "trace", traced)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -220,6 +220,7 @@ class LiveRuns(Generic[P, R]):
         for line in process.stdout:
             self._hear(job, line)
         code = process.wait()
+        noise.join(timeout=2)  # its last words tell why it died; a child of its own may hold on
         timer.cancel()
         with self._lock:
             if job.state == "running":
@@ -252,8 +253,9 @@ class LiveRuns(Generic[P, R]):
 
 def _drain(pipe: IO[str], last: list[str]) -> None:
     """Keep a pipe from filling up; the last lines are kept for a crash report."""
-    for line in pipe:
-        last[:] = [*last[-3:], line.strip()]
+    with contextlib.suppress(ValueError):  # closed by the one who follows
+        for line in pipe:
+            last[:] = [*last[-3:], line.strip()]
 
 
 RUNS: LiveRuns[Point, PruningRow] = LiveRuns()

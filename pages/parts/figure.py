@@ -1,5 +1,6 @@
 """A chart on the page: full width, the theme's colours, and words for who cannot see it."""
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -38,11 +39,14 @@ def show_with_slider(chart: Any, alt: str, key: str, height_px: int) -> None:
 
 
 def data_button(frame: pd.DataFrame, name: str) -> None:
-    """A chart's data as CSV, in a quiet button under it; `name` becomes part of the file's name."""
+    """A chart's data as CSV, in a quiet button under it; `name` becomes part of the file's name.
+
+    The file is written when the button is pressed, not at every rerun.
+    """
     if len(frame):
         st.download_button(
             _("This chart's data"),
-            to_csv(frame),
+            partial(to_csv, frame),
             file_name=f"small-plates-{name}.csv",
             mime="text/csv",
             icon=":material/download:",

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import pytest
 
 from tests.browser.conftest import REPO, free_port, wait_for
@@ -128,6 +129,35 @@ def test_a_figure_is_chosen_and_a_guess_answered(page: "Page", server: str) -> N
     assert "figure=1" in page.url
     page.click('button:has-text("yes, it passes")')
     page.wait_for_selector("text=Well seen. You guessed")
+
+
+def test_the_data_taken_along_are_those_of_the_figure_shown(page: "Page", server: str) -> None:
+    page.goto(f"{server}/results?figure=16")
+    settle(page)
+
+    def taken() -> dict[str, pd.DataFrame]:
+        buttons = page.get_by_role("button", name="This chart's data")
+        tables = {}
+        for index in range(buttons.count()):
+            with page.expect_download() as waiting:
+                buttons.nth(index).click()
+            name = waiting.value.suggested_filename
+            tables[name] = pd.read_csv(waiting.value.path(), encoding="utf-8-sig")
+        return tables
+
+    before = taken()
+    page.click('button:has-text("1: depthwise")')
+    page.wait_for_function(
+        "[...document.querySelectorAll('svg.marks text')].some(t => t.textContent == 'training')"
+    )
+    settle(page)
+    after = taken()
+    assert all(len(table) for table in (before | after).values())
+    shown = before["small-plates-curves-16.csv"], after["small-plates-curves-1.csv"]
+    assert [set(table["stem"]) for table in shown] == [
+        {"plain_275k-scratch", "group8_277k-scratch", "dwpw_256k-scratch"},
+        {"dwpw_256k-scratch"},
+    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

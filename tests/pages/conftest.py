@@ -45,8 +45,8 @@ def open_page(pretrained: Path) -> Callable[..., AppTest]:
 
     def open_it(key: str = "home", **query: str | list[str]) -> AppTest:
         app = AppTest.from_file(str(REPO / "app.py"), default_timeout=30)
-        if key != "home":  # the navigation has to know the page before one can go there
-            app.run().switch_page(f"pages/{key}.py")
+        if key != "home":  # its address is the name of its file: nothing need run before
+            app.switch_page(f"pages/{key}.py")
         for name, value in query.items():
             app.query_params[name] = value
         return app.run()

@@ -292,6 +292,7 @@ class TestLive(LiveChecks):
 # -- weight ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_page_imports_no_torch(shipped: Path, low_rank_food: Path) -> None:
     program = f"""
 import sys

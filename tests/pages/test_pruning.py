@@ -288,6 +288,7 @@ class TestLive(LiveChecks):
 # -- weight ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_page_imports_no_torch(shipped: Path, pruning_food: Path) -> None:
     program = f"""
 import sys

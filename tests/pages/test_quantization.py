@@ -338,6 +338,7 @@ class TestLive(LiveChecks):
 # -- weight ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_page_imports_no_torch(shipped: Path, quantization_food: Path) -> None:
     program = f"""
 import sys
