@@ -8,7 +8,7 @@ import pandas as pd
 from core.charts import numbers
 from core.charts.collection_names import versions
 from core.charts.distillation_terms import point
-from core.charts.theme import finish, ink_text, layered, painted, role_color, role_shape
+from core.charts.theme import SLOTS, finish, ink_text, layered, painted, role_color
 from core.models.registry import MODELS, short_name
 from core.serving.kd_verdict import Comparison
 from core.words import _
@@ -54,7 +54,7 @@ def gain_frame(comparisons: Sequence[Comparison]) -> pd.DataFrame:
                 "high": 100 * high,
                 "text": f"{points(gain)}  ({points_interval(low, high)})",
                 "role": "text" if is_mean else "distilled",
-                "size": 240 if is_mean else 120,
+                "size": 300 if is_mean else 120,
                 "width": 5 if is_mean else 2.5,
             }
             for (row, short), gain, low, high, is_mean in kinds
@@ -85,10 +85,10 @@ def gain_chart(frame: pd.DataFrame) -> alt.LayerChart:
         color=role_color(),
         strokeWidth=alt.StrokeWidth("width:Q", scale=None),
     )
-    mark = base.mark_point(filled=True, opacity=1).encode(
+    # a mean's slot has a stroke for a mark, which would vanish in its own interval
+    mark = base.mark_point(filled=True, opacity=1, shape=SLOTS["distilled"].shape).encode(
         x=x,
         color=role_color(),
-        shape=role_shape(),
         size=alt.Size("size:Q", scale=None),
         tooltip=[alt.Tooltip("row:N"), alt.Tooltip("gain:Q", format="+.2f")],
     )

@@ -100,6 +100,14 @@ def test_zero_and_every_interval_are_in_the_picture(gains: pd.DataFrame) -> None
         assert low == -high and low < gains.low.min() and gains.high.max() < high
 
 
+def test_a_mean_has_a_mark_that_shows_on_its_interval(gains: pd.DataFrame) -> None:
+    spec = kd_verdict.gain_chart(gains).to_dict()
+    (mark,) = [layer["mark"] for layer in spec["layer"] if layer["mark"]["type"] == "point"]
+    assert mark["shape"] == "diamond"  # a stroke would lie in the bar
+    mean = gains.iloc[-1]
+    assert mean["role"] == "text" and mean["size"] ** 0.5 > 3 * mean["width"]
+
+
 def test_small_p_values_are_not_given_as_zero() -> None:
     assert kd_verdict.p_text(0.0312) == "p = 0.031"
     assert kd_verdict.p_text(1e-9) == "p < 0.001"
