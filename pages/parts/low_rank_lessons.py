@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.charts import low_rank_words, numbers
+from core.charts.kd_verdict import points, points_interval
 from core.charts.theme import role_of
-from core.checkpoints import TEST_LOGITS, Checkpoint, test_logits
+from core.checkpoints import Checkpoint
 from core.compression.lowrank_curve import LayerCurve
 from core.compression.written import source_of
-from core.errors import CheckpointError
-from core.measure.accuracy import mcnemar, paired_difference
 from core.measure.lowrank_grid import LowRankGrid
+from core.serving.collected import by_stem, collect, contrast, stem_of
 from core.words import _
 from pages.parts.low_rank_controls import Setting
 from pages.parts.low_rank_layer import filled_in, separable
@@ -55,7 +55,8 @@ def extreme(at: Setting, found: Sequence[Checkpoint]) -> None:
         )
     big, small = pair
     assert big is not None and small is not None
-    _difference(big, small)
+    if big.test and small.test:
+        difference(found, big, small)
 
 
 def _plain(found: Sequence[Checkpoint], model: str) -> Checkpoint | None:
@@ -70,35 +71,37 @@ def _plain(found: Sequence[Checkpoint], model: str) -> Checkpoint | None:
     )
 
 
-def _difference(big: Checkpoint, small: Checkpoint) -> None:
-    """Their accuracies on the same pictures, subtracted, with an interval."""
-    if not all(TEST_LOGITS in one.files for one in (big, small)):
-        return
-    try:
-        answers = [test_logits(one.id) for one in (big, small)]
-    except CheckpointError as error:
-        st.error(str(error), icon=":material/error:")
-        return
-    (a, labels), (b, others) = answers
-    if big.data.fingerprint != small.data.fingerprint or len(labels) != len(others):
+def difference(found: Sequence[Checkpoint], big: Checkpoint, small: Checkpoint) -> None:
+    """Their recipes' accuracies on the same pictures, subtracted, with an interval."""
+    if big.data.fingerprint != small.data.fingerprint:
         st.caption(_("They were measured on different photographs: no difference is formed."))
         return
-    right = [logits.argmax(1) == labels for logits in (a, b)]
-    gap, low, high = paired_difference(*right)
-    known = mcnemar(*right) < 0.05
-    st.markdown(
+    groups = by_stem(collect(found))
+    told = contrast(groups[stem_of(big)], groups[stem_of(small)])
+    if told is None:
+        return
+    gap, low, high = told.interval()
+    form = (
         _(
             "The big one's accuracy minus the small one's, on the same {n} photographs: {gap} "
-            "points (95 % interval {low} to {high}); {verdict}. One seed each: training's own "
-            "luck is not in it."
-        ).format(
-            gap=f"{100 * gap:+.1f}",
-            low=f"{100 * low:+.1f}",
-            high=f"{100 * high:+.1f}",
-            n=numbers.count(len(labels)),
-            verdict=_("more than chance in the pictures explains")
-            if known
-            else _("not distinguishable on these pictures"),
+            "points (mean of {seeds} seeds, 95 % interval over seeds {interval}); {verdict}."
+        )
+        if told.over_seeds
+        else _(
+            "The big one's accuracy minus the small one's, on the same {n} photographs: {gap} "
+            "points (95 % interval {interval}); {verdict}. One seed each: training's own luck is "
+            "not in it."
+        )
+    )
+    st.markdown(
+        form.format(
+            gap=points(gap),
+            interval=points_interval(low, high),
+            n=numbers.count(told.pairs[0].n),
+            seeds=len(told.pairs),
+            verdict=_("not distinguishable")
+            if told.side() == "unclear"
+            else _("more than chance explains"),
         )
     )
 

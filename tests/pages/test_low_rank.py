@@ -18,6 +18,7 @@ from core.compression import lowrank, lowrank_factors
 from core.measure.lowrank_grid import LowRankRow, grid_path
 from core.measure.pruning_grid import Spread
 from core.training import lowrank_live
+from tests import results_shelf
 from tests.food import make_food11
 from tests.pages import low_rank_shelf, shelf
 from tests.pages.conftest import REPO
@@ -228,6 +229,38 @@ def test_the_shown_source_is_the_code_that_factored(open_page: Open, shipped: Pa
 
 def test_the_extreme_case_compares_the_homeworks_two(open_page: Open, shipped: Path) -> None:
     assert "stand here side by side once both are trained" in said(open_page(PAGE))
+
+
+def the_difference() -> None:
+    """A page of nothing but the two networks' difference, for AppTest."""
+    from core.checkpoints import load_manifest
+    from pages.parts.low_rank_lessons import difference
+
+    found = load_manifest()
+    difference(list(found.values()), found["plain_2m-scratch-s0"], found["dwpw_256k-scratch-s0"])
+
+
+@pytest.mark.parametrize(
+    ("right", "expected"),
+    [
+        (((760, 640),), "+10.0 points (95 % interval"),
+        (((760, 640), (772, 640)), "+10.5 points (mean of 2 seeds"),
+        (((760, 640), (640, 760)), "+0.0 points (mean of 2 seeds"),
+    ],
+)
+def test_the_two_are_compared_over_the_seeds_there_are(
+    pretrained: Path, right: tuple[tuple[int, int], ...], expected: str
+) -> None:
+    for seed, (big, small) in enumerate(right):
+        results_shelf.publish("plain_2m-scratch", seed, big)
+        results_shelf.publish("dwpw_256k-scratch", seed, small)
+    app = AppTest.from_function(the_difference, default_timeout=30).run()
+    assert not app.exception
+    (line,) = app.markdown
+    told = line.value.replace(numbers.THIN, "")
+    assert "the same 1,200 photographs" in told and expected in told
+    assert ("One seed each" in told) == (len(right) == 1)
+    assert ("not distinguishable" in told) == (right[-1] == (640, 760))
 
 
 def test_a_photo_goes_through_whole_factored_and_fine_tuned(
