@@ -45,8 +45,11 @@ def extreme(at: Setting, found: Sequence[Checkpoint]) -> None:
     for one in pair:
         assert one is not None
         st.markdown(
-            _("- **{name}**: {params} parameters, {macs} MACs, {size}; {score}").format(
+            _(
+                "- **{name}** (seed {seed}): {params} parameters, {macs} MACs, {size}; {score}"
+            ).format(
                 name=name_of(one),
+                seed=one.seed,
                 params=numbers.count(one.params),
                 macs=numbers.count(one.macs),
                 size=numbers.size(one.size_bytes),
