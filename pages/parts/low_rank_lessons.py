@@ -82,6 +82,12 @@ def difference(found: Sequence[Checkpoint], big: Checkpoint, small: Checkpoint) 
     groups = by_stem(collect(found))
     told = contrast(groups[stem_of(big)], groups[stem_of(small)])
     if told is None:
+        st.caption(
+            _(
+                "Their difference is missing: the stored answers of one of them cannot be read. "
+                "{command} says which."
+            ).format(command="`python -m core check`")
+        )
         return
     gap, low, high = told.interval()
     form = (

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from core import words
 from core.charts import numbers
+from core.checkpoints import TEST_LOGITS
 from core.compression import lowrank, lowrank_factors
 from core.measure.lowrank_grid import LowRankRow, grid_path
 from core.measure.pruning_grid import Spread
@@ -261,6 +262,16 @@ def test_the_two_are_compared_over_the_seeds_there_are(
     assert "the same 1,200 photographs" in told and expected in told
     assert ("One seed each" in told) == (len(right) == 1)
     assert ("not distinguishable" in told) == (right[-1] == (640, 760))
+
+
+def test_damaged_answers_are_said(pretrained: Path) -> None:
+    for stem in ("plain_2m-scratch", "dwpw_256k-scratch"):
+        results_shelf.publish(stem, 0, 700)
+    (pretrained / "plain_2m-scratch-s0" / TEST_LOGITS).write_bytes(b"half a file")
+    app = AppTest.from_function(the_difference, default_timeout=30).run()
+    assert not app.exception and not app.markdown
+    (line,) = app.caption
+    assert "cannot be read" in line.value and "core check" in line.value
 
 
 def test_a_photo_goes_through_whole_factored_and_fine_tuned(
