@@ -60,9 +60,16 @@ _LARGE = 4_000_000  # pixels from which on a picture waits for one of the two pl
 _LARGE_AT_ONCE = threading.BoundedSemaphore(2)  # so a class of thirty cannot fill the memory
 
 
-def STORED(px: int) -> int:  # noqa: N802
-    """Side in pixels of the square that the pixel cache keeps for crops of `px`: 128 -> 146."""
-    return round(px / 0.875)
+CROP = 0.875
+"""Side of what most networks see, as a share of the side of the picture's centre square."""
+
+
+def STORED(px: int, crop: float = CROP) -> int:  # noqa: N802
+    """Side in pixels of the square that the pixel cache keeps for crops of `px`: 128 -> 146.
+
+    `crop` (0 to 1) is the share of the square's side that a network sees; with 1 it is the whole.
+    """
+    return round(px / crop)
 
 
 def read_photo(data: bytes) -> Image.Image:
@@ -125,9 +132,12 @@ def centre_crop(squares: NDArray[np.uint8], px: int) -> NDArray[np.uint8]:
     return squares[..., start : start + px, start : start + px]
 
 
-def prepare(image: Image.Image, px: int) -> NDArray[np.uint8]:
-    """What a network of input `px` sees of an RGB image: uint8 (3, px, px), values 0..255."""
-    return np.ascontiguousarray(centre_crop(to_square(image, STORED(px)), px))
+def prepare(image: Image.Image, px: int, crop: float = CROP) -> NDArray[np.uint8]:
+    """What a network of input `px` sees of an RGB image: uint8 (3, px, px), values 0..255.
+
+    `crop` is the network's own (`ModelSpec.crop`): the share of the centre square's side.
+    """
+    return np.ascontiguousarray(centre_crop(to_square(image, STORED(px, crop)), px))
 
 
 def _opener(data: bytes) -> Callable[[bytes], Image.Image]:

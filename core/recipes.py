@@ -30,6 +30,8 @@ class Recipe:
 
 TEACHER = "efficientnet_lite0-imagenet-s0"
 """The strong teacher."""
+STRONGER_TEACHER = "efficientnet_lite2-imagenet_more-s0"
+"""A larger network, which saw more of each picture, and more pictures."""
 WEAK_TEACHER = "resnet18-scratch-s0"
 """HW7's own: a ResNet-18 that saw nothing but these photographs."""
 SEEDS = (0, 1, 2)
@@ -101,7 +103,7 @@ def preset(name: str, dreamed: bool = False) -> dict[str, Any]:
 
 def recipes(schedule: Schedule) -> tuple[Recipe, ...]:
     """All trainings of a schedule; each comes after those it needs."""
-    first = _first_food101() if schedule == "quick" else ()
+    first = (*_first_food101(), *_more()) if schedule == "quick" else ()
     return (*_teachers(schedule), *_hw7(schedule), *_hw13(schedule), *_dreamed(), *first)
 
 
@@ -190,6 +192,30 @@ def _first_food101() -> tuple[Recipe, ...]:
                 for kind in kinds
             ]
     return tuple(plan)
+
+
+FOOD_MORE = "FOODMORE_ROOT"
+"""Variable that names further photographs to learn from: a folder made by `data distinct`."""
+
+
+def _more() -> tuple[Recipe, ...]:
+    """What learns from further photographs beside the usual ones.
+
+    An epoch takes all of the usual photographs and a third of the others, about as many.
+    """
+    settings: dict[str, Any] = {
+        "more_data": FOOD_MORE, "more_share": 0.33, "px": 160, "start_px": 112, "epochs": 6,
+        "batch_size": 32, "lr": 4e-4, "weight_decay": 0.05, "warmup_epochs": 0.5,
+        "label_smoothing": 0.1, "ema_decay": 0.99, "precision": "float32", "pretrained": True,
+    }  # fmt: skip
+    return (
+        Recipe(
+            STRONGER_TEACHER,
+            "EfficientNet-Lite2, from ImageNet, more photographs",
+            "imagenet_more",
+            TrainConfig(model="efficientnet_lite2", **settings),
+        ),
+    )
 
 
 def _teachers(schedule: Schedule) -> tuple[Recipe, ...]:

@@ -17,6 +17,7 @@ from core.data.dreams import DREAMS
 from core.data.find import find_food11
 from core.data.named import data_root, is_variable
 from core.errors import CheckpointError, ConfigError, UserError
+from core.models.registry import get
 from core.places import runs_dir
 from core.recipes import TEACHER, Recipe, Schedule, choose
 from core.serving.collected import is_compressed
@@ -101,11 +102,11 @@ def publish(recipe: Recipe, folder: Path) -> checkpoints.Checkpoint:
     from core.data.pixels import load_pixels
     from core.training.publishing import publish_finished
 
-    config, run = recipe.config, RunFolder(folder)
+    config, run, crop = recipe.config, RunFolder(folder), get(recipe.config.model).crop
     said, result = run.read(), run.result()
     if result is None:
         raise UserError(_("{run} is not finished.").format(run=recipe.id))
-    pixels = load_pixels(find_food11(data_root(config.data)), px=config.px)
+    pixels = load_pixels(find_food11(data_root(config.data)), px=config.px, crop=crop)
     if pixels.index.fingerprint != said["data"]["fingerprint"]:
         raise UserError(
             _("{run} was trained on other photographs than those that are here now.").format(
@@ -115,7 +116,7 @@ def publish(recipe: Recipe, folder: Path) -> checkpoints.Checkpoint:
     dreamed = config.data == DREAMS  # whoever learned from dreams is tested on photographs
     return publish_finished(
         run,
-        load_pixels(find_food11(), px=config.px) if dreamed else pixels,
+        load_pixels(find_food11(), px=config.px, crop=crop) if dreamed else pixels,
         learned_from=pixels if dreamed else None,
         id=recipe.id,
         recipe=recipe.recipe,
@@ -151,18 +152,22 @@ def _row(recipe: Recipe, schedule: Schedule) -> dict[str, Any]:
 def _without_photographs(chosen: tuple[Recipe, ...], say: Callable[[str], None]) -> set[str]:
     """Ids that cannot be trained for want of a data set, nor what starts from them; says why.
 
-    Such a set is one to learn from before these photographs: it must be distinct from them.
+    Such a set is one to learn from before these photographs, or beside them: it must be distinct
+    from them.
     """
     lacking: dict[str, str] = {}  # id -> the variable that names no fit folder
     there = checkpoints.load_manifest()
     for recipe in chosen:
-        data, start = recipe.config.data, recipe.config.start_from
+        config, start = recipe.config, recipe.config.start_from
         if recipe.id in there and there[recipe.id].config == recipe.config.model_dump():
             continue
         if start in lacking:
             lacking[recipe.id] = lacking[start]
-        elif is_variable(data) and not _is_fit(data):
-            lacking[recipe.id] = data
+        else:
+            needs = [data for data in (config.data, config.more_data) if is_variable(data)]
+            unfit = next((data for data in needs if not _is_fit(data)), None)
+            if unfit is not None:
+                lacking[recipe.id] = unfit
     for variable in dict.fromkeys(lacking.values()):
         left = [id for id, needs in lacking.items() if needs == variable]
         say(

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from core import places
 from core.data.find import Index, rows_of
 from core.errors import DataError, PhotoError
-from core.photos import STORED, read_photo_file, to_square
+from core.photos import CROP, STORED, read_photo_file, to_square
 from core.words import _
 
 RECIPE = 1
@@ -52,7 +52,7 @@ class Pixels:
     px: int
     """Side of the crops that networks are given."""
     stored: int
-    """Side of the squares kept, STORED(px): the margin is for random crops."""
+    """Side of the squares kept, STORED(px, crop): the margin is for random crops."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -62,24 +62,27 @@ class Pixels:
         return rows_of(self.splits, name)
 
 
-def load_pixels(index: Index, px: int = 128, progress: bool = True) -> Pixels:
+def load_pixels(index: Index, px: int = 128, progress: bool = True, crop: float = CROP) -> Pixels:
     """The squares of an index, built on first use (about a minute for Food-11) and mapped after.
 
+    They are as large as networks need that see `px` by `px`, which is `crop` of the square's side.
     `progress` draws a bar on stderr. Raises DataError where no photograph can be read or the cache
     folder cannot be written (full disk, no permission).
     """
-    stored = STORED(px)
+    stored = STORED(px, crop)
     root = places.cache_dir() / "pixels"
     folder = root / f"{index.fingerprint}-{stored}-r{RECIPE}"
     try:
-        loaded = _open(folder, index, px)
+        loaded = _open(folder, index, px, stored)
         if loaded is None:
             root.mkdir(parents=True, exist_ok=True)
             with FileLock(root / f"{folder.name}.lock"):
-                loaded = _open(folder, index, px)  # another process may have built it meanwhile
+                loaded = _open(
+                    folder, index, px, stored
+                )  # another process may have built it meanwhile
                 if loaded is None:
                     _build(folder, index, stored, progress)
-                    loaded = _open(folder, index, px)
+                    loaded = _open(folder, index, px, stored)
     except OSError as error:
         raise DataError(
             _(
@@ -91,7 +94,7 @@ def load_pixels(index: Index, px: int = 128, progress: bool = True) -> Pixels:
     return loaded
 
 
-def _open(folder: Path, index: Index, px: int) -> Pixels | None:
+def _open(folder: Path, index: Index, px: int, stored: int) -> Pixels | None:
     """The cache in `folder`, or None where there is none or it is not what its description says."""
     try:
         meta: dict[str, Any] = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
@@ -101,7 +104,6 @@ def _open(folder: Path, index: Index, px: int) -> Pixels | None:
         return None
     left_out = {file for file, _reason in unreadable}
     rows = np.array([i for i, f in enumerate(index.files) if f not in left_out], dtype=np.int64)
-    stored = STORED(px)
     if pixels.shape != (len(rows), 3, stored, stored) or pixels.dtype != np.uint8:
         return None
     return Pixels(

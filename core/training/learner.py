@@ -48,7 +48,8 @@ class Learner:
         self.config, self.spec, self.compute, self.world = config, spec, compute, world
         self.training, self.validation, self.teacher = training, validation, teacher
         self.teller = teller or Teller(None)
-        self.steps = max(1, len(training) // config.batch_size)
+        added = round(config.more_share * training.added)
+        self.steps = max(1, (len(training) - training.added + added) // config.batch_size)
         self.net = world.whole_batch(compute.place(net))
         self.average = (
             AveragedModel(
@@ -70,9 +71,11 @@ class Learner:
         config, began = self.config, time.perf_counter()
         view, key = self._view(epoch)
         px = config.px_at(epoch)
-        answers = self._answers(view, key, epoch) if self.teacher and config.views else None
+        used = self._used(key)
+        answers = self._answers(view, key, epoch, used) if self.teacher and config.views else None
         torch.manual_seed(self._dropout_seed(epoch))
         order = torch.randperm(len(self.training), generator=generator(config.seed, "order", epoch))
+        order = order[used[order]]
         if len(order) >= config.batch_size:  # a last, smaller batch would weigh its pictures more
             order = order[: self.steps * config.batch_size]
 
@@ -139,24 +142,39 @@ class Learner:
         )
         return view, key
 
+    def _used(self, key: tuple[object, ...]) -> Tensor:
+        """(n,) bool, which photographs this view uses: all own ones, a share of those added.
+
+        It depends on the view alone, so that all who share a view share the teacher's answers.
+        """
+        used = torch.ones(len(self.training), dtype=torch.bool)
+        added = self.training.added
+        if self.config.more_share < 1 and added:
+            drawn = torch.randperm(added, generator=generator(*key, "more"))
+            left_out = drawn[round(self.config.more_share * added) :]
+            used[len(self.training) - added + left_out] = False
+        return used
+
     def _dropout_seed(self, epoch: int) -> int:
         """Each process its own: two parts of a batch under one mask would be half as random."""
         others = (self.world.rank,) if self.world.rank else ()
         return derive(self.config.seed, "dropout", epoch, *others)
 
-    def _answers(self, view: View, key: tuple[object, ...], epoch: int) -> Tensor:
+    def _answers(self, view: View, key: tuple[object, ...], epoch: int, used: Tensor) -> Tensor:
+        """(n, 11), what the teacher says to the view; nothing of use where `used` is false."""
         assert self.teacher is not None
-        px, n = self.config.px, len(self.training)
+        px, n, asked = self.config.px, len(self.training), used.nonzero().flatten()
         # the teacher looks at full size even while the student's side grows
 
         def batches() -> Iterator[tuple[Tensor, Tensor]]:
-            self.teller.tell(epoch + 1, "teacher", 0, n)
-            for number, rows in enumerate(torch.arange(n).split(128)):
+            self.teller.tell(epoch + 1, "teacher", 0, len(asked))
+            for number, rows in enumerate(asked.split(128)):
                 if self.world.takes(number):
                     yield rows, self._see(rows, view, px)
-                    self.teller.tell(epoch + 1, "teacher", int(rows[-1]) + 1, n)
+                    done = min((number + 1) * 128, len(asked))
+                    self.teller.tell(epoch + 1, "teacher", done, len(asked))
 
-        named = view_key(view, self.training.fingerprint, px, self.training.rows)
+        named = view_key(view, self.training.fingerprint, px, self.training.rows[used.numpy()])
         return self.teacher.answers(n, named, batches, self.world)
 
     def _see(self, rows: Tensor, view: View, px: int) -> Tensor:

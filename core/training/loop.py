@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from core.compression.widths import Widths, set_widths
-from core.data.find import find_food11
+from core.data.find import Index, find_food11
 from core.data.named import data_root
 from core.data.pixels import Pixels, load_pixels
 from core.errors import CheckpointError, ConfigError
@@ -24,6 +24,7 @@ from core.places import write_json
 from core.training.config import TrainConfig
 from core.training.distributed import ALONE, World, joined
 from core.training.learner import Learner
+from core.training.photographs import joined as joined_photographs
 from core.training.photographs import photographs
 from core.training.progress import Teller
 from core.training.runs import RunFolder, commit, start, starting_point
@@ -78,8 +79,14 @@ class _Run:
         self.widths: Widths = {}
         with world.together():
             index = find_food11(data_root(config.data))
-            pixels = load_pixels(index, px=config.px, progress=world.leads)
+            pixels = self._pixels(index)
             self.training = photographs(pixels, "training", config.share, config.seed)
+            self.more = find_food11(data_root(config.more_data)) if config.more_data else None
+            if self.more is not None:
+                further = photographs(
+                    self._pixels(self.more), "training", config.share, config.seed
+                )
+                self.training = joined_photographs(self.training, further)
             self.validation = photographs(pixels, "validation")
             smallest = min(config.batch_size, len(self.training))
             if smallest < world.size:
@@ -95,7 +102,7 @@ class _Run:
             )
             torch.manual_seed(derive(config.seed, "weights"))
             net = self._initial()
-        self._agree(index.fingerprint)
+        self._agree(self.training.fingerprint)
         with world.together():
             if world.leads:
                 start(folder, config, self._facts(pixels))
@@ -128,7 +135,7 @@ class _Run:
     def _agree(self, fingerprint: str) -> None:
         """Raises ConfigError where the processes do not train the same run on the same pictures."""
         taught = self.teacher.sha256 if self.teacher else ""
-        mine = [self.config.model_dump_json(exclude={"data"}), fingerprint, taught]
+        mine = [self.config.model_dump_json(exclude={"data", "more_data"}), fingerprint, taught]
         theirs = self.world.share(mine)
         with self.world.together():
             if theirs != mine:
@@ -139,16 +146,27 @@ class _Run:
                     )
                 )
 
+    def _pixels(self, index: Index) -> Pixels:
+        progress = self.world.leads
+        return load_pixels(index, px=self.config.px, progress=progress, crop=self.spec.crop)
+
     def _facts(self, pixels: Pixels) -> dict[str, Any]:
-        index = pixels.index
+        index, more = pixels.index, self.more
+        further = more and {
+            "name": more.name,
+            "fingerprint": more.fingerprint,
+            "is_food11": more.is_food11,
+            "training": self.training.added,
+        }
         return {
             "data": {
                 "name": index.name,
                 "fingerprint": index.fingerprint,
                 "is_food11": index.is_food11,
-                "training": len(self.training),
+                "training": len(self.training) - self.training.added,
                 "validation": len(self.validation),
                 "unreadable": len(pixels.unreadable),
+                **({"more": further} if further else {}),
             },
             "teacher_sha256": self.teacher.sha256 if self.teacher else None,
             "widths": self.widths,

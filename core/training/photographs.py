@@ -12,17 +12,36 @@ from core.training.seeds import derive
 from core.words import _
 
 
+class Joined:
+    """Two caches of equal squares as if they were one array, without copying either."""
+
+    def __init__(self, first: np.ndarray, second: np.ndarray) -> None:
+        self.first, self.second = first, second
+        self.shape = (len(first) + len(second), *first.shape[1:])
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """(B,) row numbers -> (B, 3, S, S)."""
+        squares = np.empty((len(rows), *self.shape[1:]), self.first.dtype)
+        is_first = rows < len(self.first)
+        squares[is_first] = self.first[rows[is_first]]
+        squares[~is_first] = self.second[rows[~is_first] - len(self.first)]
+        return squares
+
+
 @dataclass
 class Photographs:
     """One split as the loop wants it: stored squares, labels, and where they came from."""
 
-    stored: np.ndarray
+    stored: "np.ndarray | Joined"
     """(N, 3, S, S) uint8, the whole cache, memory-mapped."""
     rows: np.ndarray
     """Rows of the cache that belong to this split."""
     labels: Tensor
     """(n,) int64."""
     fingerprint: str
+    """The data set's; `+` and the other's where photographs of another set were added."""
+    added: int = 0
+    """How many of them, the last ones, come from another data set."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -52,3 +71,17 @@ def photographs(pixels: Pixels, split: str, share: float = 1.0, seed: int = 0) -
         rows = np.sort(np.concatenate(kept))
     labels = torch.from_numpy(np.asarray(pixels.labels[rows], dtype=np.int64))
     return Photographs(pixels.pixels, rows, labels, pixels.index.fingerprint)
+
+
+def joined(own: Photographs, more: Photographs) -> Photographs:
+    """`own`, then `more`, which are counted as added. Raises ValueError for unequal squares."""
+    if own.stored.shape[1:] != more.stored.shape[1:]:
+        raise ValueError(f"squares of {own.stored.shape[1:]} and {more.stored.shape[1:]}")
+    assert isinstance(own.stored, np.ndarray) and isinstance(more.stored, np.ndarray)
+    return Photographs(
+        Joined(own.stored, more.stored),
+        np.concatenate([own.rows, more.rows + len(own.stored)]),
+        torch.cat([own.labels, more.labels]),
+        f"{own.fingerprint}+{more.fingerprint}",
+        added=len(more),
+    )

@@ -182,7 +182,7 @@ def start(folder: RunFolder, config: TrainConfig, facts: dict[str, Any]) -> None
                 folder=folder.path, names=", ".join(changed)
             )
         )
-    if there["data"]["fingerprint"] != facts["data"]["fingerprint"]:
+    if _fingerprints(there) != _fingerprints(facts):
         raise ConfigError(
             _("The photographs have changed since {folder} began. Start a new run.").format(
                 folder=folder.path
@@ -200,6 +200,12 @@ def start(folder: RunFolder, config: TrainConfig, facts: dict[str, Any]) -> None
                 start=config.start_from, folder=folder.path
             )
         )
+
+
+def _fingerprints(facts: dict[str, Any]) -> tuple[str, str]:
+    """Of a run's photographs, and of those that were added from another set (or "")."""
+    data = facts["data"]
+    return data["fingerprint"], (data.get("more") or {}).get("fingerprint", "")
 
 
 def list_runs(folder: Path | None = None) -> list[RunFolder]:

@@ -203,6 +203,7 @@ def test_prepare_is_the_middle_of_the_stored_square() -> None:
     batch = np.stack([stored, stored])
     assert np.array_equal(centre_crop(batch, 128), np.stack([got, got]))
     assert prepare(image, 64).shape == (3, 64, 64)
+    assert np.array_equal(prepare(image, 160, crop=1.0), to_square(image, 160)), "all of it"
 
 
 def test_many_threads_read_what_one_does_and_change_nothing_global() -> None:

@@ -1,14 +1,18 @@
 """The registered networks, to the digit of the two homework reports."""
 
+import math
 import re
+from pathlib import Path
 
 import pytest
 import torch
 
 from core.errors import UserError
 from core.measure.cost import count_macs, count_params, layer_table, memory, torchsummary_text
-from core.models import MODELS, get
+from core.models import MODELS, get, teachers
 from core.models.students import hw13_residual
+
+LITES = ("efficientnet_lite0", "efficientnet_lite2")
 
 # facts.md of the course: total parameters, forward/backward MB, params MB, total MB
 REPORTED = {
@@ -98,20 +102,65 @@ def test_both_residual_blocks_are_selectable() -> None:
 
 def test_normalize_is_the_published_scaling() -> None:
     white = torch.full((1, 3, 1, 1), 255, dtype=torch.uint8)
-    lite = get("efficientnet_lite0").normalize(white).flatten()
-    assert torch.allclose(lite, torch.full((3,), (255 - 127) / 128))
+    for key in LITES:
+        lite = get(key).normalize(white).flatten()
+        assert torch.allclose(lite, torch.full((3,), (255 - 127) / 128))
     ours = get("dwpw_256k").normalize(white).flatten()
     expected = (1 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
     assert torch.allclose(ours, expected, atol=1e-5)
 
 
-def test_imagenet_weights_change_the_teacher_and_students_have_none() -> None:
+@pytest.mark.parametrize("key", LITES)
+def test_imagenet_weights_change_the_teacher(key: str) -> None:
     torch.manual_seed(0)
-    fresh = get("efficientnet_lite0").build().state_dict()
+    fresh = get(key).build().state_dict()
     torch.manual_seed(0)
-    loaded = get("efficientnet_lite0").build(pretrained=True).state_dict()
+    loaded = get(key).build(pretrained=True).state_dict()
     assert torch.equal(fresh["_fc.weight"], loaded["_fc.weight"])
     assert not torch.equal(fresh["_conv_stem.weight"], loaded["_conv_stem.weight"])
+
+
+@pytest.mark.parametrize(("key", "wide", "deep"), [(LITES[0], 1.0, 1.0), (LITES[1], 1.1, 1.2)])
+def test_an_efficientnet_is_as_wide_and_deep_as_published(
+    key: str, wide: float, deep: float
+) -> None:
+    """Parameters by hand from Tan & Le's table: widths to multiples of 8, repeats rounded up; stem
+    and head as in Lite0, as are the numbers of blocks in the first and last stage."""
+    stages = (
+        (1, 16, 1, 3), (6, 24, 2, 3), (6, 40, 2, 5), (6, 80, 3, 3), (6, 112, 3, 5), (6, 192, 4, 5),
+        (6, 320, 1, 3),
+    )  # fmt: skip
+
+    def width(channels: int) -> int:
+        near = max(8, int(channels * wide + 4) // 8 * 8)
+        return near + 8 if near < 0.9 * channels * wide else near
+
+    def conv(filters: int, length: int) -> int:
+        return filters * length + 2 * filters  # and its BatchNorm
+
+    a, total = 32, conv(32, 27)
+    for number, (expansion, channels, repeats, kernel) in enumerate(stages):
+        b, ends = width(channels), number in (0, len(stages) - 1)
+        for _block in range(repeats if ends else math.ceil(repeats * deep)):
+            inner = a * expansion
+            total += (conv(inner, a) if expansion > 1 else 0) + conv(inner, kernel**2)
+            total += conv(b, inner)
+            a = b
+    total += conv(1280, a) + 1280 * 11 + 11
+    assert count_params(get(key).build()) == total
+
+
+@pytest.mark.parametrize("key", LITES)
+def test_other_weights_are_refused(
+    key: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    torch.save({"_fc.weight": torch.zeros(1), "_fc.bias": torch.zeros(1)}, tmp_path / "other.pth")
+    monkeypatch.setattr(teachers, "_imagenet_weights", lambda variant: str(tmp_path / "other.pth"))
+    with pytest.raises(UserError, match=f"{get(key).title} weights do not fit"):
+        get(key).build(pretrained=True)
+
+
+def test_students_have_no_imagenet_weights() -> None:
     with pytest.raises(UserError, match="starts from scratch"):
         get("dwpw_256k").build(pretrained=True)
 
