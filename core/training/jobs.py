@@ -23,7 +23,7 @@ from core.errors import JobError
 from core.places import runs_dir
 from core.training import jobs_process
 from core.training.config import TrainConfig
-from core.training.jobs_entry import Job, job_id, job_of
+from core.training.jobs_entry import Job, job_id, job_of, ran_s
 from core.training.jobs_settings import JobSettings
 from core.training.jobs_store import ACTIVE, Change, Row, Store, mark
 from core.training.runs import RunFolder
@@ -93,7 +93,7 @@ class JobQueue:
             if stops:
                 change.set(id, state="stopped", ended=time.time(), reason="", message="")
         if stops:
-            jobs_process.end(row.pid, row.born)
+            jobs_process.end(self.root / row.id, row.pid)
             self.tick()
         return stops or row.state not in ACTIVE
 
@@ -190,19 +190,22 @@ class JobQueue:
         for row in change.rows("queued"):
             if not free:
                 break
-            # somebody at the command line may be training this very folder
-            if (self.root / row.id).exists() and RunFolder(
-                self.root / row.id
-            ).status() == "running":
+            if self._is_taken(row):
                 continue
             if self._start(change, row, free[0]):
                 free.pop(0)
 
     def _lives(self, row: Row) -> bool:
-        return jobs_process.is_alive(row.pid, row.born)
+        return jobs_process.find(self.root / row.id, row.pid) is not None
+
+    def _is_taken(self, row: Row) -> bool:
+        """Whether a stopped job's process has yet to end, or somebody at the command line trains
+        this very folder."""
+        folder = self.root / row.id
+        return self._lives(row) or (folder.exists() and RunFolder(folder).status() == "running")
 
     def _time_left(self, row: Row) -> float:
-        return self.settings.limit_s - (time.time() - (row.began or time.time()))
+        return self.settings.limit_s - (ran_s(row, self.root) or 0.0)
 
     def _time_is_up(self, change: Change, row: Row) -> None:
         """Stop a job for having run so long; whoever wants more of it resumes it."""
@@ -214,7 +217,7 @@ class JobQueue:
         threading.Thread(target=self._end, args=(row,), daemon=True).start()
 
     def _end(self, row: Row) -> None:
-        jobs_process.end(row.pid, row.born)
+        jobs_process.end(self.root / row.id, row.pid)
         with contextlib.suppress(JobError):
             self.tick()
 

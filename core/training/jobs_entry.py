@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,8 @@ class Job:
     asked: float
     began: float | None
     ended: float | None
+    ran_s: float | None
+    """How long it has been running; None if it is not."""
     run: RunFolder
 
     @property
@@ -90,5 +93,14 @@ def job_of(
         asked=row.asked,
         began=row.began,
         ended=row.ended,
+        ran_s=ran_s(row, root) if row.state == "running" else None,
         run=RunFolder(root / row.id),
     )
+
+
+def ran_s(row: Row, root: Path) -> float | None:
+    """Seconds that a running job has been running; None if it never began."""
+    found = jobs_process.ran_s(root / row.id, row.pid)
+    if found is None and row.began is not None:  # an earlier version knew it by the clock alone
+        found = max(0.0, time.time() - row.began)
+    return found

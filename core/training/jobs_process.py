@@ -1,8 +1,13 @@
 """One job's process: how it is started, whether it still lives, how it ended.
 
 It belongs to no browser session and not even to the server: it has a session and a log file of its
-own, runs on when the server ends, and writes its ending into its folder (`ended.json`). A process
-is known by its number and the moment it was made, because numbers come back.
+own, runs on when the server ends, and writes its ending into its folder (`ended.json`).
+
+A process is known by a lock on `.process.json` in its folder, not by the time at which it was made:
+that moves when the clock is set, and process numbers come back. The server takes the lock and the
+process inherits it (`flock` belongs to the open file), so it holds it from its first moment, and
+the kernel lets go of it at its last, however it ends. Windows' locks cannot be inherited: there,
+and for a job that an earlier version started, its command line has to name the folder.
 """
 
 import contextlib
@@ -10,16 +15,21 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
 
 from core.places import REPO
+from core.training import progress
 from core.training.config import TrainConfig
 
-LOG, ENDED, REPORT = "log.txt", "ended.json", "report.json"
+if sys.platform != "win32":
+    import fcntl
+
+LOG, ENDED, REPORT, PROCESS = "log.txt", "ended.json", "report.json", ".process.json"
 NICE = 10
 LAST_LINES = 12
 _LOG_TAIL_BYTES = 20_000
@@ -59,11 +69,15 @@ def config_arguments(config: TrainConfig) -> list[str]:
 
 
 def start(command: Sequence[str], folder: Path, threads: int) -> Started:
-    """Start a job's process at low priority; its words go to `log.txt`. OSError if it cannot."""
+    """Start a job's process at low priority; its words go to `log.txt`. OSError if it cannot.
+
+    Nobody else may start one in this folder meanwhile (the queue's transaction sees to that).
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / ENDED).unlink(missing_ok=True)
+    for name in (ENDED, progress.FILE):  # of the process before
+        (folder / name).unlink(missing_ok=True)
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
-    with (folder / LOG).open("ab") as log:
+    with (folder / LOG).open("ab") as log, _held(folder) as lock:
         process = subprocess.Popen(
             command,
             cwd=REPO,
@@ -72,7 +86,11 @@ def start(command: Sequence[str], folder: Path, threads: int) -> Started:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C at the server's terminal is not meant for it
+            pass_fds=() if lock is None else (lock,),
         )
+        # into the locked file itself: a new one in its place would be without the lock
+        noted = _Noted(process.pid, time.monotonic())
+        (folder / PROCESS).write_text(json.dumps(noted._asdict()), encoding="utf-8")
     with contextlib.suppress(psutil.Error):  # it may be gone already
         known = psutil.Process(process.pid)
         with contextlib.suppress(psutil.Error, OSError):
@@ -81,28 +99,43 @@ def start(command: Sequence[str], folder: Path, threads: int) -> Started:
     return Started(process, 0.0)
 
 
-def is_alive(pid: int | None, born: float | None) -> bool:
-    """Whether that very process still runs."""
-    return find(pid, born) is not None
+class _Noted(NamedTuple):
+    """What `.process.json` says of the process that was started last."""
+
+    pid: int
+    since: float
+    """`time.monotonic()` at its start, which every process of this machine reads alike until the
+    machine starts anew; no job lives longer than that."""
 
 
-def find(pid: int | None, born: float | None) -> psutil.Process | None:
-    """That very process, if it still runs, or has ended and another server has yet to hear how."""
-    if not pid or not born:
+def find(folder: Path, pid: int | None) -> psutil.Process | None:
+    """The process of this folder's job, if it still runs; `pid`: the number that the queue has."""
+    noted, held = _noted(folder), _is_held(folder)
+    if noted is not None and held:
+        pid = noted.pid
+    elif noted is not None and held is False and noted.pid == pid:
         return None
     try:
-        process = psutil.Process(pid)
-        if abs(process.create_time() - born) > 0.05:
-            return None
-        dead = process.status() == psutil.STATUS_ZOMBIE and process.ppid() in (os.getpid(), 1)
-        return None if dead else process
-    except psutil.Error:
+        # before the lock is looked at again: psutil signals no later owner of the number
+        process = psutil.Process(pid or -1)
+        lives = _is_held(folder) if held else _names(process, folder)
+    except (psutil.Error, ValueError, OverflowError):  # none of that number, or no number
         return None
+    return process if lives else None
 
 
-def end(pid: int | None, born: float | None, patience_s: float = 3.0) -> None:
+def ran_s(folder: Path, pid: int | None) -> float | None:
+    """Seconds since the folder's job was started as process `pid`, whatever the clock did since.
+
+    None where that is not known: an earlier version started it. Only for a job that lives.
+    """
+    noted = _noted(folder)
+    return time.monotonic() - noted.since if noted is not None and noted.pid == pid else None
+
+
+def end(folder: Path, pid: int | None, patience_s: float = 3.0) -> None:
     """End a job's process: asked first, then made to. Its last whole epoch is on the disk."""
-    process = find(pid, born)
+    process = find(folder, pid)
     if process is None:
         return
     with contextlib.suppress(psutil.Error):
@@ -111,6 +144,56 @@ def end(pid: int | None, born: float | None, patience_s: float = 3.0) -> None:
             process.wait(patience_s)
         except psutil.TimeoutExpired:
             process.kill()
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[int | None]:
+    """A new `.process.json` and a lock on it, for a child to inherit; None on Windows.
+
+    New, because a lock on the old one may have leaked to somebody who lives on.
+    """
+    if sys.platform == "win32":
+        yield None
+        return
+    new = folder / f"{PROCESS}.new"
+    lock = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.replace(new, folder / PROCESS)
+        yield lock
+    finally:
+        os.close(lock)  # and not unlocked: that would unlock the child's, too
+
+
+def _is_held(folder: Path) -> bool | None:
+    """Whether a process holds the folder's lock; None where no process can."""
+    if sys.platform == "win32":
+        return None
+    try:
+        lock = os.open(folder / PROCESS, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        # shared: two who look at the same moment do not take each other for the job
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def _noted(folder: Path) -> _Noted | None:
+    try:
+        told = json.loads((folder / PROCESS).read_text(encoding="utf-8"))
+        return _Noted(int(told["pid"]), float(told["since"]))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        return None
+
+
+def _names(process: psutil.Process, folder: Path) -> bool:
+    """Whether the command line names the folder, by whatever path it is reached."""
+    return any(Path(word).name == folder.name for word in process.cmdline())
 
 
 def exit_code(child: "subprocess.Popen[bytes] | None") -> int | None:

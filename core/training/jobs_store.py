@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     turn INTEGER NOT NULL,             -- place in the queue: the lowest starts first
     slot INTEGER,                      -- which of the server's devices it runs on
     pid INTEGER,
-    born REAL,                         -- when that process was made: a pid alone comes back
+    born REAL,                         -- when it was made, by the clock: earlier versions need it
     exit_code INTEGER,
     reason TEXT NOT NULL DEFAULT '',
     message TEXT NOT NULL DEFAULT '',

@@ -69,14 +69,9 @@ class Teller:
                 (self._folder / FILE).unlink(missing_ok=True)
 
 
-def read_progress(folder: Path, epochs_done: int, since: float = 0.0) -> Progress | None:
-    """How far the epoch after `epochs_done` is; None where nothing fresh and whole is known.
-
-    `since`: when the process began (seconds since the epoch); what is older is another one's.
-    """
+def read_progress(folder: Path, epochs_done: int) -> Progress | None:
+    """How far the epoch after `epochs_done` is; None where nothing whole is known."""
     try:
-        if (folder / FILE).stat().st_mtime < since:
-            return None
         found = json.loads((folder / FILE).read_text(encoding="utf-8"))
         told = Progress(
             int(found["epoch"]),

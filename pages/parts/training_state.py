@@ -1,6 +1,5 @@
 """What a run's card says: how far it is, how fast, or how it ended and what to do."""
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,11 +52,12 @@ def _running(job: Job, entries: Sequence[dict[str, Any]]) -> tuple[float, str]:
     if done >= of:
         said = _("Epoch {epoch} of {of}. Testing it and making it a checkpoint ...")
         return 1.0, said.format(epoch=of, of=of)
-    now = read_progress(job.run.path, done, job.began or 0.0)
+    now = read_progress(job.run.path, done)
     if now is None and not entries:
         lines = job.lines()
-        began = round(time.time() - (job.began or time.time()))
-        said = _("Starting ({s} s): reading photographs, asking the teacher ...").format(s=began)
+        said = _("Starting ({s} s): reading photographs, asking the teacher ...").format(
+            s=round(job.ran_s or 0)
+        )
         return 0.0, f"{said} {lines[-1][:80]}" if lines else said
     head = _("Epoch {epoch} of {of}").format(epoch=done + 1, of=of)
     learned = _learned(now)
