@@ -150,6 +150,22 @@ def test_an_efficientnet_is_as_wide_and_deep_as_published(
     assert count_params(get(key).build()) == total
 
 
+@pytest.mark.parametrize(
+    ("key", "training", "afterwards"), [(LITES[0], 192, 192), (LITES[1], 160, 192)]
+)
+def test_what_an_efficientnet_looks_at_is_enlarged(
+    key: str, training: int, afterwards: int
+) -> None:
+    spec, seen = get(key), list[int]()
+    net = spec.build()
+    stem = net.get_submodule("_conv_stem")
+    stem.register_forward_pre_hook(lambda _layer, given: seen.append(given[0].shape[-1]))
+    for mode in (True, False):
+        with torch.inference_mode():
+            net.train(mode)(torch.zeros(2, 3, spec.input_px, spec.input_px))
+    assert seen == [training, afterwards]
+
+
 @pytest.mark.parametrize("key", LITES)
 def test_other_weights_are_refused(
     key: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
