@@ -15,12 +15,12 @@ from core import checkpoints
 from core.aims import aims_rows, student_rows, trained
 from core.checkpoints import Checkpoint
 from core.errors import UserError
-from core.measure.latency_table import COMMAND, load_latency
-from core.measure.pruning_grid import results_dir
-from core.measure.stack_rows import load_stack
+from core.measure.latency_table import LatencyTable
+from core.measure.stack_rows import Stack
 from core.measure.wall_times import load_wall_times
 from core.places import REPO, write_atomic
 from core.reproduce import STEPS
+from core.results import results_dir
 from core.serving.collected import Collected, by_stem, collect, on_one_set, own_data
 from core.serving.results import results_frame
 from core.words import _
@@ -48,7 +48,7 @@ def results_table() -> str:
 
 def _results(groups: Sequence[Collected]) -> str:
     """One set's table and what its columns mean."""
-    frame = results_frame(by_stem(groups), load_latency())
+    frame = results_frame(by_stem(groups), LatencyTable.load())
     rows = [_result(row) for row in frame.to_dict("records")]
     heads = ("network", "right", "95 % interval", "seeds", "parameters", "MACs", "file", "time")
     name = own_data(group.first for group in groups).name
@@ -132,7 +132,7 @@ def _remade(one: Checkpoint) -> tuple[str, ...]:
 
 def _in_stack(one: Checkpoint) -> bool:
     """Whether a student's whole way leads over this network: then that step makes it."""
-    stack = load_stack(one.config.get("pruned_from") or "")
+    stack = Stack.load(one.config.get("pruned_from") or "")
     return stack is not None and any(
         row.step == "tuned" and row.checkpoint == one.id for row in stack.rows
     )
@@ -141,7 +141,7 @@ def _in_stack(one: Checkpoint) -> bool:
 def _command(stem: str) -> str:
     """What makes `results/<stem>.json`; steps of `reproduce` are the beginnings of these names."""
     if stem == "latency":
-        return COMMAND.removeprefix("python -m core ")
+        return LatencyTable.command.removeprefix("python -m core ")
     step, _dash, checkpoint = stem.partition("-")
     if step == "sweep":  # one for all; its name says whom it taught
         return "reproduce --steps sweep"

@@ -11,8 +11,8 @@ import safetensors.numpy
 
 from core.checkpoints import HISTORY, TEST_LOGITS, WEIGHTS, Checkpoint, FileInfo, History, store
 from core.measure.accuracy import Score
-from core.measure.latency_table import LatencyTable, Timed, save_latency
-from core.measure.pruning_grid import Spread
+from core.measure.latency import Spread
+from core.measure.latency_table import LatencyTable, Timed
 from tests.pages.shelf import DATA
 
 LABELS = np.arange(1200) % 11
@@ -136,7 +136,7 @@ def fill(which: dict[str, tuple[int, ...]] | None = None, times: bool = True) ->
         for seed, right in enumerate(all_right)
     ]
     if times and found:
-        save_latency(
+        (
             LatencyTable(
                 engine="ONNX Runtime 1", device="a test", threads=1, batch=1, warmup=10,
                 rounds=100, date="2026-11-22", commit="0123456789ab",
@@ -149,6 +149,6 @@ def fill(which: dict[str, tuple[int, ...]] | None = None, times: bool = True) ->
                     )
                     for one in found
                 },
-            )
+            ).save()
         )  # fmt: skip
     return found

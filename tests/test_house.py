@@ -24,7 +24,7 @@ GROUND = {"course", "errors", "places", "words"}
 LAYERS = (
     GROUND,
     {"photos", "heic"},
-    {"compression", "models", "data", "measure"},
+    {"compression", "models", "data", "measure", "results", "live"},
     {"checkpoints", "serving"},
     {"training", "charts"},
     {
@@ -76,6 +76,11 @@ def imports(tree: ast.AST) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def without_types(tree: ast.Module) -> ast.Module:
+    """The module without what it imports for annotations only."""
+    return ast.Module([node for node in tree.body if not isinstance(node, ast.If)], [])
 
 
 def layer(module: str) -> int:
@@ -174,7 +179,8 @@ def test_imports_inside_core_run_one_way() -> None:
         module = ".".join(path.relative_to(REPO).with_suffix("").parts)
         if module == "core.__init__":
             continue
-        for name in imports(ast.parse(path.read_text(encoding="utf-8"))):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for name in imports(without_types(tree)):
             if name.startswith("core.") and layer(name) > layer(module):
                 found.append(f"{module} imports {name}")
     assert not found, "\n".join(found)

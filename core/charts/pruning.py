@@ -19,7 +19,7 @@ from core.charts.shape import Spec, filled, shape
 from core.charts.theme import finish, ink_text, layered, painted, role_color
 from core.compression.prune import Form
 from core.compression.prune_select import METHODS, Method
-from core.measure.pruning_grid import Grid, PruningRow
+from core.measure.pruning_grid import PruningGrid, PruningRow
 from core.words import _
 
 HEIGHT_PX = 400
@@ -43,7 +43,7 @@ class Measured(NamedTuple):
 
     title: str
     role: str
-    grid: Grid
+    grid: PruningGrid
 
 
 def method_title(method: Method) -> str:

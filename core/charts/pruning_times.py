@@ -24,7 +24,8 @@ from core.charts.shape import Spec, filled, shape
 from core.charts.theme import finish, ink_text, layered, painted
 from core.compression.prune import FORMS, Form
 from core.compression.prune_select import Method
-from core.measure.pruning_grid import BATCHES, ENGINES, Grid, PruningRow, RowKey, Spread
+from core.measure.latency import Spread
+from core.measure.pruning_grid import BATCHES, ENGINES, PruningGrid, PruningRow, RowKey
 from core.words import _
 
 TIMES = tuple(f"{engine}_{batch}" for engine in ENGINES for batch in BATCHES)
@@ -48,7 +49,7 @@ def cost_text(value: float, column: str) -> str:
     return numbers.milliseconds(value) if column in TIMES else numbers.size(value)
 
 
-def timed_row(grid: Grid, form: Form, ratio: float, column: str) -> PruningRow | None:
+def timed_row(grid: PruningGrid, form: Form, ratio: float, column: str) -> PruningRow | None:
     """The row whose cost stands for a form at a ratio, if it was measured; ratio 0 is whole."""
     method: Method = "channel_l2" if form == "narrow" else "l1"
     if form == "narrow" and ratio == 0:
@@ -57,7 +58,7 @@ def timed_row(grid: Grid, form: Form, ratio: float, column: str) -> PruningRow |
     return row if row is not None and cost(row, column) else None
 
 
-def time_frame(grid: Grid, column: str) -> pd.DataFrame:
+def time_frame(grid: PruningGrid, column: str) -> pd.DataFrame:
     """Costs of the three forms against ratio, as shares of the whole network's.
 
     `column`: one of COSTS. Columns: form, series, ratio, share, low, high (quartiles of the share),

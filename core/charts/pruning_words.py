@@ -8,7 +8,7 @@ from core.charts import numbers
 from core.charts.pruning import Measured, form_title
 from core.charts.pruning_times import TIMES, cost, cost_text, timed_row
 from core.compression.prune import FORMS
-from core.measure.pruning_grid import Grid, PruningRow
+from core.measure.pruning_grid import PruningGrid, PruningRow
 from core.words import _
 
 
@@ -86,7 +86,7 @@ def accuracy_alt(frame: pd.DataFrame, reveal: bool) -> str:
     return " ".join([said, *(line.replace("**", "") for line in accuracy_lines(frame))])
 
 
-def time_lines(grid: Grid, column: str, ratio: float) -> list[str]:
+def time_lines(grid: PruningGrid, column: str, ratio: float) -> list[str]:
     """What each form costs at a ratio: a sentence each, faster or slower only if it measured so."""
     whole = timed_row(grid, "removed", 0.0, column)
     base = whole and cost(whole, column)
@@ -141,7 +141,7 @@ def narrow_line(one: Measured, ratio: float = 0.5, column: str = "torch_1") -> s
     )
 
 
-def time_alt(grid: Grid, column: str, ratios: Iterable[float]) -> str:
+def time_alt(grid: PruningGrid, column: str, ratios: Iterable[float]) -> str:
     """What the second chart shows, for who cannot see it."""
     parts = [
         _("Cost of a pruned network as a share of the whole one's, {column}.").format(

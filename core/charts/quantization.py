@@ -17,7 +17,7 @@ from core.charts.shape import Spec, filled, shape
 from core.charts.theme import SLOTS, finish, ink_text, layered, painted, role_color
 from core.compression.quantize import Scheme
 from core.course import SIZE_LIMITS_BYTES
-from core.measure.quantization_grid import Grid, QuantRow
+from core.measure.quantization_grid import QuantizationGrid, QuantRow
 from core.words import _
 
 HEIGHT_PX = 400
@@ -37,10 +37,10 @@ class Measured(NamedTuple):
 
     title: str
     role: str
-    grid: Grid
+    grid: QuantizationGrid
 
 
-def curve_rows(grid: Grid, scheme: Scheme) -> list[QuantRow]:
+def curve_rows(grid: QuantizationGrid, scheme: Scheme) -> list[QuantRow]:
     """Post-training rows of a scheme by falling bits, the network as it was trained first.
 
     float16 and float32 belong to every scheme. Empty where the scheme was not measured.

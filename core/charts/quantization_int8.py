@@ -13,7 +13,7 @@ from core.charts import numbers
 from core.charts.quantization import file_kind, scheme_title
 from core.charts.shape import Spec, filled, shape
 from core.charts.theme import finish, ink_text, layered, painted
-from core.measure.quantization_grid import Form, Grid, QuantRow
+from core.measure.quantization_grid import Form, QuantizationGrid, QuantRow
 from core.words import _
 
 FORMS: tuple[Form, ...] = ("float32", "ort_int8", "ort_dynamic", "ort_dynamic_conv")
@@ -22,20 +22,20 @@ COLUMNS = ("onnx_1", "onnx_32")
 TRAINED = "none"
 
 
-def form_row(grid: Grid, scheme: Form) -> QuantRow | None:
+def form_row(grid: QuantizationGrid, scheme: Form) -> QuantRow | None:
     """The row of an ONNX form, if it was measured."""
     if scheme == "float32":
         return grid.float32
     return next((row for row in grid.of(scheme) if row.training == TRAINED), None)
 
 
-def timed_columns(grid: Grid) -> list[str]:
+def timed_columns(grid: QuantizationGrid) -> list[str]:
     """The columns (batch sizes) in which float32 and static int8 were both timed."""
     rows = [form_row(grid, "float32"), form_row(grid, "ort_int8")]
     return [name for name in COLUMNS if all(row and name in row.latency for row in rows)]
 
 
-def int8_frame(grid: Grid, column: str) -> pd.DataFrame:
+def int8_frame(grid: QuantizationGrid, column: str) -> pd.DataFrame:
     """A row per measured form: scheme, name, size and time as shares of float32's, and as text.
 
     Columns: scheme, name, size_bytes, size, time, low, high (quartiles; shares), text.

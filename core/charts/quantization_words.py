@@ -7,8 +7,8 @@ import pandas as pd
 from core.charts import numbers
 from core.charts.kd_verdict import p_text, points, points_interval
 from core.charts.quantization import LIMIT_BYTES, Against, file_kind, scheme_title
-from core.measure.pruning_grid import Spread
-from core.measure.quantization_grid import Comparison, Grid, QuantRow
+from core.measure.latency import Spread
+from core.measure.quantization_grid import Comparison, QuantizationGrid, QuantRow
 from core.words import _, ngettext
 
 
@@ -95,7 +95,7 @@ def accuracy_alt(frame: pd.DataFrame, against: Against, reveal: bool) -> str:
     return " ".join([said, *(line.replace("**", "") for line in accuracy_lines(frame))])
 
 
-def limit_lines(networks: Sequence[tuple[str, Grid]]) -> list[str]:
+def limit_lines(networks: Sequence[tuple[str, QuantizationGrid]]) -> list[str]:
     """HW7's 8-bit file of each network: bytes, whether it stays under the limit, accuracy."""
     lines = []
     for title, grid in networks:

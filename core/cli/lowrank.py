@@ -55,10 +55,10 @@ class LowRank:
         if any(count < 1 for count in self.params) or self.finetune_epochs < 0:
             raise ConfigError(_("Parameters and epochs are counted from 1."))
         device = device_here(self.device)
-        from core.training.lowrank import lowrank_subject
+        from core.training.lowrank import LowRankExperiment
 
-        low = lowrank_subject(self.checkpoint, threads=os.cpu_count() or 1)
-        if low.one.checkpoint.ranks:
+        low = LowRankExperiment.open(self.checkpoint, threads=os.cpu_count() or 1)
+        if low.checkpoint.ranks:
             raise ConfigError(
                 _("{id} is factored already. Start from the network it was made of.").format(
                     id=self.checkpoint
@@ -85,7 +85,7 @@ class LowRank:
             for row in rows
         ]
         notes = [_("Saved as {id}").format(id=id) for id in saved]
-        if low.one.pixels is None:
+        if low.pixels is None:
             notes.append(_("No photographs here, so no accuracy: see python -m core data"))
         document = {"rows": rows} | ({"saved": saved} if self.save else {})
         return Answer(document, "\n".join([table(shown), *notes]))
@@ -96,7 +96,7 @@ class LowRank:
         from core.training import lowrank
 
         def timed(nets: Any) -> Any:
-            return time_networks(nets, low.one.px, budget_s=5, device=device or "cpu")
+            return time_networks(nets, low.px, budget_s=5, device=device or "cpu")
 
         if self.finetune_epochs:
             net = lowrank.factor_and_finetune(

@@ -58,9 +58,9 @@ class Prune:
                 _("Rounds need fine-tuning between them: give --finetune-epochs 1 or more.")
             )
         device = device_here(self.device)
-        from core.training.pruning import subject
+        from core.training.pruning import PruningExperiment
 
-        one = subject(self.checkpoint, threads=os.cpu_count() or 1)
+        one = PruningExperiment.open(self.checkpoint, threads=os.cpu_count() or 1)
         rows: list[dict[str, Any]] = []
         saved = []
         for ratio in dict.fromkeys(self.ratios):
@@ -96,7 +96,7 @@ class Prune:
                 device=device,
                 report=lambda entry: say(epoch_line(entry, self.finetune_epochs)),
             )
-            correct = pruning.right_answers(one, net)
+            correct = one.right_answers(net)
         else:
             net = None
             correct = pruning.correct_of(one, self.method, ratio, self.seed)

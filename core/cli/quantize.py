@@ -44,7 +44,7 @@ class Quantize:
         from core.serving import quantized_measure as measuring
 
         asked = self._asked()
-        one = measuring.subject(self.checkpoint, threads=os.cpu_count() or 1)
+        one = measuring.QuantizationExperiment.open(self.checkpoint, threads=os.cpu_count() or 1)
         rows: dict[tuple[str, int], dict[str, Any]] = {}
         graphs: dict[RowKey, bytes] = {}
         for scheme, bits, key in asked:

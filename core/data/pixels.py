@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from core import places
-from core.data.find import Index, rows_of
+from core.data.find import Index, find_food11, rows_of
 from core.errors import DataError, PhotoError
 from core.photos import CROP, STORED, read_photo_file, to_square
 from core.words import _
@@ -92,6 +92,14 @@ def load_pixels(index: Index, px: int = 128, progress: bool = True, crop: float 
     if loaded is None:
         raise DataError(_("The cache in {folder} changed while it was read.").format(folder=folder))
     return loaded
+
+
+def pixels_here(px: int) -> Pixels | None:
+    """The photographs on this machine, decoded for a side of `px`; None where there are none."""
+    try:
+        return load_pixels(find_food11(), px)
+    except DataError:
+        return None
 
 
 def _open(folder: Path, index: Index, px: int, stored: int) -> Pixels | None:

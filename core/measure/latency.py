@@ -16,7 +16,7 @@ they are of the answer's; the wait of the processor for the GPU at the end is no
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -38,6 +38,33 @@ class Timing(BaseModel):
     p95_ms: float
     n: int
     threads: int
+
+
+class Spread(BaseModel):
+    """Milliseconds per call: median and quartiles of `n` calls, as results keep them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    median: float
+    p25: float
+    p75: float
+    n: int
+
+    @classmethod
+    def of(cls, timing: Timing) -> "Spread":
+        """The same figures, rounded to the microsecond."""
+        figures = (round(x, 3) for x in (timing.median_ms, timing.p25_ms, timing.p75_ms))
+        return cls(**dict(zip(("median", "p25", "p75"), figures, strict=True)), n=timing.n)
+
+    def report(self) -> dict[str, float]:
+        """The figures as the command line gives them."""
+        return {"median": self.median, "p25": self.p25, "p75": self.p75}
+
+    def against(self, whole: "Spread") -> Literal["faster", "slower", "same"]:
+        """Different only where the middle halves of the calls lie apart."""
+        if self.p75 < whole.p25:
+            return "faster"
+        return "slower" if self.p25 > whole.p75 else "same"
 
 
 def wall_clock(call: Callable[[], Any]) -> float:

@@ -5,23 +5,13 @@ a network that was published anew since has no time in it. `pretrained/results/l
 by `core.training.latency_sitting`. Nothing here imports torch.
 """
 
-from pathlib import Path
+from pydantic import Field
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from core.errors import CheckpointError
-from core.measure.pruning_grid import Spread, results_dir
-from core.places import write_json
-from core.words import _
-
-COMMAND = "python -m core reproduce --steps latency"
+from core.measure.latency import Spread
+from core.results import Frozen, ResultFile
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Timed(_Frozen):
+class Timed(Frozen):
     """One network's time per call, and the weights it belongs to."""
 
     weights_sha256: str
@@ -29,8 +19,12 @@ class Timed(_Frozen):
     ms: Spread
 
 
-class LatencyTable(_Frozen):
+class LatencyTable(ResultFile):
     """All times of the sitting, and how it was held."""
+
+    kind = "latency"
+    command = "python -m core reproduce --steps latency"
+    lists = ()
 
     engine: str
     device: str
@@ -47,30 +41,3 @@ class LatencyTable(_Frozen):
         """The time of these very weights, if they took part."""
         found = self.networks.get(id)
         return found.ms if found is not None and found.weights_sha256 == weights_sha256 else None
-
-
-def latency_path() -> Path:
-    """The table's file, whether or not it is there."""
-    return results_dir() / "latency.json"
-
-
-def load_latency() -> LatencyTable | None:
-    """The table, or None if nobody has measured it.
-
-    Raises CheckpointError if there is a file that cannot be understood.
-    """
-    try:
-        return LatencyTable.model_validate_json(latency_path().read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValidationError) as error:
-        raise CheckpointError(
-            _("{file} cannot be read. Get it again with git, or make it with: {command}").format(
-                file=latency_path().name, command=COMMAND
-            )
-        ) from error
-
-
-def save_latency(table: LatencyTable) -> None:
-    """Write the table, atomically."""
-    write_json(latency_path(), table.model_dump(mode="json"))

@@ -5,21 +5,16 @@ stand in `pretrained/results/pruning-<checkpoint>.json`, with the hash of the we
 fingerprint of the photographs they belong to. Nothing here imports torch.
 """
 
-import json
 import re
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from core.compression.prune import Form
 from core.compression.prune_select import ChannelGroup, Method
-from core.errors import CheckpointError
 from core.measure.accuracy import Score
-from core.measure.latency import Timing
-from core.places import pretrained_dir, write_atomic
-from core.words import _
+from core.measure.latency import Spread
+from core.results import CheckpointRows, Frozen, MeasuredRow
 
 RATIOS = tuple(step / 20 for step in range(20))
 """0, 5, ... 95 %: where the curves are measured."""
@@ -27,31 +22,6 @@ TIMED_RATIOS = (0.0, 0.25, 0.5, 0.75, 0.9)
 """Where times and zipped sizes are measured; dense arithmetic does not care where the zeros are."""
 ENGINES = ("torch", "onnx")
 BATCHES = (1, 32)
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Spread(_Frozen):
-    """Milliseconds per call: median and quartiles of `n` calls."""
-
-    median: float
-    p25: float
-    p75: float
-    n: int
-
-    @classmethod
-    def of(cls, timing: Timing) -> "Spread":
-        """The same figures, rounded to the microsecond."""
-        figures = (round(x, 3) for x in (timing.median_ms, timing.p25_ms, timing.p75_ms))
-        return cls(**dict(zip(("median", "p25", "p75"), figures, strict=True)), n=timing.n)
-
-    def against(self, whole: "Spread") -> Literal["faster", "slower", "same"]:
-        """Different only where the middle halves of the calls lie apart."""
-        if self.p75 < whole.p25:
-            return "faster"
-        return "slower" if self.p25 > whole.p75 else "same"
 
 
 class RowKey(NamedTuple):
@@ -64,7 +34,7 @@ class RowKey(NamedTuple):
     rounds: int = 1
 
 
-class PruningRow(_Frozen):
+class PruningRow(MeasuredRow):
     """One pruned network, measured. What was not measured is None."""
 
     method: Method
@@ -110,14 +80,14 @@ class PruningRow(_Frozen):
             "nonzero": self.nonzero,
             "macs": self.macs,
             "size_bytes": self.size_bytes,
-            "latency_ms": time and {"median": time.median, "p25": time.p25, "p75": time.p75},
+            "latency_ms": time and time.report(),
             "n": self.n,
             "correct": self.correct,
             "accuracy": self.score and self.score.accuracy,
         }
 
 
-class ScanPoint(_Frozen):
+class ScanPoint(Frozen):
     """One layer pruned alone (L1), the others whole."""
 
     layer: str
@@ -126,26 +96,17 @@ class ScanPoint(_Frozen):
     correct: int
 
 
-class Grid(_Frozen):
+class PruningGrid(CheckpointRows[PruningRow]):
     """Everything measured of one checkpoint's pruned versions, and where."""
 
-    checkpoint: str
-    weights_sha256: str
-    data: str
-    """Name of the photographs."""
-    fingerprint: str
+    kind = "pruning"
+    command = "python -m core prune-grid {name}"
+    lists = ("groups", "rows", "scan")
+
     split: str = "testing"
     layers: tuple[str, ...]
     """Parameter names of the convolution weights, in order of execution."""
     groups: tuple[ChannelGroup, ...]
-    device: str
-    """The processor on which it was timed."""
-    threads: int = 1
-    """Computing threads while timing."""
-    versions: dict[str, str]
-    commit: str
-    date: str
-    rows: tuple[PruningRow, ...] = ()
     scan: tuple[ScanPoint, ...] = ()
     scan_split: str = "validation"
 
@@ -153,10 +114,6 @@ class Grid(_Frozen):
     def machine(self) -> str:
         """The processor's name; the threads that older grids wrote behind it were training's."""
         return re.sub(r", \d+ threads?$", "", self.device)
-
-    def row(self, key: RowKey) -> PruningRow | None:
-        """The row of that key, if it was measured."""
-        return next((row for row in self.rows if row.key == key), None)
 
     def of(self, method: Method, form: Form | None = None) -> list[PruningRow]:
         """Rows of a method without fine-tuning, by ratio; of one form if given."""
@@ -171,47 +128,3 @@ class Grid(_Frozen):
         """Rows of a method after fine-tuning, by ratio."""
         found = [row for row in self.rows if row.method == method and row.finetune_epochs]
         return sorted(found, key=lambda row: row.ratio)
-
-    def with_rows(self, rows: Iterable[PruningRow]) -> "Grid":
-        """A copy in which `rows` are new or replace those of the same keys; rows sorted."""
-        merged = {row.key: row for row in (*self.rows, *rows)}
-        return self.model_copy(update={"rows": tuple(merged[key] for key in sorted(merged))})
-
-
-def results_dir() -> Path:
-    """Where cached results are kept."""
-    return pretrained_dir() / "results"
-
-
-def grid_path(checkpoint: str) -> Path:
-    """The file of one checkpoint's rows, whether or not it is there."""
-    return results_dir() / f"pruning-{checkpoint}.json"
-
-
-def load_grid(checkpoint: str) -> Grid | None:
-    """The measured rows of a checkpoint; None if nobody measured them.
-
-    Raises CheckpointError if there is a file that cannot be understood.
-    """
-    path = grid_path(checkpoint)
-    try:
-        return Grid.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValidationError) as error:
-        raise CheckpointError(
-            _("{file} cannot be read. Get it again with git, or make it with: {command}").format(
-                file=path.name, command=f"python -m core prune-grid {checkpoint}"
-            )
-        ) from error
-
-
-def save_grid(grid: Grid) -> None:
-    """Write a grid, atomically, a line per row so that a change shows as what it is."""
-    content = grid.model_dump(mode="json", exclude_defaults=True)
-    lists = {name: content.pop(name, []) for name in ("groups", "rows", "scan")}
-    parts = [f'"{name}": {json.dumps(value)}' for name, value in content.items()]
-    for name, rows in lists.items():
-        lines = ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows)
-        parts.append(f'"{name}": [\n{lines}\n]' if rows else f'"{name}": []')
-    write_atomic(grid_path(grid.checkpoint), ("{\n" + ",\n".join(parts) + "\n}\n").encode())

@@ -6,18 +6,15 @@ answers, and the time where something computes in that format. The rows of a che
 fingerprint of the photographs they belong to. Nothing here imports torch.
 """
 
-import json
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from core.compression.quantize import SCHEMES, check
-from core.errors import CheckpointError, ConfigError
+from core.errors import ConfigError
 from core.measure.accuracy import Score
-from core.measure.pruning_grid import Spread, results_dir
-from core.places import write_atomic
+from core.measure.latency import Spread
+from core.results import CheckpointRows, Frozen, MeasuredRow
 from core.words import _
 
 Form = Literal[
@@ -47,10 +44,6 @@ ROW_BITS = (8, 6, 5, 4, 3, 2)
 Training = Literal["none", "plain", "aware"]
 """Before quantising: nothing; fine-tuned as ever (the control); fine-tuned with quantised
 weights."""
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class RowKey(NamedTuple):
@@ -86,7 +79,7 @@ def key_of(scheme: str, bits: int) -> RowKey:
     return RowKey(found, bits)
 
 
-class QuantRow(_Frozen):
+class QuantRow(MeasuredRow):
     """One quantised network, measured. What was not measured is None."""
 
     scheme: Form
@@ -131,14 +124,14 @@ class QuantRow(_Frozen):
             "params": self.params,
             "size_bytes": self.size_bytes,
             "sqnr_db": self.sqnr_db,
-            "latency_ms": time and {"median": time.median, "p25": time.p25, "p75": time.p75},
+            "latency_ms": time and time.report(),
             "n": self.n,
             "correct": self.correct,
             "accuracy": self.score and self.score.accuracy,
         }
 
 
-class Comparison(_Frozen):
+class Comparison(Frozen):
     """Two rows on the same photographs: accuracy of a minus accuracy of b, paired."""
 
     a: RowKey
@@ -152,31 +145,19 @@ class Comparison(_Frozen):
     """McNemar's exact test that both are equally often right."""
 
 
-class Grid(_Frozen):
+class QuantizationGrid(CheckpointRows[QuantRow]):
     """Everything measured of one checkpoint's quantised versions, and where."""
 
-    checkpoint: str
-    weights_sha256: str
-    data: str
-    """Name of the photographs."""
-    fingerprint: str
+    kind = "quantization"
+    command = "python -m core quantize-grid {name}"
+    lists = ("rows", "comparisons")
+
     split: str = "testing"
-    device: str
-    threads: int = 1
-    """Computing threads while timing."""
-    versions: dict[str, str]
-    commit: str
-    date: str
-    rows: tuple[QuantRow, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     calibration: dict[str, tuple[float, float]] = Field(default_factory=dict)
     """Range of each activation, for static int8: with them it can be made without photographs."""
     calibrated_on: int = 0
     """Training photographs that the ranges come from."""
-
-    def row(self, key: RowKey) -> QuantRow | None:
-        """The row of that key, if it was measured."""
-        return next((row for row in self.rows if row.key == key), None)
 
     @property
     def float32(self) -> QuantRow | None:
@@ -197,42 +178,7 @@ class Grid(_Frozen):
         """The comparison of these two rows, if it was made."""
         return next((one for one in self.comparisons if (one.a, one.b) == (a, b)), None)
 
-    def with_rows(self, rows: Iterable[QuantRow]) -> "Grid":
-        """A copy in which `rows` are new or replace those of the same keys; rows sorted."""
-        merged = {row.key: row for row in (*self.rows, *rows)}
-        order = sorted(merged, key=lambda key: (FORMS.index(key.scheme), -key.bits, *key[2:]))
-        return self.model_copy(update={"rows": tuple(merged[key] for key in order)})
-
-
-def grid_path(checkpoint: str) -> Path:
-    """The file of one checkpoint's rows, whether or not it is there."""
-    return results_dir() / f"quantization-{checkpoint}.json"
-
-
-def load_grid(checkpoint: str) -> Grid | None:
-    """The measured rows of a checkpoint; None if nobody measured them.
-
-    Raises CheckpointError if there is a file that cannot be understood.
-    """
-    path = grid_path(checkpoint)
-    try:
-        return Grid.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValidationError) as error:
-        raise CheckpointError(
-            _("{file} cannot be read. Get it again with git, or make it with: {command}").format(
-                file=path.name, command=f"python -m core quantize-grid {checkpoint}"
-            )
-        ) from error
-
-
-def save_grid(grid: Grid) -> None:
-    """Write a grid, atomically, a line per row so that a change shows as what it is."""
-    content = grid.model_dump(mode="json", exclude_defaults=True)
-    lists = {name: content.pop(name, []) for name in ("rows", "comparisons")}
-    parts = [f'"{name}": {json.dumps(value)}' for name, value in content.items()]
-    for name, rows in lists.items():
-        lines = ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows)
-        parts.append(f'"{name}": [\n{lines}\n]' if rows else f'"{name}": []')
-    write_atomic(grid_path(grid.checkpoint), ("{\n" + ",\n".join(parts) + "\n}\n").encode())
+    @staticmethod
+    def order(key: RowKey) -> tuple[Any, ...]:
+        """Forms as listed, the widest first."""
+        return (FORMS.index(key.scheme), -key.bits, *key[2:])

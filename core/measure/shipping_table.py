@@ -5,17 +5,13 @@ rows of a checkpoint stand in `pretrained/results/shipping-<checkpoint>.json`, w
 weights and the fingerprint of the photographs they belong to. Nothing here imports torch.
 """
 
-import json
-from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from core.errors import CheckpointError
 from core.measure.accuracy import Score
-from core.measure.pruning_grid import Spread, results_dir
-from core.places import write_atomic
-from core.words import _
+from core.measure.latency import Spread
+from core.results import CheckpointRows, Frozen, MeasuredRow
 
 Format = Literal["safetensors", "onnx", "onnx-fp16", "onnx-int8", "hw7-8bit"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -35,11 +31,7 @@ RUNTIMES: dict[Format, Runtime] = {
 its own, a decoded network is as fast as one that never was 8 bits."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Parity(_Frozen):
+class Parity(Frozen):
     """How far a file's answers are from the original's, on the same pictures."""
 
     pictures: Literal["testing", "made"]
@@ -59,7 +51,7 @@ class Parity(_Frozen):
         return None if self.correct is None else Score.of(self.correct, self.n)
 
 
-class FileRow(_Frozen):
+class FileRow(MeasuredRow):
     """One file, measured. What was not measured is None."""
 
     format: Format
@@ -68,6 +60,11 @@ class FileRow(_Frozen):
     latency: Spread | None = None
     """Milliseconds for one picture, in one sitting with the other files."""
     parity: Parity | None = None
+
+    @property
+    def key(self) -> Format:
+        """What names this row."""
+        return self.format
 
     @property
     def runtime(self) -> Runtime:
@@ -82,7 +79,7 @@ class FileRow(_Frozen):
             "size_bytes": self.size_bytes,
             "sha256": self.sha256,
             "runtime": self.runtime,
-            "latency_ms": time and {"median": time.median, "p25": time.p25, "p75": time.p75},
+            "latency_ms": time and time.report(),
             "parity": parity and parity.model_dump(mode="json"),
             "n": parity.n if parity and parity.score else None,
             "correct": parity and parity.correct,
@@ -90,57 +87,11 @@ class FileRow(_Frozen):
         }
 
 
-class Shipping(_Frozen):
+class Shipping(CheckpointRows[FileRow]):
     """Everything measured of one checkpoint's files, and where."""
 
-    checkpoint: str
-    weights_sha256: str
-    data: str
-    """Name of the photographs; empty where there were none."""
-    fingerprint: str
-    device: str
-    threads: int = 1
-    versions: dict[str, str]
-    commit: str
-    date: str
+    kind = "shipping"
+    command = "python -m core reproduce --steps shipping"
+
     calibration: dict[str, tuple[float, float]] = Field(default_factory=dict)
     """Range of each activation, for int8: with them it can be made without photographs."""
-    rows: tuple[FileRow, ...] = ()
-
-    def row(self, format: Format) -> FileRow | None:
-        """The row of a format, if that file could be made."""
-        return next((row for row in self.rows if row.format == format), None)
-
-
-def shipping_path(checkpoint: str) -> Path:
-    """The file of one checkpoint's rows, whether or not it is there."""
-    return results_dir() / f"shipping-{checkpoint}.json"
-
-
-def load_shipping(checkpoint: str) -> Shipping | None:
-    """The measured rows of a checkpoint; None if nobody measured them.
-
-    Raises CheckpointError if there is a file that cannot be understood.
-    """
-    path = shipping_path(checkpoint)
-    try:
-        return Shipping.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValidationError) as error:
-        raise CheckpointError(
-            _("{file} cannot be read. Get it again with git, or make it with: {command}").format(
-                file=path.name, command="python -m core reproduce --steps shipping"
-            )
-        ) from error
-
-
-def save_shipping(found: Shipping) -> None:
-    """Write the rows, atomically, a line each so that a change shows as what it is."""
-    content = found.model_dump(mode="json", exclude_defaults=True)
-    rows = ",\n".join(
-        json.dumps(row, separators=(",", ":"), allow_nan=False) for row in content.pop("rows", [])
-    )
-    parts = [f'"{name}": {json.dumps(value)}' for name, value in content.items()]
-    text = "{\n" + ",\n".join([*parts, f'"rows": [\n{rows}\n]']) + "\n}\n"
-    write_atomic(shipping_path(found.checkpoint), text.encode())

@@ -4,19 +4,16 @@ Distil, cut, fine-tune, 8 bits: `core.training.stack` does it, and writes
 `pretrained/results/stack-<student>.json` after every step. Nothing here imports torch.
 """
 
-import json
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from core.errors import CheckpointError
 from core.measure.accuracy import Score
-from core.measure.pruning_grid import RowKey, Spread, results_dir
+from core.measure.latency import Spread
+from core.measure.pruning_grid import RowKey
 from core.measure.shipping_table import Format
-from core.places import write_atomic
-from core.words import _
+from core.results import Frozen, ResultFile
 
 Step = Literal["teacher", "student", "student_8bit", "cut", "tuned", "tuned_int8", "tuned_8bit"]
 STEPS: tuple[Step, ...] = get_args(Step)
@@ -28,11 +25,7 @@ STUDENT = "dwpw_256k-distilled-s0"
 """Where the way begins, if it is there; else at the largest distilled student."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class StackRow(_Frozen):
+class StackRow(Frozen):
     """One step's network and its file. What was not measured is None."""
 
     step: Step
@@ -66,7 +59,7 @@ class StackRow(_Frozen):
             "params": self.params,
             "macs": self.macs,
             "size_bytes": self.size_bytes,
-            "latency_ms": time and {"median": time.median, "p25": time.p25, "p75": time.p75},
+            "latency_ms": time and time.report(),
             "n": self.n,
             "correct": self.correct,
             "accuracy": score and score.accuracy,
@@ -74,8 +67,11 @@ class StackRow(_Frozen):
         }
 
 
-class Stack(_Frozen):
+class Stack(ResultFile):
     """Every step of one student's way, and where it was measured."""
+
+    kind = "stack"
+    command = "python -m core reproduce --steps stack"
 
     student: str
     teacher: str
@@ -93,6 +89,11 @@ class Stack(_Frozen):
     date: str
     rows: tuple[StackRow, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """The student's id."""
+        return self.student
+
     def row(self, step: Step) -> StackRow | None:
         """The row of a step, if it was taken."""
         return next((row for row in self.rows if row.step == step), None)
@@ -102,37 +103,3 @@ class Stack(_Frozen):
         merged = {row.step: row for row in (*self.rows, *rows)}
         ordered = tuple(merged[step] for step in STEPS if step in merged)
         return self.model_copy(update={"rows": ordered})
-
-
-def stack_path(student: str) -> Path:
-    """The file of one student's way, whether or not it is there."""
-    return results_dir() / f"stack-{student}.json"
-
-
-def load_stack(student: str) -> Stack | None:
-    """The measured steps of a student; None if nobody took one.
-
-    Raises CheckpointError if there is a file that cannot be understood.
-    """
-    path = stack_path(student)
-    try:
-        return Stack.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValidationError) as error:
-        raise CheckpointError(
-            _("{file} cannot be read. Get it again with git, or make it with: {command}").format(
-                file=path.name, command="python -m core reproduce --steps stack"
-            )
-        ) from error
-
-
-def save_stack(stack: Stack) -> None:
-    """Write the steps, atomically, a line each so that a change shows as what it is."""
-    content = stack.model_dump(mode="json", exclude_defaults=True)
-    rows = ",\n".join(
-        json.dumps(row, separators=(",", ":"), allow_nan=False) for row in content.pop("rows", [])
-    )
-    parts = [f'"{name}": {json.dumps(value)}' for name, value in content.items()]
-    text = "{\n" + ",\n".join([*parts, f'"rows": [\n{rows}\n]']) + "\n}\n"
-    write_atomic(stack_path(stack.student), text.encode())

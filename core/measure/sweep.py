@@ -5,26 +5,15 @@ One student, one teacher, one short schedule; only T, alpha and the seed change 
 schedule on the labels alone. The file is `pretrained/results/sweep-<model>.json`; no torch here.
 """
 
-import json
-from collections.abc import Sequence
-from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from core.errors import CheckpointError
 from core.measure.accuracy import Score
 from core.measure.seeds import mean_interval
-from core.places import pretrained_dir, write_atomic
-from core.words import _
+from core.results import Frozen, ResultFile
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class SweepPoint(_Frozen):
+class SweepPoint(Frozen):
     """One training: `temperature` and `alpha` are None where no teacher taught."""
 
     temperature: float | None
@@ -42,8 +31,12 @@ class SweepPoint(_Frozen):
         return self.temperature, self.alpha
 
 
-class Sweep(_Frozen):
+class Sweep(ResultFile):
     """All points of one sweep and what they share."""
+
+    kind = "sweep"
+    command = "python -m core reproduce --steps sweep"
+    lists = ("points",)
 
     model: str
     teacher: str
@@ -58,6 +51,11 @@ class Sweep(_Frozen):
     commit: str
     date: str
     points: tuple[SweepPoint, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The student's model."""
+        return self.model
 
 
 class Setting(NamedTuple):
@@ -96,33 +94,3 @@ def settings(sweep: Sweep) -> list[Setting]:
             )
         )
     return sorted(rows, key=lambda row: (row.alpha or 0, row.temperature or 0))
-
-
-def sweep_path(model: str) -> Path:
-    """Where the sweep of this student is kept."""
-    return pretrained_dir() / "results" / f"sweep-{model}.json"
-
-
-def load_sweep(model: str) -> Sweep | None:
-    """The sweep of a student; None if nobody made one. Raises CheckpointError if unreadable."""
-    path = sweep_path(model)
-    try:
-        return Sweep.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValidationError) as error:
-        raise CheckpointError(
-            _("{file} cannot be read. Get it again with git, or make it with: {command}").format(
-                file=path.name, command="python -m core reproduce --steps sweep"
-            )
-        ) from error
-
-
-def save_sweep(sweep: Sweep) -> None:
-    """Write a sweep, atomically, a line per point so that a change shows as what it is."""
-    content = sweep.model_dump(mode="json")
-    points: Sequence[dict[str, Any]] = content.pop("points")
-    parts = [f'"{name}": {json.dumps(value)}' for name, value in content.items()]
-    lines = ",\n".join(json.dumps(point, separators=(",", ":")) for point in points)
-    parts.append(f'"points": [\n{lines}\n]' if points else '"points": []')
-    write_atomic(sweep_path(sweep.model), ("{\n" + ",\n".join(parts) + "\n}\n").encode())

@@ -13,8 +13,8 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter, ValidationError
 
 from core.errors import CheckpointError
-from core.measure.pruning_grid import results_dir
 from core.places import pretrained_dir, write_json
+from core.results import results_dir
 from core.words import _
 
 _SECONDS = TypeAdapter(dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]])

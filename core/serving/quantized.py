@@ -19,7 +19,7 @@ from core.compression.quantize_file import pack, unpack
 from core.compression.quantize_hw7 import decode8, encode8
 from core.errors import ConfigError
 from core.measure.accuracy import Labelled
-from core.measure.quantization_grid import Form, key_of, load_grid
+from core.measure.quantization_grid import Form, QuantizationGrid, key_of
 from core.serving.predict import THREADS, open_session, run_batches
 from core.serving.pruned import Heard, count_correct
 from core.serving.quantized_graph import (
@@ -103,7 +103,7 @@ def ranges_of(id: str) -> Ranges:
 
     Raises ConfigError if they were not, or belong to other weights.
     """
-    grid = load_grid(id)
+    grid = QuantizationGrid.load(id)
     weights = get(id).files[WEIGHTS].sha256
     if grid is None or not grid.calibration or grid.weights_sha256 != weights:
         raise ConfigError(

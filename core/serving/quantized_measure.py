@@ -9,19 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
 from core.checkpoints import Checkpoint
-from core.data.find import find_food11
-from core.data.pixels import Pixels, load_pixels
-from core.errors import DataError
+from core.data.pixels import Pixels, pixels_here
 from core.measure.accuracy import Labelled, labelled, mcnemar, paired_difference
+from core.measure.latency import Spread
 from core.measure.network_timing import time_sessions
-from core.measure.pruning_grid import Spread
 from core.measure.quantization_grid import COMPUTED, Comparison, QuantRow, RowKey
 from core.serving.predict import BATCH, open_session, run_batches
 from core.serving.pruned import Heard
@@ -40,7 +38,7 @@ State = Mapping[str, NDArray[Any]]
 
 
 @dataclass
-class Subject:
+class QuantizationExperiment:
     """A checkpoint to be quantised: its graph and weights, the photographs if there are any."""
 
     checkpoint: Checkpoint
@@ -53,6 +51,12 @@ class Subject:
     """Of the activations, once `calibrated` has found them."""
     answered: dict[RowKey, NDArray[np.int64]] = field(default_factory=dict)
     """What each version measured so far answered on the test split, (n,) classes."""
+
+    @classmethod
+    def open(cls, id: str, threads: int = 1) -> Self:
+        """A checkpoint and the photographs on this machine, if any. Raises CheckpointError."""
+        checkpoint, graph, state = source(id)
+        return cls(checkpoint, graph, state, pixels_here(checkpoint.input_px), threads)
 
     @cached_property
     def pictures(self) -> Labelled | None:
@@ -77,17 +81,7 @@ class Subject:
 WHOLE = RowKey("float32", 32)
 
 
-def subject(id: str, threads: int = 1) -> Subject:
-    """A checkpoint and the photographs on this machine, if any. Raises CheckpointError."""
-    checkpoint, graph, state = source(id)
-    try:
-        pixels = load_pixels(find_food11(), checkpoint.input_px)
-    except DataError:
-        pixels = None
-    return Subject(checkpoint, graph, state, pixels, threads)
-
-
-def calibrated(one: Subject) -> Ranges:
+def calibrated(one: QuantizationExperiment) -> Ranges:
     """The activations' ranges: measured on training photographs, or else those in the grid.
 
     Raises ConfigError where there are neither.
@@ -104,14 +98,18 @@ def calibrated(one: Subject) -> Ranges:
     return one.ranges
 
 
-def version(one: Subject, key: RowKey, state: State | None = None) -> Version:
+def version(one: QuantizationExperiment, key: RowKey, state: State | None = None) -> Version:
     """The network in the format of `key`, with the weights `state` instead of its own if given."""
     ranges = calibrated(one) if key.scheme == "ort_int8" else None
     return make(one.graph, one.state if state is None else state, key.scheme, key.bits, ranges)
 
 
 def measure(
-    one: Subject, key: RowKey, *, made: Version | None = None, heard: Heard | None = None
+    one: QuantizationExperiment,
+    key: RowKey,
+    *,
+    made: Version | None = None,
+    heard: Heard | None = None,
 ) -> QuantRow:
     """One row, without times. `made`: its version, if it is there already; a key that tells of
     fine-tuning needs it. Raises ConfigError as `make` and `calibrated` do.
@@ -142,7 +140,7 @@ def measure(
     )
 
 
-def compare(one: Subject, a: RowKey, b: RowKey) -> Comparison | None:
+def compare(one: QuantizationExperiment, a: RowKey, b: RowKey) -> Comparison | None:
     """Two versions that were measured here, paired; None without photographs."""
     right_a, right_b = one.right(a), one.right(b)
     if right_a is None or right_b is None:

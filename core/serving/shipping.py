@@ -23,12 +23,12 @@ from core import places
 from core.checkpoints import GRAPH, WEIGHTS, Checkpoint, get, read_files
 from core.compression.quantize_hw7 import decode8, encode8
 from core.errors import CheckpointError
-from core.measure.quantization_grid import load_grid
-from core.measure.shipping_table import Format, load_shipping
+from core.measure.quantization_grid import QuantizationGrid
+from core.measure.shipping_table import Format, Shipping
 from core.serving.inline import as_stored, float32_file
 from core.serving.predict import THREADS, open_session
 from core.serving.quantized_graph import Ranges, float32_graph, int8_graph, prepared, stored_state
-from core.serving.quantized_measure import calibrated, subject
+from core.serving.quantized_measure import QuantizationExperiment, calibrated
 from core.words import _
 
 ENDINGS: dict[Format, str] = {
@@ -94,7 +94,7 @@ def known_ranges(id: str) -> Ranges | None:
     None if nobody has measured them. Raises CheckpointError for a damaged file.
     """
     sha256 = get(id).files[WEIGHTS].sha256
-    for found in (load_grid(id), load_shipping(id)):
+    for found in (QuantizationGrid.load(id), Shipping.load(id)):
         if found is not None and found.weights_sha256 == sha256 and found.calibration:
             return dict(found.calibration)
     try:
@@ -107,7 +107,7 @@ def calibrate(id: str) -> bool:
     """Measure the ranges on training photographs, unless they are known; False without any."""
     if known_ranges(id) is not None:
         return True
-    one = subject(id)
+    one = QuantizationExperiment.open(id)
     if one.split("training") is None:
         return False
     sha256 = one.checkpoint.files[WEIGHTS].sha256

@@ -15,9 +15,8 @@ import onnxruntime as ort
 from core import checkpoints
 from core.checkpoints import WEIGHTS
 from core.errors import CheckpointError
-from core.measure.latency import time_calls
-from core.measure.latency_table import LatencyTable, Timed, load_latency, save_latency
-from core.measure.pruning_grid import Spread
+from core.measure.latency import Spread, time_calls
+from core.measure.latency_table import LatencyTable, Timed
 from core.serving.predict import THREADS, Predictor
 from core.training.runs import commit
 from core.training.speed import processor_name
@@ -29,7 +28,7 @@ BATCH = 1
 
 def missing_latency() -> list[str]:
     """Ids of shipped checkpoints whose present weights have no time."""
-    table = load_latency()
+    table = LatencyTable.load()
     return [
         one.id
         for one in checkpoints.load_manifest().values()
@@ -74,6 +73,6 @@ def measure_latency(
             for one in ready
         },
     )
-    save_latency(table)
+    table.save()
     say(f"latency: {len(ready)} networks, {rounds} rounds")
     return table

@@ -28,13 +28,12 @@ from core.compression.lowrank_plan import (
 from core.compression.lowrank_shapes import LayerShape, Method, Ranks
 from core.errors import ConfigError
 from core.measure.cost import count_macs, count_params
-from core.measure.latency import Timing
+from core.measure.latency import Spread, Timing
 from core.measure.lowrank_grid import LowRankRow, RowKey
-from core.measure.pruning_grid import Spread
 from core.places import runs_dir
 from core.serving.lowrank import FactoredPredictor
-from core.training.finetune import finetune, finetune_config
-from core.training.pruning import Heard, Subject, right_answers, subject
+from core.serving.pruned import Heard
+from core.training.experiment import Experiment, finetune, finetune_config
 from core.words import _
 
 if TYPE_CHECKING:
@@ -59,21 +58,18 @@ class Plan:
         return RowKey(self.method, self.energy, finetune_epochs)
 
 
-@dataclass
-class LowRankSubject:
+class LowRankExperiment(Experiment):
     """A checkpoint with its weights taken apart: what every experiment here starts from."""
-
-    one: Subject
 
     @cached_property
     def shapes(self) -> tuple[LayerShape, ...]:
         """Its layers, found by one forward pass."""
-        return layer_shapes(self.one.net, self.one.px)
+        return layer_shapes(self.net, self.px)
 
     @cached_property
     def parts(self) -> Decompositions:
         """Its weights, taken apart when first needed."""
-        return Decompositions(weights_of(self.one.net))
+        return Decompositions(weights_of(self.net))
 
     def plan(self, method: Method, energy: float) -> Plan:
         """The ranks that keep `energy` in every layer. Raises ConfigError."""
@@ -81,31 +77,26 @@ class LowRankSubject:
 
     def plan_for_budget(self, method: Method, params: int) -> Plan:
         """The ranks that leave at most `params` parameters. Raises ConfigError if none do."""
-        total = count_params(self.one.net)
+        total = count_params(self.net)
         energy, ranks = ranks_for_budget(self.shapes, self.parts, method, params, total)
         return Plan(method, energy, ranks, params)
 
     def network(self, plan: Plan) -> nn.Module:
         """A new network, factored as planned, in eval mode."""
-        return factor(self.one.net, plan.ranks, self.parts).eval()
+        return factor(self.net, plan.ranks, self.parts).eval()
 
 
-def lowrank_subject(id: str, threads: int = 1) -> LowRankSubject:
-    """A checkpoint and the photographs on this machine, if any. Raises CheckpointError."""
-    return LowRankSubject(subject(id, threads))
-
-
-def correct_of(low: LowRankSubject, plan: Plan, heard: Heard | None = None) -> int | None:
+def correct_of(low: LowRankExperiment, plan: Plan, heard: Heard | None = None) -> int | None:
     """Right answers on the test split before fine-tuning; None without photographs."""
-    pictures = low.one.pictures()
+    pictures = low.pictures()
     if pictures is None:
         return None
-    predictor = FactoredPredictor(low.one.checkpoint.id, plan.ranks, low.parts, low.one.threads)
+    predictor = FactoredPredictor(low.checkpoint.id, plan.ranks, low.parts, low.threads)
     return predictor.correct(pictures, heard)
 
 
 def describe(
-    low: LowRankSubject,
+    low: LowRankExperiment,
     net: nn.Module,
     plan: Plan,
     correct: int | None,
@@ -117,16 +108,16 @@ def describe(
 
     With a time, the whole network takes turns with it, so that the two may be compared.
     """
-    pictures = None if correct is None else low.one.pictures()
-    timed = time({WHOLE: low.one.net, FACTORED: net}) if time else {}
+    pictures = None if correct is None else low.pictures()
+    timed = time({WHOLE: low.net, FACTORED: net}) if time else {}
     return LowRankRow(
         **plan.key(finetune_epochs)._asdict(),
         budget=plan.budget,
         ranks=plan.ranks,
         kept=energy_kept(low.shapes, low.parts, plan.ranks),
         params=count_params(net),
-        macs=count_macs(net, (3, low.one.px, low.one.px)),
-        size_bytes=file_bytes(low.one, net),
+        macs=count_macs(net, (3, low.px, low.px)),
+        size_bytes=file_bytes(low, net),
         latency={"torch_1": Spread.of(timed[FACTORED])} if time else {},
         n=None if pictures is None else len(pictures.labels),
         correct=correct,
@@ -134,7 +125,7 @@ def describe(
 
 
 def measure(
-    low: LowRankSubject, plan: Plan, *, time: TimeNets | None = None, heard: Heard | None = None
+    low: LowRankExperiment, plan: Plan, *, time: TimeNets | None = None, heard: Heard | None = None
 ) -> LowRankRow:
     """Factor as planned and measure, without fine-tuning."""
     correct = correct_of(low, plan, heard)
@@ -142,7 +133,7 @@ def measure(
 
 
 def factor_and_finetune(
-    low: LowRankSubject,
+    low: LowRankExperiment,
     plan: Plan,
     epochs: int,
     *,
@@ -156,7 +147,7 @@ def factor_and_finetune(
     """
     if epochs < 1:
         raise ConfigError(_("Fine-tuning needs at least one epoch."))
-    entry = low.one.checkpoint
+    entry = low.checkpoint
     weights = entry.files[checkpoints.WEIGHTS].sha256[:8]
     ranks = hashlib.sha256(json.dumps(plan.ranks, sort_keys=True).encode()).hexdigest()[:8]
     folder = f"lowrank-{entry.id}-{weights}-{plan.method}-{ranks}-{epochs}e"
@@ -165,14 +156,14 @@ def factor_and_finetune(
 
 
 def measure_finetuned(
-    low: LowRankSubject, net: nn.Module, plan: Plan, epochs: int, time: TimeNets | None = None
+    low: LowRankExperiment, net: nn.Module, plan: Plan, epochs: int, time: TimeNets | None = None
 ) -> LowRankRow:
     """The row of a network that `factor_and_finetune` returned."""
-    correct = right_answers(low.one, net)
+    correct = low.right_answers(net)
     return describe(low, net, plan, correct, finetune_epochs=epochs, time=time)
 
 
-def file_bytes(one: Subject, net: nn.Module) -> int:
+def file_bytes(one: Experiment, net: nn.Module) -> int:
     """Length of the weights file that `net` makes, written for real, numbers as `one` has them."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / checkpoints.WEIGHTS

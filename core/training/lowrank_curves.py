@@ -13,29 +13,18 @@ from typing import Literal, get_args
 
 from core import checkpoints
 from core.compression.lowrank_shapes import METHODS, Method
-from core.measure.lowrank_grid import (
-    ENERGIES,
-    TIMED_ENERGIES,
-    LowRankGrid,
-    LowRankRow,
-    RowKey,
-    load_grid,
-    save_grid,
-)
-from core.measure.network_timing import THREADS
+from core.measure.lowrank_grid import ENERGIES, TIMED_ENERGIES, LowRankGrid, LowRankRow, RowKey
+from core.training.experiment import made_here
 from core.training.lowrank import (
-    LowRankSubject,
+    LowRankExperiment,
     Plan,
     describe,
     factor_and_finetune,
-    lowrank_subject,
     measure,
     measure_finetuned,
 )
 from core.training.lowrank_publish import publish_factored
 from core.training.lowrank_times import COLUMNS, TIMED_METHODS, timed_rows
-from core.training.runs import commit
-from core.training.speed import processor_name, versions
 
 Stage = Literal["curves", "times", "finetune"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -53,7 +42,7 @@ def missing_stages(id: str) -> tuple[Stage, ...]:
 
     Raises CheckpointError if there is no such checkpoint.
     """
-    entry, grid = checkpoints.get(id), load_grid(id)
+    entry, grid = checkpoints.get(id), LowRankGrid.load(id)
     if grid is None or grid.weights_sha256 != entry.files[checkpoints.WEIGHTS].sha256:
         return STAGES
     known = {row.key for row in grid.rows if row.n}
@@ -79,8 +68,12 @@ def make_grid(
     `threads`: computing threads for accuracies (times use one). Raises CheckpointError and what
     training raises.
     """
-    low = lowrank_subject(id, threads)
-    grid = _started(low)
+    low = LowRankExperiment.open(id, threads)
+    grid = LowRankGrid.begin(
+        low.checkpoint,
+        low.pixels.index if low.pixels else None,
+        lambda: made_here(shapes=low.shapes),
+    )
 
     def hear(line: str) -> None:
         say(f"{id}: {line}")
@@ -89,36 +82,9 @@ def make_grid(
         grid = _curves(low, grid, hear)
     if "times" in stages and not _is_timed(grid):
         grid = _keep(grid, timed_rows(low, grid.row, hear))
-    if "finetune" in stages and low.one.pixels is not None:
+    if "finetune" in stages and low.pixels is not None:
         grid = _finetuned(low, grid, hear, device)
     return grid
-
-
-def _started(low: LowRankSubject) -> LowRankGrid:
-    """The grid there is, if it belongs to these weights and photographs; else an empty one.
-
-    Without photographs here, a grid that was made with some is kept as it is: nothing would come
-    in the place of its accuracies.
-    """
-    entry = low.one.checkpoint
-    weights = entry.files[checkpoints.WEIGHTS].sha256
-    index = low.one.pixels.index if low.one.pixels else None
-    fingerprint = index.fingerprint if index else ""
-    found = load_grid(entry.id)
-    if found and found.weights_sha256 == weights and fingerprint in ("", found.fingerprint):
-        return found
-    return LowRankGrid(
-        checkpoint=entry.id,
-        weights_sha256=weights,
-        data=index.name if index else "",
-        fingerprint=fingerprint,
-        shapes=low.shapes,
-        device=processor_name(),
-        threads=THREADS,
-        versions=versions(),
-        commit=commit(),
-        date=time.strftime("%Y-%m-%d"),
-    )
 
 
 def _keep(grid: LowRankGrid, rows: Sequence[LowRankRow]) -> LowRankGrid:
@@ -128,9 +94,7 @@ def _keep(grid: LowRankGrid, rows: Sequence[LowRankRow]) -> LowRankGrid:
         old = grid.row(row.key)
         keeps = old is not None and not row.latency
         kept.append(row.model_copy(update={"latency": old.latency}) if keeps and old else row)
-    grid = grid.with_rows(kept)
-    save_grid(grid)
-    return grid
+    return grid.keep(kept)
 
 
 def _told(row: LowRankRow) -> str:
@@ -138,8 +102,8 @@ def _told(row: LowRankRow) -> str:
     return "no photographs" if score is None else f"{score.accuracy:.1%} right"
 
 
-def _curves(low: LowRankSubject, grid: LowRankGrid, say: Say) -> LowRankGrid:
-    photographs = low.one.pictures() is not None
+def _curves(low: LowRankExperiment, grid: LowRankGrid, say: Say) -> LowRankGrid:
+    photographs = low.pictures() is not None
     for energy in ENERGIES:
         for method in METHODS:
             known = grid.row(RowKey(method, energy))
@@ -152,7 +116,7 @@ def _curves(low: LowRankSubject, grid: LowRankGrid, say: Say) -> LowRankGrid:
     return grid
 
 
-def _same(low: LowRankSubject, grid: LowRankGrid, plan: Plan) -> LowRankRow | None:
+def _same(low: LowRankExperiment, grid: LowRankGrid, plan: Plan) -> LowRankRow | None:
     """The row of a plan whose very network was measured under another method's name."""
     for row in grid.rows:
         if row.ranks == plan.ranks and row.n and not row.finetune_epochs:
@@ -166,7 +130,9 @@ def _is_timed(grid: LowRankGrid) -> bool:
     return all(row is not None and set(COLUMNS) <= set(row.latency) for row in rows)
 
 
-def _finetuned(low: LowRankSubject, grid: LowRankGrid, say: Say, device: str | None) -> LowRankGrid:
+def _finetuned(
+    low: LowRankExperiment, grid: LowRankGrid, say: Say, device: str | None
+) -> LowRankGrid:
     for energy in FINETUNED_ENERGIES:
         if grid.row(RowKey(FINETUNED_METHOD, energy, FINETUNE_EPOCHS)) is not None:
             continue

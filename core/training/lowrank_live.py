@@ -1,16 +1,10 @@
-"""Live runs of the low-rank page: one point of the curves measured again, here and now.
+"""Live runs of the low-rank page: one point of the curves measured again, here and now."""
 
-The line, its patience and its limits are those of `core.training.pruning_live`.
-"""
-
-import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from core.compression.lowrank_shapes import Method
+from core.live import Job, LiveRuns, Report
 from core.measure.lowrank_grid import LowRankRow
-from core.training.pruning_live import Job, LiveRuns
-
-WORKER = (sys.executable, "-m", "core.training.lowrank_worker")
 
 
 class LowRankPoint(NamedTuple):
@@ -25,11 +19,34 @@ class LowRankPoint(NamedTuple):
 LowRankJob = Job[LowRankPoint, LowRankRow]
 
 
-class LowRankRuns(LiveRuns[LowRankPoint, LowRankRow]):
-    """The line of these runs."""
+def measure_live(asked: dict[str, Any], report: Report) -> None:
+    """Measure one point; `report` hears steps, and at the end one row, which has the whole
+    network's time in it.
 
-    row = LowRankRow
+    `asked`: the fields of `LowRankPoint`. Raises UserError.
+    """
+    from core.measure.latency import Spread
+    from core.measure.network_timing import time_networks
+    from core.training.lowrank import WHOLE, LowRankExperiment, measure
+
+    low = LowRankExperiment.open(asked["checkpoint"])
+    report({"step": "factor"})
+    plan = low.plan(asked["method"], asked["energy"])
+    whole: dict[str, Any] = {}
+
+    def timed(nets: Any) -> Any:
+        report({"step": "time"})
+        found = time_networks(nets, low.px, repeats=20, budget_s=8)
+        whole["torch_1"] = Spread.of(found[WHOLE])
+        return found
+
+    def heard(done: int, of: int) -> None:
+        report({"step": "accuracy", "done": done, "of": of})
+
+    row = measure(low, plan, time=timed, heard=heard)
+    beside = row.model_copy(update={"latency": {**row.latency, "whole_torch_1": whole["torch_1"]}})
+    report({"rows": [beside.model_dump(mode="json")]})
 
 
-RUNS = LowRankRuns(WORKER)
+RUNS: LiveRuns[LowRankPoint, LowRankRow] = LiveRuns(LowRankRow, f"{__name__}:measure_live")
 """The line of this server."""

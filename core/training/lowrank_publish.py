@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from core import checkpoints
 from core.checkpoints import Checkpoint, DataInfo
-from core.training.finetune import finetune_config
+from core.training.experiment import finetune_config
 from core.training.runs import commit
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from core.training.lowrank import LowRankSubject, Plan
+    from core.training.lowrank import LowRankExperiment, Plan
 
 TITLE = "{title}, factored ({percent} % of the energy)"
 
@@ -30,7 +30,7 @@ def _recipe(base: Checkpoint, plan: "Plan", epochs: int) -> str:
 
 
 def publish_factored(
-    low: "LowRankSubject", net: "nn.Module", plan: "Plan", epochs: int = 0, wall_s: float = 0
+    low: "LowRankExperiment", net: "nn.Module", plan: "Plan", epochs: int = 0, wall_s: float = 0
 ) -> Checkpoint:
     """Publish `net`, a factored version of `low`, fine-tuned for `epochs`.
 
@@ -38,7 +38,7 @@ def publish_factored(
     """
     from core.training.speed import best_device, device_name
 
-    one = low.one
+    one = low
     base = one.checkpoint
     config = {
         "factored_from": base.id,

@@ -11,13 +11,13 @@ from typing import Any
 import onnxruntime as ort
 
 from core.compression.lowrank_shapes import Method
-from core.measure.latency import Timing
+from core.measure.latency import Spread, Timing
 from core.measure.lowrank_grid import TIMED_ENERGIES, LowRankRow, RowKey
 from core.measure.network_timing import time_networks, time_sessions
-from core.measure.pruning_grid import BATCHES, ENGINES, Spread
+from core.measure.pruning_grid import BATCHES, ENGINES
 from core.serving.export import onnx_bytes, trace
 from core.serving.predict import open_session
-from core.training.lowrank import LowRankSubject, Plan, describe
+from core.training.lowrank import LowRankExperiment, Plan, describe
 
 COLUMNS = tuple(f"{engine}_{batch}" for engine in ENGINES for batch in BATCHES)
 TIMED_METHODS: tuple[Method, ...] = ("auto", "spatial", "tucker2")
@@ -26,14 +26,14 @@ BUDGET_S = {1: 15.0, 32: 25.0}
 """Rounds at most and seconds of measuring, per batch size."""
 
 
-def timed_plans(low: LowRankSubject) -> dict[RowKey, Plan]:
+def timed_plans(low: LowRankExperiment) -> dict[RowKey, Plan]:
     """What takes turns: every method at each timed energy."""
     plans = [low.plan(method, energy) for method in TIMED_METHODS for energy in TIMED_ENERGIES]
     return {plan.key(): plan for plan in plans}
 
 
 def timed_rows(
-    low: LowRankSubject,
+    low: LowRankExperiment,
     known: Callable[[RowKey], LowRankRow | None],
     say: Callable[[str], None],
 ) -> list[LowRankRow]:
@@ -45,16 +45,15 @@ def timed_rows(
     distinct = {_name(plan): plan for plan in plans.values()}
     nets = {name: low.network(plan) for name, plan in distinct.items()}
     sessions = {
-        name: open_session(onnx_bytes(trace(net, low.one.spec, low.one.px)))
-        for name, net in nets.items()
+        name: open_session(onnx_bytes(trace(net, low.spec, low.px))) for name, net in nets.items()
     }
     say(f"{len(nets)} networks made and exported")
     found: dict[str, dict[str, Timing]] = {}
     for batch in BATCHES:
         limits: dict[str, Any] = {"repeats": REPEATS[batch], "budget_s": BUDGET_S[batch]}
-        found[f"torch_{batch}"] = time_networks(nets, low.one.px, batch, **limits)
+        found[f"torch_{batch}"] = time_networks(nets, low.px, batch, **limits)
         runs = {name: partial(_run, session) for name, session in sessions.items()}
-        found[f"onnx_{batch}"] = time_sessions(runs, low.one.px, batch, **limits)
+        found[f"onnx_{batch}"] = time_sessions(runs, low.px, batch, **limits)
         say(f"timed, batch {batch}")
     rows = []
     for key, plan in plans.items():

@@ -6,59 +6,33 @@ is made. Fine-tuned networks are measured for themselves.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import torch
 from torch import nn
 
 from core import checkpoints
-from core.checkpoints import Checkpoint
 from core.compression.prune import Form, arrays, forms_of, masked, prune, without_masks
 from core.compression.prune_channels import find_groups
 from core.compression.prune_select import CHANNEL_METHODS, ChannelGroup, Method, Scope, choose
-from core.data.find import find_food11
-from core.data.pixels import Pixels, load_pixels
-from core.errors import ConfigError, DataError
-from core.measure.accuracy import Labelled, labelled
+from core.errors import ConfigError
 from core.measure.cost import count_macs, count_params, state_bytes
-from core.measure.latency import Timing
-from core.measure.pruning_grid import PruningRow, RowKey, Spread
+from core.measure.latency import Spread, Timing
+from core.measure.pruning_grid import PruningRow, RowKey
 from core.measure.sparsity import count_nonzero, gzip_bytes
-from core.models import ModelSpec, registry
 from core.places import runs_dir
-from core.serving.pruned import PrunedPredictor
-from core.training.finetune import finetune, finetune_config
+from core.serving.pruned import Heard, PrunedPredictor
+from core.training.experiment import Experiment, finetune, finetune_config
 from core.words import _
 
 if TYPE_CHECKING:
     from core.training.loop import Report
 
-Heard = Callable[[int, int], None]
-"""Called with (pictures done, of how many)."""
 TimeForms = Callable[[Mapping[str, nn.Module]], Mapping[str, Timing]]
 
 
-@dataclass
-class Subject:
-    """A checkpoint under the knife: its network (never changed), its photographs if there are."""
-
-    checkpoint: Checkpoint
-    net: nn.Module
-    pixels: Pixels | None
-    threads: int = 1
-    """Computing threads while measuring accuracy; times always use one."""
-
-    @property
-    def spec(self) -> ModelSpec:
-        """The registered model it is a version of."""
-        return registry.get(self.checkpoint.model)
-
-    @property
-    def px(self) -> int:
-        """Side of the pictures it takes."""
-        return self.checkpoint.input_px
+class PruningExperiment(Experiment):
+    """A checkpoint to be pruned."""
 
     @cached_property
     def groups(self) -> tuple[ChannelGroup, ...]:
@@ -69,27 +43,9 @@ class Subject:
         """Its channel groups where the method needs them."""
         return self.groups if method in CHANNEL_METHODS else ()
 
-    def pictures(self, split: str = "testing") -> Labelled | None:
-        """The labelled pictures of a split, or None where there are none."""
-        if self.pixels is None:
-            return None
-        found = labelled(self.pixels, split, self.px)
-        return found if len(found.labels) else None
-
-
-def subject(id: str, threads: int = 1) -> Subject:
-    """A checkpoint and the photographs on this machine, if any. Raises CheckpointError."""
-    checkpoint = checkpoints.get(id)
-    net = checkpoints.load_model(id)
-    try:
-        pixels = load_pixels(find_food11(), checkpoint.input_px)
-    except DataError:
-        pixels = None
-    return Subject(checkpoint, net, pixels, threads)
-
 
 def networks(
-    one: Subject,
+    one: PruningExperiment,
     method: Method,
     ratio: float,
     *,
@@ -117,7 +73,7 @@ def networks(
 
 
 def correct_of(
-    one: Subject, method: Method, ratio: float, seed: int = 0, heard: Heard | None = None
+    one: PruningExperiment, method: Method, ratio: float, seed: int = 0, heard: Heard | None = None
 ) -> int | None:
     """Right answers on the test split after pruning; None without photographs."""
     pictures = one.pictures()
@@ -127,8 +83,14 @@ def correct_of(
     return PrunedPredictor(one.checkpoint.id, keep, one.threads).correct(pictures, heard)
 
 
-def describe(one: Subject, made: Mapping[Form, nn.Module], key: RowKey, correct: int | None,
-             time: TimeForms | None = None, zipped: bool = False) -> list[PruningRow]:  # fmt: skip
+def describe(
+    one: PruningExperiment,
+    made: Mapping[Form, nn.Module],
+    key: RowKey,
+    correct: int | None,
+    time: TimeForms | None = None,
+    zipped: bool = False,
+) -> list[PruningRow]:
     """A row per form: all that can be counted; with `zipped` or `time` its bytes after gzip, and
     with `time` its times."""
     pictures = None if correct is None else one.pictures()
@@ -150,7 +112,7 @@ def describe(one: Subject, made: Mapping[Form, nn.Module], key: RowKey, correct:
 
 
 def measure(
-    one: Subject,
+    one: PruningExperiment,
     method: Method,
     ratio: float,
     *,
@@ -169,7 +131,7 @@ def measure(
 
 
 def prune_and_finetune(
-    one: Subject,
+    one: PruningExperiment,
     key: RowKey,
     *,
     scope: Scope | None = None,
@@ -201,18 +163,3 @@ def prune_and_finetune(
         trained = finetune(masked(net, keep), config, runs_dir() / folder, report, device)
         net = without_masks(trained)
     return net
-
-
-@torch.inference_mode()
-def right_answers(one: Subject, net: nn.Module, split: str = "testing") -> int | None:
-    """How many pictures of a split a torch network is right about; None without photographs."""
-    pictures = one.pictures(split)
-    if pictures is None:
-        return None
-    net.eval()
-    right = 0
-    for at in range(0, len(pictures.labels), 64):
-        pixels = torch.from_numpy(pictures.pixels[at : at + 64].copy())
-        found = net(one.spec.normalize(pixels)).argmax(1).numpy()
-        right += int((found == pictures.labels[at : at + 64]).sum())
-    return right

@@ -21,31 +21,19 @@ from core.compression.prune import arrays, forms_of
 from core.compression.prune_select import METHODS, Scope, kept_weights
 from core.measure.accuracy import Labelled
 from core.measure.cost import count_macs
-from core.measure.network_timing import THREADS
-from core.measure.pruning_grid import (
-    RATIOS,
-    Grid,
-    PruningRow,
-    RowKey,
-    ScanPoint,
-    load_grid,
-    save_grid,
-)
+from core.measure.pruning_grid import RATIOS, PruningGrid, PruningRow, RowKey, ScanPoint
 from core.measure.sparsity import gzip_bytes
 from core.serving.pruned import PrunedPredictor
+from core.training.experiment import made_here
 from core.training.pruning import (
-    Subject,
+    PruningExperiment,
     describe,
     measure,
     networks,
     prune_and_finetune,
-    right_answers,
-    subject,
 )
 from core.training.pruning_publish import publish_pruned
 from core.training.pruning_times import TIMED, columns, timed_rows
-from core.training.runs import commit
-from core.training.speed import processor_name, versions
 
 Stage = Literal["curves", "times", "scan", "finetune"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -67,7 +55,7 @@ def missing_stages(id: str) -> tuple[Stage, ...]:
 
     Raises CheckpointError if there is no such checkpoint.
     """
-    entry, grid = checkpoints.get(id), load_grid(id)
+    entry, grid = checkpoints.get(id), PruningGrid.load(id)
     wanted = [stage for stage in STAGES if stage != "finetune" or entry.family != "teacher"]
     if grid is None or grid.weights_sha256 != entry.files[checkpoints.WEIGHTS].sha256:
         return tuple(wanted)
@@ -96,14 +84,18 @@ def make_grid(
     threads: int = 1,
     teachers: bool = False,
     device: str | None = None,
-) -> Grid:
+) -> PruningGrid:
     """Do what is missing of these stages for one checkpoint; returns its grid.
 
     `threads`: computing threads for accuracies (times use one). Teachers are fine-tuned only if
     asked for: an epoch of one takes minutes. Raises CheckpointError and what training raises.
     """
-    one = subject(id, threads)
-    grid = _started(one)
+    one = PruningExperiment.open(id, threads)
+    grid = PruningGrid.begin(
+        one.checkpoint,
+        one.pixels.index if one.pixels else None,
+        lambda: made_here(layers=_in_order(one), groups=one.groups),
+    )
 
     def hear(line: str) -> None:
         say(f"{id}: {line}")
@@ -121,34 +113,7 @@ def make_grid(
     return grid
 
 
-def _started(one: Subject) -> Grid:
-    """The grid there is, if it belongs to these weights and photographs; else an empty one.
-
-    Without photographs here, a grid that was made with some is kept as it is: nothing would come
-    in the place of its accuracies.
-    """
-    weights = one.checkpoint.files[checkpoints.WEIGHTS].sha256
-    index = one.pixels.index if one.pixels else None
-    fingerprint = index.fingerprint if index else ""
-    found = load_grid(one.checkpoint.id)
-    if found and found.weights_sha256 == weights and fingerprint in ("", found.fingerprint):
-        return found
-    return Grid(
-        checkpoint=one.checkpoint.id,
-        weights_sha256=weights,
-        data=index.name if index else "",
-        fingerprint=fingerprint,
-        layers=_in_order(one),
-        groups=one.groups,
-        device=processor_name(),
-        threads=THREADS,
-        versions=versions(),
-        commit=commit(),
-        date=time.strftime("%Y-%m-%d"),
-    )
-
-
-def _in_order(one: Subject) -> tuple[str, ...]:
+def _in_order(one: PruningExperiment) -> tuple[str, ...]:
     """Names of the convolution weights in order of execution."""
     seen: dict[str, None] = {}
     hooks = [
@@ -166,7 +131,7 @@ def _in_order(one: Subject) -> tuple[str, ...]:
     return tuple(seen)
 
 
-def _keep(grid: Grid, rows: Sequence[PruningRow]) -> Grid:
+def _keep(grid: PruningGrid, rows: Sequence[PruningRow]) -> PruningGrid:
     """The grid with these rows, written; times that were measured earlier stay."""
     kept = []
     for row in rows:
@@ -175,9 +140,7 @@ def _keep(grid: Grid, rows: Sequence[PruningRow]) -> Grid:
             zipped = row.gzip_bytes or old.gzip_bytes
             row = row.model_copy(update={"latency": old.latency, "gzip_bytes": zipped})
         kept.append(row)
-    grid = grid.with_rows(kept)
-    save_grid(grid)
-    return grid
+    return grid.keep(kept)
 
 
 def _told(rows: Sequence[PruningRow]) -> str:
@@ -185,7 +148,7 @@ def _told(rows: Sequence[PruningRow]) -> str:
     return "no photographs" if score is None else f"{score.accuracy:.1%} right"
 
 
-def _curves(one: Subject, grid: Grid, say: Say) -> Grid:
+def _curves(one: PruningExperiment, grid: PruningGrid, say: Say) -> PruningGrid:
     plain = next((row.correct for row in grid.rows if row.ratio == 0), None)
     photographs = one.pictures() is not None
     for method in METHODS:
@@ -204,18 +167,18 @@ def _curves(one: Subject, grid: Grid, say: Say) -> Grid:
     return grid
 
 
-def _is_timed(grid: Grid) -> bool:
+def _is_timed(grid: PruningGrid) -> bool:
     rows = {key: grid.row(key) for key in TIMED}
     return all(row is not None and set(columns(key)) <= set(row.latency)
                for key, row in rows.items())  # fmt: skip
 
 
-def _unzipped(grid: Grid) -> list[PruningRow]:
+def _unzipped(grid: PruningGrid) -> list[PruningRow]:
     """Rows whose zipped bytes are missing, those after fine-tuning aside: their network is gone."""
     return [row for row in grid.rows if row.gzip_bytes is None and not row.finetune_epochs]
 
 
-def _zipped(one: Subject, grid: Grid, say: Say) -> Grid:
+def _zipped(one: PruningExperiment, grid: PruningGrid, say: Say) -> PruningGrid:
     points = dict.fromkeys((row.method, row.ratio) for row in _unzipped(grid))
     for method, ratio in points:
         made = networks(one, method, ratio)
@@ -225,12 +188,12 @@ def _zipped(one: Subject, grid: Grid, say: Say) -> Grid:
             if (row.method, row.ratio) == (method, ratio)
         ]
         grid = grid.with_rows(rows)
-        save_grid(grid)
+        grid.save()
         say(f"{method} {ratio:.0%}, zipped")
     return grid
 
 
-def _scan(one: Subject, grid: Grid, say: Say) -> Grid:
+def _scan(one: PruningExperiment, grid: PruningGrid, say: Say) -> PruningGrid:
     pictures = one.pictures("validation")
     if pictures is None:
         return grid
@@ -245,7 +208,7 @@ def _scan(one: Subject, grid: Grid, say: Say) -> Grid:
             right = PrunedPredictor(one.checkpoint.id, keep, one.threads).correct(some)
             point = ScanPoint(layer=layer, ratio=ratio, n=len(some.labels), correct=right)
             grid = grid.model_copy(update={"scan": (*grid.scan, point)})
-        save_grid(grid)
+        grid.save()
         say(f"scanned {layer}")
     return grid
 
@@ -257,7 +220,9 @@ def _some_of_each(pictures: Labelled) -> Labelled:
     return Labelled(pictures.pixels[rows], pictures.labels[rows])
 
 
-def _finetuned(one: Subject, grid: Grid, say: Say, device: str | None) -> Grid:
+def _finetuned(
+    one: PruningExperiment, grid: PruningGrid, say: Say, device: str | None
+) -> PruningGrid:
     for key in (*FINETUNED, SLIMMED):
         if grid.row(key) is not None:
             continue
@@ -266,7 +231,7 @@ def _finetuned(one: Subject, grid: Grid, say: Say, device: str | None) -> Grid:
         net = prune_and_finetune(one, key, scope=scope, device=device)
         forms = networks(one, key.method, key.ratio, net=net, scope=scope)
         made = {key.form: forms[key.form]}
-        rows = describe(one, made, key, right_answers(one, made[key.form]))
+        rows = describe(one, made, key, one.right_answers(made[key.form]))
         if key == SLIMMED:
             publish_pruned(one, made[key.form], key, time.perf_counter() - began)
         grid = _keep(grid, rows)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from core import checkpoints
 from core.checkpoints import Checkpoint, DataInfo
 from core.measure.pruning_grid import RowKey
-from core.training.finetune import finetune_config
+from core.training.experiment import finetune_config
 from core.training.runs import commit
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from core.training.pruning import Subject
+    from core.training.pruning import PruningExperiment
 
 NARROW_TITLE = "{title}, {percent} % of channels cut out"
 ZEROED_TITLE = "{title}, {percent} % of weights zeroed"
@@ -32,7 +32,9 @@ def _recipe(base: Checkpoint, key: RowKey) -> str:
     return f"{base.recipe}_{form}_{key.method}{percent}{tuned}"
 
 
-def publish_pruned(one: "Subject", net: "nn.Module", key: RowKey, wall_s: float = 0) -> Checkpoint:
+def publish_pruned(
+    one: "PruningExperiment", net: "nn.Module", key: RowKey, wall_s: float = 0
+) -> Checkpoint:
     """Publish `net`, a version of `one` without masks. Raises CheckpointError as `publish` does."""
     from core.training.speed import best_device, device_name
 

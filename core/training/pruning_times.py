@@ -14,14 +14,14 @@ from torch import nn
 from core import checkpoints
 from core.compression.prune import arrays
 from core.compression.prune_select import choose
-from core.measure.latency import Timing
+from core.measure.latency import Spread, Timing
 from core.measure.network_timing import time_networks, time_sessions
-from core.measure.pruning_grid import BATCHES, TIMED_RATIOS, PruningRow, RowKey, Spread
+from core.measure.pruning_grid import BATCHES, TIMED_RATIOS, PruningRow, RowKey
 from core.measure.sparsity import gzip_bytes
 from core.serving.export import onnx_bytes, trace
 from core.serving.predict import open_session
 from core.serving.pruned import pruned_bytes
-from core.training.pruning import Subject, describe, networks
+from core.training.pruning import PruningExperiment, describe, networks
 
 TIMED: tuple[RowKey, ...] = (
     *(RowKey("l1", ratio, form) for ratio in TIMED_RATIOS for form in ("masked", "removed")),
@@ -48,7 +48,7 @@ def columns(key: RowKey) -> tuple[str, ...]:
 
 
 def timed_rows(
-    one: Subject, known: Callable[[RowKey], PruningRow | None], say: Callable[[str], None]
+    one: PruningExperiment, known: Callable[[RowKey], PruningRow | None], say: Callable[[str], None]
 ) -> list[PruningRow]:
     """The rows of TIMED with their times and zipped bytes, on top of what is `known` of them."""
     made = {key: networks(one, key.method, key.ratio)[key.form] for key in TIMED}
@@ -83,7 +83,7 @@ def _note(latency: dict[RowKey, dict[str, Spread]], column: str, timed: dict[str
             found[column] = Spread.of(timed[_name(key)])
 
 
-def _session(one: Subject, net: nn.Module, key: RowKey) -> ort.InferenceSession:
+def _session(one: PruningExperiment, net: nn.Module, key: RowKey) -> ort.InferenceSession:
     """A narrow network is exported anew; zeros alone fit the published graph."""
     if key.form == "narrow":
         return open_session(onnx_bytes(trace(net, one.spec, one.px)))

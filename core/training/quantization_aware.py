@@ -1,7 +1,7 @@
 """Fine-tuning with quantised weights, and the control: the same fine-tuning without.
 
 Both start from the checkpoint and share everything of its recipe (photographs, views, teacher,
-steps: `core.training.finetune`); only the rounding in the forward pass differs. Afterwards both
+steps: `core.training.experiment`); only the rounding in the forward pass differs. Afterwards both
 are quantised in the same way, so what is compared is what training with the rounding is worth.
 """
 
@@ -16,20 +16,20 @@ from core.checkpoints import Checkpoint, DataInfo
 from core.compression.quantize_aware import prepare_aware, without_fakes
 from core.measure.quantization_grid import RowKey
 from core.places import runs_dir
-from core.training.finetune import finetune, finetune_config
+from core.training.experiment import finetune, finetune_config
 from core.training.runs import commit
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from core.training.experiment import Experiment
     from core.training.loop import Report
-    from core.training.pruning import Subject
 
 TITLE = "{title}, trained with {bits}-bit weights"
 
 
 def tuned(
-    one: "Subject", key: RowKey, report: "Report | None" = None, device: str | None = None
+    one: "Experiment", key: RowKey, report: "Report | None" = None, device: str | None = None
 ) -> "nn.Module":
     """The checkpoint after `key.epochs` epochs of `key.training` ("plain" or "aware").
 
@@ -60,7 +60,9 @@ def _recipe(base: Checkpoint, key: RowKey) -> str:
     return f"{base.recipe}_qat{key.bits}_ft{key.epochs}"
 
 
-def publish_aware(one: "Subject", net: "nn.Module", key: RowKey, wall_s: float = 0) -> Checkpoint:
+def publish_aware(
+    one: "Experiment", net: "nn.Module", key: RowKey, wall_s: float = 0
+) -> Checkpoint:
     """Publish `net` with its weights rounded as `key` says: a checkpoint like any other.
 
     Quantising that checkpoint once more changes next to nothing. Raises CheckpointError as

@@ -14,31 +14,26 @@ from typing import Literal, get_args
 from core import checkpoints
 from core.checkpoints import Checkpoint
 from core.compression.quantize import SCHEMES
-from core.measure.network_timing import THREADS
 from core.measure.quantization_grid import (
     COMPUTED,
     ROW_BITS,
     Form,
-    Grid,
+    QuantizationGrid,
     QuantRow,
     RowKey,
-    load_grid,
-    save_grid,
 )
 from core.serving.quantized_measure import (
     BATCHES,
     CALIBRATION_PICTURES,
     WHOLE,
-    Subject,
+    QuantizationExperiment,
     calibrated,
     compare,
     measure,
-    subject,
     time_versions,
     version,
 )
-from core.training.runs import commit
-from core.training.speed import processor_name, versions
+from core.training.experiment import made_here
 
 Stage = Literal["weights", "int8", "aware"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -79,7 +74,7 @@ def missing_stages(id: str) -> tuple[Stage, ...]:
 
     Raises CheckpointError if there is no such checkpoint.
     """
-    entry, grid = checkpoints.get(id), load_grid(id)
+    entry, grid = checkpoints.get(id), QuantizationGrid.load(id)
     wanted = [stage for stage in STAGES if stage != "aware" or not is_large(entry)]
     if grid is None or grid.weights_sha256 != entry.files[checkpoints.WEIGHTS].sha256:
         return tuple(wanted)
@@ -101,15 +96,17 @@ def make_grid(
     threads: int = 1,
     large: bool = False,
     device: str | None = None,
-) -> Grid:
+) -> QuantizationGrid:
     """Do what is missing of these stages for one checkpoint; returns its grid.
 
     `threads`: computing threads for accuracies (times use one). `large`: fine-tune teachers and
     other large networks, too. Raises CheckpointError, ConfigError where there are no photographs
     to calibrate on, and what training raises.
     """
-    one = subject(id, threads)
-    grid = _started(one)
+    one = QuantizationExperiment.open(id, threads)
+    grid = QuantizationGrid.begin(
+        one.checkpoint, one.pixels.index if one.pixels else None, made_here
+    )
 
     def hear(line: str) -> None:
         say(f"{id}: {line}")
@@ -124,36 +121,14 @@ def make_grid(
     return grid
 
 
-def _started(one: Subject) -> Grid:
-    """The grid there is, if it belongs to these weights and photographs; else an empty one.
-
-    Without photographs, one that was measured elsewhere is gone on with, not thrown away.
-    """
-    weights = one.checkpoint.files[checkpoints.WEIGHTS].sha256
-    index = one.pixels.index if one.pixels else None
-    fingerprint = index.fingerprint if index else ""
-    found = load_grid(one.checkpoint.id)
-    if found and found.weights_sha256 == weights and fingerprint in (found.fingerprint, ""):
-        return found
-    return Grid(
-        checkpoint=one.checkpoint.id,
-        weights_sha256=weights,
-        data=index.name if index else "",
-        fingerprint=fingerprint,
-        device=processor_name(),
-        threads=THREADS,
-        versions=versions(),
-        commit=commit(),
-        date=time.strftime("%Y-%m-%d"),
-    )
-
-
-def _is_timed(grid: Grid) -> bool:
+def _is_timed(grid: QuantizationGrid) -> bool:
     rows = [grid.row(RowKey(form, 32 if form == "float32" else 8)) for form in COMPUTED]
     return all(row and {f"onnx_{n}" for n in BATCHES} <= set(row.latency) for row in rows)
 
 
-def _point(one: Subject, grid: Grid, key: RowKey, say: Say) -> Grid:
+def _point(
+    one: QuantizationExperiment, grid: QuantizationGrid, key: RowKey, say: Say
+) -> QuantizationGrid:
     """The grid with this row in it, measured if it was not; times that are known stay."""
     known = grid.row(key)
     if known and (known.n or one.pictures is None):
@@ -165,10 +140,8 @@ def _point(one: Subject, grid: Grid, key: RowKey, say: Say) -> Grid:
     return _keep(grid, row)
 
 
-def _keep(grid: Grid, *rows: QuantRow) -> Grid:
-    grid = grid.with_rows(rows)
-    save_grid(grid)
-    return grid
+def _keep(grid: QuantizationGrid, *rows: QuantRow) -> QuantizationGrid:
+    return grid.keep(rows)
 
 
 def _told(row: QuantRow) -> str:
@@ -176,13 +149,13 @@ def _told(row: QuantRow) -> str:
     return f"{row.size_bytes:,} bytes, {right}"
 
 
-def _int8(one: Subject, grid: Grid, say: Say) -> Grid:
+def _int8(one: QuantizationExperiment, grid: QuantizationGrid, say: Say) -> QuantizationGrid:
     if not grid.calibration:
         found = calibrated(one)
         training = one.split("training")
         used = 0 if training is None else min(CALIBRATION_PICTURES, len(training.labels))
         grid = grid.model_copy(update={"calibration": found, "calibrated_on": used})
-        save_grid(grid)
+        grid.save()
         say(f"calibrated on {used} photographs")
     one.ranges = dict(grid.calibration)
     keys = [RowKey(form, 32 if form == "float32" else 8) for form in COMPUTED]
@@ -199,16 +172,18 @@ def _int8(one: Subject, grid: Grid, say: Say) -> Grid:
     )
 
 
-def _aware(one: Subject, grid: Grid, say: Say, device: str | None) -> Grid:
+def _aware(
+    one: QuantizationExperiment, grid: QuantizationGrid, say: Say, device: str | None
+) -> QuantizationGrid:
     """Fine-tune twice, quantise, compare on the same photographs."""
     if all(grid.row(key) for key in (PLAIN_FLOAT, PLAIN, AWARE)) and all(
         grid.comparison(*pair) for pair in COMPARED
     ):
         return grid
     from core.training import quantization_aware as aware
-    from core.training.pruning import subject as with_network
+    from core.training.experiment import Experiment
 
-    networked = with_network(one.checkpoint.id, one.threads)
+    networked = Experiment.open(one.checkpoint.id, one.threads)
 
     def heard(entry: dict[str, object]) -> None:
         say(f"epoch {entry['epoch']}, loss {entry['loss']:.3f}")

@@ -1,15 +1,9 @@
-"""Live runs of the quantisation page: one point of the curves measured again, here and now.
+"""Live runs of the quantisation page: one point of the curves measured again, here and now."""
 
-The line, its patience and its limits are those of `core.training.pruning_live`.
-"""
+from typing import Any, NamedTuple
 
-import sys
-from typing import NamedTuple
-
+from core.live import Job, LiveRuns, Report
 from core.measure.quantization_grid import QuantRow
-from core.training.pruning_live import Job, LiveRuns
-
-WORKER = (sys.executable, "-m", "core.training.quantization_worker")
 
 
 class QuantPoint(NamedTuple):
@@ -25,11 +19,27 @@ class QuantPoint(NamedTuple):
 QuantJob = Job[QuantPoint, QuantRow]
 
 
-class QuantizationRuns(LiveRuns[QuantPoint, QuantRow]):
-    """The line of these runs."""
+def measure_live(asked: dict[str, Any], report: Report) -> None:
+    """Measure one point, and the network in float32 before it, on the same photographs.
 
-    row = QuantRow
+    `report` hears steps, and at the end `{"rows": [...]}`: the point's row, then float32's.
+
+    `asked`: the fields of `QuantPoint`. Raises UserError.
+    """
+    from core.measure.quantization_grid import key_of
+    from core.serving.quantized_measure import WHOLE, QuantizationExperiment, measure
+
+    one = QuantizationExperiment.open(asked["checkpoint"])
+    rows = []
+    for step, key in (("whole", WHOLE), ("accuracy", key_of(asked["scheme"], asked["bits"]))):
+        report({"step": step})
+
+        def heard(done: int, of: int, step: str = step) -> None:
+            report({"step": step, "done": done, "of": of})
+
+        rows.append(measure(one, key, heard=heard))
+    report({"rows": [row.model_dump(mode="json") for row in reversed(rows)]})
 
 
-RUNS = QuantizationRuns(WORKER)
+RUNS: LiveRuns[QuantPoint, QuantRow] = LiveRuns(QuantRow, f"{__name__}:measure_live")
 """The line of this server."""

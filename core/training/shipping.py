@@ -21,22 +21,12 @@ from core.checkpoints import TEST_LOGITS, WEIGHTS
 from core.data.find import find_food11
 from core.errors import DataError
 from core.measure.accuracy import Labelled
-from core.measure.latency import Timing, time_calls
+from core.measure.latency import Spread, Timing, time_calls
 from core.measure.network_timing import THREADS
-from core.measure.pruning_grid import Spread
-from core.measure.shipping_table import (
-    FORMATS,
-    RUNTIMES,
-    FileRow,
-    Format,
-    Parity,
-    Shipping,
-    load_shipping,
-    save_shipping,
-)
+from core.measure.shipping_table import FORMATS, RUNTIMES, FileRow, Format, Parity, Shipping
 from core.serving.predict import Predictor, run_batches
 from core.serving.shipping import calibrate, known_ranges, obstacle, open_file, shipped
-from core.training.pruning import Subject, subject
+from core.training.experiment import Experiment
 from core.training.runs import commit
 from core.training.speed import processor_name, versions
 
@@ -85,7 +75,7 @@ def measure(
     Int8 is calibrated where nobody has and photographs are here; a file that cannot be made
     (`obstacle`) has no row. Raises CheckpointError for a damaged checkpoint.
     """
-    one = subject(id)
+    one = Experiment.open(id)
     if "onnx-int8" in formats and obstacle(id, "onnx-int8"):
         if heard:
             heard("calibrate", 0, 1)
@@ -130,11 +120,11 @@ def measure(
 
 def make_shipping(id: str, say: Callable[[str], None] = print) -> Shipping:
     """Measure a checkpoint's files, if that is not done, and write it down; returns the rows."""
-    known = load_shipping(id)
+    known = Shipping.load(id)
     if known is not None and not is_missing(id):
         return known
     found = measure(id, heard=lambda what, _done, _of: say(f"{id}: {what}"))
-    save_shipping(found)
+    found.save()
     return found
 
 
@@ -144,7 +134,7 @@ def is_missing(id: str) -> bool:
     What was measured on photographs is kept where there are none. Raises CheckpointError if there
     is no such checkpoint.
     """
-    one, known = checkpoints.get(id), load_shipping(id)
+    one, known = checkpoints.get(id), Shipping.load(id)
     if known is None or known.weights_sha256 != one.files[WEIGHTS].sha256:
         return True
     here = _fingerprint()
@@ -167,7 +157,7 @@ def _fingerprint() -> str:
 
 
 def _pictures(
-    one: Subject,
+    one: Experiment,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None, NDArray[np.float32]]:
     """What the files are run on, its classes where it is food, and the original's logits."""
     entry, pictures = one.checkpoint, one.pictures()
@@ -177,7 +167,7 @@ def _pictures(
     return pictures.pixels, pictures.labels, _original(one, pictures)
 
 
-def _original(one: Subject, pictures: Labelled) -> NDArray[np.float32]:
+def _original(one: Experiment, pictures: Labelled) -> NDArray[np.float32]:
     """The stored test logits where they are of these photographs, or else computed now."""
     entry = one.checkpoint
     same = one.pixels is not None and one.pixels.index.fingerprint == entry.data.fingerprint
@@ -189,7 +179,7 @@ def _original(one: Subject, pictures: Labelled) -> NDArray[np.float32]:
 
 
 def _runner(
-    one: Subject, format: Format, data: bytes
+    one: Experiment, format: Format, data: bytes
 ) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
     """Pixels to logits by what reads this format."""
     if format != "safetensors":

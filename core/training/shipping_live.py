@@ -1,16 +1,13 @@
 """The line of live runs that make and measure a checkpoint's files; torch-free, as the page is.
 
-One process at a time for all visitors, as `core.training.pruning_live` says; a run's result stays
+One process at a time for all visitors, as `core.live` says; a run's result stays
 for the next who asks.
 """
 
-import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from core.live import Job, LiveRuns, Report
 from core.measure.shipping_table import FileRow
-from core.training.pruning_live import Job, LiveRuns
-
-WORKER = (sys.executable, "-m", "core.training.shipping_worker")
 
 
 class FilePoint(NamedTuple):
@@ -23,11 +20,22 @@ class FilePoint(NamedTuple):
 FileJob = Job[FilePoint, FileRow]
 
 
-class FileRuns(LiveRuns[FilePoint, FileRow]):
-    """The line, with rows of files."""
+def measure_live(asked: dict[str, Any], report: Report) -> None:
+    """Make and measure every file of `asked["checkpoint"]`; `report` hears steps, then the rows.
 
-    row = FileRow
+    Raises UserError.
+    """
+    from core.training.shipping import measure
+
+    report({"step": "make"})
+
+    def heard(what: str, done: int, of: int) -> None:
+        step = what if what in ("calibrate", "time") else "compare"
+        report({"step": step, "done": done, "of": of})
+
+    found = measure(asked["checkpoint"], heard=heard)
+    report({"rows": [row.model_dump(mode="json") for row in found.rows]})
 
 
-RUNS = FileRuns(WORKER)
+RUNS: LiveRuns[FilePoint, FileRow] = LiveRuns(FileRow, f"{__name__}:measure_live")
 """The line of this server."""

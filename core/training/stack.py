@@ -18,14 +18,15 @@ from core import checkpoints
 from core.checkpoints import WEIGHTS, Checkpoint
 from core.errors import CheckpointError
 from core.measure.cost import count_macs, count_params
+from core.measure.latency import Spread
 from core.measure.network_timing import THREADS, time_sessions
-from core.measure.pruning_grid import RowKey, Spread
+from core.measure.pruning_grid import RowKey
 from core.measure.shipping_table import RUNTIMES, Format
-from core.measure.stack_rows import STEPS, STUDENT, Stack, StackRow, Step, load_stack, save_stack
+from core.measure.stack_rows import STEPS, STUDENT, Stack, StackRow, Step
 from core.serving.export import onnx_bytes, trace
 from core.serving.pruned import count_correct
 from core.serving.shipping import calibrate, open_file, shipped
-from core.training.pruning import Subject, networks, prune_and_finetune, subject
+from core.training.pruning import PruningExperiment, networks, prune_and_finetune
 from core.training.pruning_publish import publish_pruned
 from core.training.runs import commit
 from core.training.speed import processor_name, versions
@@ -76,7 +77,7 @@ def make_stack(
     the way ends before fine-tuning, unless that was done before. Raises CheckpointError for a
     student without a teacher, and what training raises.
     """
-    one = subject(student or first_student(), threads)
+    one = PruningExperiment.open(student or first_student(), threads)
     stack = _started(one, key)
     for step in STEPS:
         known = stack.row(step)
@@ -87,11 +88,11 @@ def make_stack(
             say(f"{step}: " + _("needs photographs, which are not here: the way ends here"))
             break
         stack = stack.with_rows([_row(one, step, file)])
-        save_stack(stack)
+        stack.save()
         say(f"{step}: {len(file.data):,} bytes")
     if _untimed(stack):
         stack = _timed(one, stack)
-        save_stack(stack)
+        stack.save()
         say("timed")
     return stack
 
@@ -99,7 +100,7 @@ def make_stack(
 def state(student: str = STUDENT, key: RowKey = CUT) -> str:
     """How far the way was gone: "missing", "started" or "done"; a student not yet there counts."""
     entry = checkpoints.load_manifest().get(student)
-    stack = load_stack(student)
+    stack = Stack.load(student)
     if entry is None or stack is None or not _belongs(stack, entry, key):
         return "missing"
     whole = all(stack.row(step) for step in STEPS) and not _untimed(stack)
@@ -133,12 +134,12 @@ def _teacher(entry: Checkpoint) -> Checkpoint:
     return checkpoints.get(entry.teacher)
 
 
-def _started(one: Subject, key: RowKey) -> Stack:
+def _started(one: PruningExperiment, key: RowKey) -> Stack:
     """The rows there are, if they belong to this student, recipe and photographs; else none."""
     entry, teacher = one.checkpoint, _teacher(one.checkpoint)
     index = one.pixels.index if one.pixels else None
     fingerprint = index.fingerprint if index else ""
-    found = load_stack(entry.id)
+    found = Stack.load(entry.id)
     if found and _belongs(found, entry, key) and fingerprint in ("", found.fingerprint):
         return found
     return Stack(
@@ -157,7 +158,9 @@ def _started(one: Subject, key: RowKey) -> Stack:
     )
 
 
-def _file(one: Subject, stack: Stack, step: Step, say: Say, device: str | None) -> _File | None:
+def _file(
+    one: PruningExperiment, stack: Stack, step: Step, say: Say, device: str | None
+) -> _File | None:
     """The file a step leaves, made or found; None where it takes photographs and there are none."""
     key, known = stack.key, stack.row(step)
     if known is not None and known.checkpoint and step == "tuned":
@@ -185,13 +188,13 @@ def _shipped(entry: Checkpoint, format: Format) -> _File:
     return _File(entry, format, shipped(entry.id, format), entry.params, entry.macs)
 
 
-def _exported(one: Subject, net: nn.Module) -> _File:
+def _exported(one: PruningExperiment, net: nn.Module) -> _File:
     """A network that is no checkpoint, as the same kind of file."""
     data = onnx_bytes(trace(net, one.spec, one.px))
     return _File(None, "onnx", data, count_params(net), count_macs(net, (3, one.px, one.px)))
 
 
-def _tune(one: Subject, key: RowKey, say: Say, device: str | None) -> Checkpoint:
+def _tune(one: PruningExperiment, key: RowKey, say: Say, device: str | None) -> Checkpoint:
     """Cut, fine-tune (a stopped or finished run is gone on with) and publish."""
     began = time.perf_counter()
 
@@ -203,12 +206,12 @@ def _tune(one: Subject, key: RowKey, say: Say, device: str | None) -> Checkpoint
     return publish_pruned(one, narrow, key, time.perf_counter() - began)
 
 
-def _session(one: Subject, file: _File) -> ort.InferenceSession:
+def _session(one: PruningExperiment, file: _File) -> ort.InferenceSession:
     id = file.checkpoint.id if file.checkpoint else one.checkpoint.id
     return open_file(id, file.format, file.data, one.threads)
 
 
-def _row(one: Subject, step: Step, file: _File) -> StackRow:
+def _row(one: PruningExperiment, step: Step, file: _File) -> StackRow:
     pictures = one.pictures()
     return StackRow(
         step=step,
@@ -229,7 +232,7 @@ def _untimed(stack: Stack) -> list[Step]:
     return [row.step for row in running] if any(not row.latency for row in running) else []
 
 
-def _timed(one: Subject, stack: Stack) -> Stack:
+def _timed(one: PruningExperiment, stack: Stack) -> Stack:
     """Every file that runs, one picture at a time, in one sitting."""
     runs: dict[str, Any] = {}
     for step in _untimed(stack):

@@ -15,7 +15,7 @@ from core.data.named import data_root
 from core.data.pixels import Pixels, load_pixels
 from core.errors import UserError
 from core.measure.accuracy import Score
-from core.measure.sweep import Sweep, SweepPoint, load_sweep, save_sweep
+from core.measure.sweep import Sweep, SweepPoint
 from core.models import get
 from core.places import runs_dir
 from core.training.config import TrainConfig
@@ -38,7 +38,7 @@ def missing_points(configs: Sequence[TrainConfig]) -> list[TrainConfig]:
     UserError if they differ in more than temperature, alpha, seed and having a teacher.
     """
     model, teacher, shared = _common(configs)
-    kept = load_sweep(model)
+    kept = Sweep.load(model)
     entry = checkpoints.load_manifest().get(teacher)
     if kept is None or entry is None or not _belongs(kept, entry, shared):
         return list(configs)
@@ -58,7 +58,7 @@ def make_sweep(
     entry = checkpoints.get(teacher)
     device = device or best_device()
     pixels = load_pixels(find_food11(data_root(configs[0].data)), px=configs[0].px)
-    kept = load_sweep(model)
+    kept = Sweep.load(model)
     if (
         kept is None
         or not _belongs(kept, entry, shared)
@@ -84,7 +84,7 @@ def make_sweep(
         folder = runs_dir() / f"sweep-{config.key}"
         point = _point(config, folder, pixels, device)
         kept = kept.model_copy(update={"points": (*kept.points, point)})
-        save_sweep(kept)
+        kept.save()
         shutil.rmtree(folder)  # only now: what was measured is safe
         score = point.test or point.validation
         say(

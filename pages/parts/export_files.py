@@ -9,15 +9,7 @@ from core.charts.shipping import files_frame, format_about, format_title, size_c
 from core.charts.theme import role_of
 from core.checkpoints import WEIGHTS, Checkpoint
 from core.errors import CheckpointError
-from core.measure.shipping_table import (
-    FORMATS,
-    RUNTIMES,
-    FileRow,
-    Format,
-    Shipping,
-    load_shipping,
-    shipping_path,
-)
+from core.measure.shipping_table import FORMATS, RUNTIMES, FileRow, Format, Shipping
 from core.serving.shipping import obstacle
 from core.training.shipping_live import RUNS
 from core.words import _
@@ -79,11 +71,11 @@ def known(one: Checkpoint) -> Known | None:
 def _shipping_of(one: Checkpoint) -> Shipping | None:
     """The shipped rows, if they belong to these weights; damage is said."""
     try:
-        state = shipping_path(one.id).stat()
+        state = Shipping.path(one.id).stat()
     except OSError:
         return None
     try:
-        found = _loaded(one.id, str(shipping_path(one.id)), state.st_mtime_ns, state.st_size)
+        found = _loaded(one.id, str(Shipping.path(one.id)), state.st_mtime_ns, state.st_size)
     except CheckpointError as error:
         st.error(str(error), icon=":material/error:")
         return None
@@ -95,7 +87,7 @@ def _shipping_of(one: Checkpoint) -> Shipping | None:
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _loaded(id: str, file: str, changed_ns: int, size: int) -> Shipping | None:
     del file, changed_ns, size  # only the key of the cache
-    return load_shipping(id)
+    return Shipping.load(id)
 
 
 def explain_missing(one: Checkpoint) -> None:

@@ -6,7 +6,7 @@ from core.charts.pruning import method_title
 from core.charts.shipping_stack import stack_alt, stack_chart, stack_frame, stack_lines, stack_table
 from core.checkpoints import WEIGHTS, Checkpoint
 from core.errors import CheckpointError
-from core.measure.stack_rows import STEPS, Stack, load_stack, stack_path
+from core.measure.stack_rows import STEPS, Stack
 from core.words import _, ngettext
 from pages.parts.figure import data_button, show
 
@@ -15,7 +15,7 @@ def choose_stack(found: list[Checkpoint]) -> Stack | None:
     """The first way that was measured for a student that is here; damage is said."""
     for one in found:
         try:
-            stack = load_stack(one.id) if stack_path(one.id).is_file() else None
+            stack = Stack.load(one.id) if Stack.path(one.id).is_file() else None
         except CheckpointError as error:
             st.error(str(error), icon=":material/error:")
             continue

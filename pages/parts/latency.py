@@ -3,14 +3,14 @@
 import streamlit as st
 
 from core.errors import CheckpointError
-from core.measure.latency_table import COMMAND, LatencyTable, load_latency
+from core.measure.latency_table import LatencyTable
 from core.words import _
 
 
 def latency() -> LatencyTable | None:
     """The table of times; None where there is none. A damaged file is said."""
     try:
-        return load_latency()
+        return LatencyTable.load()
     except CheckpointError as error:
         st.error(str(error), icon=":material/error:")
         return None
@@ -22,7 +22,7 @@ def explain_missing_times() -> None:
         _("Some networks are not timed yet. On a machine that does nothing else, run:"),
         icon=":material/timer_off:",
     )
-    st.code(COMMAND, language="bash")
+    st.code(LatencyTable.command, language="bash")
 
 
 def latency_provenance(times: LatencyTable | None) -> None:

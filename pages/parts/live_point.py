@@ -14,7 +14,7 @@ import streamlit as st
 from pydantic import BaseModel
 
 from core.errors import UserError
-from core.training.pruning_live import Job, LiveRuns
+from core.live import Job, LiveRuns
 from core.words import _
 from pages.parts import language
 

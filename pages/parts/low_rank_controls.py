@@ -10,15 +10,7 @@ from core.compression.lowrank_curve import LayerCurve, layer_curve
 from core.compression.lowrank_plan import Decompositions
 from core.compression.lowrank_shapes import Form, LayerShape, Method
 from core.errors import CheckpointError
-from core.measure.lowrank_grid import (
-    ENERGIES,
-    MODELS,
-    LowRankGrid,
-    LowRankRow,
-    RowKey,
-    grid_path,
-    load_grid,
-)
+from core.measure.lowrank_grid import ENERGIES, MODELS, LowRankGrid, LowRankRow, RowKey
 from core.serving.lowrank import checkpoint_layers
 from core.words import _
 from pages.parts import shelf
@@ -190,7 +182,7 @@ def curve_of(id: str, sha256: str, layer: str, form: Form) -> LayerCurve:
 
 def grid_of(checkpoint: Checkpoint) -> LowRankGrid | None:
     """The measured curves of a checkpoint, if they belong to its weights; damage is said."""
-    path = grid_path(checkpoint.id)
+    path = LowRankGrid.path(checkpoint.id)
     try:
         state = path.stat()
     except OSError:
@@ -208,4 +200,4 @@ def grid_of(checkpoint: Checkpoint) -> LowRankGrid | None:
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _grid(id: str, file: str, changed_ns: int, size: int) -> LowRankGrid | None:
     del file, changed_ns, size  # only the key of the cache
-    return load_grid(id)
+    return LowRankGrid.load(id)

@@ -18,7 +18,7 @@ from core.compression.prune_select import (
     choose,
 )
 from core.errors import CheckpointError
-from core.measure.pruning_grid import Grid, grid_path, load_grid
+from core.measure.pruning_grid import PruningGrid
 from core.serving.pruned import checkpoint_tensors
 from core.words import _
 from pages.parts import shelf
@@ -31,7 +31,7 @@ class Setting(NamedTuple):
     """What the reader has set."""
 
     checkpoint: Checkpoint
-    grid: Grid | None
+    grid: PruningGrid | None
     method: Method
     ratio: float
 
@@ -94,14 +94,16 @@ def setting(found: list[Checkpoint]) -> Setting:
     return Setting(one, grid_of(one), method, percent / 100)
 
 
-def grid_of(checkpoint: Checkpoint) -> Grid | None:
+def grid_of(checkpoint: Checkpoint) -> PruningGrid | None:
     """The measured curves of a checkpoint, if they belong to its weights; damage is said."""
     try:
-        state = grid_path(checkpoint.id).stat()
+        state = PruningGrid.path(checkpoint.id).stat()
     except OSError:
         return None
     try:
-        grid = _grid(checkpoint.id, str(grid_path(checkpoint.id)), state.st_mtime_ns, state.st_size)
+        grid = _grid(
+            checkpoint.id, str(PruningGrid.path(checkpoint.id)), state.st_mtime_ns, state.st_size
+        )
     except CheckpointError as error:
         st.error(str(error), icon=":material/error:")
         return None
@@ -111,9 +113,9 @@ def grid_of(checkpoint: Checkpoint) -> Grid | None:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _grid(id: str, file: str, changed_ns: int, size: int) -> Grid | None:
+def _grid(id: str, file: str, changed_ns: int, size: int) -> PruningGrid | None:
     del file, changed_ns, size  # only the key of the cache
-    return load_grid(id)
+    return PruningGrid.load(id)
 
 
 def measured(found: list[Checkpoint]) -> list[Measured]:

@@ -17,7 +17,7 @@ from core.charts.pruning_times import COSTS, TIMES, time_chart, time_frame, time
 from core.compression.prune import forms_of
 from core.compression.prune_select import METHODS
 from core.measure.accuracy import Score
-from core.measure.pruning_grid import TIMED_RATIOS, Grid, PruningRow, RowKey
+from core.measure.pruning_grid import TIMED_RATIOS, PruningGrid, PruningRow, RowKey
 from core.training.pruning_live import RUNS
 from core.words import _, ngettext
 from pages.parts.figure import data_button, show
@@ -129,7 +129,7 @@ def times(at: Setting, guess: Guess, reveal: bool) -> None:
     _table(grid, at)
 
 
-def _how_measured(grid: Grid, column: str) -> str:
+def _how_measured(grid: PruningGrid, column: str) -> str:
     forms = _("Masked and removed: L1; narrower: channels by L2.")
     if column not in TIMES:
         return forms + " " + _("Counted, so there is no spread. The state dict is float32.")
@@ -143,7 +143,7 @@ def _how_measured(grid: Grid, column: str) -> str:
     return f"{said} {forms}"
 
 
-def _told_times(grid: Grid, column: str, ratio: float, guess: Guess) -> None:
+def _told_times(grid: PruningGrid, column: str, ratio: float, guess: Guess) -> None:
     nearest = min(TIMED_RATIOS[1:], key=lambda one: abs(one - ratio))
     st.markdown(
         _("**What you see**, at {ratio} ({column}):").format(
@@ -165,7 +165,7 @@ def _told_times(grid: Grid, column: str, ratio: float, guess: Guess) -> None:
         )  # fmt: skip
 
 
-def _table(grid: Grid, at: Setting) -> None:
+def _table(grid: PruningGrid, at: Setting) -> None:
     found = [grid.row(RowKey(at.method, at.ratio, form)) for form in forms_of(at.method)]
     rows = [row for row in found if row is not None]
     if not rows:

@@ -10,7 +10,7 @@ from core.charts.pruning import Measured
 from core.charts.pruning_times import timed_row
 from core.compression import prune, prune_select
 from core.compression.prune_select import CHANNEL_METHODS
-from core.measure.pruning_grid import Grid, RowKey
+from core.measure.pruning_grid import PruningGrid, RowKey
 from core.words import _
 from pages.parts.pruning_controls import Setting
 from pages.parts.pruning_curves import score_text
@@ -51,7 +51,7 @@ def why(at: Setting) -> None:
     st.code(inspect.getsource(prune.masked), language="python")
 
 
-def trap(grid: Grid | None) -> None:
+def trap(grid: PruningGrid | None) -> None:
     """A mask makes a network larger: the bytes that were measured."""
     st.markdown(
         _(

@@ -22,7 +22,7 @@ from core.compression.prune_select import (
     dropped_channels,
 )
 from core.errors import CheckpointError
-from core.measure.pruning_grid import Grid
+from core.measure.pruning_grid import PruningGrid
 from core.words import _
 from pages.parts.figure import data_button, show
 from pages.parts.linked import one_of
@@ -96,7 +96,7 @@ def _histogram(weight: np.ndarray, keep: np.ndarray | None, layer: str) -> None:
     data_button(frame, "pruning-weights")
 
 
-def _channels(at: Setting, grid: Grid) -> None:
+def _channels(at: Setting, grid: PruningGrid) -> None:
     values = tensors(at.checkpoint.id, at.sha256)
     st.markdown(_("**Which channels go**"))
     chosen = at.method in CHANNEL_METHODS
@@ -137,7 +137,7 @@ def _channels(at: Setting, grid: Grid) -> None:
     data_button(frame, "pruning-channels")
 
 
-def _scan(grid: Grid) -> None:
+def _scan(grid: PruningGrid) -> None:
     frame = scan_frame(grid.scan, grid.layers)
     if frame.empty:
         return

@@ -12,7 +12,7 @@ from core.charts.theme import role_of, role_title
 from core.checkpoints import WEIGHTS, Checkpoint
 from core.compression.quantize import SCHEMES, Scheme
 from core.errors import CheckpointError
-from core.measure.quantization_grid import Grid, grid_path, load_grid
+from core.measure.quantization_grid import QuantizationGrid
 from core.serving.pruned import checkpoint_tensors
 from core.words import _
 from pages.parts import shelf
@@ -26,7 +26,7 @@ class Setting(NamedTuple):
     """What the reader has set."""
 
     checkpoint: Checkpoint
-    grid: Grid | None
+    grid: QuantizationGrid | None
     scheme: Scheme
 
     @property
@@ -86,14 +86,19 @@ def setting(found: list[Checkpoint]) -> Setting:
     return Setting(one, grid_of(one), scheme)
 
 
-def grid_of(checkpoint: Checkpoint) -> Grid | None:
+def grid_of(checkpoint: Checkpoint) -> QuantizationGrid | None:
     """The measured rows of a checkpoint, if they belong to its weights; damage is said."""
     try:
-        state = grid_path(checkpoint.id).stat()
+        state = QuantizationGrid.path(checkpoint.id).stat()
     except OSError:
         return None
     try:
-        grid = _grid(checkpoint.id, str(grid_path(checkpoint.id)), state.st_mtime_ns, state.st_size)
+        grid = _grid(
+            checkpoint.id,
+            str(QuantizationGrid.path(checkpoint.id)),
+            state.st_mtime_ns,
+            state.st_size,
+        )
     except CheckpointError as error:
         st.error(str(error), icon=":material/error:")
         return None
@@ -103,9 +108,9 @@ def grid_of(checkpoint: Checkpoint) -> Grid | None:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _grid(id: str, file: str, changed_ns: int, size: int) -> Grid | None:
+def _grid(id: str, file: str, changed_ns: int, size: int) -> QuantizationGrid | None:
     del file, changed_ns, size  # only the key of the cache
-    return load_grid(id)
+    return QuantizationGrid.load(id)
 
 
 def measured(found: list[Checkpoint]) -> list[Measured]:

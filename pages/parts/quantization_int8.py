@@ -15,7 +15,7 @@ from core.charts.quantization_int8 import (
     int8_frame,
     timed_columns,
 )
-from core.measure.quantization_grid import Comparison, Grid, QuantRow, RowKey
+from core.measure.quantization_grid import Comparison, QuantizationGrid, QuantRow, RowKey
 from core.words import _, ngettext
 from pages.parts.figure import data_button, show
 from pages.parts.linked import one_of
@@ -78,7 +78,7 @@ def int8(at: Setting, guess: Guess, reveal: bool) -> None:
     figures([row for scheme in FORMS if (row := form_row(at.grid, scheme)) is not None])
 
 
-def _told(grid: Grid, column: str, guess: Guess) -> None:
+def _told(grid: QuantizationGrid, column: str, guess: Guess) -> None:
     whole, small = form_row(grid, "float32"), form_row(grid, "ort_int8")
     if whole is None or small is None:
         return

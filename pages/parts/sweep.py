@@ -6,7 +6,7 @@ from core.charts import numbers
 from core.charts.kd_verdict import network_title
 from core.charts.sweep import points_frame, sweep_chart, sweep_frame
 from core.errors import CheckpointError
-from core.measure.sweep import Setting, Sweep, load_sweep, settings
+from core.measure.sweep import Setting, Sweep, settings
 from core.words import _
 from pages.parts.figure import data_button, show
 
@@ -17,7 +17,7 @@ COMMAND = "python -m core reproduce --steps sweep"
 def sweep() -> None:
     """Chart, sentences, table and provenance; or how to make the sweep."""
     try:
-        found = load_sweep(MODEL)
+        found = Sweep.load(MODEL)
     except CheckpointError as error:
         st.error(str(error))
         return

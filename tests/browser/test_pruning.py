@@ -94,7 +94,7 @@ def workers(app_pid: int) -> list[int]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            is_worker = b"core.training.pruning_worker" in (folder / "cmdline").read_bytes()
+            is_worker = b"core.live" in (folder / "cmdline").read_bytes()
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue

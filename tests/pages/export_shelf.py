@@ -8,9 +8,10 @@ from typing import Any
 
 from core import checkpoints
 from core.checkpoints import WEIGHTS
-from core.measure.pruning_grid import RowKey, Spread
-from core.measure.shipping_table import FORMATS, FileRow, Format, Parity, Shipping, save_shipping
-from core.measure.stack_rows import STEPS, Stack, StackRow, save_stack
+from core.measure.latency import Spread
+from core.measure.pruning_grid import RowKey
+from core.measure.shipping_table import FORMATS, FileRow, Format, Parity, Shipping
+from core.measure.stack_rows import STEPS, Stack, StackRow
 from tests.pages.pruning_shelf import SCRATCH, TEACHER, publish
 
 __all__ = ["N", "SCRATCH", "TEACHER", "publish", "save_rows", "save_way"]
@@ -57,7 +58,7 @@ def save_rows(id: str, **changes: Any) -> None:
         "date": "2026-11-22",
         "rows": tuple(file_row(format) for format in FORMATS),
     }
-    save_shipping(Shipping(**given | changes))
+    Shipping(**given | changes).save()
 
 
 def save_way(**changes: Any) -> None:
@@ -85,4 +86,4 @@ def save_way(**changes: Any) -> None:
         "date": "2026-11-22",
         "rows": rows,
     }
-    save_stack(Stack(**given | changes))
+    Stack(**given | changes).save()

@@ -11,8 +11,7 @@ from typing import Any, ClassVar
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.training import pruning_live
-from core.training.pruning_live import Job, LiveRuns
+from core.live import MAX_WAITING, Job, LiveRuns
 from tests.pages.test_app import said
 
 Open = Callable[..., AppTest]
@@ -26,7 +25,8 @@ class LiveChecks:
     key: ClassVar[str] = "run_live"
     link: ClassVar[dict[str, str]] = {}
     """What the page is opened with."""
-    runs: ClassVar[type[LiveRuns[Any, Any]]]
+    runs: ClassVar[LiveRuns[Any, Any]]
+    """The page's own line; the tests use one like it."""
     parts: ClassVar[tuple[str, ...]]
     """The modules that name the line."""
 
@@ -46,7 +46,7 @@ class LiveChecks:
         def begin(job: Job[Any, Any]) -> None:
             job.state, job.step = "running", "start"
 
-        made = self.runs()
+        made: Line = LiveRuns(self.runs.row, "")
         monkeypatch.setattr(made, "_start", begin)
         for part in self.parts:
             monkeypatch.setattr(f"{part}.RUNS", made)
@@ -73,7 +73,7 @@ class LiveChecks:
 
     def test_a_full_line_is_said(self, open_page: Open, ready: Path, line: Line) -> None:
         app = open_page(self.page, **self.link)
-        for number in range(pruning_live.MAX_WAITING + 1):
+        for number in range(MAX_WAITING + 1):
             line.ask(self.other(number), f"visitor {number}")
         app.button(key=self.key).click().run()
         assert "Try again" in app.warning[0].value

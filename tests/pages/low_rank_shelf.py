@@ -15,18 +15,11 @@ from core.compression.lowrank_shapes import METHODS
 from core.data.find import find_food11
 from core.data.pixels import load_pixels
 from core.measure.accuracy import Labelled, labelled
-from core.measure.lowrank_grid import (
-    ENERGIES,
-    TIMED_ENERGIES,
-    LowRankGrid,
-    LowRankRow,
-    RowKey,
-    save_grid,
-)
-from core.measure.pruning_grid import Spread
+from core.measure.latency import Spread
+from core.measure.lowrank_grid import ENERGIES, TIMED_ENERGIES, LowRankGrid, LowRankRow, RowKey
 from core.models.registry import get
 from core.serving.lowrank import checkpoint_layers
-from core.training.lowrank import Plan, lowrank_subject
+from core.training.lowrank import LowRankExperiment, Plan
 from core.training.lowrank_publish import publish_factored
 from core.training.lowrank_times import COLUMNS, TIMED_METHODS
 
@@ -54,7 +47,7 @@ def publish(food: Path) -> None:
 
 def publish_tuned() -> None:
     """The plain one factored, as if it had been fine-tuned."""
-    low = lowrank_subject(PLAIN)
+    low = LowRankExperiment.open(PLAIN)
     plan = low.plan("auto", 0.5)
     publish_factored(low, low.network(plan), Plan("auto", 0.5, plan.ranks), EPOCHS)
 
@@ -109,5 +102,5 @@ def make_grid(one: Checkpoint) -> LowRankGrid:
 
 def fill() -> None:
     """The curves of the plain network, and its fine-tuned version."""
-    save_grid(make_grid(checkpoints.get(PLAIN)))
+    make_grid(checkpoints.get(PLAIN)).save()
     publish_tuned()

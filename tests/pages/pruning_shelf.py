@@ -17,15 +17,8 @@ from core.compression.prune_select import METHODS
 from core.data.find import find_food11
 from core.data.pixels import load_pixels
 from core.measure.accuracy import Labelled, labelled
-from core.measure.pruning_grid import (
-    RATIOS,
-    Grid,
-    PruningRow,
-    RowKey,
-    ScanPoint,
-    Spread,
-    save_grid,
-)
+from core.measure.latency import Spread
+from core.measure.pruning_grid import RATIOS, PruningGrid, PruningRow, RowKey, ScanPoint
 from core.models.registry import get
 from core.training.pruning_times import TIMED, columns
 
@@ -63,7 +56,7 @@ def correct_at(ratio: float, whole: int) -> int:
     return round(whole if ratio <= 0.5 else whole - (whole - 91) * (ratio - 0.5) / 0.45)
 
 
-def make_grid(one: Checkpoint, whole: int, scan: bool = True) -> Grid:
+def make_grid(one: Checkpoint, whole: int, scan: bool = True) -> PruningGrid:
     """Made-up curves of a published network; `whole` of 1,000 pictures right before pruning."""
     net = checkpoints.load_model(one.id)
     layers = tuple(f"{name}.weight" for name, m in net.named_modules() if hasattr(m, "kernel_size")
@@ -74,7 +67,7 @@ def make_grid(one: Checkpoint, whole: int, scan: bool = True) -> Grid:
         update={"correct": whole - 7}
     )
     slim = _row(RowKey("bn_gamma", 0.2262, "narrow", 1, 5), one, whole)
-    return Grid(
+    return PruningGrid(
         checkpoint=one.id,
         weights_sha256=one.files[checkpoints.WEIGHTS].sha256,
         data=one.data.name,
@@ -121,4 +114,4 @@ def fill(grids: bool = True) -> None:
     """The curves of both networks beside them."""
     if grids:
         for id, whole in ((TEACHER, 830), (SCRATCH, 540)):
-            save_grid(make_grid(checkpoints.get(id), whole))
+            make_grid(checkpoints.get(id), whole).save()

@@ -10,15 +10,14 @@ from pathlib import Path
 from core import checkpoints
 from core.checkpoints import Checkpoint
 from core.compression.quantize import SCHEMES
-from core.measure.pruning_grid import Spread
+from core.measure.latency import Spread
 from core.measure.quantization_grid import (
     ROW_BITS,
     Comparison,
     Form,
-    Grid,
+    QuantizationGrid,
     QuantRow,
     RowKey,
-    save_grid,
 )
 from tests.pages import pruning_shelf
 
@@ -63,7 +62,7 @@ def _timed(one: QuantRow, ms: float, operators: dict[str, int]) -> QuantRow:
     )
 
 
-def make_grid(one: Checkpoint) -> Grid:
+def make_grid(one: Checkpoint) -> QuantizationGrid:
     """Made-up rows of a published network."""
     whole, size = WHOLE[one.id], one.params
     schemes = FEWER if one.family == "teacher" else SCHEMES
@@ -90,7 +89,7 @@ def make_grid(one: Checkpoint) -> Grid:
             Comparison(a=AWARE, b=ROUNDED, n=N, difference=0.08, low=0.05, high=0.11, p=0.0001),
             Comparison(a=PLAIN, b=ROUNDED, n=N, difference=0.01, low=-0.02, high=0.04, p=0.5),
         ]
-    return Grid(
+    return QuantizationGrid(
         checkpoint=one.id,
         weights_sha256=one.files[checkpoints.WEIGHTS].sha256,
         data=one.data.name,
@@ -106,4 +105,4 @@ def make_grid(one: Checkpoint) -> Grid:
 def fill() -> None:
     """The rows of both networks beside them."""
     for id in (TEACHER, SCRATCH):
-        save_grid(make_grid(checkpoints.get(id)))
+        make_grid(checkpoints.get(id)).save()

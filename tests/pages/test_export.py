@@ -11,8 +11,8 @@ from streamlit.testing.v1 import AppTest
 
 from core import words
 from core.charts import numbers
-from core.measure.shipping_table import FORMATS, shipping_path
-from core.measure.stack_rows import stack_path
+from core.measure.shipping_table import FORMATS, Shipping
+from core.measure.stack_rows import Stack
 from core.training import shipping_live
 from tests.food import make_food11
 from tests.pages import export_shelf, shelf
@@ -122,8 +122,8 @@ def test_figures_of_other_weights_are_not_shown(open_page: Open, shipped: Path) 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"checkpoint": 1}'])
 def test_damaged_figures_are_said(open_page: Open, shipped: Path, damage: str) -> None:
-    shipping_path(TEACHER).write_text(damage)
-    stack_path(SCRATCH).write_text(damage)
+    Shipping.path(TEACHER).write_text(damage)
+    Stack.path(SCRATCH).write_text(damage)
     app = open_page(PAGE, reveal="true", network=TEACHER)
     assert not app.exception
     files = " ".join(str(one.value) for one in app.error)
@@ -131,8 +131,8 @@ def test_damaged_figures_are_said(open_page: Open, shipped: Path, damage: str) -
 
 
 def test_a_way_without_photographs_is_a_table(open_page: Open, shipped: Path) -> None:
-    content = stack_path(SCRATCH).read_text()
-    stack_path(SCRATCH).write_text(re.sub(r',"n":\d+,"correct":\d+', "", content))
+    content = Stack.path(SCRATCH).read_text()
+    Stack.path(SCRATCH).write_text(re.sub(r',"n":\d+,"correct":\d+', "", content))
     app = open_page(PAGE)
     assert not app.exception and not alts(app)
     assert "without photographs" in " ".join(str(one.value) for one in app.info)
@@ -140,10 +140,10 @@ def test_a_way_without_photographs_is_a_table(open_page: Open, shipped: Path) ->
 
 
 def test_rows_made_without_photographs_say_so(open_page: Open, shipped: Path) -> None:
-    content = json.loads(shipping_path(TEACHER).read_text())
+    content = json.loads(Shipping.path(TEACHER).read_text())
     for row in content["rows"]:
         row["parity"] |= {"pictures": "made", "n": 64, "correct": None, "original_correct": None}
-    shipping_path(TEACHER).write_text(json.dumps(content))
+    Shipping.path(TEACHER).write_text(json.dumps(content))
     app = open_page(PAGE, reveal="true", network=TEACHER)
     assert not app.exception and "64 made-up pictures" in said(app)
     assert list(app.dataframe[0].value["right"]) == [""] * 5
@@ -194,7 +194,7 @@ def test_nothing_on_the_page_escapes_translation(
 
 class TestLive(LiveChecks):
     page, key, link = PAGE, "make_live", {"network": SCRATCH}
-    runs = shipping_live.FileRuns
+    runs = shipping_live.RUNS
     parts = ("pages.parts.export_live", "pages.parts.export_files")
 
     def other(self, number: int) -> shipping_live.FilePoint:

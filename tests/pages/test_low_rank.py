@@ -16,8 +16,8 @@ from core import words
 from core.charts import numbers
 from core.checkpoints import TEST_LOGITS
 from core.compression import lowrank, lowrank_factors
-from core.measure.lowrank_grid import LowRankRow, grid_path
-from core.measure.pruning_grid import Spread
+from core.measure.latency import Spread
+from core.measure.lowrank_grid import LowRankGrid, LowRankRow
 from core.training import lowrank_live
 from tests import results_shelf
 from tests.food import make_food11
@@ -150,7 +150,7 @@ def test_without_curves_it_says_how_to_get_them(open_page: Open, bare: Path) -> 
 
 
 def test_curves_of_other_weights_are_not_shown(open_page: Open, shipped: Path) -> None:
-    path = grid_path(low_rank_shelf.PLAIN)
+    path = LowRankGrid.path(low_rank_shelf.PLAIN)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"weights_sha256": "0" * 64}))
     app = open_page(PAGE, reveal="true")
     assert "right when whole" not in said(app) and "lowrank-grid" in app.code[0].value
@@ -158,7 +158,7 @@ def test_curves_of_other_weights_are_not_shown(open_page: Open, shipped: Path) -
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"rows": 3}', '{"checkpoint": "x"}'])
 def test_a_damaged_file_of_curves_is_said(open_page: Open, shipped: Path, content: str) -> None:
-    grid_path(low_rank_shelf.PLAIN).write_text(content)
+    LowRankGrid.path(low_rank_shelf.PLAIN).write_text(content)
     app = open_page(PAGE)
     assert not app.exception
     assert "lowrank-grid" in app.error[0].value
@@ -309,7 +309,7 @@ def test_nothing_on_the_page_escapes_translation(
 
 class TestLive(LiveChecks):
     page = PAGE
-    runs = lowrank_live.LowRankRuns
+    runs = lowrank_live.RUNS
     parts = ("pages.parts.low_rank_live", "pages.parts.low_rank_network")
 
     def other(self, number: int) -> lowrank_live.LowRankPoint:
@@ -358,5 +358,5 @@ assert "torch" not in sys.modules
 
 
 def test_a_file_of_curves_is_a_line_a_row(shipped: Path) -> None:
-    content = grid_path(low_rank_shelf.PLAIN).read_text()
+    content = LowRankGrid.path(low_rank_shelf.PLAIN).read_text()
     assert len(content.splitlines()) > len(json.loads(content)["rows"])

@@ -16,7 +16,7 @@ from core import words
 from core.charts import numbers
 from core.compression import prune, prune_select
 from core.compression.prune_select import METHODS
-from core.measure.pruning_grid import PruningRow, grid_path
+from core.measure.pruning_grid import PruningGrid, PruningRow
 from core.training import pruning_live
 from core.training.pruning_live import Point
 from tests.food import make_food11
@@ -133,7 +133,7 @@ def test_without_curves_it_says_how_to_get_them(open_page: Open, bare: Path) -> 
 
 
 def test_curves_of_other_weights_are_not_shown(open_page: Open, shipped: Path) -> None:
-    path = grid_path(pruning_shelf.TEACHER)
+    path = PruningGrid.path(pruning_shelf.TEACHER)
     of_others = json.loads(path.read_text()) | {"weights_sha256": "0" * 64}
     path.write_text(json.dumps(of_others))
     app = open_page(PAGE, reveal="true")
@@ -142,7 +142,7 @@ def test_curves_of_other_weights_are_not_shown(open_page: Open, shipped: Path) -
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"rows": 3}', '{"checkpoint": "x"}'])
 def test_a_damaged_file_of_curves_is_said(open_page: Open, shipped: Path, content: str) -> None:
-    grid_path(pruning_shelf.TEACHER).write_text(content)
+    PruningGrid.path(pruning_shelf.TEACHER).write_text(content)
     app = open_page(PAGE)
     assert not app.exception
     assert "prune-grid" in app.error[0].value
@@ -222,7 +222,7 @@ def test_sizes_are_shown_like_times(open_page: Open, shipped: Path, column: str,
 
 
 def test_sizes_are_shown_where_no_times_are(open_page: Open, shipped: Path) -> None:
-    path = grid_path(pruning_shelf.TEACHER)
+    path = PruningGrid.path(pruning_shelf.TEACHER)
     told = json.loads(path.read_text())
     for row in told["rows"]:
         row.pop("latency", None)
@@ -265,7 +265,7 @@ def test_a_photo_goes_through_three_ratios(
 
 class TestLive(LiveChecks):
     page = PAGE
-    runs = pruning_live.LiveRuns
+    runs = pruning_live.RUNS
     parts = ("pages.parts.pruning_live", "pages.parts.pruning_curves")
 
     def other(self, number: int) -> Point:
@@ -310,6 +310,6 @@ assert "torch" not in sys.modules
 
 
 def test_a_file_of_curves_is_a_line_a_row(shipped: Path) -> None:
-    content = grid_path(pruning_shelf.TEACHER).read_text()
+    content = PruningGrid.path(pruning_shelf.TEACHER).read_text()
     told = json.loads(content)
     assert len(content.splitlines()) > len(told["rows"]) + len(told["scan"])

@@ -19,7 +19,7 @@ from core import words
 from core.charts import numbers
 from core.compression import quantize, quantize_hw7
 from core.compression.quantize import SCHEMES
-from core.measure.quantization_grid import QuantRow, grid_path
+from core.measure.quantization_grid import QuantizationGrid, QuantRow
 from core.serving.quantize_upload import HOSTILE
 from core.serving.quantized import quantized_file
 from core.training import quantization_live
@@ -176,7 +176,7 @@ def test_without_rows_it_says_how_to_get_them(open_page: Open, bare: Path) -> No
 
 
 def test_rows_of_other_weights_are_not_shown(open_page: Open, shipped: Path) -> None:
-    path = grid_path(TEACHER)
+    path = QuantizationGrid.path(TEACHER)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"weights_sha256": "0" * 64}))
     text = said(open_page(PAGE, reveal="true"))
     assert "**Teacher** is right" not in text and "**Student from scratch** is" in text
@@ -184,7 +184,7 @@ def test_rows_of_other_weights_are_not_shown(open_page: Open, shipped: Path) -> 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"rows": 3}', '{"checkpoint": "x"}'])
 def test_a_damaged_file_of_rows_is_said(open_page: Open, shipped: Path, content: str) -> None:
-    grid_path(TEACHER).write_text(content)
+    QuantizationGrid.path(TEACHER).write_text(content)
     app = open_page(PAGE)
     assert not app.exception
     assert "quantize-grid" in app.error[0].value
@@ -313,7 +313,7 @@ def test_other_files_are_refused_or_hold_nothing(
 
 class TestLive(LiveChecks):
     page = PAGE
-    runs = quantization_live.QuantizationRuns
+    runs = quantization_live.RUNS
     parts = ("pages.parts.quantization_live", "pages.parts.quantization_curves")
 
     def other(self, number: int) -> quantization_live.QuantPoint:

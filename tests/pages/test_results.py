@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.course import REPORTED
-from core.measure.latency_table import latency_path
+from core.measure.latency_table import LatencyTable
 from core.serving.results import FIGURES
 from tests import results_shelf as results
 from tests.pages import shelf
@@ -82,7 +82,7 @@ def test_a_curve_that_did_not_ship_is_said(open_page: Open) -> None:
 
 def test_a_damaged_table_of_times_is_said(open_page: Open) -> None:
     results.fill({"dwpw_256k-scratch": (640,)})
-    latency_path().write_text("{}")
+    LatencyTable.path().write_text("{}")
     for page in ("results", "home"):
         app = open_page(page)
         assert not app.exception

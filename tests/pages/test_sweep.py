@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.charts.sweep import sweep_chart
 from core.measure.accuracy import Score
-from core.measure.sweep import Sweep, SweepPoint, save_sweep, sweep_path
+from core.measure.sweep import Sweep, SweepPoint
 from tests.pages import shelf
 from tests.pages.test_app import data_buttons
 
@@ -48,7 +48,7 @@ def keep() -> Sweep:
         date="2026-01-01",
         points=points,
     )
-    save_sweep(kept)
+    kept.save()
     return kept
 
 
@@ -78,6 +78,6 @@ def test_without_a_sweep_it_says_how_to_make_one(open_page: Open) -> None:
 def test_a_damaged_file_is_said(open_page: Open) -> None:
     shelf.fill(shelf.TEACHER, shelf.SCRATCH)
     keep()
-    sweep_path("dwpw_256k").write_text("{")
+    Sweep.path("dwpw_256k").write_text("{")
     app = open_page("distillation")
     assert any("sweep-dwpw_256k.json cannot be read" in one.value for one in app.error)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from core.charts import collection, collection_names, placing
 from core.checkpoints import load_manifest
 from core.course import BASELINES
-from core.measure.latency_table import load_latency
+from core.measure.latency_table import LatencyTable
 from tests import results_shelf
 
 
@@ -65,7 +65,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
     """The frame of a full collection: seventeen recipes, several with three seeds."""
     monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(tmp_path))
     results_shelf.fill()
-    return collection.collection_frame(load_manifest().values(), load_latency())
+    return collection.collection_frame(load_manifest().values(), LatencyTable.load())
 
 
 def test_the_frontier_is_what_nothing_beats(cloud: pd.DataFrame) -> None:

@@ -30,8 +30,8 @@ from core.checkpoints import Checkpoint, load_manifest
 from core.compression.lowrank_curve import LayerCurve, layer_curve
 from core.compression.lowrank_factors import Decomposition
 from core.compression.lowrank_shapes import METHODS, Form, LayerShape, Method, Ranks
+from core.measure.latency import Spread
 from core.measure.lowrank_grid import LowRankGrid, LowRankRow
-from core.measure.pruning_grid import Spread
 from tests import results_shelf
 
 CONV = LayerShape("body.0", 6, 8, (3, 3), in_size=(4, 4), out_size=(4, 4))

@@ -32,7 +32,8 @@ from core.charts.pruning_times import time_chart, time_frame
 from core.compression.prune import FORMS, Form
 from core.compression.prune_select import METHODS, ChannelGroup, kept_weights
 from core.measure.accuracy import wilson
-from core.measure.pruning_grid import Grid, PruningRow, RowKey, ScanPoint, Spread
+from core.measure.latency import Spread
+from core.measure.pruning_grid import PruningGrid, PruningRow, RowKey, ScanPoint
 
 
 def spread(median: float, half: float = 0.1) -> Spread:
@@ -47,8 +48,8 @@ def row(key: RowKey, correct: int | None, **latency: Spread) -> PruningRow:
     )  # fmt: skip
 
 
-def grid(*rows: PruningRow, scan: tuple[ScanPoint, ...] = ()) -> Grid:
-    return Grid(
+def grid(*rows: PruningRow, scan: tuple[ScanPoint, ...] = ()) -> PruningGrid:
+    return PruningGrid(
         checkpoint="some-s0", weights_sha256="0" * 64, data="d", fingerprint="f",
         layers=("a.weight", "b.weight"), groups=(), device="x", versions={}, commit="c",
         date="2026-11-22", rows=rows, scan=scan,

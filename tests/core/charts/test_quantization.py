@@ -22,8 +22,8 @@ from core.charts.quantization_line import (
 )
 from core.compression.quantize import SCHEMES
 from core.measure.accuracy import wilson
-from core.measure.pruning_grid import Spread
-from core.measure.quantization_grid import FORMS, Comparison, Grid, QuantRow, RowKey
+from core.measure.latency import Spread
+from core.measure.quantization_grid import FORMS, Comparison, QuantizationGrid, QuantRow, RowKey
 from core.serving.quantize_view import KINDS, LINE_BITS, layer_errors, line
 
 
@@ -42,8 +42,8 @@ def row(key: RowKey, correct: int | None, size: int = 1000, **latency: Spread) -
     )
 
 
-def grid(*rows: QuantRow) -> Grid:
-    return Grid(
+def grid(*rows: QuantRow) -> QuantizationGrid:
+    return QuantizationGrid(
         checkpoint="some-s0", weights_sha256="0" * 64, data="d", fingerprint="f", device="x",
         versions={}, commit="c", date="2026-11-22",
     ).with_rows(rows)  # fmt: skip

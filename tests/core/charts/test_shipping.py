@@ -18,7 +18,8 @@ from core.charts.shipping_stack import (
 )
 from core.checkpoints import Checkpoint
 from core.measure.accuracy import wilson
-from core.measure.pruning_grid import RowKey, Spread
+from core.measure.latency import Spread
+from core.measure.pruning_grid import RowKey
 from core.measure.shipping_table import FORMATS, FileRow, Format, Parity
 from core.measure.stack_rows import STEPS, Stack, StackRow, Step
 

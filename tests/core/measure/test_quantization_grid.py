@@ -8,9 +8,16 @@ from pydantic import ValidationError
 from core.compression.quantize import SCHEMES
 from core.errors import ConfigError
 from core.measure.accuracy import wilson
-from core.measure.quantization_grid import FIXED_BITS, FORMS, Grid, QuantRow, RowKey, key_of
+from core.measure.quantization_grid import (
+    FIXED_BITS,
+    FORMS,
+    QuantizationGrid,
+    QuantRow,
+    RowKey,
+    key_of,
+)
 
-GRID = Grid(
+GRID = QuantizationGrid(
     checkpoint="a-b-s0", weights_sha256="0", data="", fingerprint="", device="", versions={},
     commit="", date="",
 )  # fmt: skip

@@ -11,7 +11,7 @@ from core import checkpoints
 from core.compression.quantize import SCHEMES, quantisable, restored_network
 from core.compression.quantize_hw7 import encode8
 from core.errors import CheckpointError, ConfigError
-from core.measure.quantization_grid import FORMS, Grid, key_of, save_grid
+from core.measure.quantization_grid import FORMS, QuantizationGrid, key_of
 from core.serving import quantized
 from core.serving.predict import Predictor, open_session, run_batches
 from core.serving.quantized import (
@@ -133,13 +133,13 @@ def test_int8_without_ranges_says_how_to_get_them() -> None:
 def test_stored_ranges_are_those_of_these_weights() -> None:
     checkpoint, graph, state = source(TINY)
     ranges = calibrate(prepared(float32_graph(graph, state, {})), pictures(32, 1).pixels)
-    grid = Grid(
+    grid = QuantizationGrid(
         checkpoint=TINY, weights_sha256=checkpoint.files["weights.safetensors"].sha256, data="",
         fingerprint="", device="", versions={}, commit="", date="", calibration=ranges,
     )  # fmt: skip
-    save_grid(grid)
+    grid.save()
     assert version_of(TINY, "ort_int8").file == make(graph, state, "ort_int8", 8, ranges).file
-    save_grid(grid.model_copy(update={"weights_sha256": "0" * 64}))
+    grid.model_copy(update={"weights_sha256": "0" * 64}).save()
     with pytest.raises(ConfigError, match="quantize-grid"):
         version_of(TINY, "ort_int8")
 

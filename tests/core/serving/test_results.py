@@ -6,7 +6,7 @@ import pytest
 
 from core.checkpoints import load_manifest
 from core.course import REPORTED, REPORTED_Q4
-from core.measure.latency_table import load_latency
+from core.measure.latency_table import LatencyTable
 from core.serving.collected import Collected, by_stem, collect
 from core.serving.results import (
     CLAIMS,
@@ -97,7 +97,7 @@ def test_curves_are_the_epochs_of_each_seed() -> None:
 def test_the_table_holds_every_recipe_once() -> None:
     shelf.fill()
     groups = found()
-    frame = results_frame(groups, load_latency())
+    frame = results_frame(groups, LatencyTable.load())
     assert sorted(frame["stem"]) == sorted(shelf.WHOLE)
     teachers = (frame["family"] == "teacher").to_numpy()
     assert teachers[:2].all() and not teachers[2:].any()

@@ -7,7 +7,7 @@ import pytest
 from core import checkpoints, reproduce
 from core.checkpoints import WEIGHTS
 from core.errors import CheckpointError
-from core.measure.latency_table import latency_path, load_latency
+from core.measure.latency_table import LatencyTable
 from core.training.latency_sitting import measure_latency, missing_latency
 from tests.pages import shelf
 
@@ -23,9 +23,9 @@ def states() -> list[str]:
 
 
 def test_every_network_is_timed_once_for_its_very_weights(shipped: None) -> None:
-    assert load_latency() is None and states() == ["missing"]
+    assert LatencyTable.load() is None and states() == ["missing"]
     reproduce.reproduce(steps=("latency",), say=lambda line: None)
-    table = load_latency()
+    table = LatencyTable.load()
     assert table is not None and states() == ["done"]
     assert set(table.networks) == {shelf.TEACHER, shelf.SCRATCH}
     for id, timed in table.networks.items():
@@ -36,9 +36,9 @@ def test_every_network_is_timed_once_for_its_very_weights(shipped: None) -> None
         assert spread.n == table.rounds
         assert table.of(id, "0" * 64) is None
     assert table.of("nothing", "") is None
-    before = latency_path().read_bytes()
+    before = LatencyTable.path().read_bytes()
     reproduce.reproduce(steps=("latency",))
-    assert latency_path().read_bytes() == before  # nothing the second time
+    assert LatencyTable.path().read_bytes() == before  # nothing the second time
 
     shelf.fill(shelf.DISTILLED)
     assert missing_latency() == [shelf.DISTILLED] and states() == ["started"]
@@ -50,13 +50,13 @@ def test_no_networks_no_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(tmp_path))
     assert states() == ["missing"]
     reproduce.reproduce(steps=("latency",))
-    assert load_latency() is None
+    assert LatencyTable.load() is None
     with pytest.raises(CheckpointError, match="no checkpoints"):
         measure_latency()
 
 
 def test_a_damaged_table_is_said(shipped: None) -> None:
     measure_latency(lambda line: None, rounds=1, warmup=0)
-    latency_path().write_text(latency_path().read_text().replace('"threads"', '"thread"'))
+    LatencyTable.path().write_text(LatencyTable.path().read_text().replace('"threads"', '"thread"'))
     with pytest.raises(CheckpointError, match=r"latency\.json cannot be read"):
-        load_latency()
+        LatencyTable.load()

@@ -399,10 +399,10 @@ def test_a_pruned_network_is_trained_on_as_narrow_as_it_is(
 def narrowed(id: str) -> checkpoints.Checkpoint:
     """A published version of a checkpoint with half its channels cut out."""
     from core.measure.pruning_grid import RowKey
-    from core.training.pruning import networks, subject
+    from core.training.pruning import PruningExperiment, networks
     from core.training.pruning_publish import publish_pruned
 
-    one, key = subject(id), RowKey("channel_l2", 0.5, "narrow")
+    one, key = PruningExperiment.open(id), RowKey("channel_l2", 0.5, "narrow")
     return publish_pruned(one, networks(one, key.method, key.ratio)["narrow"], key)
 
 

@@ -16,20 +16,19 @@ from core.compression.lowrank_ranks import Factored, found_ranks
 from core.compression.lowrank_shapes import METHODS
 from core.compression.prune import prune
 from core.errors import CheckpointError, ConfigError
-from core.measure.lowrank_grid import RowKey, grid_path, load_grid, save_grid
+from core.measure.lowrank_grid import LowRankGrid, RowKey
 from core.serving.predict import Predictor
 from core.training import lowrank_curves, lowrank_times
 from core.training.lowrank import (
-    LowRankSubject,
+    LowRankExperiment,
     Plan,
     factor_and_finetune,
     file_bytes,
-    lowrank_subject,
     measure,
     measure_finetuned,
 )
 from core.training.lowrank_publish import publish_factored
-from core.training.pruning import subject
+from core.training.pruning import PruningExperiment
 from core.training.runs import starting_point
 from tests.core.training.tiny_shelf import ID, PX
 from tests.tiny_network import torch_logits
@@ -40,32 +39,32 @@ ROW = {
 }  # fmt: skip
 
 
-def pixels_of(low: LowRankSubject) -> np.ndarray:
-    pictures = low.one.pictures()
+def pixels_of(low: LowRankExperiment) -> np.ndarray:
+    pictures = low.pictures()
     assert pictures is not None
     return pictures.pixels
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_row_counts_what_is_there(here: Path, method: Any) -> None:
-    low = lowrank_subject(ID)
+    low = LowRankExperiment.open(ID)
     plan = low.plan(method, 0.4)
     row, net = measure(low, plan), low.network(plan)
     assert row.key == RowKey(method, 0.4) and row.ranks == found_ranks(net) != {}
-    assert row.params == sum(p.numel() for p in net.parameters()) < low.one.checkpoint.params
-    assert row.macs < low.one.checkpoint.macs and 0.4 <= row.kept < 1
-    pictures = low.one.pictures()
+    assert row.params == sum(p.numel() for p in net.parameters()) < low.checkpoint.params
+    assert row.macs < low.checkpoint.macs and 0.4 <= row.kept < 1
+    pictures = low.pictures()
     assert pictures is not None and row.n == len(pictures.labels) == 22
     right = int((torch_logits(net, pictures.pixels).argmax(1) == pictures.labels).sum())
     assert row.correct is not None and abs(row.correct - right) <= 1  # float16 may tip one over
-    whole = low.one.checkpoint
-    assert file_bytes(low.one, low.one.net) == pytest.approx(whole.size_bytes, abs=64)
+    whole = low.checkpoint
+    assert file_bytes(low, low.net) == pytest.approx(whole.size_bytes, abs=64)
     assert row.size_bytes < whole.size_bytes
 
 
 def test_the_whole_network_keeps_its_published_score(here: Path) -> None:
-    low = lowrank_subject(ID)
-    row, entry = measure(low, low.plan("auto", 1.0)), low.one.checkpoint
+    low = LowRankExperiment.open(ID)
+    row, entry = measure(low, low.plan("auto", 1.0)), low.checkpoint
     assert row.ranks == {} and row.kept == 1
     assert entry.test and (row.n, row.correct) == (entry.test.n, entry.test.correct)
     assert (row.params, row.macs) == (entry.params, entry.macs)
@@ -75,14 +74,14 @@ def test_without_photographs_there_is_no_accuracy(
     here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FOOD11_ROOT", str(tmp_path / "nowhere"))
-    low = lowrank_subject(ID)
+    low = LowRankExperiment.open(ID)
     row = measure(low, low.plan("auto", 0.5))
     assert (row.n, row.correct, row.report()["accuracy"]) == (None, None, None)
 
 
 def test_fine_tuning_trains_the_factors_and_keeps_the_ranks(here: Path) -> None:
-    low = lowrank_subject(ID)
-    before = {name: value.clone() for name, value in low.one.net.state_dict().items()}
+    low = LowRankExperiment.open(ID)
+    before = {name: value.clone() for name, value in low.net.state_dict().items()}
     plan = low.plan("auto", 0.4)
     net = factor_and_finetune(low, plan, 1)
     assert found_ranks(net) == plan.ranks
@@ -94,7 +93,7 @@ def test_fine_tuning_trains_the_factors_and_keeps_the_ranks(here: Path) -> None:
                 not torch.equal(a.get_parameter("weight"), b.get_parameter("weight"))
                 for a, b in pairs
             )
-    assert all(torch.equal(v, before[n]) for n, v in low.one.net.state_dict().items())
+    assert all(torch.equal(v, before[n]) for n, v in low.net.state_dict().items())
     row = measure_finetuned(low, net, plan, 1)
     assert row.key == RowKey("auto", 0.4, 1) and row.n == 22
 
@@ -115,14 +114,14 @@ def test_a_taught_checkpoint_is_taught_again(here: Path, monkeypatch: pytest.Mon
     content = json.loads(path.read_text())
     content["checkpoints"][ID]["config"] = taught
     path.write_text(json.dumps(content))
-    low = lowrank_subject(ID)
+    low = LowRankExperiment.open(ID)
     heard: list[dict[str, Any]] = []
     factor_and_finetune(low, low.plan("auto", 0.4), 1, report=heard.append)
     assert heard[0]["loss_soft"] is not None
 
 
 def test_a_factored_network_is_a_checkpoint_like_any_other(here: Path) -> None:
-    low = lowrank_subject(ID)
+    low = LowRankExperiment.open(ID)
     plan = low.plan("auto", 0.5)
     net = low.network(plan)
     entry = publish_factored(low, net, plan)
@@ -143,7 +142,7 @@ def test_a_factored_network_is_a_checkpoint_like_any_other(here: Path) -> None:
 
 
 def test_no_training_starts_from_a_factored_network(here: Path) -> None:
-    low = lowrank_subject(ID)
+    low = LowRankExperiment.open(ID)
     plan = low.plan("auto", 0.5)
     entry = publish_factored(low, low.network(plan), plan)
     with pytest.raises(ConfigError, match="is factored"):
@@ -152,10 +151,10 @@ def test_no_training_starts_from_a_factored_network(here: Path) -> None:
 
 def test_narrow_first_and_factored_then(here: Path) -> None:
     """Both are in the manifest, and together they build the network again."""
-    one = subject(ID)
+    one = PruningExperiment.open(ID)
     narrow = prune(one.net, "channel_l2", 0.25, "narrow", groups=one.groups, px=PX)
     net = factor(narrow, {"fc": (4,), "block.3": (3,)}).eval()
-    low = LowRankSubject(one)
+    low = LowRankExperiment(one.checkpoint, one.net, one.pixels)
     entry = publish_factored(low, net, Plan("auto", 0.5, {}))
     assert entry.ranks == {"fc": (4,), "block.3": (3,)}
     assert entry.widths["fc"] == (9, 11) and entry.widths["block.3"] == (6, 9, 1)
@@ -262,7 +261,7 @@ def test_the_grid_is_made_once_and_goes_on_where_it_stopped(
 ) -> None:
     assert lowrank_curves.missing_stages(ID) == lowrank_curves.STAGES
     assert main(["lowrank-grid", ID, "--stages", "curves"]) == 0
-    half = load_grid(ID)
+    half = LowRankGrid.load(ID)
     assert half is not None and lowrank_curves.missing_stages(ID) == ("times", "finetune")
     assert {row.key for row in half.rows} == {RowKey(m, e) for m in METHODS for e in (1.0, 0.5)}
     assert [shape.name for shape in half.shapes] == ["stem.0", "block.0", "block.3", "fc"]
@@ -270,7 +269,7 @@ def test_the_grid_is_made_once_and_goes_on_where_it_stopped(
     assert main(["lowrank-grid", ID, "--json"]) == 0
     told = json.loads(capfd.readouterr().out)
     assert told == {"grids": [{"checkpoint": ID, "rows": 9, "timed": 4, "finetuned": 1}]}
-    grid = load_grid(ID)
+    grid = LowRankGrid.load(ID)
     assert grid is not None and lowrank_curves.missing_stages(ID) == ()
     timed = grid.row(RowKey("svd", 0.5))
     assert timed and set(timed.latency) == {"torch_1", "torch_32", "onnx_1", "onnx_32"}
@@ -284,9 +283,9 @@ def test_the_grid_is_made_once_and_goes_on_where_it_stopped(
 
     for work in ("measure", "timed_rows", "factor_and_finetune", "describe"):
         monkeypatch.setattr(lowrank_curves, work, never)
-    before = grid_path(ID).read_bytes()
+    before = LowRankGrid.path(ID).read_bytes()
     assert lowrank_curves.make_grid(ID, say=lambda _line: None) == grid
-    assert grid_path(ID).read_bytes() == before
+    assert LowRankGrid.path(ID).read_bytes() == before
 
 
 def test_measured_accuracies_outlive_a_visit_without_photographs(
@@ -302,7 +301,7 @@ def test_measured_accuracies_outlive_a_visit_without_photographs(
 
 def test_a_grid_of_other_weights_is_started_anew(here: Path, quick: None) -> None:
     made = lowrank_curves.make_grid(ID, ("curves",), lambda _line: None)
-    save_grid(made.model_copy(update={"weights_sha256": "0" * 64}))
+    made.model_copy(update={"weights_sha256": "0" * 64}).save()
     assert lowrank_curves.missing_stages(ID) == lowrank_curves.STAGES
     again = lowrank_curves.make_grid(ID, ("curves",), lambda _line: None)
     assert again.weights_sha256 == made.weights_sha256 and again.rows == made.rows
@@ -310,10 +309,10 @@ def test_a_grid_of_other_weights_is_started_anew(here: Path, quick: None) -> Non
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"rows": 3}', '{"checkpoint": "x"}'])
 def test_a_damaged_grid_is_said(here: Path, content: str) -> None:
-    grid_path(ID).parent.mkdir(parents=True)
-    grid_path(ID).write_text(content)
+    LowRankGrid.path(ID).parent.mkdir(parents=True)
+    LowRankGrid.path(ID).write_text(content)
     with pytest.raises(CheckpointError, match="lowrank-grid"):
-        load_grid(ID)
+        LowRankGrid.load(ID)
 
 
 @pytest.mark.parametrize(
@@ -333,14 +332,13 @@ def test_the_grid_refuses_in_one_line(
 
 def test_the_worker_tells_its_steps_and_a_row_with_both_times(here: Path) -> None:
     from core.measure.lowrank_grid import LowRankRow
-    from core.training.lowrank_live import LowRankPoint
-    from core.training.lowrank_worker import run
+    from core.training.lowrank_live import LowRankPoint, measure_live
 
     sha256 = checkpoints.get(ID).files[checkpoints.WEIGHTS].sha256
     told: list[dict[str, Any]] = []
-    run(LowRankPoint(ID, sha256, "auto", 0.5)._asdict(), told.append)
+    measure_live(LowRankPoint(ID, sha256, "auto", 0.5)._asdict(), told.append)
     assert [said.get("step") for said in told] == ["factor", "accuracy", "time", None]
     row = LowRankRow.model_validate(told[-1]["rows"][0])
     assert set(row.latency) == {"torch_1", "whole_torch_1"} and row.n == 22
-    low = lowrank_subject(ID)
+    low = LowRankExperiment.open(ID)
     assert row.correct == measure(low, low.plan("auto", 0.5)).correct

@@ -11,22 +11,15 @@ from torch import nn
 from core import checkpoints
 from core.cli.main import main
 from core.compression.prune import arrays
-from core.measure.pruning_grid import (
-    RATIOS,
-    RowKey,
-    grid_path,
-    load_grid,
-    save_grid,
-)
+from core.measure.pruning_grid import RATIOS, PruningGrid, RowKey
 from core.serving.predict import Predictor
 from core.training import pruning_curves, pruning_times
 from core.training.pruning import (
+    PruningExperiment,
     describe,
     measure,
     networks,
     prune_and_finetune,
-    right_answers,
-    subject,
 )
 from core.training.pruning_publish import publish_pruned
 from tests.core.training.tiny_shelf import ID, PX
@@ -44,7 +37,7 @@ def conv_zeros(net: nn.Module) -> int:
 
 @pytest.mark.parametrize("method", ["l1", "channel_l2"])
 def test_a_row_counts_what_is_there(here: Path, method: str) -> None:
-    one = subject(ID)
+    one = PruningExperiment.open(ID)
     rows = {row.form: row for row in measure(one, method, 0.5)}  # type: ignore[arg-type]
     made = networks(one, method, 0.5)  # type: ignore[arg-type]
     forms = {"masked", "removed"} if method == "l1" else {"masked", "removed", "narrow"}
@@ -73,13 +66,13 @@ def test_without_photographs_there_is_no_accuracy(
     here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FOOD11_ROOT", str(tmp_path / "nowhere"))
-    row = measure(subject(ID), "l1", 0.5)[0]
+    row = measure(PruningExperiment.open(ID), "l1", 0.5)[0]
     assert (row.n, row.correct, row.score) == (None, None, None)
     assert row.report()["accuracy"] is None
 
 
 def test_fine_tuning_keeps_zeros_and_changes_the_rest(here: Path) -> None:
-    one = subject(ID)
+    one = PruningExperiment.open(ID)
     before = {name: value.clone() for name, value in one.net.state_dict().items()}
     net = prune_and_finetune(one, RowKey("l1", 0.5, "removed", 1))
     sizes = [m.weight.numel() for m in one.net.modules() if isinstance(m, nn.Conv2d)]
@@ -91,11 +84,11 @@ def test_fine_tuning_keeps_zeros_and_changes_the_rest(here: Path) -> None:
     pictures = one.pictures()
     assert pictures is not None
     expected = (torch_logits(net, pictures.pixels).argmax(1) == pictures.labels).sum()
-    assert right_answers(one, net) == int(expected)
+    assert one.right_answers(net) == int(expected)
 
 
 def test_a_finished_fine_tuning_is_not_done_again(here: Path) -> None:
-    one, key = subject(ID), RowKey("channel_l2", 0.5, "narrow", 1)
+    one, key = PruningExperiment.open(ID), RowKey("channel_l2", 0.5, "narrow", 1)
     first = prune_and_finetune(one, key)
 
     def never(_entry: object) -> None:
@@ -109,7 +102,7 @@ def test_a_finished_fine_tuning_is_not_done_again(here: Path) -> None:
 
 def test_slimming_in_rounds_ends_at_the_product_of_its_widths(here: Path) -> None:
     """Five rounds of 0.95 within each layer, as HW7 has it; the groups have 8 and 12 channels."""
-    one, key = subject(ID), RowKey("bn_gamma", 0.5, "narrow", 1, 2)
+    one, key = PruningExperiment.open(ID), RowKey("bn_gamma", 0.5, "narrow", 1, 2)
     heard: list[object] = []
     net = prune_and_finetune(one, key, scope="layer", report=heard.append)
     assert len(heard) == 2  # an epoch after each of two rounds
@@ -122,7 +115,7 @@ def test_slimming_in_rounds_ends_at_the_product_of_its_widths(here: Path) -> Non
 
 
 def test_a_narrow_network_is_a_checkpoint_like_any_other(here: Path) -> None:
-    one = subject(ID)
+    one = PruningExperiment.open(ID)
     made = networks(one, "channel_l2", 0.5)["narrow"]
     entry = publish_pruned(one, made, RowKey("channel_l2", 0.5, "narrow"))
     assert checkpoints.load_manifest()[entry.id] == entry
@@ -136,7 +129,7 @@ def test_a_narrow_network_is_a_checkpoint_like_any_other(here: Path) -> None:
     np.testing.assert_allclose(expected, torch_logits(made, pixels), rtol=2e-2, atol=2e-2)
     np.testing.assert_allclose(Predictor(entry.id).logits(pixels), expected, rtol=1e-4, atol=1e-4)
     # and it can be pruned again
-    assert measure(subject(entry.id), "channel_l2", 0.5)[-1].params < entry.params
+    assert measure(PruningExperiment.open(entry.id), "channel_l2", 0.5)[-1].params < entry.params
 
 
 def test_widths_of_a_hostile_manifest_are_refused(here: Path) -> None:
@@ -242,7 +235,7 @@ def test_the_grid_is_made_once_and_goes_on_where_it_stopped(
     here: Path, quick: None, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert main(["prune-grid", ID, "--stages", "curves"]) == 0
-    half = load_grid(ID)
+    half = PruningGrid.load(ID)
     assert half is not None and not half.scan
     assert {row.ratio for row in half.of("l1")} == {0.0, 0.5}
     assert half.layers == ("stem.0.weight", "block.0.weight", "block.3.weight")
@@ -251,7 +244,7 @@ def test_the_grid_is_made_once_and_goes_on_where_it_stopped(
     told = json.loads(capfd.readouterr().out)
     (row,) = told["grids"]
     assert (row["checkpoint"], row["timed"], row["scanned"], row["finetuned"]) == (ID, 3, 3, 2)
-    grid = load_grid(ID)
+    grid = PruningGrid.load(ID)
     assert grid is not None
     wearing = grid.row(RowKey("l1", 0.5, "masked"))
     cut = grid.row(RowKey("channel_l2", 0.5, "narrow"))
@@ -267,9 +260,9 @@ def test_the_grid_is_made_once_and_goes_on_where_it_stopped(
 
     for work in ("measure", "timed_rows", "prune_and_finetune", "PrunedPredictor"):
         monkeypatch.setattr(pruning_curves, work, never)
-    before = grid_path(ID).read_bytes()
+    before = PruningGrid.path(ID).read_bytes()
     assert pruning_curves.make_grid(ID, say=lambda _line: None) == grid
-    assert grid_path(ID).read_bytes() == before
+    assert PruningGrid.path(ID).read_bytes() == before
 
 
 def test_teachers_are_fine_tuned_only_if_asked_for(
@@ -281,9 +274,9 @@ def test_teachers_are_fine_tuned_only_if_asked_for(
     path.write_text(json.dumps(content))
     asked = ["prune-grid", ID, "--stages", "finetune"]
     assert main(asked) == 0
-    assert load_grid(ID) is None and "finetune" not in pruning_curves.missing_stages(ID)
+    assert PruningGrid.load(ID) is None and "finetune" not in pruning_curves.missing_stages(ID)
     assert main([*asked, "--teachers"]) == 0
-    grid = load_grid(ID)
+    grid = PruningGrid.load(ID)
     assert grid is not None
     assert {row.key for row in grid.rows} == {
         RowKey("l1", 0.5, "removed", 1), RowKey("bn_gamma", 0.2, "narrow", 1, 2)
@@ -309,9 +302,9 @@ def test_measured_accuracies_outlive_a_visit_without_photographs(
 
 def test_a_grid_of_other_weights_is_begun_anew(here: Path, quick: None) -> None:
     pruning_curves.make_grid(ID, ("curves",), lambda _line: None)
-    grid = load_grid(ID)
+    grid = PruningGrid.load(ID)
     assert grid is not None
-    save_grid(grid.model_copy(update={"weights_sha256": "0" * 64, "rows": ()}))
+    grid.model_copy(update={"weights_sha256": "0" * 64, "rows": ()}).save()
     again = pruning_curves.make_grid(ID, ("curves",), lambda _line: None)
     assert again.weights_sha256 == checkpoints.get(ID).files["weights.safetensors"].sha256
     assert again.rows
@@ -321,11 +314,9 @@ def test_zipped_bytes_are_filled_in_where_an_older_grid_has_none(here: Path, qui
     grid = pruning_curves.make_grid(ID, ("curves", "times"), lambda _line: None)
     assert all(row.gzip_bytes for row in grid.rows)
     assert "times" not in pruning_curves.missing_stages(ID)
-    save_grid(
-        grid.model_copy(
-            update={"rows": tuple(r.model_copy(update={"gzip_bytes": None}) for r in grid.rows)}
-        )
-    )
+    grid.model_copy(
+        update={"rows": tuple(r.model_copy(update={"gzip_bytes": None}) for r in grid.rows)}
+    ).save()
     assert "times" in pruning_curves.missing_stages(ID)
     assert pruning_curves.make_grid(ID, ("times",), lambda _line: None) == grid  # timed once only
 
@@ -347,7 +338,7 @@ def test_ratios_are_0_to_95() -> None:
 def test_describe_times_and_zips_when_asked(here: Path) -> None:
     from core.measure.network_timing import time_networks
 
-    one = subject(ID)
+    one = PruningExperiment.open(ID)
     made = networks(one, "l1", 0.9)
     key = RowKey("l1", 0.9, "masked")
     rows = describe(one, made, key, None, lambda nets: time_networks(nets, PX, repeats=3))

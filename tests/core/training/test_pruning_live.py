@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from core import live
+from core.live import BusyError, Job, LiveRuns
 from core.measure.pruning_grid import PruningRow
-from core.training import pruning_live
-from core.training.pruning_live import BusyError, Job, LiveRuns, Point
+from core.training.pruning_live import Point
 
 ROW = PruningRow(method="l1", ratio=0.5, form="masked", params=9, nonzero=5, macs=7, size_bytes=36)
 BEGIN = """
@@ -50,7 +51,9 @@ def go(tmp_path: Path) -> Callable[[], None]:
 
 
 def runs(program: str, **limits: float) -> LiveRuns:
-    return LiveRuns((sys.executable, "-c", BEGIN + program), **limits)
+    line: LiveRuns = LiveRuns(PruningRow, "", **limits)
+    line._worker = (sys.executable, "-c", BEGIN + program)
+    return line
 
 
 def until(what: Callable[[], object], seconds: float = 20) -> None:
@@ -90,9 +93,9 @@ def test_other_points_wait_in_a_line_that_has_an_end(
     started: Callable[[], list[str]], go: Callable[[], None]
 ) -> None:
     line = runs(WAIT + GIVE)
-    ratios = [number / 100 for number in range(pruning_live.MAX_WAITING + 1)]
+    ratios = [number / 100 for number in range(live.MAX_WAITING + 1)]
     jobs = [line.ask(point(ratio), f"visitor {ratio}") for ratio in ratios]
-    assert [job.state for job in jobs] == ["running"] + ["waiting"] * pruning_live.MAX_WAITING
+    assert [job.state for job in jobs] == ["running"] + ["waiting"] * live.MAX_WAITING
     assert [line.place(job.point) for job in jobs] == list(range(len(jobs)))
     with pytest.raises(BusyError, match="Try again"):
         line.ask(point(0.99), "one too many")
@@ -147,7 +150,7 @@ def test_a_closed_tab_gives_the_machine_back(
     line = runs("\nwhile True: say(step='time'); time.sleep(0.02)\n")
     job = line.ask(point(), "ann")
     until(lambda: job.step == "time")
-    monkeypatch.setattr(pruning_live, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(live, "PATIENCE_S", 0.0)
     until(lambda: job.is_over)
     assert job.state == "stopped"
     until(lambda: not is_alive(started()[0]))
@@ -182,7 +185,8 @@ def test_a_run_that_takes_too_long_is_ended(started: Callable[[], list[str]]) ->
 
 
 def test_a_worker_that_cannot_start_is_said() -> None:
-    line: LiveRuns[Point, PruningRow] = LiveRuns(("/nowhere/python",))
+    line: LiveRuns[Point, PruningRow] = LiveRuns(PruningRow, "")
+    line._worker = ("/nowhere/python",)
     job = line.ask(point(), "ann")
     assert (job.state, job.reason) == ("failed", "crashed")
 
@@ -192,11 +196,11 @@ def test_the_worker_ends_with_its_server(tmp_path: Path) -> None:
     import subprocess
 
     program = (
-        "import core.training.pruning_worker as w, time\n"
-        "def run(asked, tell):\n"
-        "    tell({'step': 'prune'})\n"
+        "import core.live, sys, time\n"
+        "def measure(asked, report):\n"
+        "    report({'step': 'prune'})\n"
         "    time.sleep(60)\n"
-        "w.main(run)\n"
+        "core.live.main('__main__:measure')\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,

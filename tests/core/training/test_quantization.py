@@ -11,17 +11,11 @@ from core import checkpoints
 from core.cli.main import main
 from core.compression.quantize import dequantise, quantise
 from core.measure.accuracy import mcnemar, paired_difference
-from core.measure.quantization_grid import (
-    QuantRow,
-    RowKey,
-    grid_path,
-    load_grid,
-    save_grid,
-)
+from core.measure.quantization_grid import QuantizationGrid, QuantRow, RowKey
 from core.serving import quantized_measure
 from core.serving.predict import Predictor
 from core.serving.quantized import QuantizedPredictor
-from core.serving.quantized_measure import WHOLE, compare, measure, subject
+from core.serving.quantized_measure import WHOLE, QuantizationExperiment, compare, measure
 from core.training import quantization_aware, quantization_curves
 from tests.core.training.tiny_shelf import ID
 
@@ -63,7 +57,7 @@ def test_quantize_gives_a_row_per_width(
         f"{ID}-{scheme}-8bit.safetensors": rows[1]["size_bytes"],
         f"{ID}-{scheme}-4bit.safetensors": rows[2]["size_bytes"],
     }
-    pictures = subject(ID).pictures
+    pictures = QuantizationExperiment.open(ID).pictures
     assert pictures is not None
     for row in rows:
         one = QuantizedPredictor(ID, "float16" if row["bits"] == 16 else scheme, row["bits"])  # type: ignore[arg-type]
@@ -124,7 +118,7 @@ def test_quantize_refuses_in_one_line(
 
 
 def test_a_row_is_compared_with_the_network_itself(here: Path) -> None:
-    one, key = subject(ID), RowKey("tensor_minmax", 2)
+    one, key = QuantizationExperiment.open(ID), RowKey("tensor_minmax", 2)
     row = measure(one, key)
     pictures = one.pictures
     assert pictures is not None
@@ -159,7 +153,7 @@ def test_the_grid_is_made_once_and_goes_on_where_it_stopped(
 ) -> None:
     assert quantization_curves.missing_stages(ID) == ("weights", "int8", "aware")
     assert main(["quantize-grid", ID, "--stages", "weights"]) == 0
-    half = load_grid(ID)
+    half = QuantizationGrid.load(ID)
     assert half is not None and not half.calibration and not half.tuned
     assert [row.bits for row in half.of("kmeans")] == [8, 4]
     assert half.float32 is not None and half.float32.score == checkpoints.get(ID).test
@@ -169,7 +163,7 @@ def test_the_grid_is_made_once_and_goes_on_where_it_stopped(
     (told,) = json.loads(capfd.readouterr().out)["grids"]
     assert told == {"checkpoint": ID, "rows": 19, "timed": 4, "finetuned": 3}
     assert quantization_curves.missing_stages(ID) == ()
-    grid = load_grid(ID)
+    grid = QuantizationGrid.load(ID)
     assert grid is not None and grid.calibrated_on == 44
     for form in ("ort_int8", "ort_dynamic", "ort_dynamic_conv"):
         row = grid.row(RowKey(form, 8))
@@ -187,9 +181,9 @@ def test_the_grid_is_made_once_and_goes_on_where_it_stopped(
 
     for work in ("measure", "time_versions", "calibrated", "compare"):
         monkeypatch.setattr(quantization_curves, work, never)
-    was = grid_path(ID).read_bytes()
+    was = QuantizationGrid.path(ID).read_bytes()
     assert quantization_curves.make_grid(ID, say=lambda _line: None) == grid
-    assert grid_path(ID).read_bytes() == was
+    assert QuantizationGrid.path(ID).read_bytes() == was
 
 
 def test_a_grid_of_other_weights_is_begun_anew_and_none_is_lost(
@@ -197,7 +191,7 @@ def test_a_grid_of_other_weights_is_begun_anew_and_none_is_lost(
 ) -> None:
     say = [].append  # type: ignore[var-annotated]
     grid = quantization_curves.make_grid(ID, ("weights",), say)
-    save_grid(grid.model_copy(update={"weights_sha256": "0" * 64, "rows": grid.rows[:1]}))
+    grid.model_copy(update={"weights_sha256": "0" * 64, "rows": grid.rows[:1]}).save()
     again = quantization_curves.make_grid(ID, ("weights",), say)
     assert again.rows == grid.rows and again.weights_sha256 == grid.weights_sha256
     monkeypatch.setenv("FOOD11_ROOT", str(tmp_path / "nowhere"))
@@ -214,9 +208,9 @@ def test_large_networks_are_fine_tuned_only_if_asked(
 
 
 def test_training_with_quantised_weights_becomes_a_checkpoint(here: Path) -> None:
-    from core.training.pruning import subject as with_network
+    from core.training.experiment import Experiment
 
-    one, key = with_network(ID), RowKey("channel_symmetric", 4, "aware", 1)
+    one, key = Experiment.open(ID), RowKey("channel_symmetric", 4, "aware", 1)
     before = {name: value.clone() for name, value in one.net.state_dict().items()}
     net = quantization_aware.tuned(one, key)
     assert all(torch.equal(value, before[name]) for name, value in one.net.state_dict().items())
@@ -239,16 +233,17 @@ def test_training_with_quantised_weights_becomes_a_checkpoint(here: Path) -> Non
 
 def test_a_narrow_network_can_be_quantised(here: Path) -> None:
     from core.measure.pruning_grid import RowKey as PruningKey
-    from core.training.pruning import networks
-    from core.training.pruning import subject as with_network
+    from core.training.pruning import PruningExperiment, networks
     from core.training.pruning_publish import publish_pruned
 
-    one = with_network(ID)
+    one = PruningExperiment.open(ID)
     cut = networks(one, "channel_l2", 0.5)["narrow"]
     narrow = publish_pruned(one, cut, PruningKey("channel_l2", 0.5, "narrow")).id
-    row, whole = (measure(subject(id), RowKey("kmeans", 4)) for id in (narrow, ID))
+    row, whole = (
+        measure(QuantizationExperiment.open(id), RowKey("kmeans", 4)) for id in (narrow, ID)
+    )
     assert row.params < whole.params and row.size_bytes < whole.size_bytes
-    assert measure(subject(narrow), RowKey("ort_int8", 8)).n == 22
+    assert measure(QuantizationExperiment.open(narrow), RowKey("ort_int8", 8)).n == 22
 
 
 # -- the file of rows ------------------------------------------------------------------------------
@@ -262,9 +257,9 @@ def test_rows_are_sorted_replaced_and_read_back(here: Path, quick: None) -> None
     row = QuantRow(scheme="kmeans", bits=4, params=1, size_bytes=2)
     changed = grid.with_rows([row])
     assert len(changed.rows) == len(grid.rows) and changed.row(RowKey("kmeans", 4)) == row
-    save_grid(changed)
-    assert load_grid(ID) == changed
-    assert load_grid("nothing-s0") is None
-    grid_path(ID).write_text("{")
+    changed.save()
+    assert QuantizationGrid.load(ID) == changed
+    assert QuantizationGrid.load("nothing-s0") is None
+    QuantizationGrid.path(ID).write_text("{")
     with pytest.raises(checkpoints.manifest.CheckpointError, match="quantize-grid"):  # type: ignore[attr-defined]
-        load_grid(ID)
+        QuantizationGrid.load(ID)

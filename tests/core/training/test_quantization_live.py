@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from core.errors import UserError
+from core.live import LiveRuns
 from core.measure.quantization_grid import QuantRow
 from core.serving.quantized import quantized_file
-from core.training.quantization_live import WORKER, QuantizationRuns, QuantPoint
-from core.training.quantization_worker import run
+from core.training.quantization_live import RUNS, QuantPoint
+from core.training.quantization_live import measure_live as run
 from tests.food import make_food11
 from tests.pages import pruning_shelf
 from tests.pages.pruning_shelf import SCRATCH
@@ -74,7 +75,8 @@ assert asked["scheme"] == "kmeans" and asked["bits"] == 3
 print(json.dumps({{"step": "accuracy", "done": 1, "of": 9}}), flush=True)
 print({json.dumps({"rows": [row.model_dump(mode="json")]})!r}, flush=True)
 """
-    line = QuantizationRuns((sys.executable, "-c", program))
+    line: LiveRuns[QuantPoint, QuantRow] = LiveRuns(QuantRow, "")
+    line._worker = (sys.executable, "-c", program)
     point = QuantPoint("some-s0", "a" * 64, "kmeans", 3)
     job = line.ask(point, "me")
     end = time.monotonic() + 30
@@ -85,5 +87,5 @@ print({json.dumps({"rows": [row.model_dump(mode="json")]})!r}, flush=True)
     assert line.finished("some-s0", "a" * 64, "tensor_minmax") == []
 
 
-def test_the_worker_is_a_module_that_python_can_run() -> None:
-    assert WORKER[1:] == ("-m", run.__module__)
+def test_the_line_names_its_measurement() -> None:
+    assert RUNS._worker[1:] == ("-m", "core.live", f"{run.__module__}:measure_live")

@@ -19,14 +19,15 @@ from core.cli.main import main
 from core.data.find import find_food11
 from core.data.pixels import load_pixels
 from core.errors import CheckpointError
+from core.live import LiveRuns
 from core.measure.accuracy import labelled
-from core.measure.shipping_table import FORMATS, FileRow, load_shipping, shipping_path
+from core.measure.shipping_table import FORMATS, FileRow, Shipping
 from core.places import REPO
 from core.serving.shipping import shipped
 from core.training import shipping
 from core.training.shipping import is_missing, make_shipping, measure, parity_of
 from core.training.shipping_card import licence, shipping_card
-from core.training.shipping_live import WORKER, FilePoint, FileRuns
+from core.training.shipping_live import RUNS, FilePoint
 from tests.core.training.tiny_shelf import PX, STUDENT, TEACHER, publish_pair
 from tests.tiny_network import TinyNetwork, torch_logits
 
@@ -113,11 +114,11 @@ def test_measured_once_and_again_when_something_is_new(
     monkeypatch.setenv("FOOD11_ROOT", str(food))  # photographs have come: accuracy at last
     assert is_missing(STUDENT)
     full = make_shipping(STUDENT, lambda _line: None)
-    assert load_shipping(STUDENT) == full and not is_missing(STUDENT)
+    assert Shipping.load(STUDENT) == full and not is_missing(STUDENT)
     assert full.rows[0].report()["accuracy"] is not None
-    before = shipping_path(STUDENT).read_bytes()
+    before = Shipping.path(STUDENT).read_bytes()
     assert make_shipping(STUDENT, lambda _line: None) == full
-    assert shipping_path(STUDENT).read_bytes() == before
+    assert Shipping.path(STUDENT).read_bytes() == before
     monkeypatch.setenv("FOOD11_ROOT", str(tmp_path / "nowhere"))
     assert not is_missing(STUDENT)  # and they are not thrown away where there are none
     shutil.rmtree(tmp_path / "cache")
@@ -134,10 +135,10 @@ def publish_other_weights() -> None:
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"checkpoint": 1}'])
 def test_damaged_rows_are_said(here: Path, damage: str) -> None:
-    shipping_path(STUDENT).parent.mkdir(exist_ok=True)
-    shipping_path(STUDENT).write_text(damage)
+    Shipping.path(STUDENT).parent.mkdir(exist_ok=True)
+    Shipping.path(STUDENT).write_text(damage)
     with pytest.raises(CheckpointError, match="--steps shipping"):
-        load_shipping(STUDENT)
+        Shipping.load(STUDENT)
 
 
 # -- the card --------------------------------------------------------------------------------------
@@ -280,11 +281,10 @@ from tests.tiny_network import SPEC
 from core.training import shipping
 shipping.REPEATS = 3
 registry.MODELS["tiny"] = SPEC
-sys.argv = ["worker"]
-runpy.run_module("core.training.shipping_worker", run_name="__main__")
+runpy.run_module("core.live", run_name="__main__", alter_sys=False)
 """
-    assert WORKER[-1] == "core.training.shipping_worker"
-    runs = FileRuns((sys.executable, "-c", program), time_limit_s=200)
+    runs: LiveRuns[FilePoint, FileRow] = LiveRuns(RUNS.row, "", time_limit_s=200)
+    runs._worker = (sys.executable, "-c", program, RUNS._worker[-1])
     sha256 = checkpoints.get(STUDENT).files[checkpoints.WEIGHTS].sha256
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(REPO))

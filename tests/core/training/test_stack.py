@@ -12,7 +12,7 @@ from core.data.pixels import load_pixels
 from core.errors import CheckpointError
 from core.measure.accuracy import labelled
 from core.measure.pruning_grid import RowKey
-from core.measure.stack_rows import STEPS, load_stack, stack_path
+from core.measure.stack_rows import STEPS, Stack
 from core.recipes import Recipe
 from core.serving.predict import Predictor
 from core.serving.shipping import open_file, shipped
@@ -51,7 +51,7 @@ def test_the_whole_way_is_gone_and_measured_on_its_files(here: Path, food: Path)
     made = make_stack(STUDENT, quiet, key=KEY)
     assert [row.step for row in made.rows] == list(STEPS)
     rows = {row.step: row for row in made.rows}
-    assert load_stack(STUDENT) == made
+    assert Stack.load(STUDENT) == made
     pictures = labelled(load_pixels(find_food11(food), PX, progress=False), "testing", PX)
     for step in STEPS:
         row = rows[step]
@@ -88,7 +88,7 @@ def test_a_stopped_way_goes_on_where_it_was(here: Path, monkeypatch: pytest.Monk
         patch.setattr(stack, "calibrate", stopped)
         with pytest.raises(KeyboardInterrupt):
             make_stack(STUDENT, quiet, key=KEY)
-    half = load_stack(STUDENT)
+    half = Stack.load(STUDENT)
     assert half is not None and half.rows[-1].step == "tuned"
     assert state(STUDENT, KEY) == "started"
 
@@ -102,9 +102,9 @@ def test_a_stopped_way_goes_on_where_it_was(here: Path, monkeypatch: pytest.Monk
     assert done.row("tuned").correct == half.row("tuned").correct  # type: ignore[union-attr]
     monkeypatch.setattr(stack, "count_correct", never)
     monkeypatch.setattr(stack, "time_sessions", never)
-    before = stack_path(STUDENT).read_bytes()
+    before = Stack.path(STUDENT).read_bytes()
     assert make_stack(STUDENT, quiet, key=KEY) == done
-    assert stack_path(STUDENT).read_bytes() == before
+    assert Stack.path(STUDENT).read_bytes() == before
 
 
 def test_without_photographs_accuracy_is_none_and_the_way_ends_at_training(
@@ -176,7 +176,7 @@ def test_reproducing_makes_both(here: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]"])
 def test_a_damaged_file_is_said(here: Path, damage: str) -> None:
-    stack_path(STUDENT).parent.mkdir(exist_ok=True)
-    stack_path(STUDENT).write_text(damage)
+    Stack.path(STUDENT).parent.mkdir(exist_ok=True)
+    Stack.path(STUDENT).write_text(damage)
     with pytest.raises(CheckpointError, match="--steps stack"):
-        load_stack(STUDENT)
+        Stack.load(STUDENT)

@@ -7,7 +7,7 @@ import pytest
 
 from core import checkpoints, recipes, reproduce
 from core.errors import UserError
-from core.measure.sweep import load_sweep, settings
+from core.measure.sweep import Sweep, settings
 from core.places import runs_dir
 from core.recipes import Recipe
 from core.training.config import TrainConfig
@@ -59,7 +59,7 @@ def test_every_point_is_trained_once_and_kept(
     said: list[str] = []
     found = make_sweep(points, say=said.append)
     assert missing_points(points) == [] and len(said) == 1
-    assert found == load_sweep("dwpw_256k")
+    assert found == Sweep.load("dwpw_256k")
     assert found.teacher_sha256 == checkpoints.get(TEACHER).files[checkpoints.WEIGHTS].sha256
     assert [(p.temperature, p.alpha, p.seed) for p in found.points] == [
         (None, None, 0), (2.0, 0.9, 0), (2.0, 0.9, 1),
