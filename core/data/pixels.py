@@ -94,10 +94,10 @@ def load_pixels(index: Index, px: int = 128, progress: bool = True, crop: float 
     return loaded
 
 
-def pixels_here(px: int) -> Pixels | None:
-    """The photographs on this machine, decoded for a side of `px`; None where there are none."""
+def pixels_here(px: int, crop: float = CROP) -> Pixels | None:
+    """`load_pixels` of the photographs on this machine; None where there are none."""
     try:
-        return load_pixels(find_food11(), px)
+        return load_pixels(find_food11(), px, crop=crop)
     except DataError:
         return None
 

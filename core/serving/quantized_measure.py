@@ -21,6 +21,7 @@ from core.measure.accuracy import Labelled, labelled, mcnemar, paired_difference
 from core.measure.latency import Spread
 from core.measure.network_timing import time_sessions
 from core.measure.quantization_grid import COMPUTED, Comparison, QuantRow, RowKey
+from core.models import registry
 from core.serving.predict import BATCH, open_session, run_batches
 from core.serving.pruned import Heard
 from core.serving.quantized import Version, make, ranges_of, source, suffix
@@ -56,7 +57,8 @@ class QuantizationExperiment:
     def open(cls, id: str, threads: int = 1) -> Self:
         """A checkpoint and the photographs on this machine, if any. Raises CheckpointError."""
         checkpoint, graph, state = source(id)
-        return cls(checkpoint, graph, state, pixels_here(checkpoint.input_px), threads)
+        pixels = pixels_here(checkpoint.input_px, registry.get(checkpoint.model).crop)
+        return cls(checkpoint, graph, state, pixels, threads)
 
     @cached_property
     def pictures(self) -> Labelled | None:

@@ -58,7 +58,12 @@ class Experiment:
         """A checkpoint and the photographs on this machine, if any. Raises CheckpointError."""
         checkpoint = checkpoints.get(id)
         net = checkpoints.load_model(id)
-        return cls(checkpoint, net, pixels_here(checkpoint.input_px), threads)
+        return cls(
+            checkpoint,
+            net,
+            pixels_here(checkpoint.input_px, registry.get(checkpoint.model).crop),
+            threads,
+        )
 
     @property
     def spec(self) -> ModelSpec:
