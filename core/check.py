@@ -53,7 +53,7 @@ def evaluate(checkpoint: str, split: str, data: Pixels | None = None) -> dict[st
     """A checkpoint's accuracy on a split of the photographs here, by ONNX Runtime.
 
     `split`: training, validation or testing; `data`: squares of at least the checkpoint's
-    `input_px`, by default those of the Food-11 copy on this machine.
+    `input_px`, by default those of the data set on this machine.
     Returns {"checkpoint", "split", "n", "correct", "accuracy", "ci95": [low, high], "data": name}.
     Raises CheckpointError, or DataError where there are no (labelled) photographs.
     """

@@ -1,5 +1,5 @@
-"""`data`: which copy of Food-11 is here, whether every photograph can be read; and other sets made
-fit to learn from before it."""
+"""`data`: which photographs are here, whether every one can be read; and other sets made fit to
+learn from before them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from core.words import _
 
 @dataclass(frozen=True)
 class Data:
-    """Report on the copy of Food-11 named by FOOD11_ROOT or lying in data/food11; or fetch one.
+    """Report on the photographs that FOOD11_ROOT names or that lie in data/food11; or fetch them.
 
     The first report reads every photograph once and keeps the pixels for training: a minute or so.
     `data distinct SOURCE` makes another data set fit to learn from before Food-11: a folder of its
@@ -118,9 +118,11 @@ class Data:
 
 def _fetch() -> Answer:
     from core.data.fetch import fetch
+    from core.data.find import find_food11
 
-    folder = str(fetch())
-    return Answer({"root": folder}, _("Food-11 is in {folder}").format(folder=folder))
+    index = find_food11(fetch())
+    text = _("{name} is in {folder}").format(name=index.name, folder=index.root)
+    return Answer({"root": str(index.root), "name": index.name}, text)
 
 
 def _text(document: dict[str, Any]) -> str:

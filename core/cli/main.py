@@ -38,7 +38,7 @@ class Entry(NamedTuple):
 COMMANDS = {
     "models": Entry("core.cli.models:Models", "list the networks: parameters, MACs, bytes"),
     "summary": Entry("core.cli.models:Summary", "a network's layer table, as torchsummary prints"),
-    "data": Entry("core.cli.data:Data", "what Food-11 copy is here; `data fetch` gets one"),
+    "data": Entry("core.cli.data:Data", "which photographs are here; `data fetch` gets Food-11"),
     "train": Entry("core.cli.train:Train", "train a network: scratch, fine-tuned or distilled"),
     "runs": Entry("core.cli.train:Runs", "list the training runs on this machine"),
     "jobs": Entry("core.cli.jobs:Jobs", "the queue of trainings: list, stop, resume, delete"),

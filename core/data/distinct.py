@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from core import places
 from core.data.alike import THRESHOLD, Twin, near_duplicates
-from core.data.find import Index, find_food11
+from core.data.find import IN_ITS_LAYOUT, Index, find_food11
 from core.errors import DataError
 from core.words import _
 
@@ -165,6 +165,8 @@ def _there(folder: Path, facts: dict[str, Any]) -> Distinct:
 
 
 def _title(index: Index) -> str:
+    if IN_ITS_LAYOUT in index.name:
+        return IN_ITS_LAYOUT[:1].upper() + IN_ITS_LAYOUT[1:]
     return index.name.partition(" (")[0]
 
 
@@ -172,11 +174,14 @@ def _provenance(
     source: Index, against: Index, threshold: float, left_out: list[Twin], unreadable: list[str]
 ) -> str:
     """PROVENANCE.md: the heading by which `find_food11` names the set, then what became of it."""
-    other = "Food-11" if against.is_food11 else f"the {_title(against)}"
+    other = "Food-11's" if against.is_food11 else f"the {_title(against)}'s"
+    if IN_ITS_LAYOUT in against.name:
+        other = "those of its test set"
+    whole = source.is_food11 and not left_out and not unreadable
     lines = [
-        f"# {_title(source)}, without {other}'s",
+        f"# {_title(source)}, without {other}",
         "",
-        *([] if source.is_food11 else ["**NOT Food-11.**", ""]),
+        *([] if whole else ["**NOT Food-11.**", ""]),
         f"The photographs of {_title(source)} (fingerprint {source.fingerprint}) without "
         f"{len(left_out)} of its training and validation splits that are the same as one of the "
         f"validation or testing split of {_title(against)} (fingerprint {against.fingerprint}): "

@@ -1,4 +1,4 @@
-"""Food-11 wherever it lies: one index for every folder layout met in the wild.
+"""Photographs in one of Food-11's layouts: one index for every folder layout met in the wild.
 
 Accepted under the root, or up to three folders below it (as archives unpack):
 
@@ -7,12 +7,15 @@ Accepted under the root, or up to three folders below it (as archives unpack):
 - `training|.../<class name>/*.jpg`, the copies on Kaggle, however the class is spelt;
 - `training/labeled/<00..10>/*.jpg`, `validation/<00..10>/`, `testing/00/`, the course of 2021,
   whose testing photographs are unlabelled in spite of their folder's number.
+
+A label is never guessed: where folders or file names can be read in two ways (numbers that run
+from 1 to 11, two folders of one class or split), the data set is refused with what is wrong.
 """
 
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,45 +24,25 @@ from numpy.typing import NDArray
 
 from core import places
 from core.course import CLASSES, FOOD11_COUNTS
+from core.data.layouts import SplitFolder, check_numbers, folders_in, listed, read_split
 from core.errors import DataError
 from core.words import _
 
 SPLITS = ("training", "validation", "testing")
-
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".heic", ".heif"})
 
 _SPLIT_OF = {
     **dict.fromkeys(("training", "train"), "training"),
     **dict.fromkeys(("validation", "valid", "val"), "validation"),
     **dict.fromkeys(("testing", "test", "evaluation", "eval"), "testing"),
 }
-_LABEL_OF = {
-    spelling: label
-    for label, spellings in enumerate(
-        (
-            "bread breads",
-            "dairyproduct dairyproducts dairy",
-            "dessert desserts",
-            "egg eggs",
-            "friedfood friedfoods fried",
-            "meat meats",
-            "noodlespasta noodlepasta noodlesandpasta noodles noodle pasta",
-            "rice",
-            "seafood seafoods",
-            "soup soups",
-            "vegetablefruit vegetablesfruits vegetablefruits vegetablesfruit"
-            " vegetableandfruit vegetablesandfruits vegetable vegetables fruit fruits",
-        )
-    )
-    for spelling in spellings.split()
-}
-_FLAT_NAME = re.compile(r"(\d{1,2})_\w+")
 _NOT_FOOD11 = re.compile(r"\bnot\W+food-?\s?11\b", re.IGNORECASE)
 _DREAMED = "Dreamed by the teacher"  # the heading that `core.data.dreams` writes
 _TITLES = {
     "food11_standin": "Food-11 stand-in",
     "food101_64": "Food-101 mapped to 11 classes",
 }
+IN_ITS_LAYOUT = "photographs in Food-11's layout"
+"""What a data set is called that does not say what it is, and counts other photographs."""
 _DEPTH = 3
 
 
@@ -80,7 +63,8 @@ class Index:
     name: str
     """The data set, for people; says so where it is not Food-11."""
     is_food11: bool
-    """False where a PROVENANCE.md beside the photographs says that they are NOT Food-11."""
+    """Whether the splits count as many photographs as Food-11's, and no PROVENANCE.md beside them
+    says that they are NOT Food-11."""
     fingerprint: str
     """16 hex digits over names, sizes in bytes, splits and labels; the same on every machine."""
     skipped: tuple[str, ...] = ()
@@ -128,16 +112,15 @@ def find_food11(root: Path | str | None = None) -> Index:
     """Index the photographs under `root`, else FOOD11_ROOT, else `data/food11` in the repository.
 
     Opens no photograph. Raises DataError, which says what to do, where there are none, where two
-    data sets lie side by side, or where the folders are laid out in an unknown way.
+    data sets lie side by side, where the folders are laid out in an unknown way, and where a split
+    or a label could be read in two ways.
     """
     base = _split_root(_root(root))
-    layouts: dict[str, str] = {}
+    found = _read_splits(base)
     rows: list[tuple[str, int, str, int]] = []
     skipped: list[str] = []
-    for folder, split in _split_folders(base):
-        layout, found = _read_split(folder, split)
-        layouts.setdefault(split, layout)
-        for path, label, size in found:
+    for split, read in found.items():
+        for path, label, size in read.rows:
             name = path.relative_to(base).as_posix()
             if label is None and split != "testing":
                 skipped.append(name)
@@ -155,7 +138,7 @@ def find_food11(root: Path | str | None = None) -> Index:
     name, is_food11 = _name(base, splits)
     return Index(
         root=base,
-        layout=layouts["training"],
+        layout=found["training"].layout,
         files=tuple(row[0] for row in rows),
         labels=np.array([row[1] for row in rows], dtype=np.int64),
         splits=splits,
@@ -205,7 +188,7 @@ def _split_root(root: Path) -> Path:
             )
         if found:
             return found[0]
-        level = [below for folder in level for below in _folders(folder)]
+        level = [below for folder in level for below in folders_in(folder)]
     raise DataError(
         _("{folder} has no folder called training (or train) with photographs in it.").format(
             folder=root
@@ -213,63 +196,30 @@ def _split_root(root: Path) -> Path:
     )
 
 
-def _folders(folder: Path) -> list[Path]:
-    try:
-        return sorted(
-            Path(e.path)
-            for e in os.scandir(folder)
-            if e.is_dir() and not e.name.startswith((".", "__"))
-        )
-    except OSError:
-        return []
-
-
 def _split_folders(folder: Path) -> list[tuple[Path, str]]:
-    return [(f, _SPLIT_OF[f.name.lower()]) for f in _folders(folder) if f.name.lower() in _SPLIT_OF]
+    return [
+        (f, _SPLIT_OF[f.name.lower()]) for f in folders_in(folder) if f.name.lower() in _SPLIT_OF
+    ]
 
 
-def _pictures(folder: Path) -> Iterator[tuple[Path, int]]:
-    """Path and size in bytes of every picture in a folder, not below it."""
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith(".") or not entry.is_file():
-                    continue  # ._0_1.jpg is what macOS leaves in archives
-                if os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
-                    yield Path(entry.path), entry.stat().st_size
-    except OSError as error:
-        raise DataError(_("{folder} cannot be read.").format(folder=folder)) from error
-
-
-def _read_split(folder: Path, split: str) -> tuple[str, list[tuple[Path, int | None, int]]]:
-    """Layout of one split's folder and (path, label or None, bytes) of each picture in it."""
-    below = _folders(folder)
-    labelled = next((f for f in below if f.name.lower() in ("labeled", "labelled")), None)
-    if labelled is not None:  # `unlabeled` beside it holds no usable class
-        folder, below = labelled, _folders(labelled)
-    found: list[tuple[Path, int | None, int]] = []
-    numbers = 0
-    for inner in below:
-        label = _folder_label(inner.name)
-        numbers += inner.name.isdigit()
-        if split == "testing" and [f.name for f in below] == ["00"]:
-            label = None  # the course of 2021 put every unlabelled testing photograph in 00
-        found += [(path, label, size) for path, size in _pictures(inner)]
-    flat = [(path, _name_label(path.stem), size) for path, size in _pictures(folder)]
-    if len(flat) > len(found):
-        return "flat", flat + found
-    return ("labelled folders" if numbers else "class folders"), found + flat
-
-
-def _name_label(stem: str) -> int | None:
-    match = _FLAT_NAME.fullmatch(stem)
-    return int(match[1]) if match and int(match[1]) < len(CLASSES) else None
-
-
-def _folder_label(name: str) -> int | None:
-    if name.isdigit():
-        return int(name) if int(name) < len(CLASSES) else None
-    return _LABEL_OF.get(re.sub(r"[^a-z]", "", name.lower()))
+def _read_splits(base: Path) -> dict[str, SplitFolder]:
+    """Each split's folder, read. Raises DataError where a split or a label has two readings."""
+    folders: dict[str, list[tuple[Path, SplitFolder]]] = {}
+    for folder, split in _split_folders(base):
+        folders.setdefault(split, []).append((folder, read_split(folder, split)))
+    found = {}
+    for split, several in folders.items():
+        filled = [one for one in several if one[1].rows] or several[:1]
+        if len(filled) > 1:
+            raise DataError(
+                _(
+                    "{folder} holds {names}, and each can be meant by the {split} split. "
+                    "Leave one of them there."
+                ).format(folder=base, names=listed(f.name for f, _read in filled), split=split)
+            )
+        found[split] = filled[0][1]
+    check_numbers(base, list(found.values()))
+    return found
 
 
 def _fingerprint(rows: Iterable[tuple[str, int, str, int]]) -> str:
@@ -280,7 +230,7 @@ def _fingerprint(rows: Iterable[tuple[str, int, str, int]]) -> str:
 
 
 def _name(base: Path, splits: NDArray[np.str_]) -> tuple[str, bool]:
-    """What to call the data set, and whether it is Food-11 as far as its folder says."""
+    """What to call the data set, and whether it is Food-11 as far as its folder tells."""
     try:
         text = (base / "PROVENANCE.md").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -295,4 +245,4 @@ def _name(base: Path, splits: NDArray[np.str_]) -> tuple[str, bool]:
     counts = {split: int((splits == split).sum()) for split in SPLITS}
     if counts == FOOD11_COUNTS:
         return "Food-11", True
-    return f"Food-11 copy ({len(splits):,} photographs)", True
+    return f"{len(splits):,} {IN_ITS_LAYOUT} (not Food-11)", False

@@ -108,7 +108,17 @@ def _dreams(folder: str, mark: str) -> Index | None:
 
 
 def explain_dreams(index: Index) -> None:
-    """Say what a training learns from where no photograph is here."""
+    """Say what a training learns from where no photograph is here, or those here are refused."""
+    if named := os.environ.get("FOOD11_ROOT"):
+        try:
+            find_food11()
+        except DataError as error:
+            st.warning(
+                _("The photographs in {folder} are not used. {why}").format(
+                    folder=named, why=error
+                ),
+                icon=":material/rule_folder:",
+            )
     n, px = f"{int(index.class_counts('training').sum()):,}", TRAIN_PX
     st.info(
         _(

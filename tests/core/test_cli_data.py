@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from core import places
 from core.cli.main import main
 from core.data.find import find_food11
 from core.places import REPO
@@ -48,7 +49,9 @@ def test_it_is_a_data_set_like_any_other(
     ]
     report = told(capsys, "--root", tmp_path / "made")
     assert report["name"] == said["name"] and report["fingerprint"] == said["fingerprint"]
-    assert report["name"].startswith("Food-101 mapped to 11 classes, without Food-11's (43 ")
+    assert report["name"].startswith(
+        "Food-101 mapped to 11 classes, without those of its test set (43 "
+    )
     assert report["is_food11"] is False and report["unreadable"] == []
 
 
@@ -102,3 +105,26 @@ def test_it_needs_no_torch(sets: tuple[Path, Path], tmp_path: Path) -> None:
         [sys.executable, "-c", program], cwd=REPO, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_labels_from_1_are_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(1, 12):
+        folder = tmp_path / "training" / f"{number:02}"
+        folder.mkdir(parents=True)
+        (folder / "photo.jpg").write_bytes(b"x")
+    assert main(["data", "--root", str(tmp_path)]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and "1 to 11" in err and "0 (Bread) to 10" in err
+
+
+def test_fetched_photographs_are_called_what_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(places, "REPO", tmp_path)
+    folder = photographs(tmp_path / "data" / "food11", 1, "kaggle")
+    assert told(capsys, "fetch") == {
+        "root": str(folder.resolve()),
+        "name": "44 photographs in Food-11's layout (not Food-11)",
+    }

@@ -18,7 +18,7 @@ from pages.parts import training_queue
 from pages.parts.training_live import compared
 from tests.core.training.queueing import script
 from tests.dreamers import fill_dreams
-from tests.food import make_food11
+from tests.food import food_picture, make_food11
 from tests.pages import shelf
 
 Open = Callable[..., AppTest]
@@ -106,6 +106,19 @@ METRICS = {
 def lesson(config: TrainConfig) -> dict[str, object]:
     """What the teacher's menu adds."""
     return {name: getattr(config, name) for name in ("teacher", "alpha", "temperature")}
+
+
+def test_photographs_that_are_refused_are_not_passed_over_in_silence(
+    open_page: Open, queue: JobQueue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOOD11_ROOT", str(tmp_path))
+    for number in range(1, 12):
+        folder = tmp_path / "training" / str(number)
+        folder.mkdir(parents=True)
+        food_picture(number - 1, 0, (8, 8)).save(folder / "photo.jpg")
+    app = open_page("training")
+    assert not app.exception and "learns from 33 pictures of 64 px" in text(app)
+    assert any("are not used" in one.value and "1 to 11" in one.value for one in app.warning)
 
 
 def test_without_photographs_a_training_learns_from_dreams(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from core import places
-from core.data import distinct
+from core.data import distinct, find
 from core.data.distinct import LIST, is_distinct, write_distinct
 from core.data.find import Index, find_food11
 from core.data.pixels import load_pixels
@@ -79,11 +80,30 @@ def test_it_says_what_it_is(sets: tuple[Index, Index], tmp_path: Path) -> None:
     assert not is_distinct(index.root, source) and not is_distinct(source.root, against)
 
 
-def test_a_part_of_food11_is_not_called_another_set(tmp_path: Path) -> None:
+def test_what_does_not_say_what_it_is_gets_no_name(tmp_path: Path) -> None:
     source = find_food11(photographs(tmp_path / "source", 2))
     against = find_food11(photographs(tmp_path / "against", 3))
-    made = written(source, against, tmp_path / "made")
-    assert made.index.is_food11 and made.index.name == "Food-11 copy (44 photographs)"
+    index = written(source, against, tmp_path / "made").index
+    title = "Photographs in Food-11's layout, without those of its test set"
+    assert not index.is_food11 and index.name == f"{title} (44 photographs, not Food-11)"
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_a_part_of_food11_is_not_food11(
+    alike: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = {"training": 22, "validation": 11, "testing": 11}
+    monkeypatch.setattr(find, "FOOD11_COUNTS", counts)
+    source = find_food11(photographs(tmp_path / "source", 2))
+    other = photographs(tmp_path / "against", 3)
+    (other / "PROVENANCE.md").write_text("# food11_standin\n\n**NOT Food-11.**\n")
+    if alike:
+        shutil.copy(source.root / "training" / "7_1.jpg", other / "validation" / "7_0.jpg")
+    made = written(source, find_food11(other), tmp_path / "made")
+    assert source.is_food11 and len(made.left_out) == alike
+    assert made.index.is_food11 is not alike
+    title = "Food-11, without the Food-11 stand-in's (43 photographs, not Food-11)"
+    assert made.index.name == (title if alike else "Food-11")
 
 
 @pytest.mark.parametrize("layout", ["course", "kaggle", "labelled"])

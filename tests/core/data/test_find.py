@@ -3,13 +3,15 @@
 import csv
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from core import places
-from core.course import CLASSES
+from core.course import CLASSES, FOOD11_COUNTS
+from core.data import find
 from core.data.find import SPLITS, Index, find_food11, food11_available
 from core.errors import DataError
 from tests.food import food_picture, make_food11
@@ -74,15 +76,198 @@ SPELLINGS = {
 }
 
 
-@pytest.mark.parametrize("label", SPELLINGS)
-def test_class_names_however_they_are_spelt(tmp_path: Path, label: int) -> None:
-    for number, spelling in enumerate(SPELLINGS[label]):
-        path = tmp_path / "train" / spelling / f"{number}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        food_picture(label, number, (8, 8)).save(path)
+NUMBERS = [*map(str, range(11))]
+
+
+def photograph(path: Path, label: int = 0) -> None:
+    """A made-up photograph at `path`, whose folders are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    food_picture(label, len(path.name), (8, 8)).save(path)
+
+
+@pytest.mark.parametrize(
+    ("label", "spelling"), [(label, name) for label, names in SPELLINGS.items() for name in names]
+)
+def test_class_names_however_they_are_spelt(tmp_path: Path, label: int, spelling: str) -> None:
+    others = [] if not spelling.isdigit() else [n for n in NUMBERS if int(n) != label]
+    for name in (spelling, *others):
+        photograph(tmp_path / "train" / name / "photo.jpg")
     index = find_food11(tmp_path)
-    assert index.labels.tolist() == [label] * len(index)
-    assert len(index) == len(list(tmp_path.rglob("*.jpg")))
+    labels = dict(zip(index.files, index.labels.tolist(), strict=True))
+    assert labels[f"train/{spelling}/photo.jpg"] == label
+    assert len(index) == 1 + len(others)
+
+
+@pytest.mark.parametrize("split", ["training", "validation", "testing"])
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        ([str(n) for n in range(1, 12)], "1 to 11"),
+        ([f"{n:02}" for n in range(1, 12)], "1 to 11"),
+        ([f"{n:03}" for n in range(1, 12)], "1 to 11"),
+        ([str(n) for n in range(12)], "0 to 11"),
+        ([str(n) for n in range(1, 11)], "1 to 10"),
+        ([n for n in NUMBERS if n != "5"], "0, 1, 2, 3, 4, 6"),
+        (["100", *NUMBERS], "100"),
+        (["2", "7"], "2, 7"),
+        ([n if n != "3" else "\u0663" for n in NUMBERS], "0, 1, 2, 4, 5"),
+    ],
+    ids=["1-11", "01-11", "001-011", "0-11", "1-10", "no 5", "100", "2, 7", "Arabic 3"],
+)
+def test_numbers_that_may_be_counted_from_1_are_refused(
+    tmp_path: Path, split: str, names: list[str], says: str
+) -> None:
+    photograph(tmp_path / "training" / "0_1.jpg")
+    for name in names:
+        photograph(tmp_path / split / name / "photo.jpg")
+    with pytest.raises(DataError, match=says) as told:
+        find_food11(tmp_path)
+    assert "0 (Bread) to 10" in str(told.value)
+
+
+def test_a_split_may_lack_numbers_that_another_one_has(tmp_path: Path) -> None:
+    for name in NUMBERS:
+        photograph(tmp_path / "training" / name / "photo.jpg")
+    photograph(tmp_path / "validation" / "07" / "photo.jpg")
+    index = find_food11(tmp_path)
+    assert counts(index)["validation"] == [0] * 7 + [1] + [0] * 3
+
+
+@pytest.mark.parametrize(
+    ("labels", "fine"),
+    [
+        (range(11), True),
+        (range(12), True),  # 11_0.jpg is left out, and named
+        (range(1, 12), False),
+        (range(1, 11), False),
+        ([5, 11], False),
+        ([4], True),
+        ([1], True),
+        ([3, 7], True),
+    ],
+)
+@pytest.mark.parametrize("form", ["{}_0", "{:02}_0", "{}_lunch"])
+def test_labels_in_file_names_from_1_are_refused(
+    tmp_path: Path, labels: Sequence[int], fine: bool, form: str
+) -> None:
+    for label in labels:
+        photograph(tmp_path / "training" / f"{form.format(label)}.jpg")
+    if not fine:
+        with pytest.raises(DataError, match="labels in file names"):
+            find_food11(tmp_path)
+        return
+    index = find_food11(tmp_path)
+    assert sorted(index.labels.tolist()) == [n for n in labels if n < 11]
+    assert len(index.skipped) == (11 in labels)
+
+
+def test_a_split_counted_from_1_beside_one_counted_from_0_is_refused(tmp_path: Path) -> None:
+    for label in range(11):
+        photograph(tmp_path / "training" / f"{label}_0.jpg")
+        photograph(tmp_path / "evaluation" / f"{label + 1}_0.jpg")
+    with pytest.raises(DataError, match="1 to 11"):
+        find_food11(tmp_path)
+
+
+def test_a_small_split_may_lack_class_0(tmp_path: Path) -> None:
+    for label in range(11):
+        photograph(tmp_path / "training" / f"{label}_0.jpg")
+    for label in range(1, 11):
+        photograph(tmp_path / "validation" / f"{label}_0.jpg")
+    assert counts(find_food11(tmp_path))["validation"] == [0] + [1] * 10
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (["Egg", "eggs"], "Egg and eggs"),
+        (["Bread", "bread"], "Bread and bread"),
+        (["Noodles", "Pasta"], "Noodles/Pasta"),
+        (["sea food", "Seafood"], "Seafood"),
+        (["0", *(f"{n:02}" for n in range(11))], "0 and 00"),
+        (["Bread", "1", "2"], "in one way"),
+        (["Egg", *(n for n in NUMBERS if n != "3")], "in one way"),
+        (["Meat", "99"], "in one way"),
+    ],
+)
+@pytest.mark.parametrize("split", ["training", "labeled", "validation"])
+def test_folders_that_contradict_each_other_are_refused(
+    tmp_path: Path, names: list[str], says: str, split: str
+) -> None:
+    photograph(tmp_path / "training" / ("labeled" if split == "labeled" else "") / "0_1.jpg")
+    for name in names:
+        place = "training/labeled" if split == "labeled" else split
+        photograph(tmp_path / place / name / "photo.jpg")
+    with pytest.raises(DataError, match=says):
+        find_food11(tmp_path)
+
+
+def test_a_second_spelling_without_photographs_is_no_second_folder(tmp_path: Path) -> None:
+    photograph(tmp_path / "training" / "Egg" / "photo.jpg")
+    (tmp_path / "training" / "eggs").mkdir()
+    (tmp_path / "train").mkdir()
+    assert find_food11(tmp_path).labels.tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "fine"),
+    [
+        ("Egg", "5_12", False),
+        ("Egg", "3_12", True),
+        ("Egg", "03_12", True),
+        ("Egg", "12_5", True),  # no class
+        ("Egg", "5_lunch", True),  # no index, hence no label of Food-11's
+        ("Egg", "512", True),
+        ("Bread", "1_1", False),
+    ],
+)
+def test_a_file_in_the_folder_of_another_class_is_refused(
+    tmp_path: Path, folder: str, name: str, fine: bool
+) -> None:
+    photograph(tmp_path / "train" / folder / f"{name}.jpg")
+    if fine:
+        assert find_food11(tmp_path).labels.tolist() == [CLASSES.index(folder)]
+        return
+    with pytest.raises(DataError, match=f"{name}.jpg lies in the folder of the class {folder}"):
+        find_food11(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train", "training"),
+        ("training", "Training"),
+        ("training", "evaluation", "testing"),
+        ("training", "test", "Testing"),
+        ("training", "val", "validation"),
+        ("training", "valid", "VAL"),
+    ],
+)
+def test_two_folders_of_one_split_are_refused(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        photograph(tmp_path / name / "4_0.jpg")
+    with pytest.raises(DataError, match=" split") as told:
+        find_food11(tmp_path)
+    twice = [name for name in names if name != "training" or len(names) == 2]
+    assert all(name in str(told.value) for name in twice)
+
+
+@pytest.mark.parametrize("beside", ["Egg/a.jpg", "03/a.jpg", "3_1.jpg", "labelled/3/a.jpg"])
+def test_what_lies_beside_labeled_is_not_left_out_in_silence(tmp_path: Path, beside: str) -> None:
+    make_food11(tmp_path, "labelled", PER_CLASS, size=(8, 8))
+    photograph(tmp_path / "training" / beside)
+    with pytest.raises(DataError, match="beside it"):
+        find_food11(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["\u00b2", "\u2460", "\u0663", "\u5341", "1.0", "-1", "+3", "0x1"])
+@pytest.mark.parametrize("place", ["training/{}/a.jpg", "training/{}_1.jpg", "{}/a.jpg"])
+def test_what_only_looks_like_a_number_is_none(tmp_path: Path, name: str, place: str) -> None:
+    photograph(tmp_path / "training" / "Egg" / "a.jpg")
+    photograph(tmp_path / place.format(name))
+    index = find_food11(tmp_path)
+    assert index.labels.tolist() == [3]
+    assert index.skipped == (() if place.startswith("{") else (place.format(name),))
 
 
 @pytest.mark.parametrize(
@@ -174,10 +359,10 @@ def test_the_same_class_by_another_folder_is_the_same_index_but_not_the_same_fil
 @pytest.mark.parametrize(
     ("text", "name", "is_food11"),
     [
-        (None, "Food-11 copy (44 photographs)", True),
+        (None, "44 photographs in Food-11's layout (not Food-11)", False),
         ("# mine\n\nThis is **NOT Food-11**.\n", "mine (44 photographs, not Food-11)", False),
         ("# food11_standin\nThis is not food 11", "Food-11 stand-in (44 photographs, not", False),
-        ("# Food-11\n\nUnpacked from EPFL's archive.\n", "Food-11 copy (44 photographs)", True),
+        ("# Food-11\n\nUnpacked from EPFL's.\n", "44 photographs in Food-11's layout (not", False),
     ],
 )
 def test_a_stand_in_says_so(tmp_path: Path, text: str | None, name: str, is_food11: bool) -> None:
@@ -187,6 +372,21 @@ def test_a_stand_in_says_so(tmp_path: Path, text: str | None, name: str, is_food
     index = find_food11(tmp_path)
     assert index.name.startswith(name)
     assert index.is_food11 is is_food11
+
+
+def test_food11_is_what_counts_as_many_photographs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_food11(tmp_path, "course", per_class=PER_CLASS, size=(8, 8))
+    whole = {"training": 33, "validation": 22, "testing": 11}
+    monkeypatch.setattr(find, "FOOD11_COUNTS", whole)
+    index = find_food11(tmp_path)
+    assert (index.name, index.is_food11) == ("Food-11", True)
+    (tmp_path / "validation" / "3_0.jpg").unlink()
+    index = find_food11(tmp_path)
+    assert (index.name, index.is_food11) == ("65 photographs in Food-11's layout (not Food-11)",
+                                             False)  # fmt: skip
+    assert FOOD11_COUNTS == {"training": 9866, "validation": 3430, "testing": 3347}
 
 
 def test_where_it_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
