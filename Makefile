@@ -6,6 +6,7 @@ HOST ?= localhost
 PORT ?=
 TESTS ?=
 ALL ?=
+LOAD ?=
 # Files are shared out among as many workers as there are processors; more than 4 fill the memory.
 WORKERS ?= -n logical --maxprocesses 4 --dist loadfile
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python
@@ -28,13 +29,14 @@ SERVE += --logger.hideWelcomeMessage true
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help app test test-all lint format clean
+.PHONY: help app test test-all lint format load clean
 
 help:
 	@echo "make app        set up and open the app       (PORT=8600: on that port; HOST=0.0.0.0: for a class)"
 	@echo "make test       set up and run the tests      (make test TESTS=tests/core: only those)"
 	@echo "make test-all   the same with the slow tests and those in a browser"
 	@echo "make lint       ruff and mypy only;  make format: let ruff put the code in order"
+	@echo "make load       a class of forty at a server of its own for two minutes: how long it waits, what it costs"
 	@echo "make clean      remove $(VENV) and the caches of the tools"
 
 app: $(VENV)/.app-ready
@@ -57,6 +59,9 @@ lint: $(VENV)/.tests-ready
 
 format: $(VENV)/.tests-ready
 	@$(BIN)/python -m ruff check --fix --quiet . ; $(BIN)/python -m ruff format .
+
+load: $(VENV)/.app-ready
+	@$(BIN)/python -m tools.load $(LOAD)
 
 clean:
 	test ! -f $(VENV)/pyvenv.cfg || rm -rf $(VENV)

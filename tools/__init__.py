@@ -1,0 +1,1 @@
+"""Programs for those who make and measure the project; the app never imports them."""

@@ -1,0 +1,448 @@
+"""A class of forty at the app: sessions over the websocket, without browsers.
+
+    make load                                        # 40 sessions for two minutes
+    python -m tools.load --sessions 100 --json
+
+Starts a server of its own on this machine and does three things to it in turn:
+
+1. *first visitors*: as many sessions as asked for open Home of the fresh server at the same moment;
+2. *alone*: one session opens every page twice and changes some of its widgets, one at a time;
+   here the CPU time of a single touch can be told;
+3. *class*: every session changes a widget every few seconds (exponential, mean `--think`) or, one
+   time in four, opens another page. No button is pressed, so nothing is trained or measured.
+
+A *touch* changes one widget and reruns what a browser would ask for: its fragment, or the page.
+Latency runs from sending the request to Streamlit's `script_finished`, so drawing in the browser is
+not in it. CPU is the server's and its children's. It needs no more than the app itself does.
+"""
+
+import argparse
+import asyncio
+import json
+import math
+import random
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import psutil
+import websockets
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+from pages.parts import contents
+
+REPO = Path(__file__).resolve().parents[1]
+WIDGETS = ("slider", "selectbox", "radio", "checkbox", "button_group", "number_input")
+"""What a session touches. Buttons are left alone: they start trainings and measurements."""
+TOUCHES_ALONE = 4
+"""How many widgets of each page are changed one at a time."""
+SETTLE_S = 0.15
+"""How long after an answer its CPU time is read: the server tidies up after a run."""
+PATIENCE_S = 300.0
+
+Why = Literal["open", "page", "touch"]
+
+
+class Answer(NamedTuple):
+    """One request: why, on which page, seconds until its run had ended, what went wrong."""
+
+    why: Why
+    page: str
+    seconds: float
+    wrong: str = ""
+
+
+class Widget(NamedTuple):
+    """A widget that the server has drawn."""
+
+    kind: str
+    proto: Any
+    fragment: str
+
+
+@dataclass
+class Report:
+    """What was measured. Times in seconds, CPU in milliseconds, memory in MB (10^6 bytes)."""
+
+    sessions: int
+    think_s: float
+    seconds: float
+    """How long the class lasted."""
+    first_visitors_s: dict[str, float] = field(default_factory=dict)
+    """Until Home of a fresh server was there: median and last of the sessions."""
+    alone_cpu_ms: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Of a request that nothing else ran beside: n, median, mean, most; by kind of request."""
+    requests: int = 0
+    p50_s: float = 0.0
+    p95_s: float = 0.0
+    touch_p50_s: float = 0.0
+    touch_p95_s: float = 0.0
+    class_cpu_ms_per_request: float = 0.0
+    """CPU time of the whole class over its requests: page visits are among them."""
+    memory_mb: dict[str, float] = field(default_factory=dict)
+    """Before the class, at its most, and what each session added to the former."""
+    sent_mb: float = 0.0
+    errors: list[str] = field(default_factory=list)
+    pages: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By page: n, median and 95th percentile of a request of the class, in seconds."""
+
+
+class Session:
+    """One visitor: a websocket, the widgets on his page, and what he has set them to."""
+
+    def __init__(self, address: str, seed: int) -> None:
+        self.address, self.random = address, random.Random(seed)
+        self.page, self.query, self.received = "", "", 0
+        self.widgets: dict[str, Widget] = {}
+        self.values: dict[str, tuple[str, Any]] = {}
+        self.answers: list[Answer] = []
+        self._socket: Any = None
+
+    async def connect(self) -> None:
+        self._socket = await websockets.connect(
+            self.address.replace("http", "ws", 1) + "/_stcore/stream",
+            subprotocols=[websockets.Subprotocol("streamlit")],
+            origin=websockets.Origin(self.address),
+            max_size=None,
+            open_timeout=PATIENCE_S,
+        )
+
+    async def close(self) -> None:
+        if self._socket is not None:
+            await self._socket.close()
+
+    async def open(self, page: str, why: Why = "page") -> Answer:
+        """Go to a page by the menu: its address bears no settings then."""
+        self.page, self.query, self.widgets, self.values = page, "", {}, {}
+        return await self._ask(why)
+
+    async def touch(self) -> Answer | None:
+        """Change a widget at random; None where the page has none."""
+        if not self.widgets:
+            return None
+        name = self.random.choice(sorted(self.widgets))
+        self._change(name)
+        return await self._ask("touch", self.widgets[name].fragment)
+
+    def _change(self, name: str) -> None:
+        kind, widget, _fragment = self.widgets[name]
+        pick = self.random
+        value: Any
+        if kind == "slider":
+            steps = max(1, int((widget.max - widget.min) / (widget.step or 1)))
+            ends = range(max(1, len(widget.default)))
+            value = sorted(widget.min + (widget.step or 1) * pick.randint(0, steps) for _ in ends)
+        elif kind == "number_input":
+            most = widget.max if widget.has_max else widget.default + 10
+            value = min(most, widget.default + pick.randint(0, 3))
+        elif kind in ("selectbox", "radio"):
+            value = pick.choice(list(widget.options)) if widget.options else ""
+        elif kind == "button_group":
+            contents_of = [option.content for option in widget.options]
+            value = [pick.choice(contents_of)] if contents_of else []
+        else:
+            value = pick.random() < 0.5
+        self.values[name] = (kind, value)
+
+    async def _ask(self, why: Why, fragment: str = "") -> Answer:
+        message = BackMsg()
+        call = message.rerun_script
+        call.page_name, call.query_string, call.fragment_id = self.page, self.query, fragment
+        for name, (kind, value) in self.values.items():
+            state = call.widget_states.widgets.add()
+            state.id = name
+            if kind == "slider":
+                state.double_array_value.data.extend(value)
+            elif kind == "number_input":
+                state.double_value = value
+            elif kind in ("selectbox", "radio"):
+                state.string_value = value
+            elif kind == "button_group":
+                state.string_array_value.data.extend(value)
+            else:
+                state.bool_value = value
+        began = time.perf_counter()
+        await self._socket.send(message.SerializeToString())
+        drawn, wrong = await self._listen()
+        self.widgets = {**self.widgets, **drawn} if fragment else drawn
+        self.values = {name: value for name, value in self.values.items() if name in self.widgets}
+        answer = Answer(why, self.page or "home", time.perf_counter() - began, wrong)
+        self.answers.append(answer)
+        return answer
+
+    async def _listen(self) -> tuple[dict[str, Widget], str]:
+        """Until the run has ended: the widgets it drew, and the exception it showed, if any."""
+        drawn: dict[str, Widget] = {}
+        wrong = ""
+        while True:
+            raw = await asyncio.wait_for(self._socket.recv(), PATIENCE_S)
+            self.received += len(raw)
+            said = ForwardMsg.FromString(raw)
+            kind = said.WhichOneof("type")
+            if kind == "delta" and said.delta.WhichOneof("type") == "new_element":
+                element = said.delta.new_element
+                name = element.WhichOneof("type")
+                if name in WIDGETS:
+                    widget = getattr(element, name)
+                    if widget.id and not getattr(widget, "disabled", False):
+                        drawn[widget.id] = Widget(name, widget, said.delta.fragment_id)
+                elif name == "exception":
+                    wrong = element.exception.message[:200]
+            elif kind == "page_info_changed":
+                self.query = said.page_info_changed.query_string
+            elif kind == "script_finished" and (
+                said.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN
+            ):
+                return drawn, wrong
+
+
+class Watch:
+    """CPU seconds and memory of a process and its children."""
+
+    def __init__(self, pid: int) -> None:
+        self._server = psutil.Process(pid)
+
+    def _each(self) -> Iterator[psutil.Process]:
+        yield from (self._server, *self._server.children(recursive=True))
+
+    def cpu_s(self) -> float:
+        """Spent so far, with what children that have ended spent."""
+        ended = self._server.cpu_times()
+        total = ended.children_user + ended.children_system
+        for one in self._each():
+            try:
+                if sys.platform == "linux":  # whose table counts in ticks of 10 ms only
+                    clock = ~one.pid << 3 | 2  # what clock_getcpuclockid(3) makes of a process id
+                    total += time.clock_gettime(clock)
+                else:
+                    total += sum(one.cpu_times()[:2])
+            except (OSError, psutil.Error):  # ended meanwhile
+                continue
+        return total
+
+    def memory_mb(self) -> float:
+        total = 0
+        for one in self._each():
+            try:
+                total += one.memory_info().rss
+            except psutil.Error:
+                continue
+        return total / 1e6
+
+
+@contextmanager
+def server() -> Iterator[tuple[str, Watch]]:
+    """A fresh server on a free port of this machine: its address, and a watch over it."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true"]
+    command += [f"--server.port={port}", "--server.address=127.0.0.1"]
+    address = f"http://127.0.0.1:{port}"
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(command, cwd=REPO, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            if not _answers(f"{address}/_stcore/health", process):
+                log.seek(0)
+                sys.exit(f"the server did not start:\n{log.read()}")
+            yield address, Watch(process.pid)
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _answers(url: str, process: "subprocess.Popen[bytes]", patience_s: float = 60.0) -> bool:
+    until = time.monotonic() + patience_s
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=1):
+                return True
+        except OSError:
+            time.sleep(0.05)
+    return False
+
+
+def quantile(values: Iterable[float], share: float) -> float:
+    """The smallest of `values` that at least `share` of them do not exceed; 0 of none."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else 0.0
+
+
+async def _first_visitors(sessions: Sequence[Session], report: Report) -> None:
+    async def visit(one: Session) -> float:
+        began = time.perf_counter()
+        await one.connect()
+        await one.open("", "open")
+        return time.perf_counter() - began
+
+    waited = await asyncio.gather(*(visit(one) for one in sessions))
+    report.first_visitors_s = {
+        "median": round(statistics.median(waited), 3),
+        "last": round(max(waited), 3),
+    }
+
+
+async def _alone(one: Session, pages: Sequence[str], watch: Watch, report: Report) -> None:
+    spent: dict[str, list[float]] = {"first visit": [], "page": [], "touch": []}
+
+    async def cost(kind: str, step: Any) -> None:
+        before = watch.cpu_s()
+        done = await step
+        await asyncio.sleep(SETTLE_S)
+        if done is not None:
+            spent[kind].append(1000 * (watch.cpu_s() - before))
+
+    for kind in ("first visit", "page"):
+        for page in pages:
+            await cost(kind, one.open(page))
+    for page in pages:
+        await one.open(page)
+        await asyncio.sleep(SETTLE_S)
+        for _time in range(TOUCHES_ALONE):
+            await cost("touch", one.touch())
+    report.alone_cpu_ms = {
+        kind: {
+            "n": len(found),
+            "median": round(statistics.median(found), 1),
+            "mean": round(statistics.fmean(found), 1),
+            "most": round(max(found), 1),
+        }
+        for kind, found in spent.items()
+        if found
+    }
+
+
+async def _class(
+    sessions: Sequence[Session], pages: Sequence[str], watch: Watch, report: Report
+) -> None:
+    until, at_most = time.monotonic() + report.seconds, [watch.memory_mb()]
+
+    async def visit(one: Session) -> None:
+        while True:
+            pause = one.random.expovariate(1 / report.think_s)
+            if time.monotonic() + pause > until:
+                return
+            await asyncio.sleep(pause)
+            if one.random.random() < 0.25 or await one.touch() is None:
+                await one.open(one.random.choice(pages))
+
+    async def look() -> None:
+        while time.monotonic() < until:
+            at_most.append(watch.memory_mb())
+            await asyncio.sleep(1)
+
+    for one in sessions:
+        one.answers.clear()
+    cpu = watch.cpu_s()
+    ends = await asyncio.gather(look(), *(visit(one) for one in sessions), return_exceptions=True)
+    report.errors += [repr(end)[:200] for end in ends if isinstance(end, BaseException)]
+    answers = [answer for one in sessions for answer in one.answers]
+    touches = [answer.seconds for answer in answers if answer.why == "touch"]
+    report.requests = len(answers)
+    report.p50_s = round(quantile((a.seconds for a in answers), 0.5), 3)
+    report.p95_s = round(quantile((a.seconds for a in answers), 0.95), 3)
+    report.touch_p50_s = round(quantile(touches, 0.5), 3)
+    report.touch_p95_s = round(quantile(touches, 0.95), 3)
+    report.class_cpu_ms_per_request = round(1000 * (watch.cpu_s() - cpu) / max(1, len(answers)), 1)
+    report.sent_mb = round(sum(one.received for one in sessions) / 1e6, 1)
+    report.memory_mb |= {"most": round(max(at_most))}
+    report.errors += sorted({f"{a.page}: {a.wrong}" for a in answers if a.wrong})
+    by_page: dict[str, list[float]] = {}
+    for answer in answers:
+        by_page.setdefault(answer.page, []).append(answer.seconds)
+    report.pages = {
+        page: {
+            "n": len(seconds),
+            "p50": round(quantile(seconds, 0.5), 3),
+            "p95": round(quantile(seconds, 0.95), 3),
+        }
+        for page, seconds in sorted(by_page.items())
+    }
+
+
+async def measure(sessions: int, seconds: float, think_s: float, pages: Sequence[str]) -> Report:
+    """Run all three parts; `pages` are addresses, "" for Home."""
+    report = Report(sessions, think_s, seconds)
+    with server() as (address, watch):
+        everyone = [Session(address, seed) for seed in range(sessions)]
+        guide = Session(address, sessions)
+        try:
+            await _first_visitors(everyone, report)
+            await guide.connect()
+            await guide.open("", "open")
+            await _alone(guide, pages, watch, report)
+            before = watch.memory_mb()
+            report.memory_mb = {"before": round(before)}
+            await _class(everyone, pages, watch, report)
+            added = (report.memory_mb["most"] - before) / max(1, sessions)
+            report.memory_mb["per_session"] = round(added, 1)
+        finally:
+            await asyncio.gather(*(one.close() for one in (*everyone, guide)))
+    return report
+
+
+def told(report: Report) -> str:
+    """The report for a reader."""
+    waited = report.first_visitors_s
+    lines = [
+        f"{report.sessions} first visitors at once: Home after {waited['median']} s (median), "
+        f"{waited['last']} s (last)",
+        "",
+        "CPU of one request, nothing else running, ms      n   median     mean     most",
+    ]
+    lines += [
+        f"  {kind:<44}{spent['n']:>6}{spent['median']:>9}{spent['mean']:>9}{spent['most']:>9}"
+        for kind, spent in report.alone_cpu_ms.items()
+    ]
+    lines += [
+        "",
+        f"{report.sessions} sessions, each every {report.think_s:g} s, for {report.seconds:g} s: "
+        f"{report.requests} requests",
+        f"  all        p50 {report.p50_s} s, p95 {report.p95_s} s",
+        f"  touches    p50 {report.touch_p50_s} s, p95 {report.touch_p95_s} s",
+        f"  CPU        {report.class_cpu_ms_per_request} ms a request",
+        f"  memory     {report.memory_mb['before']} MB before, {report.memory_mb['most']} MB at "
+        f"most, {report.memory_mb['per_session']} MB a session; {report.sent_mb} MB sent",
+        "",
+        "By page, s                        n      p50      p95",
+    ]
+    lines += [
+        f"  {page:<28}{found['n']:>6}{found['p50']:>9}{found['p95']:>9}"
+        for page, found in report.pages.items()
+    ]
+    lines += ["", f"Errors: {len(report.errors)}", *(f"  {error}" for error in report.errors[:10])]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure, and print the report; exit code 1 if anything went wrong on a page."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sessions", type=int, default=40)
+    parser.add_argument("--seconds", type=float, default=120, help="how long the class lasts")
+    parser.add_argument("--think", type=float, default=6, help="mean seconds between two requests")
+    every = ["" if one.key == "home" else one.key for one in contents.entries()]
+    parser.add_argument("--pages", nargs="*", default=every, help='"" is Home')
+    parser.add_argument("--json", action="store_true", help="one JSON document and nothing else")
+    given = parser.parse_args()
+    report = asyncio.run(measure(given.sessions, given.seconds, given.think, given.pages))
+    print(json.dumps(asdict(report)) if given.json else told(report))
+    sys.exit(1 if report.errors else 0)
+
+
+if __name__ == "__main__":
+    main()
