@@ -7,12 +7,14 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 from core import words
@@ -265,6 +267,16 @@ def test_the_language_is_the_links_and_stays_the_sessions(
 
 
 # --- weight ------------------------------------------------------------------------------------
+
+
+def test_streamlit_is_set_up_as_the_file_says_and_collects_nothing_after_a_run() -> None:
+    """An option that a new Streamlit no longer knows would be lost without a word."""
+    path = REPO / ".streamlit" / "config.toml"
+    for section, options in tomllib.loads(path.read_text(encoding="utf-8")).items():
+        for name, value in options.items():
+            if not isinstance(value, dict):
+                assert config.get_option(f"{section}.{name}") == value
+    assert config.get_option("runner.postScriptGC") is False
 
 
 def test_no_page_that_only_draws_imports_torch(pretrained: Path) -> None:
