@@ -52,14 +52,15 @@ def check(photographs: bool = True) -> dict[str, Any]:
 def evaluate(checkpoint: str, split: str, data: Pixels | None = None) -> dict[str, Any]:
     """A checkpoint's accuracy on a split of the photographs here, by ONNX Runtime.
 
-    `split`: training, validation or testing; `data`: squares of at least the checkpoint's
-    `input_px`, by default those of the data set on this machine.
+    `split`: training, validation or testing; `data`: squares made for its
+    `input_px` and `crop`, by default those of the data set on this machine.
     Returns {"checkpoint", "split", "n", "correct", "accuracy", "ci95": [low, high], "data": name}.
     Raises CheckpointError, or DataError where there are no (labelled) photographs.
     """
     one = Predictor(checkpoint)
-    pixels = data if data is not None else load_pixels(find_food11(), one.checkpoint.input_px)
-    pictures = labelled(pixels, split, one.checkpoint.input_px)
+    px, crop = one.checkpoint.input_px, one.checkpoint.crop
+    pixels = data if data is not None else load_pixels(find_food11(), px, crop=crop)
+    pictures = labelled(pixels, split, px)
     if len(pictures.labels) == 0:
         raise DataError(
             _("{name} has no labelled photographs for {split}.").format(
@@ -165,12 +166,12 @@ class _Photographs:
 
     def __init__(self) -> None:
         self.index = find_food11()
-        self._pixels: dict[int, Pixels] = {}
+        self._pixels: dict[tuple[int, float], Pixels] = {}
 
-    def split(self, name: str, px: int) -> Labelled:
-        if px not in self._pixels:
-            self._pixels[px] = load_pixels(self.index, px)
-        return labelled(self._pixels[px], name, px)
+    def split(self, name: str, px: int, crop: float) -> Labelled:
+        if (px, crop) not in self._pixels:
+            self._pixels[px, crop] = load_pixels(self.index, px, crop=crop)
+        return labelled(self._pixels[px, crop], name, px)
 
 
 def _photographs() -> tuple[_Photographs | None, list[str]]:
@@ -193,7 +194,7 @@ def _from_photographs(one: Checkpoint, data: _Photographs, row: dict[str, Any]) 
     for split, stated in (("validation", one.validation), ("testing", one.test)):
         if stated is None:
             continue
-        pictures = data.split(split, one.input_px)
+        pictures = data.split(split, one.input_px, one.crop)
         logits = ready.logits(pictures.pixels)
         found = Score.from_logits(logits, pictures.labels)
         row["recomputed"][split] = found.model_dump(mode="json")

@@ -28,7 +28,7 @@ from core.models import get
 from core.recipes import PRESETS
 from core.training.config import TrainConfig
 from core.training.learner import Learner
-from core.training.photographs import photographs
+from core.training.photographs import learned_from, photographs
 from core.training.speed import Compute, best_device, choose, device_name, keep_memory
 from core.training.teaching import load_teacher
 from core.words import _
@@ -69,7 +69,7 @@ def bench_distillation(
     config = TrainConfig(model=model, teacher=teacher or _any_teacher(), **hour)
     checkpoints.get(config.teacher)
     index = find_food11(data)
-    training = photographs(load_pixels(index, px=px), "training", share)
+    training = learned_from(config, index, px, get(model).crop)
     compute = choose(get(model), px, config.batch_size, config.precision, device)
     seconds = _measure([_Work(way, config, index.root, compute) for way in WAYS], turns)
     ratios = {
@@ -85,7 +85,7 @@ def bench_distillation(
         "device": device_name(device),
         "data": index.name,
         "computes": vars(compute),
-        "teacher_runs_on": load_teacher(config.teacher, px, device).runtime,
+        "teacher_runs_on": load_teacher(config.teacher, px, device, get(model).crop).runtime,
         "epoch_s": {way: _spread(seconds[way]) for way in WAYS},
         "ratio": {way: _spread(ratios[way]) for way in ratios},
         "aim": AIM,
@@ -141,18 +141,22 @@ def _measure(works: list[_Work], turns: int) -> dict[str, list[float]]:
 def _work(pipe: Connection, work: _Work) -> None:
     """One training in its process: for every epoch asked for, how long it took."""
     keep_memory()
-    pixels = load_pixels(find_food11(work.root), px=work.config.px)
+    index, spec, px = find_food11(work.root), get(work.config.model), work.config.px
+    pixels = load_pixels(index, px=px, crop=spec.crop)
     views = {"scratch": 0, "kept": 1, "asked": _MANY}[work.way]
     teacher = "" if work.way == "scratch" else work.config.teacher
     config = work.config.model_copy(update={"views": views, "epochs": _MANY, "teacher": teacher})
+    taught = load_teacher(teacher, px, work.compute.device, spec.crop) if teacher else None
+    sees_more = taught is not None and taught.crop != spec.crop
     learner = Learner(
         config,
-        get(config.model),
-        get(config.model).build(),
+        spec,
+        spec.build(),
         work.compute,
         photographs(pixels, "training", config.share, config.seed),
         photographs(pixels, "validation"),
-        load_teacher(teacher, config.px, work.compute.device) if teacher else None,
+        taught,
+        shown=learned_from(config, index, taught.px, taught.crop) if taught and sees_more else None,
     )
     with tempfile.TemporaryDirectory() as answers:
         os.environ["SMALL_PLATES_CACHE"] = answers  # nothing is known before, nothing stays

@@ -77,6 +77,7 @@ def bench_photo(
 def _answer(data: bytes, ids: Sequence[str]) -> None:
     image = read_photo(data)
     ready = [predictor(id) for id in ids]
-    squares = {px: prepare(image, px)[None] for px in {one.checkpoint.input_px for one in ready}}
-    for one in ready:
-        one.logits(squares[one.checkpoint.input_px])
+    seen = [(one.checkpoint.input_px, one.checkpoint.crop) for one in ready]
+    squares = {view: prepare(image, *view)[None] for view in set(seen)}
+    for one, view in zip(ready, seen, strict=True):
+        one.logits(squares[view])

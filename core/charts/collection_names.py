@@ -28,6 +28,7 @@ def short_network(model: str, title: str) -> str:
     """A network's name where there is little room; what its title begins with, for others."""
     return {
         "efficientnet_lite0": "EfficientNet-Lite0",
+        "efficientnet_lite2": "EfficientNet-Lite2",
         "resnet18": "ResNet-18",
         "plain_2m": _("plain 2.2 M"),
         "dwpw_256k": "DW+PW 257 k",
@@ -44,6 +45,7 @@ def _recipe_words(recipe: str, title: str) -> str:
     said = {
         "scratch": _("from scratch"),
         "imagenet": _("from ImageNet"),
+        "imagenet_more": _("from ImageNet, more photographs"),
         "distilled": _("distilled"),
         "distilled_weak": _("weak teacher"),
         "food101": _("on Food-101"),

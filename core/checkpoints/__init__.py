@@ -3,7 +3,13 @@
 Reading is torch-free; `load_weights`, `load_model` and `publish` import torch when called.
 """
 
-from core.checkpoints.entry import Checkpoint, DataInfo, FileInfo, HalfPrecision
+from core.checkpoints.entry import (
+    Checkpoint,
+    DataInfo,
+    FileInfo,
+    FurtherData,
+    HalfPrecision,
+)
 from core.checkpoints.history import HISTORY, History, add_history, history
 from core.checkpoints.manifest import (
     GRAPH,
@@ -30,6 +36,7 @@ __all__ = [
     "Checkpoint",
     "DataInfo",
     "FileInfo",
+    "FurtherData",
     "HalfPrecision",
     "History",
     "add_history",

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from core.measure.accuracy import Score
 from core.models.registry import short_name
+from core.photos import CROP
 
 if TYPE_CHECKING:
     from core.data.pixels import Pixels
@@ -37,6 +38,15 @@ class FileInfo(_Entry):
         return cls(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
 
 
+class FurtherData(_Entry):
+    """Photographs that were learned from beside those of the data set measured on."""
+
+    name: str
+    fingerprint: str
+    is_food11: bool
+    training: int = Field(ge=0)
+
+
 class DataInfo(_Entry):
     """The photographs a checkpoint was trained and measured on; counts are readable pictures."""
 
@@ -46,6 +56,8 @@ class DataInfo(_Entry):
     training: int = Field(ge=0)
     validation: int = Field(ge=0)
     testing: int = Field(ge=0)
+    more: FurtherData | None = Field(default=None, exclude_if=lambda more: more is None)
+    """Photographs of another set that it learned from too, and was never measured on."""
 
     @classmethod
     def of(cls, pixels: "Pixels") -> Self:
@@ -86,6 +98,8 @@ class Checkpoint(_Entry):
     epochs: int = Field(ge=0)
     input_px: int = Field(gt=0)
     """Side of the square it was trained and measured at."""
+    crop: float = Field(default=CROP, gt=0, le=1, exclude_if=lambda crop: crop == CROP)
+    """What that is of a picture's centre square: a share of its side (`ModelSpec.crop`)."""
     params: int = Field(ge=0)
     macs: int = Field(ge=0)
     """Multiply-accumulates for one picture at `input_px`."""

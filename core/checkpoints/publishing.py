@@ -126,6 +126,7 @@ def publish(
         seed=seed,
         epochs=epochs,
         input_px=input_px,
+        crop=spec.crop,
         params=count_params(plain),
         macs=count_macs(plain, (3, input_px, input_px)),
         size_bytes=len(chosen.weights),

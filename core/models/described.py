@@ -1,12 +1,14 @@
 """Every registered network as a plan, so that its layer table can be shown without torch.
 
-The homeworks' students and ResNet-18 are designs, each a line of text; EfficientNet-Lite0 is
-written out from its paper's table. The networks themselves are built elsewhere (`students`,
+The homeworks' students and ResNet-18 are designs, each a line of text; the EfficientNets are
+written out from their paper's table. The networks themselves are built elsewhere (`students`,
 `teachers`); a test holds each table here equal, row by row, to that of the built network.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from core.errors import UserError
 from core.models.design import Design
@@ -57,16 +59,16 @@ class Described:
 
 def known() -> list[str]:
     """Keys of the registered networks that can be shown without building them, in its order."""
-    return [key for key in MODELS if key in LINES or key in shipped() or key == _LITE]
+    return [key for key in MODELS if key in LINES or key in shipped() or key in _LITES]
 
 
 def describe(key: str) -> Described:
     """The network `key` (also `design:...`). Raises UserError if there is no such network."""
     spec = get(key)
     design = _design(spec.key)
-    if design is None and spec.key != _LITE:
+    if design is None and spec.key not in _LITES:
         raise UserError(_("{key} has no description without torch.").format(key=spec.key))
-    parts = _efficientnet_lite0() if design is None else plan(design)
+    parts = _efficientnet(_LITES[spec.key]) if design is None else plan(design)
     return Described(spec.key, spec.title, spec.family, spec.source, spec.input_px, parts, design)
 
 
@@ -87,7 +89,6 @@ def _design(key: str) -> Design | None:
     return shipped().get(key)
 
 
-_LITE = "efficientnet_lite0"
 _LITE_STAGES = (
     (1, 16, 1, 1, 3),
     (6, 24, 2, 2, 3),
@@ -98,13 +99,35 @@ _LITE_STAGES = (
     (6, 320, 1, 1, 3),
 )
 """Expansion, channels, blocks, first stride, kernel (Tan & Le 2019, Table 1; no squeeze-excite)."""
-_LITE_ENLARGEMENT = 1.5
-"""How much larger the teacher looks at its input (`core.models.teachers`)."""
 
 
-def _efficientnet_lite0(classes: int = 11) -> Plan:
-    """EfficientNet-Lite0 as its package builds it, whose convolutions pad to ceil(side / 2), behind
-    the enlargement of its input."""
+class _Lite(NamedTuple):
+    """How a variant is scaled up from Lite0, and how much larger it looks at its input."""
+
+    wide: float
+    deep: float
+    enlargement: float
+    """As in `core.models.teachers`."""
+
+    def width(self, channels: int) -> int:
+        """Channels of a stage: the nearest multiple of 8, not more than a tenth below."""
+        near = max(8, int(channels * self.wide + 4) // 8 * 8)
+        return near if near >= 0.9 * channels * self.wide else near + 8
+
+    def repeats(self, blocks: int, at_an_end: bool) -> int:
+        """Blocks of a stage; the Lite variants leave the first and the last stage as they are."""
+        return blocks if at_an_end else math.ceil(blocks * self.deep)
+
+
+_LITES = {
+    "efficientnet_lite0": _Lite(1.0, 1.0, 1.5),
+    "efficientnet_lite2": _Lite(1.1, 1.2, 1.2),
+}
+
+
+def _efficientnet(lite: _Lite, classes: int = 11) -> Plan:
+    """An EfficientNet-Lite as its package builds it, whose convolutions pad to ceil(side / 2),
+    behind the enlargement of its input."""
     act = Act("ReLU6")
 
     def conv(a: int, b: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> list[Layer]:
@@ -113,8 +136,9 @@ def _efficientnet_lite0(classes: int = 11) -> Plan:
 
     def blocks() -> Iterator[Part]:
         channels = 32
-        for number, (expansion, width, repeats, first, kernel) in enumerate(_LITE_STAGES, 1):
-            for block in range(1, repeats + 1):
+        for number, (expansion, plain, repeats, first, kernel) in enumerate(_LITE_STAGES, 1):
+            width, at_an_end = lite.width(plain), number in (1, len(_LITE_STAGES))
+            for block in range(1, lite.repeats(repeats, at_an_end) + 1):
                 inner, stride = channels * expansion, first if block == 1 else 1
                 deep = [conv(inner, inner, kernel, stride, inner), conv(inner, width)]
                 widen = [conv(channels, inner)] if expansion > 1 else []
@@ -135,9 +159,9 @@ def _efficientnet_lite0(classes: int = 11) -> Plan:
                 )
                 channels = width
 
-    last: list[Layer] = [*conv(320, 1280), act]
+    last: list[Layer] = [*conv(lite.width(320), 1280), act]
     return (
-        Part("enlargement", (Upsample(_LITE_ENLARGEMENT),)),
+        Part("enlargement", (Upsample(lite.enlargement),)),
         Part("stem", (*conv(3, 32, 3, 2), act)),
         *blocks(),
         Part("block", tuple(last), len(_LITE_STAGES) + 1, 1),

@@ -103,7 +103,7 @@ def _drift(teacher: str) -> "tuple[dict[str, Drift] | None, str | None]":
     px = min(entry.input_px, MAX_PX)
     spec = registry.get(entry.model)
     images, data = _pictures(PASSES * BATCH + ASKED)
-    pixels = torch.from_numpy(np.stack([prepare(one, px) for one in images]))
+    pixels = torch.from_numpy(np.stack([prepare(one, px, entry.crop) for one in images]))
     x = spec.normalize(pixels.float())  # (64, 3, px, px)
     seen, asked = x[: PASSES * BATCH], x[PASSES * BATCH :]
     return measure_teacher(load_model(teacher), list(seen.split(BATCH)), asked), data

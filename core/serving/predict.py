@@ -171,9 +171,9 @@ def predict_photo(image: "Image", ids: Sequence[str]) -> list[Prediction]:
     if not ids:
         return []
     chosen = {id: predictor(id) for id in ids}
-    sizes = {one.checkpoint.input_px for one in chosen.values()}
-    pixels = {px: prepare(image, px)[None] for px in sizes}  # (1, 3, px, px)
-    calls = {id: partial(one.logits, pixels[one.checkpoint.input_px]) for id, one in chosen.items()}
+    seen = {id: (one.checkpoint.input_px, one.checkpoint.crop) for id, one in chosen.items()}
+    pixels = {view: prepare(image, *view)[None] for view in set(seen.values())}  # (1, 3, px, px)
+    calls = {id: partial(one.logits, pixels[seen[id]]) for id, one in chosen.items()}
     timings = time_calls(
         calls, repeats=TIMED_RUNS, warmup=1, budget_s=TIMED_BUDGET_S, threads=THREADS
     )

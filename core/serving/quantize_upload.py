@@ -97,10 +97,11 @@ def fits(held: Holdings, checkpoints: Iterable[Checkpoint]) -> list[Fit]:
     return sorted(found, key=lambda fit: not fit.same_names)
 
 
-def some_pictures(px: int, per_class: int = PER_CLASS) -> Labelled | None:
-    """The first test photographs of each class on this machine; None where there are none."""
+def some_pictures(one: Checkpoint, per_class: int = PER_CLASS) -> Labelled | None:
+    """The first test photographs of each class here, as `one` sees them; None without any."""
     try:
-        found = labelled(load_pixels(find_food11(), px, progress=False), "testing", px)
+        pixels = load_pixels(find_food11(), one.input_px, progress=False, crop=one.crop)
+        found = labelled(pixels, "testing", one.input_px)
     except DataError:
         return None
     rows = [np.flatnonzero(found.labels == label)[:per_class] for label in np.unique(found.labels)]
@@ -117,7 +118,7 @@ def score_upload(
 
     Raises CheckpointError if the file is not what `read_upload` said.
     """
-    pictures = some_pictures(fit.checkpoint.input_px)
+    pictures = some_pictures(fit.checkpoint)
     if pictures is None:
         return None
     predictor = load_hw7(fit.checkpoint.id, data)

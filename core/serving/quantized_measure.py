@@ -21,7 +21,6 @@ from core.measure.accuracy import Labelled, labelled, mcnemar, paired_difference
 from core.measure.latency import Spread
 from core.measure.network_timing import time_sessions
 from core.measure.quantization_grid import COMPUTED, Comparison, QuantRow, RowKey
-from core.models import registry
 from core.serving.predict import BATCH, open_session, run_batches
 from core.serving.pruned import Heard
 from core.serving.quantized import Version, make, ranges_of, source, suffix
@@ -57,7 +56,7 @@ class QuantizationExperiment:
     def open(cls, id: str, threads: int = 1) -> Self:
         """A checkpoint and the photographs on this machine, if any. Raises CheckpointError."""
         checkpoint, graph, state = source(id)
-        pixels = pixels_here(checkpoint.input_px, registry.get(checkpoint.model).crop)
+        pixels = pixels_here(checkpoint.input_px, checkpoint.crop)
         return cls(checkpoint, graph, state, pixels, threads)
 
     @cached_property

@@ -118,5 +118,5 @@ def _judged(plain: DreamSet, teacher: Checkpoint, checker: Checkpoint | None) ->
 def _probabilities(who: Checkpoint, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
     """(n, 11) of what a checkpoint says of (n, 3, px, px) uint8, prepared as an upload is."""
     images = [Image.fromarray(one.transpose(1, 2, 0)) for one in pictures]
-    squares = np.stack([prepare(image, who.input_px) for image in images])
+    squares = np.stack([prepare(image, who.input_px, who.crop) for image in images])
     return softmax(predictor(who.id).logits(squares))

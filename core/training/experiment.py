@@ -61,7 +61,7 @@ class Experiment:
         return cls(
             checkpoint,
             net,
-            pixels_here(checkpoint.input_px, registry.get(checkpoint.model).crop),
+            pixels_here(checkpoint.input_px, checkpoint.crop),
             threads,
         )
 
@@ -121,6 +121,8 @@ def finetune_config(checkpoint: Checkpoint, epochs: int, lr: float = LR) -> Trai
             "pretrained": False,
             "start_from": "",
             "start_px": 0,
+            "more_data": "",  # versions are made where these may not be
+            "more_share": 1.0,
             "select": "last",
         }
     )

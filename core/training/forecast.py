@@ -43,8 +43,8 @@ def forecast(
     torch.manual_seed(derive(config.seed, "forecast"))
     net = compute.place(spec.build()).train()
     optimizer = torch.optim.AdamW(parameter_groups(net, config.weight_decay), lr=1e-6)
-    teacher = load_teacher(config.teacher, config.px, device) if config.teacher else None
-    side = STORED(config.px)
+    teacher = load_teacher(config.teacher, config.px, device, spec.crop) if config.teacher else None
+    side = STORED(config.px, spec.crop)
     stored = torch.from_numpy(
         np.random.default_rng(0).integers(0, 256, (batch, 3, side, side), dtype=np.uint8)
     ).to(device)
@@ -77,7 +77,7 @@ def forecast(
     look_s = min(_seconds(look) for _ in range(2))
     asked_s = 0.0
     if teacher is not None:
-        x = apply_view(stored, view, config.px, partners).round_()
+        x = apply_view(stored, view, teacher.px, partners).round_()
         teacher.logits(x[:2])
         asked_s = _seconds(lambda: teacher.logits(x).sum().item()) / batch
     views = min(config.views, config.epochs) if config.views else config.epochs

@@ -67,7 +67,8 @@ def publish_run(config: TrainConfig, folder: Path) -> checkpoints.Checkpoint:
     Raises CheckpointError or DataError where the export fails or the photographs have changed.
     """
     run = RunFolder(folder)
-    pixels = load_pixels(find_food11(data_root(config.data)), px=config.px)
+    index, crop = find_food11(data_root(config.data)), get(config.model).crop
+    pixels = load_pixels(index, px=config.px, crop=crop)
     if pixels.index.fingerprint != run.read()["data"]["fingerprint"]:
         raise DataError(_("The photographs have changed while the run went on."))
     narrow = bool(run.widths())  # it began as a pruned network
@@ -80,7 +81,7 @@ def publish_run(config: TrainConfig, folder: Path) -> checkpoints.Checkpoint:
         id=folder.name,
         recipe=recipe_of(config) + ("_narrow" if narrow else ""),
         title=title,
-        config=config.model_dump(mode="json", exclude={"data"}),  # a folder's name is nobody's
+        config=config.model_dump(mode="json", exclude={"data", "more_data"}),  # folders' names
         root=root,
     )
     write_json(folder / REPORT, _report(published, root, pixels, config.px))

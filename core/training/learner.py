@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -44,10 +45,16 @@ class Learner:
         teacher: Teacher | None = None,
         world: World = ALONE,
         teller: Teller | None = None,
+        shown: Photographs | None = None,
     ) -> None:
+        """`shown`: the training photographs as the teacher sees them, where it sees another part
+        of a picture than the student; the views (crop, flip, colours) are the same."""
         self.config, self.spec, self.compute, self.world = config, spec, compute, world
         self.training, self.validation, self.teacher = training, validation, teacher
         self.teller = teller or Teller(None)
+        self.shown = training if shown is None else shown
+        if not np.array_equal(self.shown.rows, training.rows):
+            raise ValueError("the teacher is shown other photographs than the student")
         added = round(config.more_share * training.added)
         self.steps = max(1, (len(training) - training.added + added) // config.batch_size)
         self.net = world.whole_batch(compute.place(net))
@@ -163,27 +170,29 @@ class Learner:
     def _answers(self, view: View, key: tuple[object, ...], epoch: int, used: Tensor) -> Tensor:
         """(n, 11), what the teacher says to the view; nothing of use where `used` is false."""
         assert self.teacher is not None
-        px, n, asked = self.config.px, len(self.training), used.nonzero().flatten()
         # the teacher looks at full size even while the student's side grows
+        px, n, asked = self.teacher.px, len(self.training), used.nonzero().flatten()
 
         def batches() -> Iterator[tuple[Tensor, Tensor]]:
             self.teller.tell(epoch + 1, "teacher", 0, len(asked))
             for number, rows in enumerate(asked.split(128)):
                 if self.world.takes(number):
-                    yield rows, self._see(rows, view, px)
+                    yield rows, self._see(rows, view, px, self.shown)
                     done = min((number + 1) * 128, len(asked))
                     self.teller.tell(epoch + 1, "teacher", done, len(asked))
 
         named = view_key(view, self.training.fingerprint, px, self.training.rows[used.numpy()])
+        if self.shown is not self.training:
+            named["crop"] = self.teacher.crop
         return self.teacher.answers(n, named, batches, self.world)
 
-    def _see(self, rows: Tensor, view: View, px: int) -> Tensor:
-        """What the networks see of these photographs in this view: (B, 3, px, px), whole 0..255."""
+    def _see(self, rows: Tensor, view: View, px: int, data: Photographs) -> Tensor:
+        """What a network sees of these photographs in this view: (B, 3, px, px), whole 0..255."""
         device = self.compute.device
         own = view[rows].to(device)
-        partners = self.training.take(view.partner[rows], device) if self.config.mixup > 0 else None
+        partners = data.take(view.partner[rows], device) if self.config.mixup > 0 else None
         # whole numbers, as in any picture: what the teacher's answers are kept for is exactly this
-        return apply_view(self.training.take(rows, device), own, px, partners).round_()
+        return apply_view(data.take(rows, device), own, px, partners).round_()
 
     def _step(
         self, rows: Tensor, view: View, answers: Tensor | None, px: int, batch: int
@@ -193,7 +202,7 @@ class Learner:
         Returns loss, hard, soft, accuracy, agreement, means over `rows` (CPU, float).
         """
         config, device, world = self.config, self.compute.device, self.world
-        x = self._see(rows, view, px)
+        x = self._see(rows, view, px, self.training)
         y_a = self.training.labels[rows].to(device)
         mixed = config.mixup > 0
         y_b = self.training.labels[view.partner[rows]].to(device) if mixed else None
@@ -201,8 +210,9 @@ class Learner:
         if answers is not None:
             teacher_logits = answers[rows].to(device)
         elif self.teacher is not None:
-            at_full = x if px == config.px else self._see(rows, view, config.px)
-            teacher_logits = self.teacher.logits(at_full)
+            same = px == self.teacher.px and self.shown is self.training
+            asked = x if same else self._see(rows, view, self.teacher.px, self.shown)
+            teacher_logits = self.teacher.logits(asked)
         with self.compute.autocast():
             logits = self.called(self.compute.lay(self.spec.normalize(x)))
         logits = logits.float()

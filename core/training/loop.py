@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from core.compression.widths import Widths, set_widths
-from core.data.find import Index, find_food11
+from core.data.find import find_food11
 from core.data.named import data_root
 from core.data.pixels import Pixels, load_pixels
 from core.errors import CheckpointError, ConfigError
@@ -24,8 +24,7 @@ from core.places import write_json
 from core.training.config import TrainConfig
 from core.training.distributed import ALONE, World, joined
 from core.training.learner import Learner
-from core.training.photographs import joined as joined_photographs
-from core.training.photographs import photographs
+from core.training.photographs import learned_from, photographs
 from core.training.progress import Teller
 from core.training.runs import RunFolder, commit, start, starting_point
 from core.training.seeds import derive
@@ -79,14 +78,10 @@ class _Run:
         self.widths: Widths = {}
         with world.together():
             index = find_food11(data_root(config.data))
-            pixels = self._pixels(index)
-            self.training = photographs(pixels, "training", config.share, config.seed)
+            crop = self.spec.crop
+            pixels = load_pixels(index, px=config.px, progress=world.leads, crop=crop)
             self.more = find_food11(data_root(config.more_data)) if config.more_data else None
-            if self.more is not None:
-                further = photographs(
-                    self._pixels(self.more), "training", config.share, config.seed
-                )
-                self.training = joined_photographs(self.training, further)
+            self.training = learned_from(config, index, config.px, crop, world.leads)
             self.validation = photographs(pixels, "validation")
             smallest = min(config.batch_size, len(self.training))
             if smallest < world.size:
@@ -97,9 +92,13 @@ class _Run:
                 )
         self.compute = self._compute(device)
         with world.together():
-            self.teacher = (
-                load_teacher(config.teacher, config.px, device) if config.teacher else None
-            )
+            self.teacher, shown = None, None
+            if config.teacher:
+                self.teacher = load_teacher(config.teacher, config.px, device, crop)
+                if self.teacher.crop != crop:
+                    shown = learned_from(
+                        config, index, self.teacher.px, self.teacher.crop, world.leads
+                    )
             torch.manual_seed(derive(config.seed, "weights"))
             net = self._initial()
         self._agree(self.training.fingerprint)
@@ -117,6 +116,7 @@ class _Run:
             self.teacher,
             world,
             self.teller,
+            shown,
         )
 
     def _compute(self, device: str) -> Compute:
@@ -145,10 +145,6 @@ class _Run:
                         "first one: start the same command on the same files everywhere."
                     )
                 )
-
-    def _pixels(self, index: Index) -> Pixels:
-        progress = self.world.leads
-        return load_pixels(index, px=self.config.px, progress=progress, crop=self.spec.crop)
 
     def _facts(self, pixels: Pixels) -> dict[str, Any]:
         index, more = pixels.index, self.more

@@ -6,8 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.data.pixels import Pixels
+from core.data.find import Index, find_food11
+from core.data.named import data_root
+from core.data.pixels import Pixels, load_pixels
 from core.errors import DataError
+from core.training.config import TrainConfig
 from core.training.seeds import derive
 from core.words import _
 
@@ -71,6 +74,25 @@ def photographs(pixels: Pixels, split: str, share: float = 1.0, seed: int = 0) -
         rows = np.sort(np.concatenate(kept))
     labels = torch.from_numpy(np.asarray(pixels.labels[rows], dtype=np.int64))
     return Photographs(pixels.pixels, rows, labels, pixels.index.fingerprint)
+
+
+def learned_from(
+    config: TrainConfig, index: Index, px: int, crop: float, progress: bool = False
+) -> Photographs:
+    """What a run learns from: the training split of `index`, and its further photographs, if any.
+
+    As a network sees them that is given `px` by `px`, `crop` of the square's side. Raises DataError
+    where there are none, ConfigError where a variable that names them is not set.
+    """
+
+    def split(index: Index) -> Photographs:
+        pixels = load_pixels(index, px, progress, crop)
+        return photographs(pixels, "training", config.share, config.seed)
+
+    own = split(index)
+    if not config.more_data:
+        return own
+    return joined(own, split(find_food11(data_root(config.more_data))))
 
 
 def joined(own: Photographs, more: Photographs) -> Photographs:

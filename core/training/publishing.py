@@ -49,6 +49,9 @@ def publish_finished(
             "training": len(learned_from.split("training")),
         }
         data = data.model_copy(update=told)
+    if said["data"].get("more"):
+        further = checkpoints.FurtherData.model_validate(said["data"]["more"])
+        data = data.model_copy(update={"more": further})
     return checkpoints.publish(
         net,
         id=id,

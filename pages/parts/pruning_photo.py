@@ -44,7 +44,7 @@ def photo_check(at: Setting) -> None:
         if masks(at) is None:
             return
         image = photos[0].read()
-        pixels = prepare(image, one.input_px)[None]
+        pixels = prepare(image, one.input_px, one.crop)[None]
         with st.spinner(_("Looking at {name} ...").format(name=photos[0].name)):
             logits = [
                 _predictor(one.id, at.sha256, at.method, ratio, at).logits(pixels)[0]

@@ -37,7 +37,7 @@ def photo_check(at: Setting) -> None:
     one = at.checkpoint
     try:
         image = photos[0].read()
-        pixels = prepare(image, one.input_px)[None]
+        pixels = prepare(image, one.input_px, one.crop)[None]
         with st.spinner(_("Looking at {name} ...").format(name=photos[0].name)):
             logits = [
                 quantized_predictor(one.id, "float32" if bits == WHOLE else at.scheme, bits).logits(

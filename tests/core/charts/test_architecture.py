@@ -18,7 +18,9 @@ def opened(key: str, px: int = 128) -> tuple[list[Row], pd.DataFrame]:
     return rows, parts.parts_frame(rows, found.parts)
 
 
-@pytest.mark.parametrize("key", ["dwpw_256k", "hw13_residual", "efficientnet_lite0"])
+@pytest.mark.parametrize(
+    "key", ["dwpw_256k", "hw13_residual", "efficientnet_lite0", "efficientnet_lite2"]
+)
 def test_parts_add_up_to_the_network(key: str) -> None:
     rows, frame = opened(key)
     for name in parts.MEASURES:

@@ -71,11 +71,11 @@ def test_it_is_asked_about_pictures(food: Path, monkeypatch: pytest.MonkeyPatch)
     heard: list[tuple[int, int]] = []
     score = score_upload(data, fit, lambda done, of: heard.append((done, of)))
     assert score is not None and score.n == 33 and heard[-1] == (33, 33)
-    pictures = some_pictures(fit.checkpoint.input_px)
+    pictures = some_pictures(fit.checkpoint)
     assert pictures is not None
     right = (predictor(SCRATCH).logits(pictures.pixels).argmax(1) == pictures.labels).sum()
     assert abs(score.correct - right) <= 2  # eight bits are nearly the network itself
-    few = some_pictures(fit.checkpoint.input_px, per_class=1)
+    few = some_pictures(fit.checkpoint, per_class=1)
     assert few is not None and sorted(few.labels) == list(range(11))
 
 
