@@ -7,13 +7,13 @@ whatever ran before it, and in however many processes (`core.training.distribute
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from core.compression.distill import agreement, loss_fn_kd
 from core.data.augment import View, apply_view, draw_view
@@ -59,9 +59,7 @@ class Learner:
         self.steps = max(1, (len(training) - training.added + added) // config.batch_size)
         self.net = world.whole_batch(compute.place(net))
         self.average = (
-            AveragedModel(
-                self.net, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
-            )
+            AveragedModel(self.net, multi_avg_fn=moving_average(config.ema_decay), use_buffers=True)
             if config.ema_decay
             else None
         )
@@ -252,3 +250,31 @@ class Learner:
         factor = lr_factor(step, config.warmup * steps, config.epochs * steps)
         for group in self.optimizer.param_groups:
             group["lr"] = config.lr * factor
+
+
+def moving_average(
+    decay: float,
+) -> Callable[[tuple[Tensor, ...] | list[Tensor], tuple[Tensor, ...] | list[Tensor], Any], None]:
+    """`multi_avg_fn` of an `AveragedModel` whose average is not biased towards the first step.
+
+    After n steps it is the mean of all weights so far, those of i steps ago counted decay^i
+    (0 < decay < 1): sum decay^(n-i) w_i / sum decay^(n-i). Torch's own starts as a copy of the
+    first weights, which then count decay^(n-1), in 60 steps at 0.999 still 94 %. This is Adam's
+    bias correction (Kingma & Ba 2015) as a step size: (1 - decay) / (1 - decay^n) instead of
+    1 - decay. The two differ by a share of decay^n, and their states are read alike.
+    """
+
+    @torch.no_grad()
+    def update(
+        averaged: tuple[Tensor, ...] | list[Tensor],
+        current: tuple[Tensor, ...] | list[Tensor],
+        steps_before: Any,
+    ) -> None:
+        step = (1 - decay) / (1 - decay ** (int(steps_before) + 1))
+        if averaged[0].is_floating_point():
+            torch._foreach_lerp_(averaged, current, step)
+            return
+        for count, latest in zip(averaged, current, strict=True):  # BatchNorm's, of batches seen
+            count.copy_(latest)
+
+    return update

@@ -74,6 +74,15 @@ def test_batchnorm_sees_the_whole_batch(tiny: TrainConfig, tmp_path: Path) -> No
     assert torch.allclose(one[name], two[name], rtol=1e-3)
 
 
+def test_two_processes_have_the_moving_average_of_one(tiny: TrainConfig, tmp_path: Path) -> None:
+    update = {"model": several.UNNORMED, "lr": 0.01, "ema_decay": 0.999, "select": "last"}
+    config = tiny.model_copy(update=update)
+    train(config, tmp_path / "one", device="cpu")
+    assert in_two(config, tmp_path / "two") == [(0, ""), (0, "")]
+    one, two = (RunFolder(tmp_path / name).load_weights() for name in ("one", "two"))
+    assert all(torch.allclose(one[k], two[k], rtol=1e-3, atol=1e-5) for k in one)
+
+
 def test_a_run_goes_on_with_another_number_of_processes(tiny: TrainConfig, tmp_path: Path) -> None:
     """One, then two; two, then one: both end where the unbroken run ends."""
     config = tiny.model_copy(update={"model": several.UNNORMED, "epochs": 4, "lr": 0.01})
