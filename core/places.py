@@ -1,6 +1,5 @@
 """Where things live on this machine, and how a file is written so that it is never half a file."""
 
-import hashlib
 import json
 import os
 import tempfile
@@ -61,9 +60,3 @@ def write_json(path: Path, content: Any) -> None:
     """Write `content` as indented JSON, atomically; refuses NaN, which is not JSON."""
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     write_atomic(path, (text + "\n").encode())
-
-
-def sha256_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,7 +13,6 @@ from core.training.config import TrainConfig
 from core.words import _
 
 Schedule = Literal["quick", "full"]
-SCHEDULES: tuple[Schedule, ...] = ("quick", "full")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""General charts that several pages draw: curves labelled at their end, bars, a histogram."""
+"""Curves labelled at their end, as several pages draw them; labels spread so none overlap."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,6 @@ import pandas as pd
 from core.charts.theme import (
     ink_text,
     layered,
-    painted,
     role_color,
     role_shape,
 )
@@ -73,30 +72,3 @@ def end_labelled_lines(
     label = tip.encode(y=alt.Y("label_at:Q", title=y["title"]))
     layers.append(ink_text(label, f"{series}:N", align="right", baseline="bottom", dy=-7))
     return layered(*layers)
-
-
-def role_bars(
-    frame: pd.DataFrame, value: alt.X, name: alt.Y, *, role: str = "role", text: str | None = None
-) -> alt.LayerChart:
-    """Horizontal bars, one a row of `frame`, coloured by role; `text` names a column to print."""
-    bars = alt.Chart(frame).mark_bar(cornerRadiusEnd=3).encode(value, name, role_color(role))
-    if text is None:
-        return layered(bars)
-    label = alt.Chart(frame).encode(value, name)
-    return layered(bars, ink_text(label, f"{text}:N", align="left", dx=6))
-
-
-def histogram(
-    values: np.ndarray, *, title: str, role: str = "teacher", bins: int = 60
-) -> alt.LayerChart:
-    """How `values` (any shape, finite) are spread: counts in `bins` equal bins, made here.
-
-    The counts, not the values, travel to the browser: a layer has millions of weights.
-    """
-    counts, edges = np.histogram(np.asarray(values, dtype=float).ravel(), bins=bins)
-    frame = pd.DataFrame({"low": edges[:-1], "high": edges[1:], "n": counts})
-    bars = alt.Chart(frame).mark_bar(binSpacing=0)
-    place = bars.encode(
-        alt.X("low:Q", title=title, bin="binned"), alt.X2("high:Q"), alt.Y("n:Q", title=None)
-    )
-    return layered(painted(place, role))

@@ -26,14 +26,12 @@ def factor(
     net: "nn.Module",
     ranks: Ranks,
     parts: Decompositions | None = None,
-    *,
-    refine: bool = False,
 ) -> "nn.Module":
     """A copy of `net` in which each layer named in `ranks` is factored at its ranks.
 
-    `parts`: its weights taken apart already, to save doing so again; `refine`: improve Tucker-2 by
-    HOOI. At full ranks the copy answers as `net` does. Raises ConfigError for a layer that the
-    network does not have or cannot factor, and for ranks that do not fit.
+    `parts`: its weights taken apart already, to save doing so again. At full ranks the copy answers
+    as `net` does. Raises ConfigError for a layer that the network does not have or cannot factor,
+    and for ranks that do not fit.
     """
     import torch
 
@@ -50,7 +48,7 @@ def factor(
         form = shape.form_of(chosen)
         layer = factored_layer(module, form, chosen).train(module.training)
         with torch.no_grad():
-            factors = parts.of(name, form).factors(chosen, refine)
+            factors = parts.of(name, form).factors(chosen)
             for one, weight in zip(layer, factors, strict=True):
                 one.get_parameter("weight").copy_(torch.from_numpy(np.ascontiguousarray(weight)))
             if module.bias is not None:

@@ -2,9 +2,9 @@
 
 SVD gives the best approximation of a matrix at every rank (Eckart & Young 1936), and what it loses
 is the sum of the squared singular values left out. For Tucker-2 the HOSVD is nearly that good: the
-leading singular vectors of both channel unfoldings (De Lathauwer et al. 2000), if wanted refined by
-HOOI. *Energy* is the share of the weight's squared entries that the product of the factors keeps.
-Everything in float64, in numpy.
+leading singular vectors of both channel unfoldings (De Lathauwer et al. 2000). *Energy* is the
+share of the weight's squared entries that the product of the factors keeps. Everything in float64,
+in numpy.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,6 @@ from core.compression.lowrank_shapes import Form
 Floats = NDArray[np.float64]
 Weights = NDArray[np.float32] | Floats
 
-HOOI_ROUNDS = 3
 _TINY = 1e-12
 
 
@@ -114,14 +113,14 @@ class Decomposition:
         """Share of the squared weights that the factors at these ranks keep, 0..1."""
         return float(self.kept[tuple(rank - 1 for rank in ranks)])
 
-    def factors(self, ranks: tuple[int, ...], refine: bool = False) -> tuple[Floats, ...]:
+    def factors(self, ranks: tuple[int, ...]) -> tuple[Floats, ...]:
         """The weights of the layers in place of this one, in the shapes torch gives them.
 
         svd: (r, in, ...), (out, r, ...). spatial: (r, in, kh, 1), (out, r, 1, kw). tucker2:
-        (r_in, in, 1, 1), (r_out, r_in, kh, kw), (out, r_out, 1, 1); `refine` improves it by HOOI.
+        (r_in, in, 1, 1), (r_out, r_in, kh, kw), (out, r_out, 1, 1).
         """
         if self.form == "tucker2":
-            return self._tucker(ranks[0], ranks[1], refine)
+            return self._tucker(ranks[0], ranks[1])
         (rank,) = ranks
         left, right = self._pair
         # both factors get the same lengths: the square root of the singular value
@@ -136,13 +135,8 @@ class Decomposition:
         horizontal = right.reshape(rank, out, wide).transpose(1, 0, 2)[:, :, None]
         return vertical, horizontal
 
-    def _tucker(self, r_in: int, r_out: int, refine: bool) -> tuple[Floats, ...]:
+    def _tucker(self, r_in: int, r_out: int) -> tuple[Floats, ...]:
         first, last = (mode[:, :r] for mode, r in zip(self._modes, (r_in, r_out), strict=True))
-        for _round in range(HOOI_ROUNDS if refine else 0):
-            seen = np.einsum("oiab,os->isab", self.weight, last, optimize=True)
-            first = leading(seen.reshape(len(first), -1))[:, :r_in]
-            seen = np.einsum("oiab,ir->orab", self.weight, first, optimize=True)
-            last = leading(seen.reshape(len(last), -1))[:, :r_out]
         core = np.einsum("oiab,ir,os->srab", self.weight, first, last, optimize=True)
         return first.T[..., None, None], core, last[..., None, None]
 

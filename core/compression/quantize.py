@@ -202,17 +202,6 @@ def quantisable(tensors: Mapping[str, NDArray[Any]]) -> list[str]:
     return [name for name, t in tensors.items() if t.ndim >= 2 and name.endswith(".weight")]
 
 
-def quantised_network(tensors: Tensors, scheme: Scheme, bits: int) -> dict[str, Quantised]:
-    """Every weight tensor of a network as codes. Raises ConfigError as `quantise` does."""
-    check(scheme, bits)
-    return {name: quantise(tensors[name], scheme, bits) for name in quantisable(tensors)}
-
-
-def restored_network(tensors: Tensors, scheme: Scheme, bits: int) -> dict[str, Floats]:
-    """The weight tensors after quantising and back: what the network then computes with."""
-    return {name: dequantise(one) for name, one in quantised_network(tensors, scheme, bits).items()}
-
-
 def network_error(tensors: Tensors, restored: Tensors) -> Error:
     """What was lost over all weights in `restored` together."""
     return _error((tensors[name], values) for name, values in restored.items())

@@ -88,27 +88,6 @@ def pack(
     return bytes(safetensors.numpy.save(stored, about))
 
 
-def packed_bytes(state: Arrays, scheme: Scheme, bits: int) -> int:
-    """How long `pack` makes the tensors of a file (its header of names comes on top), in bytes.
-
-    Per weight tensor of n values and `out` channels: ceil(n b / 8), and 4 bytes for each scale, 4
-    for each minimum, 4 for each value of a codebook; two bytes a weight at 16 bits.
-    """
-    chosen, total = set(quantisable(state)), 0
-    for name, tensor in state.items():
-        if name not in chosen:
-            total += tensor.nbytes
-        elif bits == 16:
-            total += 2 * tensor.size
-        else:
-            groups = len(tensor) if scheme.startswith("channel") else 1
-            floats = 2 * groups if scheme.endswith("minmax") else groups
-            if scheme == "kmeans":
-                floats = min(2**bits, len(np.unique(tensor)))
-            total += math.ceil(tensor.size * bits / 8) + 4 * floats
-    return total
-
-
 def unpack(data: bytes, expected: Shapes | None = None) -> dict[str, NDArray[Any]]:
     """The network in such a file: its state dict, weights restored to float32.
 

@@ -6,7 +6,6 @@ BatchNorm and activations are not, as is usual in the literature (and in Torch-P
 
 import contextlib
 import io
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -73,28 +72,6 @@ def torchsummary_text(net: nn.Module, input_shape: Shape) -> str:
     with _evaluating(net), torch.random.fork_rng(), contextlib.redirect_stdout(printed):
         torchsummary.summary(net, input_shape, device=device)
     return printed.getvalue().rstrip("\n") + "\n"
-
-
-@dataclass(frozen=True)
-class Memory:
-    """torchsummary's memory lines, in MiB of float32 (it writes MB)."""
-
-    input_mb: float
-    forward_backward_mb: float
-    params_mb: float
-
-    @property
-    def total_mb(self) -> float:
-        """Sum of the three."""
-        return self.input_mb + self.forward_backward_mb + self.params_mb
-
-
-def memory(rows: list[LayerRow], input_shape: Shape) -> Memory:
-    """torchsummary's estimate: each listed output kept twice (forward and gradient), 4 bytes."""
-    mib = 4 / 1024**2
-    outputs = sum(math.prod(row.output_shape) for row in rows)
-    params = sum(row.params for row in rows)
-    return Memory(math.prod(input_shape) * mib, 2 * outputs * mib, params * mib)
 
 
 def _is_listed(root: nn.Module, module: nn.Module) -> bool:

@@ -70,7 +70,6 @@ class Totals:
     """Before the global pool."""
     activation_bytes: int
     """Of all listed outputs together, float32."""
-    largest_activation_bytes: int
     statistics: int
     counters: int
 
@@ -147,14 +146,12 @@ def totals(rows: Iterable[Row]) -> Totals:
     """The table's sums."""
     rows = list(rows)
     images = [row for row in rows if len(row.output_shape) == 3 and row.output_shape[1] > 1]
-    outputs = [row.activation_bytes for row in rows]
     return Totals(
         params=sum(row.params for row in rows),
         macs=sum(row.macs for row in rows),
         layers=sum(row.macs > 0 for row in rows),
         receptive_field=max((row.receptive_field for row in images), default=1),
-        activation_bytes=sum(outputs),
-        largest_activation_bytes=max(outputs),
+        activation_bytes=sum(row.activation_bytes for row in rows),
         statistics=sum(row.statistics for row in rows),
         counters=sum(row.statistics > 0 for row in rows),
     )

@@ -13,7 +13,6 @@ initializer keeps its name from the state dict.
 
 import copy
 import warnings
-from pathlib import Path
 from typing import Protocol
 
 import onnx_ir as ir
@@ -22,7 +21,6 @@ from onnx_ir.passes import common as passes
 from onnxscript import optimizer
 from torch import Tensor, nn
 
-from core import places
 from core.checkpoints.tensors import read_header
 
 PIXELS, LOGITS = "pixels", "logits"
@@ -143,8 +141,3 @@ def _point_into(graph: ir.Graph, weights: bytes, location: str) -> None:
         cast.outputs[0].type, cast.outputs[0].shape = ir.TensorType(ir.DataType.FLOAT), shape
         ir.convenience.replace_all_uses_with(value, cast.outputs[0])
         graph.insert_before(graph[0], cast)
-
-
-def export_onnx(net: nn.Module, spec: Normalization, px: int, path: Path) -> None:
-    """Write `net` as one self-contained float32 ONNX file at `path`, atomically."""
-    places.write_atomic(path, onnx_bytes(trace(net, spec, px)))

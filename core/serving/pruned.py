@@ -5,7 +5,7 @@ memory, gives the pruned network: the same graph over the same file, with zeros 
 accuracy at ratio 0 is that of the published bytes, and a page can prune under the visitor's hand.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import onnxruntime as ort
@@ -77,9 +77,3 @@ def count_correct(
         if heard:
             heard(min(at + BATCH, n), n)
     return right
-
-
-def zero_share(keep: Mapping[str, NDArray[np.bool_]]) -> float:
-    """Share of the values under masks that are zeroed, 0..1."""
-    total = sum(mask.size for mask in keep.values())
-    return sum(int((~mask).sum()) for mask in keep.values()) / total if total else 0.0

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from core.live import Job, LiveRuns, Report
+from core.live import LiveRuns, Report
 from core.measure.quantization_grid import QuantRow
 
 
@@ -14,9 +14,6 @@ class QuantPoint(NamedTuple):
     scheme: str
     """One of `core.compression.quantize.SCHEMES`."""
     bits: int
-
-
-QuantJob = Job[QuantPoint, QuantRow]
 
 
 def measure_live(asked: dict[str, Any], report: Report) -> None:

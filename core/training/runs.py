@@ -100,11 +100,6 @@ class RunFolder:
         )
         return state
 
-    def load_state(self) -> dict[str, Any] | None:
-        """The state after the last whole epoch, or None at the start."""
-        stored = self.read_state()
-        return None if stored is None else self.parse_state(stored)
-
     def stored_compute(self) -> dict[str, Any] | None:
         """How the run computes (fields of `core.training.speed.Compute`); None before its start."""
         return self.read().get("compute") if (self.path / "run.json").exists() else None

@@ -6,7 +6,7 @@ for the next who asks.
 
 from typing import Any, NamedTuple
 
-from core.live import Job, LiveRuns, Report
+from core.live import LiveRuns, Report
 from core.measure.shipping_table import FileRow
 
 
@@ -15,9 +15,6 @@ class FilePoint(NamedTuple):
 
     checkpoint: str
     weights_sha256: str
-
-
-FileJob = Job[FilePoint, FileRow]
 
 
 def measure_live(asked: dict[str, Any], report: Report) -> None:

@@ -1,6 +1,5 @@
 """ "What did it learn from its own dreams?": students taught without a single photograph."""
 
-import pandas as pd
 import streamlit as st
 
 from core.charts import numbers
@@ -126,8 +125,3 @@ def _sentence(against: Contrast) -> str:
         else _("One seed: the interval knows nothing of the luck of training.")
     )
     return f"{said} {verdict} {over}"
-
-
-def experiment_frame(found: list[Checkpoint]) -> pd.DataFrame:
-    """The numbers of the section, for a page's CSV."""
-    return trial_frame(trials(found))

@@ -144,11 +144,6 @@ def explain_missing() -> None:
     st.code("python -m core data fetch\nexport FOOD11_ROOT=/path/to/food11", language="bash")
 
 
-def model_title(key: str) -> str:
-    """A network's short name for a menu or a curve."""
-    return _(get(key).title)
-
-
 def short_title(job: Job, among: Sequence[Job] = ()) -> str:
     """A run's name, short enough for the end of a curve; told apart from others of that name."""
     config = job.config

@@ -90,21 +90,6 @@ def test_curves_are_named_at_their_end() -> None:
     assert all("legend" not in str(layer).replace("'legend': None", "") for layer in spec["layer"])
 
 
-def test_a_histogram_sends_counts_not_weights() -> None:
-    values = np.arange(100_000.0).reshape(100, 1000)
-    spec = lines.histogram(values, title="weight", bins=10).to_dict()
-    (rows,) = spec["datasets"].values()
-    assert [row["n"] for row in rows] == [10_000] * 10
-
-
-def test_bars_print_a_column() -> None:
-    frame = pd.DataFrame(
-        {"n": [1, 2], "name": ["x", "y"], "role": "pruned", "said": ["one", "two"]}
-    )
-    spec = lines.role_bars(frame, alt.X("n:Q"), alt.Y("name:N"), text="said").to_dict()
-    assert [layer["mark"]["type"] for layer in spec["layer"]] == ["bar", "text"]
-
-
 def test_a_shape_is_compiled_once_and_shared_unharmed() -> None:
     built = []
 

@@ -19,8 +19,6 @@ from core.compression.quantize import (
     network_error,
     quantisable,
     quantise,
-    quantised_network,
-    restored_network,
 )
 from core.errors import ConfigError
 
@@ -168,11 +166,19 @@ def test_a_network_keeps_its_biases_and_norms() -> None:
         "fc.weight": normal(11, 4),
     }
     assert quantisable(tensors) == ["conv.weight", "fc.weight"]
-    restored = restored_network(tensors, "channel_symmetric", 4)
-    assert set(restored) == set(quantised_network(tensors, "channel_symmetric", 4))
+    restored = {
+        name: dequantise(quantise(tensors[name], "channel_symmetric", 4))
+        for name in quantisable(tensors)
+    }
     gaps = np.concatenate([(tensors[n] - restored[n]).ravel() for n in restored])
     error = network_error(tensors, restored)
     assert error.mse == pytest.approx(float((gaps.astype(np.float64) ** 2).mean()), rel=1e-4)
+
+
+def test_more_bits_cost_less() -> None:
+    weight = normal(5, 8, 3, 3)
+    mse = [error_of(weight, dequantise(quantise(weight, "kmeans", b))).mse for b in BITS]
+    assert mse == sorted(mse, reverse=True)
 
 
 @pytest.mark.parametrize(

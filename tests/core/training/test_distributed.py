@@ -151,7 +151,7 @@ def test_when_one_is_killed_the_other_ends_with_a_sentence(
     assert ends[1 - victim][0] == 2
     assert "Another process of this training has ended" in ends[1 - victim][1]
     run = RunFolder(tmp_path / "run")
-    assert run.status() == "interrupted" and run.load_state() is not None
+    assert run.status() == "interrupted" and run.read_state() is not None
 
 
 def test_what_fails_in_one_fails_in_all(tiny: TrainConfig, tmp_path: Path) -> None:
