@@ -1,0 +1,444 @@
+"""Whatever a task does, its caller gets an answer or a sentence, and the next task is served."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from core import limited, places, words
+from core.errors import CheckpointError, PhotoError, UserError
+from core.limited import Limits, call
+from tests import limited_tasks as tasks
+
+FEW = Limits(cpu_s=1, wall_s=5, memory_bytes=200 * 2**20, answer_bytes=20 * 2**20)
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32", reason="limits as Linux and macOS know them"
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warm() -> Iterator[None]:
+    """Both workers run, so that a test's time is its task's."""
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda _n: call(tasks.wait, 0.3), range(2)))
+    yield
+
+
+def said(function: Callable[..., Any], *args: Any, limits: Limits = FEW) -> str:
+    """The sentence that a call ends in; afterwards other tasks are served as before."""
+    with pytest.raises(PhotoError) as raised:
+        call(function, *args, limits=limits, error=PhotoError)
+    assert call(tasks.echo, "next") == ["next"]
+    text = str(raised.value)
+    assert text[0].isupper() and text.endswith(".") and "\n" not in text
+    return text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            None,
+            True,
+            False,
+            0,
+            -1,
+            2**70,
+            0.1,
+            float("inf"),
+            "",
+            "麵包",
+            "\ud800",
+            b"",
+            b"\x00\xff",
+        ),
+        *([], (), {}, [1, [2, (3, {"a": b"4"})]], {"d": 1, "t": [2]}, {1: 2, (3, 4): None}),
+        {"b": {"a": {}}},
+    ],
+)
+def test_values_arrive_as_they_were(value: Any) -> None:
+    (got,) = call(tasks.echo, value)
+    assert got == value and type(got) is type(value)
+    assert call(tasks.echo, 1, named=value) == [[1], {"named": value}]
+
+
+def test_not_a_number_arrives() -> None:
+    assert np.isnan(call(tasks.echo, float("nan"))[0])
+
+
+@pytest.mark.parametrize("dtype", ["bool", "u1", "i2", ">i4", "u8", "f2", "<f4", ">f8"])
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 0, 4), (2, 3, 4)])
+def test_arrays_arrive_as_they_were(dtype: str, shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    array = rng.integers(0, 2 if dtype == "bool" else 100, shape).astype(dtype)
+    for sent in (array, np.asfortranarray(array), array[..., ::-1] if array.ndim else array):
+        (got,) = call(tasks.echo, sent)
+        assert got.dtype == sent.dtype and got.shape == sent.shape
+        assert np.array_equal(got, sent)
+
+
+@pytest.mark.parametrize(
+    "value", [object(), {1, 2}, 1j, Path("x"), np.array(["a"]), np.array([None]), np.array([1j])]
+)
+def test_what_cannot_be_sent_is_a_fault_of_the_program(value: Any) -> None:
+    with pytest.raises(TypeError, match="cannot be sent"):
+        call(tasks.echo, value)
+
+
+def test_only_tasks_are_run() -> None:
+    with pytest.raises(TypeError, match="not marked as a task"):
+        call(tasks.unmarked)
+    with pytest.raises(TypeError, match="not marked as a task"):
+        call(os.getpid)
+
+
+@pytest.mark.parametrize("endless", [tasks.endless, tasks.endless_in_c, tasks.endless_threads])
+def test_a_task_without_end_is_ended(endless: Callable[[], None]) -> None:
+    started = time.monotonic()
+    assert "too long" in said(endless)
+    assert time.monotonic() - started < 30
+
+
+def test_processor_seconds_are_counted_anew_for_each_task() -> None:
+    first = call(tasks.process)
+    for _time in range(5):
+        assert call(tasks.spend, 0.5, limits=FEW) == 0.5
+    assert call(tasks.process) == first, "half a second each is within a limit of one"
+
+
+def test_wall_time_ends_a_task_that_sleeps() -> None:
+    started = time.monotonic()
+    assert "too long" in said(tasks.wait, 60, limits=Limits(wall_s=0.5))
+    assert 0.5 <= time.monotonic() - started < 20
+
+
+def test_memory_is_limited() -> None:
+    assert call(tasks.hog, 100, limits=FEW) == 100 * 2**20
+    assert "memory" in said(tasks.hog, 300)
+    assert "memory" in said(tasks.hog_in_steps)
+
+
+@pytest.mark.parametrize(
+    ("function", "args"),
+    [
+        (tasks.leave, (0,)),
+        (tasks.leave, (3,)),
+        (tasks.leave_politely, ()),
+        (tasks.crash, ()),
+        (tasks.signal_itself, ("SIGTERM",)),
+        (tasks.signal_itself, ("SIGABRT",)),
+        (tasks.fail, ()),
+        (tasks.recurse, ()),
+        (tasks.unsendable, ()),
+        (tasks.huge, (30,)),
+        (tasks.long_list, (500_000,)),
+        (tasks.open_many, (100,)),
+    ],
+)
+def test_a_fault_is_one_sentence(function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    text = said(function, *args)
+    assert text == "This file is damaged and cannot be opened. Choose another one."
+    with pytest.raises(CheckpointError):
+        call(function, *args, limits=FEW, error=CheckpointError)
+
+
+def test_a_worker_killed_in_its_task_is_like_one_without_memory() -> None:
+    assert "memory" in said(tasks.signal_itself, "SIGKILL")
+
+
+@pytest.mark.parametrize(
+    ("raised", "arrives"),
+    [
+        ("CheckpointError", CheckpointError),
+        ("PhotoError", PhotoError),
+        ("UserError", UserError),
+        ("_OwnError", PhotoError),
+    ],
+)
+def test_an_error_for_the_user_arrives_as_it_is(raised: str, arrives: type[UserError]) -> None:
+    pid = call(tasks.process)
+    with pytest.raises(UserError) as caught:
+        call(tasks.refuse, raised, "Neither bread nor soup: 麵包.", error=CheckpointError)
+    assert type(caught.value) is arrives
+    assert str(caught.value) == "Neither bread nor soup: 麵包."
+    assert call(tasks.process) == pid, "a refusal is no fault: the worker stays"
+
+
+def test_an_endless_message_is_cut_and_can_be_written() -> None:
+    with pytest.raises(PhotoError) as caught:
+        call(tasks.refuse, "PhotoError", "\ud800" * 10_000)
+    assert len(str(caught.value)) <= 2_000
+    str(caught.value).encode()
+
+
+def test_a_task_speaks_the_callers_language() -> None:
+    words.set_language("zh_TW")
+    try:
+        assert call(tasks.language) == "zh_TW"
+    finally:
+        words.set_language("en")
+    assert call(tasks.language) == "en"
+
+
+def test_a_task_cannot_write_a_file(tmp_path: Path) -> None:
+    said(tasks.write, str(tmp_path / "file"))
+    assert not (tmp_path / "file").exists() or not (tmp_path / "file").stat().st_size
+
+
+def test_what_a_library_prints_is_no_answer() -> None:
+    assert call(tasks.chatter) == "an answer"
+    assert call(tasks.read_input) == b"", "nor does it read the next question"
+    assert call(tasks.chatter) == "an answer"
+
+
+def header(tree: Any, sizes: Any) -> bytes:
+    text = json.dumps([tree, sizes]).encode()
+    return len(text).to_bytes(4, "little") + text
+
+
+@pytest.mark.parametrize(
+    "raw",
+    {
+        "no message": b"\xff" * 50,
+        "a header of 4 GB": b"\xff\xff\xff\xff",
+        "a buffer of a terabyte": header({"d": [["value", {"b": 0}]]}, [2**40]),
+        "negative": header({"d": [["value", {"b": 0}]]}, [-1]),
+        "a buffer that is not there": header({"d": [["value", {"b": 7}]]}, []),
+        "no json": (5).to_bytes(4, "little") + b"{[}]!",
+        "deep": (200_000).to_bytes(4, "little") + b"[" * 200_000,
+        "no dict": header(["value"], []),
+        "no value": header({"d": []}, []),
+        "an object": header({"d": [["value", {"a": [0, "|O", [1]]}]]}, [8]) + bytes(8),
+        "a shape of its own": header({"d": [["value", {"a": [0, "|u1", [99]]}]]}, [8]) + bytes(8),
+        "a negative shape": header({"d": [["value", {"a": [0, "|u1", [-8]]}]]}, [8]) + bytes(8),
+        "a class of its own": header({"d": [["error", "SystemExit"], ["text", "x"]]}, []),
+        "no text": header({"d": [["error", "PhotoError"], ["text", [1]]]}, []),
+        "an unknown kind": header({"d": [["value", {"z": [1, 2, 3]}]]}, []),
+        "two kinds": header({"t": [], "b": 0}, []),
+        "a key that is a list": header({"d": [[["value"], 1]]}, []),
+    }.items(),
+    ids=lambda pair: pair[0],
+)
+def test_answers_of_a_worker_that_was_taken_over(raw: tuple[str, bytes]) -> None:
+    before = psutil.Process().memory_info().rss
+    assert "damaged" in said(tasks.answer_by_hand, raw[1])
+    assert psutil.Process().memory_info().rss - before < 100 * 2**20
+
+
+def test_a_process_that_a_task_starts_ends_with_the_worker() -> None:
+    other = call(tasks.child_that_stays)
+    said(tasks.fail)
+    for _try in range(4):  # the workers take turns
+        said(tasks.leave, 0)
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(other) and psutil.Process(other).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_fifty_threads_at_once_are_served_by_two_workers() -> None:
+    def one(n: int) -> tuple[int, int]:
+        (got,) = call(tasks.echo, n)
+        return got, call(tasks.process)
+
+    with ThreadPoolExecutor(50) as threads:
+        answers = list(threads.map(one, range(500)))
+    assert [n for n, _pid in answers] == list(range(500))
+    assert len({pid for _n, pid in answers}) <= limited.WORKERS
+
+
+def test_who_came_first_is_served_first() -> None:
+    order: list[int] = []
+
+    def one(n: int) -> None:
+        call(tasks.wait, 0.05)
+        order.append(n)
+
+    with ThreadPoolExecutor(12) as threads:
+        for n in range(12):
+            threads.submit(one, n)
+            time.sleep(0.01)
+    assert all(abs(n - place) <= 2 for place, n in enumerate(order)), order
+
+
+def test_faults_and_answers_at_once() -> None:
+    def one(n: int) -> Any:
+        try:
+            return call((tasks.echo, tasks.leave, tasks.fail)[n % 3], *((n,) if n % 3 < 2 else ()))
+        except UserError:
+            return "refused"
+
+    with ThreadPoolExecutor(16) as threads:
+        answers = list(threads.map(one, range(48)))
+    assert answers == [[n] if n % 3 == 0 else "refused" for n in range(48)]
+
+
+def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limited, "_WAIT_S", 0.2)
+    with ThreadPoolExecutor(8) as threads:
+        long = [threads.submit(call, tasks.wait, 1.5) for _n in range(limited.WORKERS)]
+        time.sleep(0.2)
+        with pytest.raises(UserError, match="Many files"):
+            call(tasks.echo, 1)
+        assert all(isinstance(each.result(), int) for each in long)
+    assert call(tasks.echo, 1) == [1]
+
+
+def test_a_worker_that_was_killed_meanwhile_is_replaced_unseen() -> None:
+    pid = call(tasks.process)
+    os.kill(pid, signal.SIGKILL)
+    psutil.wait_procs([psutil.Process(pid)], timeout=0.5)
+    assert call(tasks.process) != pid
+
+
+def test_more_workers_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limited, "_cores", lambda: 4)
+    usual = {child.pid for child in psutil.Process().children()}
+    with limited.workers(6), ThreadPoolExecutor(8) as threads:
+        pids = set(threads.map(lambda _n: call(tasks.wait, 0.5), range(16)))
+    assert len(pids) == 4
+    assert len({child.pid for child in psutil.Process().children()} - usual) <= 2
+    with limited.workers(1), ThreadPoolExecutor(8) as threads:
+        assert len(set(threads.map(lambda _n: call(tasks.wait, 0.1), range(8)))) == 2
+
+
+def test_a_worker_that_leaks_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limited, "_RETIRE_CPU_S", 0)
+    code = """
+        from core import limited
+        limited._RETIRE_CPU_S = 0
+        limited._serve([])
+    """
+    pids = set()
+    monkeypatch.setattr(limited, "_COMMAND", ["-c", textwrap.dedent(code)])
+    with monkeypatch.context() as patch:
+        patch.setattr(limited, "_pool", limited._Pool(1))
+        for _time in range(3):
+            pids.add(call(tasks.process))
+        limited._pool.close()
+    assert len(pids) == 3
+
+
+def test_a_worker_that_does_not_start_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    for command in (["-c", "raise SystemExit(1)"], ["-c", "import time; time.sleep(60)"]):
+        monkeypatch.setattr(limited, "_COMMAND", command)
+        monkeypatch.setattr(limited, "_START_S", 1.0)
+        monkeypatch.setattr(limited, "_pool", limited._Pool(1))
+        with pytest.raises(UserError, match="just now"):
+            call(tasks.echo, 1)
+        limited._pool.close()
+
+
+def test_the_environment_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "1")
+    monkeypatch.setattr(limited, "_pool", limited._Pool(1))
+    assert call(tasks.environment, "ORT_DISABLE_TELEMETRY") == "1"
+    limited._pool.close()
+
+
+PARENT = """
+    import os, sys, threading, time
+    from core.limited import Limits, call
+    from tests import limited_tasks as tasks
+
+    print(call(tasks.process), flush=True)
+    if sys.argv[1] == "idle":
+        os._exit(0)
+    task, args = {"busy": (tasks.endless, ()), "asleep": (tasks.wait, (60,))}[sys.argv[1]]
+    limits = Limits(cpu_s=2, wall_s=3)
+    threading.Thread(target=call, args=(task, *args), kwargs={"limits": limits}).start()
+    time.sleep(0.5)
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize("state", ["idle", "busy", "asleep"])
+def test_workers_end_when_their_parent_does(state: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(PARENT), state],
+        cwd=places.REPO,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+    pid, deadline = int(done.stdout.split()[0]), time.monotonic() + 20
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, f"{state}: the worker lives on"
+        time.sleep(0.1)
+
+
+ORDERLY = """
+    import sys
+    from core.limited import call
+    from tests import limited_tasks as tasks
+    print(call(tasks.echo, 1))
+"""
+
+
+def test_a_program_ends_without_a_word() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", textwrap.dedent(ORDERLY)],
+        cwd=places.REPO,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[1]\n", "")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # to fork with threads about
+def test_a_forked_process_has_workers_of_its_own() -> None:
+    ours = call(tasks.process)
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(write, str(call(tasks.process)).encode())
+            limited._pool.close()
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as answer:
+        theirs = int(answer.read())
+    os.waitpid(pid, 0)
+    assert theirs != ours
+    assert call(tasks.process) == ours
+
+
+def test_memory_is_watched_where_the_kernel_does_not_hold_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limited, "_KERNEL_HOLDS_MEMORY", False)
+    code = """
+        from core import limited
+        limited._KERNEL_HOLDS_MEMORY = False
+        limited._serve([])
+    """
+    monkeypatch.setattr(limited, "_COMMAND", ["-c", textwrap.dedent(code)])
+    monkeypatch.setattr(limited, "_pool", limited._Pool(1))
+    assert call(tasks.hog, 50, limits=FEW) == 50 * 2**20
+    with pytest.raises(PhotoError, match="memory"):
+        call(tasks.hog_in_steps, limits=Limits(memory_bytes=300 * 2**20), error=PhotoError)
+    limited._pool.close()
+
+
+def test_an_idle_pool_does_nothing() -> None:
+    call(tasks.echo, 1)
+    processes = [psutil.Process(), *psutil.Process().children()]
+    before = [sum(each.cpu_times()[:2]) for each in processes]
+    time.sleep(1)
+    after = [sum(each.cpu_times()[:2]) for each in processes]
+    assert sum(after) - sum(before) < 0.1
+    assert threading.active_count() < 20
