@@ -20,7 +20,7 @@ PAGES = sorted((REPO / "pages").glob("[!_]*.py"))
 PARTS = sorted((REPO / "pages" / "parts").rglob("*.py"))
 OURS = [REPO / "app.py", *PAGES, *PARTS, *CORE]
 
-GROUND = {"course", "errors", "places", "words"}
+GROUND = {"course", "errors", "places", "provenance", "words"}
 LAYERS = (
     GROUND,
     {"limited"},

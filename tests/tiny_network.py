@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from core import checkpoints
 from core.measure.accuracy import Labelled
 from core.models.registry import ModelSpec
+from core.training.publish import publish
 
 PX = 24
 FINGERPRINT = "0123456789abcdef"
@@ -115,4 +116,4 @@ def publish_tiny(id: str = "tiny-scratch-s0", seed: int = 0, **changes: Any) -> 
         "device": "cpu",
         "wall_s": 1.5,
     }
-    return checkpoints.publish(changes.pop("net", trained(seed)), **(arguments | changes))
+    return publish(changes.pop("net", trained(seed)), **(arguments | changes))

@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from core.charts import numbers
-from core.charts.convolutions import short_count
+from core.charts.numbers import short_count
 from core.charts.shape import Spec, filled, shape
 from core.charts.theme import RoleKey, finish, ink_text, layered, painted
 from core.models.design_cost import Row, part_totals

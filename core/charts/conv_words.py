@@ -12,9 +12,9 @@ from core.charts.convolutions import (
     quantity_text,
     quantity_title,
     share_text,
-    short_count,
     time_text,
 )
+from core.charts.numbers import short_count
 from core.measure.conv_cost import Cost, Kind
 from core.measure.conv_setting import ConvSetting, Offer
 from core.words import _

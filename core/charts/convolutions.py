@@ -8,6 +8,7 @@ import pandas as pd
 
 from core.charts import numbers
 from core.charts.conv_formulas import Quantity
+from core.charts.numbers import short_count
 from core.charts.shape import Spec, filled, shape
 from core.charts.theme import finish, ink_text, layered, painted, role_color
 from core.measure.conv_cost import Cost, Kind, rule_of_thumb
@@ -49,14 +50,6 @@ def quantity_text(quantity: Quantity, value: float) -> str:
     if quantity == "activation_bytes":
         return numbers.size(value)
     return _("{value} MACs/byte").format(value=f"{value:.{1 if value >= 10 else 2}f}")
-
-
-def short_count(value: float) -> str:
-    """Large counts in three or four digits: 18874368 -> "18.9 M", 2097 -> "2,097"."""
-    for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
-        if value >= size:
-            return f"{value / size:.{0 if value >= 100 * size else 1}f}{numbers.THIN}{letter}"
-    return f"{value / 1e3:.0f}{numbers.THIN}k" if value >= 1e4 else numbers.count(round(value))
 
 
 def share_text(share: float, digits: int = 1) -> str:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from core.charts import numbers
 from core.charts.collection_names import versions
 from core.charts.distillation_terms import point
+from core.charts.numbers import points, points_interval
 from core.charts.theme import SLOTS, finish, ink_text, layered, painted, role_color
 from core.models.registry import MODELS, short_name
 from core.serving.kd_verdict import Comparison
@@ -19,16 +19,6 @@ ROW_PX, AXIS_PX = 58, 60
 def network_title(key: str) -> str:
     """A registered network's name; a designed one's key, shortened."""
     return MODELS[key].title if key in MODELS else short_name(key)
-
-
-def points(fraction: float) -> str:
-    """A difference of accuracies in percentage points, with its sign: "+2.3", "−0.4"."""
-    return f"{fraction * 100:+.1f}".replace("-", "−")
-
-
-def points_interval(low: float, high: float) -> str:
-    """Both ends of an interval of differences: "−0.4 to +2.1"."""
-    return _("{low} to {high}").format(low=points(low), high=points(high))
 
 
 def gain_frame(comparisons: Sequence[Comparison]) -> pd.DataFrame:
@@ -104,13 +94,3 @@ def gain_chart(frame: pd.DataFrame) -> alt.LayerChart:
         ink_text(figures, "text:N", "muted", align="right", dy=16, fontSize=12),
     )
     return finish(chart, height=ROW_PX * len(frame) + AXIS_PX)
-
-
-def p_text(p: float) -> str:
-    """A p value as it is usually said: "p = 0.031", "p < 0.001"."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-
-
-def accuracy_text(correct: int, n: int) -> str:
-    """ "71.2 %" of n pictures."""
-    return numbers.percent(correct / n, n)

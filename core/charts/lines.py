@@ -1,17 +1,20 @@
 """Curves labelled at their end, as several pages draw them; labels spread so none overlap."""
 
+import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from core.charts.theme import (
-    ink_text,
-    layered,
-    role_color,
-    role_shape,
-)
+from core.charts.theme import ink_text, layered, painted, role_color, role_shape
+
+LABEL_SIZE: dict[str, Any] = {"fontSize": alt.expr("width < 420 ? 11 : 14")}
+"""Names in the margin: smaller on a phone."""
+CHANCE = 1 / 11
+DASHES = [[1, 0], [8, 4], [2, 3], [8, 3, 2, 3], [12, 6]]
+"""How lines of the same colour differ: the first is solid."""
 
 
 def spread(values: Sequence[float] | np.ndarray, gap: float) -> np.ndarray:
@@ -72,3 +75,21 @@ def end_labelled_lines(
     label = tip.encode(y=alt.Y("label_at:Q", title=y["title"]))
     layers.append(ink_text(label, f"{series}:N", align="right", baseline="bottom", dy=-7))
     return layered(*layers)
+
+
+def beside(ends: pd.Series, gap: float) -> np.ndarray:
+    """Heights for the names of curves that end at `ends`: at least `gap` apart, none below 0."""
+    placed = spread(ends.to_numpy(dtype=float), gap)
+    return placed + max(0.0, 0.5 * gap - float(placed.min())) if len(placed) else placed
+
+
+def level(value: float, slot: str) -> alt.Chart:
+    """A dashed line across the plot at a height, ending before the margin of names."""
+    data = alt.InlineData(values=[{"from": 0, "to": 1, "at": value}])
+    rule = alt.Chart(data).mark_rule(strokeDash=[5, 4], strokeWidth=1.5)
+    return painted(rule.encode(alt.X("from:Q"), alt.Y("at:Q"), x2="to:Q"), slot)
+
+
+def stacked(name: str) -> str:
+    """A curve's name in short lines, for the margin."""
+    return "\n".join(textwrap.wrap(name, 15))

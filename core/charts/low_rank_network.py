@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from core.charts import numbers
 from core.charts.collection_names import short_network
+from core.charts.lines import LABEL_SIZE, beside, stacked
 from core.charts.low_rank import method_title
-from core.charts.pruning import LABEL_SIZE, beside, stacked
 from core.charts.shape import Spec, filled, shape
 from core.charts.theme import (
     SLOTS,

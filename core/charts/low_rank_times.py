@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from core.charts import numbers
+from core.charts.lines import LABEL_SIZE
 from core.charts.low_rank import method_title
-from core.charts.pruning import LABEL_SIZE
 from core.charts.shape import Spec, filled, shape
 from core.charts.theme import finish, ink_text, layered, painted
 from core.compression.lowrank_shapes import METHODS, Method

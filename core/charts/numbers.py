@@ -50,3 +50,31 @@ def milliseconds(ms: float) -> str:
 def ratio(value: float) -> str:
     """How many times: 8.44 -> "8.4×", 127.2 -> "127×"."""
     return f"{value:.{1 if value < 20 else 0}f}×"
+
+
+def short_count(value: float) -> str:
+    """Large counts in three or four digits: 18874368 -> "18.9 M", 2097 -> "2,097"."""
+    for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
+        if value >= size:
+            return f"{value / size:.{0 if value >= 100 * size else 1}f}{THIN}{letter}"
+    return f"{value / 1e3:.0f}{THIN}k" if value >= 1e4 else count(round(value))
+
+
+def points(fraction: float) -> str:
+    """A difference of accuracies in percentage points, with its sign: "+2.3", "−0.4"."""
+    return f"{fraction * 100:+.1f}".replace("-", "−")
+
+
+def points_interval(low: float, high: float) -> str:
+    """Both ends of an interval of differences: "−0.4 to +2.1"."""
+    return _("{low} to {high}").format(low=points(low), high=points(high))
+
+
+def p_text(p: float) -> str:
+    """A p value as it is usually said: "p = 0.031", "p < 0.001"."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def accuracy_text(correct: int, n: int) -> str:
+    """ "71.2 %" of n pictures."""
+    return percent(correct / n, n)

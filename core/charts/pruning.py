@@ -5,7 +5,6 @@ of pruned networks all end in the same corner, so their names stand in a margin 
 tied to its curve's end.
 """
 
-import textwrap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from core.charts import numbers
-from core.charts.lines import spread
+from core.charts.lines import CHANCE, DASHES, LABEL_SIZE, beside, level, stacked
 from core.charts.shape import Spec, filled, shape
 from core.charts.theme import finish, ink_text, layered, painted, role_color
 from core.compression.prune import Form
@@ -25,11 +24,7 @@ from core.words import _
 HEIGHT_PX = 400
 _MARGIN = 1.42  # where the ratio axis' plot ends; names stand between 1 and here
 _GAP = 0.11
-LABEL_SIZE: dict[str, Any] = {"fontSize": alt.expr("width < 420 ? 11 : 14")}
-"""Names in the margin: smaller on a phone."""
-CHANCE = 1 / 11
 _TICKS = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]
-_DASHES = [[1, 0], [8, 4], [2, 3], [8, 3, 2, 3], [12, 6]]
 _SHAPES = ["circle", "square", "triangle-up", "diamond", "cross"]
 _GLYPHS = "●■▲◆✚"
 """The same marks as text, for the curves' names."""
@@ -86,24 +81,6 @@ def guess_curve(guess: str, start: float) -> pd.DataFrame:
         "never": 0.15 * (x / 0.95) ** 4,
     }[guess]
     return pd.DataFrame({"ratio": x, "accuracy": start - (start - CHANCE) * fall})
-
-
-def beside(ends: pd.Series, gap: float) -> np.ndarray:
-    """Heights for the names of curves that end at `ends`: at least `gap` apart, none below 0."""
-    placed = spread(ends.to_numpy(dtype=float), gap)
-    return placed + max(0.0, 0.5 * gap - float(placed.min())) if len(placed) else placed
-
-
-def level(value: float, slot: str) -> alt.Chart:
-    """A dashed line across the plot at a height, ending before the margin of names."""
-    data = alt.InlineData(values=[{"from": 0, "to": 1, "at": value}])
-    rule = alt.Chart(data).mark_rule(strokeDash=[5, 4], strokeWidth=1.5)
-    return painted(rule.encode(alt.X("from:Q"), alt.Y("at:Q"), x2="to:Q"), slot)
-
-
-def stacked(name: str) -> str:
-    """A curve's name in short lines, for the margin."""
-    return "\n".join(textwrap.wrap(name, 15))
 
 
 def accuracy_frame(
@@ -227,7 +204,7 @@ def _accuracy_shape() -> Any:
     ]
     dash = alt.StrokeDash(
         "dash:N",
-        scale=alt.Scale(domain=[f"m{i}" for i in range(5)], range=_DASHES),
+        scale=alt.Scale(domain=[f"m{i}" for i in range(5)], range=DASHES),
         legend=None,
     )
     mark = alt.Shape(

@@ -11,15 +11,8 @@ import numpy as np
 import pandas as pd
 
 from core.charts import numbers
-from core.charts.pruning import (
-    HEIGHT_PX,
-    LABEL_SIZE,
-    beside,
-    form_title,
-    level,
-    ratio_axis,
-    stacked,
-)
+from core.charts.lines import LABEL_SIZE, beside, level, stacked
+from core.charts.pruning import HEIGHT_PX, form_title, ratio_axis
 from core.charts.shape import Spec, filled, shape
 from core.charts.theme import finish, ink_text, layered, painted
 from core.compression.prune import FORMS, Form

@@ -12,7 +12,7 @@ import altair as alt
 import pandas as pd
 
 from core.charts import numbers
-from core.charts.pruning import CHANCE, LABEL_SIZE, beside, stacked
+from core.charts.lines import CHANCE, DASHES, LABEL_SIZE, beside, stacked
 from core.charts.shape import Spec, filled, shape
 from core.charts.theme import SLOTS, finish, ink_text, layered, painted, role_color
 from core.compression.quantize import Scheme
@@ -24,7 +24,6 @@ HEIGHT_PX = 400
 Against = Literal["bits", "bytes"]
 LIMIT_BYTES = SIZE_LIMITS_BYTES["HW7 2020, 8 bit"]
 _GAP = 0.11
-_DASHES = [[1, 0], [8, 4], [2, 3], [8, 3, 2, 3], [12, 6]]
 _SHAPES = {"circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲", "triangle-down": "▼"}
 """Mark of a scheme, where one network's schemes stand side by side: as a shape and as a letter."""
 _STAR = "M0,-1L.3,-.3L1,0L.3,.3L0,1L-.3,.3L-1,0L-.3,-.3Z"
@@ -128,7 +127,7 @@ def accuracy_chart(
         ],
         # five bands over one another would say nothing
         banded=(drawn["scheme"] == (chosen if chosen in order else order[0])) if many else True,
-        dash=[f"m{order.index(scheme) % len(_DASHES)}" for scheme in drawn["scheme"]],
+        dash=[f"m{order.index(scheme) % len(DASHES)}" for scheme in drawn["scheme"]],
         score=[
             f"{numbers.percent(p, n)} ({numbers.interval(low, high, n)})"
             for p, low, high, n in zip(
@@ -203,7 +202,7 @@ def _shape(against: Against, low: float, high: float) -> Any:
     ]
     dash = alt.StrokeDash(
         "dash:N",
-        scale=alt.Scale(domain=[f"m{i}" for i in range(len(_DASHES))], range=_DASHES),
+        scale=alt.Scale(domain=[f"m{i}" for i in range(len(DASHES))], range=DASHES),
         legend=None,
     )
     kinds = list(dict.fromkeys([*_SHAPES, *(slot.shape for slot in SLOTS.values())]))

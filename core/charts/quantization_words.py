@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from core.charts import numbers
-from core.charts.kd_verdict import p_text, points, points_interval
+from core.charts.numbers import p_text, points, points_interval
 from core.charts.quantization import LIMIT_BYTES, Against, file_kind, scheme_title
 from core.measure.latency import Spread
 from core.measure.quantization_grid import Comparison, QuantizationGrid, QuantRow

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from core.charts import numbers
-from core.charts.pruning import LABEL_SIZE, beside, stacked
+from core.charts.lines import DASHES, LABEL_SIZE, beside, stacked
 from core.charts.shape import Spec, filled, shape
 from core.charts.theme import finish, glyph, ink_text, layered, role_color, role_of, role_shape
 from core.serving.collected import Collected
@@ -24,7 +24,6 @@ LINE = 0.0575
 """A line of a curve's name, as a share of the plot's height."""
 ROW_PX, AXIS_PX = 62, 60
 _MARGIN = 1.5  # where the epoch axis' plot ends; names stand between 1 and here
-_DASHES = ([1, 0], [8, 4], [2, 3], [8, 3, 2, 3])
 
 
 def short_title(stem: str) -> str:
@@ -67,7 +66,7 @@ def drawn_frame(curves: pd.DataFrame, groups: Mapping[str, Collected]) -> pd.Dat
     frame["role"] = [roles[stem] for stem in curves["stem"]]
     dashes: dict[str, int] = {}
     for _role, names in frame.groupby("role", sort=False)["series"]:
-        dashes |= {name: i % len(_DASHES) for i, name in enumerate(dict.fromkeys(names))}
+        dashes |= {name: i % len(DASHES) for i, name in enumerate(dict.fromkeys(names))}
     frame["dash"] = [dashes[name] for name in frame["series"]]
     return frame
 
@@ -126,7 +125,7 @@ def _curves(epochs: int, top: float) -> Any:
     dash = alt.StrokeDash(
         "dash:O",
         legend=None,
-        scale=alt.Scale(domain=list(range(len(_DASHES))), range=list(_DASHES)),
+        scale=alt.Scale(domain=list(range(len(DASHES))), range=list(DASHES)),
     )
     tips = [
         alt.Tooltip("series:N", title=_("Curve")),

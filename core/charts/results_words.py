@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from core.charts import numbers
-from core.charts.kd_verdict import p_text, points, points_interval
+from core.charts.numbers import p_text, points, points_interval
 from core.checkpoints import Checkpoint
 from core.course import FOOD11_COUNTS, REPORTED, REPORTED_Q4
 from core.serving.collected import Collected

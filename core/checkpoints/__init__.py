@@ -1,6 +1,6 @@
 """Trained networks: weights in safetensors, an ONNX graph over the same bytes, a manifest entry.
 
-Reading is torch-free; `load_weights`, `load_model` and `publish` import torch when called.
+Reading is torch-free; `load_weights` and `load_model` import torch when called.
 """
 
 from core.checkpoints.entry import (
@@ -25,8 +25,13 @@ from core.checkpoints.manifest import (
     store,
     verify,
 )
-from core.checkpoints.publishing import publish
-from core.checkpoints.weights import build_network, load_model, load_weights, test_logits
+from core.checkpoints.weights import (
+    build_network,
+    checkpoint_tensors,
+    load_model,
+    load_weights,
+    test_logits,
+)
 
 __all__ = [
     "GRAPH",
@@ -41,6 +46,7 @@ __all__ = [
     "History",
     "add_history",
     "build_network",
+    "checkpoint_tensors",
     "folder",
     "get",
     "history",
@@ -49,7 +55,6 @@ __all__ = [
     "load_weights",
     "manifest_path",
     "own_dir",
-    "publish",
     "read_files",
     "remove",
     "store",

@@ -10,11 +10,16 @@ import json
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.errors import CheckpointError
 from core.words import _
 
 MAX_HEADER_BYTES = 1_000_000
 _ITEM_BYTES = {"F16": 2, "F32": 4, "I64": 8}
+DTYPES = {"F16": "<f2", "F32": "<f4", "I64": "<i8"}
+"""Number formats as numpy calls them."""
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
@@ -43,6 +48,17 @@ def read_header(data: bytes) -> dict[str, TensorEntry]:
             )
         ) from error
     return dict(sorted(entries.items(), key=lambda item: item[1].begin))
+
+
+def stored_tensors(weights: bytes) -> dict[str, NDArray[np.float32]]:
+    """The floating-point tensors of a safetensors file by name, as float32."""
+    return {
+        name: np.frombuffer(weights[entry.begin : entry.end], DTYPES[entry.dtype])
+        .reshape(entry.shape)
+        .astype(np.float32)
+        for name, entry in read_header(weights).items()
+        if entry.dtype != "I64"
+    }
 
 
 def count_params(data: bytes) -> int:

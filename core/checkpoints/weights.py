@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from core.checkpoints.entry import Checkpoint
 from core.checkpoints.manifest import TEST_LOGITS, WEIGHTS, read_files
-from core.checkpoints.tensors import read_header
+from core.checkpoints.tensors import read_header, stored_tensors
 from core.errors import CheckpointError
 from core.words import _
 
@@ -84,3 +84,8 @@ def test_logits(id: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         raise CheckpointError(_("The stored test logits of {id} are damaged.").format(id=id))
     tensors = safetensors.numpy.load(data)
     return tensors["logits"], tensors["labels"]
+
+
+def checkpoint_tensors(id: str) -> dict[str, NDArray[np.float32]]:
+    """`stored_tensors` of a checkpoint. Raises CheckpointError as `read_files` does."""
+    return stored_tensors(read_files(id, WEIGHTS)[1][WEIGHTS])

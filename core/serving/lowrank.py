@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.checkpoints import GRAPH, WEIGHTS, read_files
-from core.checkpoints.tensors import read_header
+from core.checkpoints.tensors import read_header, stored_tensors
 from core.compression.lowrank_factors import product
 from core.compression.lowrank_plan import Decompositions
 from core.compression.lowrank_shapes import LayerShape, Ranks
 from core.errors import CheckpointError
 from core.measure.accuracy import Labelled
-from core.serving.predict import THREADS, open_session, run_batches
-from core.serving.pruned import Heard, count_correct, stored_tensors
+from core.serving.predict import THREADS, Heard, count_correct, open_session, run_batches
 from core.words import _
 
 _DTYPES = {"F16": "<f2", "F32": "<f4"}

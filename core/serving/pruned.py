@@ -5,38 +5,14 @@ memory, gives the pruned network: the same graph over the same file, with zeros 
 accuracy at ratio 0 is that of the published bytes, and a page can prune under the visitor's hand.
 """
 
-from collections.abc import Callable
-
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from core.checkpoints import GRAPH, WEIGHTS, read_files
-from core.checkpoints.tensors import read_header
+from core.checkpoints.tensors import DTYPES, read_header
 from core.compression.prune_select import Keep
 from core.measure.accuracy import Labelled
-from core.serving.predict import BATCH, THREADS, open_session, run_batches
-
-_DTYPES = {"F16": "<f2", "F32": "<f4", "I64": "<i8"}
-
-Heard = Callable[[int, int], None]
-"""Called with (pictures done, of how many)."""
-
-
-def stored_tensors(weights: bytes) -> dict[str, NDArray[np.float32]]:
-    """The floating-point tensors of a safetensors file by name, as float32."""
-    return {
-        name: np.frombuffer(weights[entry.begin : entry.end], _DTYPES[entry.dtype])
-        .reshape(entry.shape)
-        .astype(np.float32)
-        for name, entry in read_header(weights).items()
-        if entry.dtype != "I64"
-    }
-
-
-def checkpoint_tensors(id: str) -> dict[str, NDArray[np.float32]]:
-    """`stored_tensors` of a checkpoint. Raises CheckpointError as `read_files` does."""
-    return stored_tensors(read_files(id, WEIGHTS)[1][WEIGHTS])
+from core.serving.predict import THREADS, Heard, count_correct, open_session, run_batches
 
 
 def pruned_bytes(weights: bytes, keep: Keep) -> bytes:
@@ -44,7 +20,7 @@ def pruned_bytes(weights: bytes, keep: Keep) -> bytes:
     header, changed = read_header(weights), bytearray(weights)
     for name, mask in keep.items():
         entry = header[name]
-        values = np.frombuffer(changed, _DTYPES[entry.dtype], mask.size, entry.begin)
+        values = np.frombuffer(changed, DTYPES[entry.dtype], mask.size, entry.begin)
         values[~mask.ravel()] = 0  # a view: writes into `changed`
     return bytes(changed)
 
@@ -64,16 +40,3 @@ class PrunedPredictor:
     def correct(self, pictures: Labelled, heard: Heard | None = None) -> int:
         """How many pictures it is right about; `heard` hears of every batch."""
         return count_correct(self._session, pictures, heard)
-
-
-def count_correct(
-    session: ort.InferenceSession, pictures: Labelled, heard: Heard | None = None
-) -> int:
-    """Right answers of an open session; the same batches as everywhere, so the same last bits."""
-    right, n = 0, len(pictures.labels)
-    for at in range(0, n, BATCH):
-        logits = run_batches(session, pictures.pixels[at : at + BATCH])
-        right += int((logits.argmax(1) == pictures.labels[at : at + BATCH]).sum())
-        if heard:
-            heard(min(at + BATCH, n), n)
-    return right

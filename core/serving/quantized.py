@@ -20,8 +20,7 @@ from core.compression.quantize_hw7 import decode8, encode8
 from core.errors import ConfigError
 from core.measure.accuracy import Labelled
 from core.measure.quantization_grid import Form, QuantizationGrid, key_of
-from core.serving.predict import THREADS, open_session, run_batches
-from core.serving.pruned import Heard, count_correct
+from core.serving.predict import THREADS, Heard, count_correct, open_session, run_batches
 from core.serving.quantized_graph import (
     Ranges,
     float32_graph,

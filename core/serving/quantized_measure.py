@@ -21,8 +21,7 @@ from core.measure.accuracy import Labelled, labelled, mcnemar, paired_difference
 from core.measure.latency import Spread
 from core.measure.network_timing import time_sessions
 from core.measure.quantization_grid import COMPUTED, Comparison, QuantRow, RowKey
-from core.serving.predict import BATCH, open_session, run_batches
-from core.serving.pruned import Heard
+from core.serving.predict import BATCH, Heard, open_session, run_batches
 from core.serving.quantized import Version, make, ranges_of, source, suffix
 from core.serving.quantized_graph import Ranges, calibrate, float32_graph, operators, prepared
 

@@ -18,10 +18,10 @@ from core.checkpoints import WEIGHTS, Checkpoint
 from core.data.dreams import Dreams, DreamSet, Sheet, dreams_dir, sheet_jpeg, tiles
 from core.photos import prepare
 from core.places import write_atomic, write_json
+from core.provenance import commit, versions
 from core.serving.predict import predictor, softmax
 from core.training.dreams import DreamSettings
-from core.training.runs import commit
-from core.training.speed import best_device, device_name, versions
+from core.training.speed import best_device, device_name
 
 QUALITY = 90
 MOST_COLUMNS = 12

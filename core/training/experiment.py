@@ -6,10 +6,9 @@ by itself: the mask is part of its forward pass. A run is a folder like any othe
 any other.
 """
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import ValidationError
 
@@ -19,7 +18,6 @@ from core.data.pixels import Pixels, pixels_here
 from core.measure.accuracy import Labelled, labelled
 from core.models import ModelSpec, registry
 from core.training.config import TrainConfig
-from core.training.runs import commit
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,19 +25,6 @@ if TYPE_CHECKING:
     from core.training.loop import Report
 
 LR = 5e-4
-
-
-def made_here(**own: Any) -> dict[str, Any]:
-    """Where and with what a new results file is made, and `own` fields beside that."""
-    from core.training.speed import processor_name, versions
-
-    return {
-        "device": processor_name(),
-        "versions": versions(),
-        "commit": commit(),
-        "date": time.strftime("%Y-%m-%d"),
-        **own,
-    }
 
 
 @dataclass

@@ -10,10 +10,11 @@ from pydantic import ValidationError
 
 from core import checkpoints
 from core.models.registry import get
+from core.provenance import commit
 from core.training import jobs_process
 from core.training.config import TrainConfig
 from core.training.jobs_store import ACTIVE, Row, State, mark
-from core.training.runs import RunFolder, commit
+from core.training.runs import RunFolder
 
 
 @dataclass(frozen=True)

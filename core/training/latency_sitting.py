@@ -17,9 +17,8 @@ from core.checkpoints import WEIGHTS
 from core.errors import CheckpointError
 from core.measure.latency import Spread, time_calls
 from core.measure.latency_table import LatencyTable, Timed
+from core.provenance import commit, processor_name
 from core.serving.predict import THREADS, Predictor
-from core.training.runs import commit
-from core.training.speed import processor_name
 from core.words import _
 
 ROUNDS, WARMUP = 100, 10

@@ -21,21 +21,15 @@ from core.data.pixels import Pixels, load_pixels
 from core.errors import CheckpointError, ConfigError
 from core.models import get
 from core.places import write_json
+from core.provenance import commit, versions
 from core.training.config import TrainConfig
 from core.training.distributed import ALONE, World, joined
 from core.training.learner import Learner
 from core.training.photographs import learned_from, photographs
 from core.training.progress import Teller
-from core.training.runs import RunFolder, commit, start, starting_point
+from core.training.runs import RunFolder, start, starting_point
 from core.training.seeds import derive
-from core.training.speed import (
-    Compute,
-    best_device,
-    choose,
-    device_name,
-    keep_memory,
-    versions,
-)
+from core.training.speed import Compute, best_device, choose, device_name, keep_memory
 from core.training.teaching import load_teacher
 from core.words import _
 

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from core import checkpoints
-from core.checkpoints.publishing import weights_bytes
 from core.compression.lowrank import factor, layer_shapes, weights_of
 from core.compression.lowrank_plan import (
     Decompositions,
@@ -32,8 +31,9 @@ from core.measure.latency import Spread, Timing
 from core.measure.lowrank_grid import LowRankRow, RowKey
 from core.places import runs_dir
 from core.serving.lowrank import FactoredPredictor
-from core.serving.pruned import Heard
+from core.serving.predict import Heard
 from core.training.experiment import Experiment, finetune, finetune_config
+from core.training.publish import weights_bytes
 from core.words import _
 
 if TYPE_CHECKING:

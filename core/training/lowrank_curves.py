@@ -14,7 +14,7 @@ from typing import Literal, get_args
 from core import checkpoints
 from core.compression.lowrank_shapes import METHODS, Method
 from core.measure.lowrank_grid import ENERGIES, TIMED_ENERGIES, LowRankGrid, LowRankRow, RowKey
-from core.training.experiment import made_here
+from core.provenance import made_here
 from core.training.lowrank import (
     LowRankExperiment,
     Plan,

@@ -5,10 +5,10 @@ It carries its ranks there, so that its weights load into a network of the same 
 
 from typing import TYPE_CHECKING
 
-from core import checkpoints
 from core.checkpoints import Checkpoint, DataInfo
+from core.provenance import commit
 from core.training.experiment import finetune_config
-from core.training.runs import commit
+from core.training.publish import publish
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,7 +49,7 @@ def publish_factored(
     }
     if epochs:
         config["finetune"] = finetune_config(base, epochs).model_dump(mode="json")
-    return checkpoints.publish(
+    return publish(
         net,
         id=factored_id(base, plan, epochs),
         spec=one.spec,

@@ -21,7 +21,8 @@ from core.measure.latency import Spread, Timing
 from core.measure.pruning_grid import PruningRow, RowKey
 from core.measure.sparsity import count_nonzero, gzip_bytes
 from core.places import runs_dir
-from core.serving.pruned import Heard, PrunedPredictor
+from core.serving.predict import Heard
+from core.serving.pruned import PrunedPredictor
 from core.training.experiment import Experiment, finetune, finetune_config
 from core.words import _
 

@@ -23,8 +23,8 @@ from core.measure.accuracy import Labelled
 from core.measure.cost import count_macs
 from core.measure.pruning_grid import RATIOS, PruningGrid, PruningRow, RowKey, ScanPoint
 from core.measure.sparsity import gzip_bytes
+from core.provenance import made_here
 from core.serving.pruned import PrunedPredictor
-from core.training.experiment import made_here
 from core.training.pruning import (
     PruningExperiment,
     describe,

@@ -5,11 +5,11 @@ Zeroed weights keep the model's shapes; a narrow network carries its widths in t
 
 from typing import TYPE_CHECKING
 
-from core import checkpoints
 from core.checkpoints import Checkpoint, DataInfo
 from core.measure.pruning_grid import RowKey
+from core.provenance import commit
 from core.training.experiment import finetune_config
-from core.training.runs import commit
+from core.training.publish import publish
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,7 +43,7 @@ def publish_pruned(
     if key.finetune_epochs:
         config["finetune"] = finetune_config(base, key.finetune_epochs).model_dump(mode="json")
     title = NARROW_TITLE if key.form == "narrow" else ZEROED_TITLE
-    return checkpoints.publish(
+    return publish(
         net,
         id=pruned_id(base, key),
         spec=one.spec,

@@ -15,6 +15,7 @@ from core.data.pixels import Pixels
 from core.errors import CheckpointError
 from core.measure.accuracy import labelled
 from core.models import get
+from core.training.publish import publish
 from core.training.runs import RunFolder
 
 
@@ -52,7 +53,7 @@ def publish_finished(
     if said["data"].get("more"):
         further = checkpoints.FurtherData.model_validate(said["data"]["more"])
         data = data.model_copy(update={"more": further})
-    return checkpoints.publish(
+    return publish(
         net,
         id=id,
         spec=spec,

@@ -16,8 +16,9 @@ from core.checkpoints import Checkpoint, DataInfo
 from core.compression.quantize_aware import prepare_aware, without_fakes
 from core.measure.quantization_grid import RowKey
 from core.places import runs_dir
+from core.provenance import commit
 from core.training.experiment import finetune, finetune_config
-from core.training.runs import commit
+from core.training.publish import publish
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,7 +73,7 @@ def publish_aware(
 
     base = one.checkpoint
     rounded = without_fakes(prepare_aware(copy.deepcopy(net), key.bits), rounded=True)
-    return checkpoints.publish(
+    return publish(
         rounded,
         id=aware_id(base, key),
         spec=one.spec,

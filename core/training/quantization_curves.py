@@ -22,6 +22,7 @@ from core.measure.quantization_grid import (
     QuantRow,
     RowKey,
 )
+from core.provenance import made_here
 from core.serving.quantized_measure import (
     BATCHES,
     CALIBRATION_PICTURES,
@@ -33,7 +34,6 @@ from core.serving.quantized_measure import (
     time_versions,
     version,
 )
-from core.training.experiment import made_here
 
 Stage = Literal["weights", "int8", "aware"]
 STAGES: tuple[Stage, ...] = get_args(Stage)

@@ -13,7 +13,6 @@ Each file is replaced as a whole, so killing the process loses the running epoch
 
 import io
 import json
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from core.errors import ConfigError
-from core.places import REPO, runs_dir, write_atomic, write_json
+from core.places import runs_dir, write_atomic, write_json
 from core.training.config import TrainConfig
 from core.words import _
 
@@ -231,19 +230,3 @@ def starting_point(name: str) -> tuple[dict[str, Any], dict[str, tuple[int, ...]
             ).format(name=name)
         )
     return checkpoints.load_weights(name), entry.widths
-
-
-def commit() -> str:
-    """The repository's commit, `+` behind it where files were changed; `unknown` outside git."""
-    try:
-        name = _git("rev-parse", "--short=12", "HEAD")
-        return name + ("+" if _git("status", "--porcelain", "--", "core") else "")
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-
-
-def _git(*arguments: str) -> str:
-    answer = subprocess.run(
-        ["git", "-C", str(REPO), *arguments], capture_output=True, text=True, timeout=10, check=True
-    )
-    return answer.stdout.strip()

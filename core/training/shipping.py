@@ -24,11 +24,10 @@ from core.measure.accuracy import Labelled
 from core.measure.latency import Spread, Timing, time_calls
 from core.measure.network_timing import THREADS
 from core.measure.shipping_table import FORMATS, RUNTIMES, FileRow, Format, Parity, Shipping
+from core.provenance import commit, processor_name, versions
 from core.serving.predict import Predictor, run_batches
 from core.serving.shipping import calibrate, known_ranges, obstacle, open_file, shipped
 from core.training.experiment import Experiment
-from core.training.runs import commit
-from core.training.speed import processor_name, versions
 
 Heard = Callable[[str, int, int], None]
 """Called with (format, "calibrate" or "time"; how many files are done, of how many)."""

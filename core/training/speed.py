@@ -6,12 +6,10 @@ a recent processor, and some (EfficientNet-Lite0) no faster at all: so it is mea
 
 import ctypes
 import json
-import os
 import platform
 import time
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -19,6 +17,7 @@ from torch import Tensor, nn
 
 from core.models.registry import ModelSpec
 from core.places import cache_dir, write_json
+from core.provenance import processor_name
 
 WARM_UP, ROUNDS = 2, 5
 PATIENCE_S = 40.0
@@ -72,18 +71,6 @@ def device_name(device: str) -> str:
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
     return f"{processor_name()}, {threads} thread{'' if threads == 1 else 's'}"
-
-
-def processor_name() -> str:
-    """What the processor calls itself."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            lines = [
-                line.split(":", 1)[1].strip() for line in file if line.startswith("model name")
-            ]
-    except OSError:
-        lines = []
-    return lines[0] if lines else platform.machine()
 
 
 def choose(
@@ -159,14 +146,3 @@ def _step_seconds(compute: Compute, net: nn.Module, x: Tensor, y: Tensor) -> flo
 def _synchronise(device: str) -> None:
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def versions() -> dict[str, str]:
-    """Versions that can change a number."""
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "torchvision": version("torchvision"),  # importing it takes seconds
-        "system": f"{platform.system()} {platform.machine()}",
-        "cores": str(os.cpu_count()),
-    }

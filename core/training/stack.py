@@ -23,13 +23,12 @@ from core.measure.network_timing import THREADS, time_sessions
 from core.measure.pruning_grid import RowKey
 from core.measure.shipping_table import RUNTIMES, Format
 from core.measure.stack_rows import STEPS, STUDENT, Stack, StackRow, Step
+from core.provenance import commit, processor_name, versions
 from core.serving.export import onnx_bytes, trace
-from core.serving.pruned import count_correct
+from core.serving.predict import count_correct
 from core.serving.shipping import calibrate, open_file, shipped
 from core.training.pruning import PruningExperiment, networks, prune_and_finetune
 from core.training.pruning_publish import publish_pruned
-from core.training.runs import commit
-from core.training.speed import processor_name, versions
 from core.words import _
 
 Say = Callable[[str], None]

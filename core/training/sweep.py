@@ -18,12 +18,13 @@ from core.measure.accuracy import Score
 from core.measure.sweep import Sweep, SweepPoint
 from core.models import get
 from core.places import runs_dir
+from core.provenance import commit, versions
 from core.training.config import TrainConfig
 from core.training.evaluation import evaluate
 from core.training.loop import train
 from core.training.photographs import photographs
-from core.training.runs import RunFolder, commit
-from core.training.speed import Compute, best_device, device_name, versions
+from core.training.runs import RunFolder
+from core.training.speed import Compute, best_device, device_name
 from core.words import _
 
 Say = Callable[[str], None]

@@ -7,14 +7,8 @@ import pandas as pd
 import streamlit as st
 
 from core.charts import conv_words, numbers
-from core.charts.convolutions import (
-    kind_title,
-    share_text,
-    short_count,
-    time_text,
-    timing_chart,
-    timing_frame,
-)
+from core.charts.convolutions import kind_title, share_text, time_text, timing_chart, timing_frame
+from core.charts.numbers import short_count
 from core.errors import UserError
 from core.measure.conv_cost import Cost, Kind
 from core.measure.conv_setting import ConvSetting

@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.charts import numbers
 from core.charts.dreamed import dreamed_chart, row_name, shown_frame
-from core.charts.kd_verdict import points, points_interval
+from core.charts.numbers import points, points_interval
 from core.checkpoints import TEST_LOGITS, Checkpoint
 from core.course import CLASSES
 from core.data.dreams import MARK, TRAIN_PX, Dreams, load_dreams

@@ -4,14 +4,8 @@ import pandas as pd
 import streamlit as st
 
 from core.charts import numbers
-from core.charts.kd_verdict import (
-    accuracy_text,
-    gain_chart,
-    gain_frame,
-    p_text,
-    points,
-    points_interval,
-)
+from core.charts.kd_verdict import gain_chart, gain_frame
+from core.charts.numbers import accuracy_text, p_text, points, points_interval
 from core.checkpoints import TEST_LOGITS, Checkpoint
 from core.serving.kd_verdict import Comparison, compare, verdict_frame
 from core.words import _

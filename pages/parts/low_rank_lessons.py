@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.charts import low_rank_words, numbers
-from core.charts.kd_verdict import points, points_interval
+from core.charts.numbers import points, points_interval
 from core.charts.theme import role_of
 from core.checkpoints import Checkpoint
 from core.compression.lowrank_curve import LayerCurve

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from core.charts.pruning import GUESSES, Measured, guess_title, method_title
 from core.charts.theme import role_of, role_title
-from core.checkpoints import WEIGHTS, Checkpoint
+from core.checkpoints import WEIGHTS, Checkpoint, checkpoint_tensors
 from core.compression.prune_select import (
     CHANNEL_METHODS,
     METHODS,
@@ -19,7 +19,6 @@ from core.compression.prune_select import (
 )
 from core.errors import CheckpointError
 from core.measure.pruning_grid import PruningGrid
-from core.serving.pruned import checkpoint_tensors
 from core.words import _
 from pages.parts import shelf
 from pages.parts.linked import one_of

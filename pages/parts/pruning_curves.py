@@ -6,13 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from core.charts import numbers, pruning_words
-from core.charts.pruning import (
-    Measured,
-    accuracy_chart,
-    accuracy_frame,
-    guess_curve,
-    method_title,
-)
+from core.charts.pruning import Measured, accuracy_chart, accuracy_frame, guess_curve, method_title
 from core.charts.pruning_times import COSTS, TIMES, time_chart, time_frame, timed_row
 from core.compression.prune import forms_of
 from core.compression.prune_select import METHODS

@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from core.charts.quantization import Measured, scheme_title
 from core.charts.quantization_words import bits_text
 from core.charts.theme import role_of, role_title
-from core.checkpoints import WEIGHTS, Checkpoint
+from core.checkpoints import WEIGHTS, Checkpoint, checkpoint_tensors
 from core.compression.quantize import SCHEMES, Scheme
 from core.errors import CheckpointError
 from core.measure.quantization_grid import QuantizationGrid
-from core.serving.pruned import checkpoint_tensors
 from core.words import _
 from pages.parts import shelf
 from pages.parts.linked import one_of

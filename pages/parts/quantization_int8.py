@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.charts import numbers, quantization_words
-from core.charts.kd_verdict import points, points_interval
+from core.charts.numbers import points, points_interval
 from core.charts.pruning_words import column_title
 from core.charts.quantization import Measured, scheme_title
 from core.charts.quantization_int8 import (

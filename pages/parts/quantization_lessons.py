@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.charts import numbers
-from core.charts.kd_verdict import points, points_interval
+from core.charts.numbers import points, points_interval
 from core.charts.quantization import Measured
 from core.charts.quantization_words import score_text, verdict
 from core.compression import quantize, quantize_hw7

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from core.charts.kd_verdict import points
+from core.charts.numbers import points
 from core.charts.results_words import claim_title, why_lines
 from core.compression.written import source_of
 from core.serving.collected import Collected

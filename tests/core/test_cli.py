@@ -77,13 +77,14 @@ def shelf(tmp_path_factory: pytest.TempPathFactory, food: Path) -> Path:
 import torch
 from pathlib import Path
 from core import checkpoints
+from core.training.publish import publish
 from core.data.find import find_food11
 from core.data.pixels import load_pixels
 from core.measure.accuracy import labelled
 from core.models.registry import get
 torch.manual_seed(0)
 pixels = load_pixels(find_food11(Path({str(food)!r})), {PX}, progress=False)
-checkpoints.publish(
+publish(
     get("hw13_sample").build(), id={ID!r}, spec=get("hw13_sample"), recipe="scratch", title="test",
     seed=0, epochs=0, input_px={PX}, data=checkpoints.DataInfo.of(pixels),
     validation=labelled(pixels, "validation", {PX}), test=labelled(pixels, "testing", {PX}),

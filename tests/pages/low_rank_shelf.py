@@ -19,6 +19,7 @@ from core.measure.latency import Spread
 from core.measure.lowrank_grid import ENERGIES, TIMED_ENERGIES, LowRankGrid, LowRankRow, RowKey
 from core.models.registry import get
 from core.serving.lowrank import checkpoint_layers
+from core.training import publish as publishing
 from core.training.lowrank import LowRankExperiment, Plan
 from core.training.lowrank_publish import publish_factored
 from core.training.lowrank_times import COLUMNS, TIMED_METHODS
@@ -38,7 +39,7 @@ def publish(food: Path) -> None:
     for seed, (id, title) in enumerate(((PLAIN, "A plain student"), (SMALL, "A small student"))):
         torch.manual_seed(seed)
         spec = get(id.split("-")[0])
-        checkpoints.publish(
+        publishing.publish(
             spec.build(), id=id, spec=spec, recipe="scratch", title=title, seed=0, epochs=0,
             input_px=PX, data=DataInfo.of(pixels), validation=None, test=some, config={},
             device="a test", wall_s=0.0,

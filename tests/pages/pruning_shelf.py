@@ -20,6 +20,7 @@ from core.measure.accuracy import Labelled, labelled
 from core.measure.latency import Spread
 from core.measure.pruning_grid import RATIOS, PruningGrid, PruningRow, RowKey, ScanPoint
 from core.models.registry import get
+from core.training import publish as publishing
 from core.training.pruning_times import TIMED, columns
 
 TEACHER, SCRATCH = "hw13_sample-imagenet-s0", "hw13_sample-scratch-s0"
@@ -44,7 +45,7 @@ def publish(food: Path) -> None:
         pictures = labelled(pixels, "testing", px)
         some = Labelled(pictures.pixels[:22], pictures.labels[:22])  # there may be a thousand
         spec = replace(get("hw13_sample"), family=family)  # type: ignore[arg-type]
-        checkpoints.publish(
+        publishing.publish(
             spec.build(), id=id, spec=spec, recipe=recipe, title=title, seed=0, epochs=0,
             input_px=px, data=DataInfo.of(pixels), validation=labelled(pixels, "validation", px),
             test=some, config={}, device="a test", wall_s=0.0,

@@ -16,11 +16,11 @@ from core.charts.convolutions import (
     cost_chart,
     cost_frame,
     share_text,
-    short_count,
     time_text,
     timing_chart,
     timing_frame,
 )
+from core.charts.numbers import short_count
 from core.measure.conv_cost import KINDS, Kind, compare, rule_of_thumb
 from core.measure.conv_setting import ConvSetting
 from core.measure.conv_timing import ConvTimings

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.charts import distillation, kd_verdict
+from core.charts import distillation, kd_verdict, numbers
 from core.charts.distillation_terms import expression
 from core.checkpoints import load_manifest
 from core.course import CLASSES
@@ -109,5 +109,5 @@ def test_a_mean_has_a_mark_that_shows_on_its_interval(gains: pd.DataFrame) -> No
 
 
 def test_small_p_values_are_not_given_as_zero() -> None:
-    assert kd_verdict.p_text(0.0312) == "p = 0.031"
-    assert kd_verdict.p_text(1e-9) == "p < 0.001"
+    assert numbers.p_text(0.0312) == "p = 0.031"
+    assert numbers.p_text(1e-9) == "p < 0.001"

@@ -5,18 +5,16 @@ import pandas as pd
 import pytest
 
 from core.charts import numbers, pruning_words
+from core.charts.lines import CHANCE, beside, stacked
 from core.charts.pruning import (
-    CHANCE,
     GUESSES,
     Measured,
     accuracy_chart,
     accuracy_frame,
-    beside,
     form_title,
     guess_curve,
     guess_title,
     method_title,
-    stacked,
 )
 from core.charts.pruning_surgery import (
     channel_chart,

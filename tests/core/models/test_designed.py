@@ -24,6 +24,7 @@ from core.models.verdict import years
 from core.places import REPO
 from core.training.config import TrainConfig
 from core.training.loop import train
+from core.training.publish import publish
 from core.training.runs import RunFolder
 from tests.food import make_food11
 
@@ -172,7 +173,7 @@ def test_a_design_is_trained_published_and_loaded(pretrained: Path, tmp_path: Pa
     net = spec.build().eval()
     net.load_state_dict(RunFolder(tmp_path / "run").load_weights())
     pixels = load_pixels(find_food11(food), px=32, progress=False)
-    one = checkpoints.publish(
+    one = publish(
         net,
         id=f"{spec.slug}-scratch-s0",
         spec=spec,

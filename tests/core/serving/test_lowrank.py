@@ -5,6 +5,7 @@ import pytest
 
 from core import checkpoints
 from core.checkpoints import GRAPH, WEIGHTS
+from core.checkpoints.tensors import stored_tensors
 from core.compression.lowrank import factor, layer_shapes, weights_of
 from core.compression.lowrank_plan import Decompositions, ranks_for_energy
 from core.compression.lowrank_shapes import METHODS, Method, Ranks
@@ -12,7 +13,6 @@ from core.errors import CheckpointError, ConfigError
 from core.serving.export import onnx_bytes, trace
 from core.serving.lowrank import FactoredPredictor, checkpoint_layers, layers_of, lowrank_bytes
 from core.serving.predict import Predictor, open_session, run_batches
-from core.serving.pruned import stored_tensors
 from tests.core.compression.pruning_networks import KINDS, make
 from tests.core.compression.pruning_networks import PX as SMALL
 from tests.tiny_network import PX, SPEC, pictures, torch_logits

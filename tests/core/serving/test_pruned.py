@@ -4,17 +4,13 @@ import numpy as np
 import pytest
 
 from core import checkpoints
-from core.checkpoints import GRAPH, WEIGHTS
+from core.checkpoints import GRAPH, WEIGHTS, checkpoint_tensors
+from core.checkpoints.tensors import stored_tensors
 from core.compression.prune import arrays, prune
 from core.compression.prune_channels import find_groups
 from core.compression.prune_select import METHODS, choose
 from core.serving.predict import Predictor
-from core.serving.pruned import (
-    PrunedPredictor,
-    checkpoint_tensors,
-    pruned_bytes,
-    stored_tensors,
-)
+from core.serving.pruned import PrunedPredictor, pruned_bytes
 from tests.tiny_network import PX, pictures, torch_logits
 
 

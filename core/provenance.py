@@ -1,0 +1,60 @@
+"""Where a measurement is made: the processor, the versions, the commit. Imports no torch."""
+
+import os
+import platform
+import subprocess
+import time
+from importlib.metadata import version
+from typing import Any
+
+from core.places import REPO
+
+
+def made_here(**own: Any) -> dict[str, Any]:
+    """Where and with what a new results file is made, and `own` fields beside that."""
+    return {
+        "device": processor_name(),
+        "versions": versions(),
+        "commit": commit(),
+        "date": time.strftime("%Y-%m-%d"),
+        **own,
+    }
+
+
+def processor_name() -> str:
+    """What the processor calls itself."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            lines = [
+                line.split(":", 1)[1].strip() for line in file if line.startswith("model name")
+            ]
+    except OSError:
+        lines = []
+    return lines[0] if lines else platform.machine()
+
+
+def versions() -> dict[str, str]:
+    """Versions that can change a number."""
+    return {
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "torchvision": version("torchvision"),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": str(os.cpu_count()),
+    }
+
+
+def commit() -> str:
+    """The repository's commit, `+` behind it where files were changed; `unknown` outside git."""
+    try:
+        name = _git("rev-parse", "--short=12", "HEAD")
+        return name + ("+" if _git("status", "--porcelain", "--", "core") else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def _git(*arguments: str) -> str:
+    answer = subprocess.run(
+        ["git", "-C", str(REPO), *arguments], capture_output=True, text=True, timeout=10, check=True
+    )
+    return answer.stdout.strip()
