@@ -26,7 +26,7 @@ from core.data.pixels import Pixels, load_pixels
 from core.errors import ConfigError
 from core.models import ModelSpec, get
 from core.training.photographs import Photographs, photographs
-from core.training.schedule import parameter_groups
+from core.training.schedule import adamw
 from core.training.seeds import generator
 from core.training.speed import Compute, best_device, choose, device_name, keep_memory
 from core.words import _
@@ -137,7 +137,7 @@ def _ours(
 ) -> Step:
     """The steps of `core.training.loop`, without its validation and bookkeeping."""
     net = compute.place(spec.build()).train()
-    optimizer = torch.optim.AdamW(parameter_groups(net, 0.02), lr=1e-3)
+    optimizer = adamw(net, 1e-3, 0.02)
     crop = px / training.stored.shape[-1]
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:

@@ -32,7 +32,7 @@ class Training:
     steps: int = 4
     """Steps in a turn."""
 
-    device: Annotated[str | None, arg(metavar="cpu|cuda")] = None
+    device: Annotated[str | None, arg(metavar="cpu|cuda|mps")] = None
     """Where to compute; without it, on the GPU if there is one."""
 
     data: Annotated[Path | None, arg(metavar="FOLDER")] = None
@@ -85,7 +85,7 @@ class Distillation:
     turns: int = 3
     """Counted epochs of each; one more of each warms up."""
 
-    device: Annotated[str | None, arg(metavar="cpu|cuda")] = None
+    device: Annotated[str | None, arg(metavar="cpu|cuda|mps")] = None
     """Where to compute; without it, on the GPU if there is one."""
 
     data: Annotated[Path | None, arg(metavar="FOLDER")] = None

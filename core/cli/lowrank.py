@@ -41,7 +41,7 @@ class LowRank:
     save: bool = False
     """Keep the results as checkpoints."""
 
-    device: Annotated[str | None, arg(metavar="cpu|cuda")] = None
+    device: Annotated[str | None, arg(metavar="cpu|cuda|mps")] = None
     """Where to time and fine-tune; without it, time on the processor, train on a GPU if any."""
 
     json: bool = False
@@ -124,7 +124,7 @@ class LowRankGrid:
     stages: Annotated[tuple[str, ...], arg(metavar="[STAGE ...]")] = ()
     """Only these of: curves, times, finetune."""
 
-    device: Annotated[str | None, arg(metavar="cpu|cuda")] = None
+    device: Annotated[str | None, arg(metavar="cpu|cuda|mps")] = None
     """Where to fine-tune; without it, on the GPU if there is one. Times are the processor's."""
 
     json: bool = False

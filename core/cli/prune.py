@@ -42,7 +42,7 @@ class Prune:
     save: bool = False
     """Keep the results as checkpoints: narrow ones for the channel methods, else with zeros."""
 
-    device: Annotated[str | None, arg(metavar="cpu|cuda")] = None
+    device: Annotated[str | None, arg(metavar="cpu|cuda|mps")] = None
     """Where to time and fine-tune; without it, time on the processor, train on a GPU if any."""
 
     json: bool = False
@@ -120,7 +120,7 @@ class PruneGrid:
     teachers: bool = False
     """Fine-tune teachers, too: an epoch of one takes minutes without a GPU."""
 
-    device: Annotated[str | None, arg(metavar="cpu|cuda")] = None
+    device: Annotated[str | None, arg(metavar="cpu|cuda|mps")] = None
     """Where to fine-tune; without it, on the GPU if there is one. Times are the processor's."""
 
     json: bool = False

@@ -103,7 +103,7 @@ class QuantizeGrid:
     large: bool = False
     """Fine-tune teachers and other large networks, too: an epoch takes minutes without a GPU."""
 
-    device: Annotated[str | None, arg(metavar="cpu|cuda")] = None
+    device: Annotated[str | None, arg(metavar="cpu|cuda|mps")] = None
     """Where to fine-tune; without it, on the GPU if there is one. Times are the processor's."""
 
     json: bool = False

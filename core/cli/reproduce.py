@@ -38,7 +38,7 @@ class Reproduce:
     stack: one student's whole way: cut, fine-tuned, 8 bits. shipping: every file of every network.
     latency: all networks timed in one sitting; let the machine do nothing else meanwhile."""
 
-    device: Annotated[str | None, arg(metavar="cpu|cuda")] = None
+    device: Annotated[str | None, arg(metavar="cpu|cuda|mps")] = None
     """Where to compute; without it, on the GPU if there is one."""
 
     json: bool = False

@@ -28,7 +28,7 @@ class Train:
     folder: Annotated[Path | None, arg(metavar="FOLDER")] = None
     """Where to keep the run; without it, a folder of its own among this machine's runs."""
 
-    device: Annotated[str | None, arg(metavar="cpu|cuda")] = None
+    device: Annotated[str | None, arg(metavar="cpu|cuda|mps")] = None
     """Where to compute; without it, on the GPU if there is one."""
 
     publish: bool = False

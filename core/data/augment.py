@@ -156,11 +156,16 @@ def apply_view(stored: Tensor, view: View, px: int, mixed_in: Tensor | None = No
         x = torch.lerp(mixed_in.float(), x, view.lam.view(-1, 1, 1, 1))
     grid = F.affine_grid(view.matrix, [len(x), 3, px, px], align_corners=False)
     x = F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-    if not bool((view.colour == 1).all()):
+    if not _known(view.colour == 1):
         x = _recolour(x, view.colour)
-    if bool(view.erased.any()):
+    if not _known(view.erased == 0):
         x = _erase(x, view.erased)
     return x
+
+
+def _known(all_of: Tensor) -> bool:
+    """Whether all hold, so that there is nothing to do; on a GPU False, rather than wait for it."""
+    return all_of.device.type == "cpu" and bool(all_of.all())
 
 
 def _recolour(x: Tensor, factors: Tensor) -> Tensor:

@@ -204,6 +204,8 @@ def joined(device: str) -> Iterator[World]:
         yield World(device=device)
         return
     place, kind = _number("LOCAL_RANK", _number("RANK", 0)), torch.device(device).type
+    if kind == "mps":
+        raise ConfigError(_("Apple's GPU trains in one process only: leave torchrun out."))
     if kind == "cuda":
         if place >= torch.cuda.device_count():
             raise ConfigError(

@@ -27,7 +27,8 @@ def evaluate(
     """
     net.eval()
     batches = torch.arange(len(data)).split(BATCH)
-    found = torch.zeros(len(batches), 2, dtype=torch.float64)  # loss, right answers of each batch
+    empty = torch.zeros(2, device=compute.device)
+    found = [empty] * len(batches)  # loss, right answers of each batch
     for number, rows in enumerate(batches):
         if not world.takes(number):
             continue
@@ -35,10 +36,11 @@ def evaluate(
         with compute.autocast():
             logits = net(compute.lay(x)).float()
         y = data.labels[rows].to(compute.device)
-        found[number, 0] = float(nn.functional.cross_entropy(logits, y, reduction="sum"))
-        found[number, 1] = int((logits.argmax(1) == y).sum())
+        batch_loss = nn.functional.cross_entropy(logits, y, reduction="sum")
+        found[number] = torch.stack([batch_loss, (logits.argmax(1) == y).sum().float()])
     loss, correct = 0.0, 0
-    for batch_loss, batch_correct in world.add(found).tolist():
+    # the only wait for a GPU; float64 because losses are added up (`mps` has none)
+    for batch_loss, batch_correct in world.add(torch.stack(found).cpu().double()).tolist():
         loss += batch_loss
         correct += int(batch_correct)
     return loss / len(data), correct

@@ -16,7 +16,7 @@ from core.data.augment import apply_view, centre_crop, draw_view
 from core.models import get
 from core.photos import STORED
 from core.training.config import TrainConfig
-from core.training.schedule import parameter_groups
+from core.training.schedule import adamw
 from core.training.seeds import derive, generator
 from core.training.speed import best_device, choose, device_name, keep_memory
 from core.training.teaching import load_teacher
@@ -42,7 +42,7 @@ def forecast(
     compute = choose(spec, config.px, batch, config.precision, device)
     torch.manual_seed(derive(config.seed, "forecast"))
     net = compute.place(spec.build()).train()
-    optimizer = torch.optim.AdamW(parameter_groups(net, config.weight_decay), lr=1e-6)
+    optimizer = adamw(net, 1e-6, config.weight_decay)
     teacher = load_teacher(config.teacher, config.px, device, spec.crop) if config.teacher else None
     side = STORED(config.px, spec.crop)
     stored = torch.from_numpy(

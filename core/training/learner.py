@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from core.compression.distill import agreement, loss_fn_kd
+from core.compression.distill import loss_fn_kd
 from core.data.augment import View, apply_view, draw_view
 from core.errors import LossError
 from core.models import ModelSpec
@@ -24,11 +24,14 @@ from core.training.distributed import ALONE, World
 from core.training.evaluation import evaluate
 from core.training.photographs import Photographs
 from core.training.progress import Teller
-from core.training.schedule import lr_factor, parameter_groups
+from core.training.schedule import adamw, lr_factor
 from core.training.seeds import derive, generator
-from core.training.speed import Compute
+from core.training.speed import Compute, room_for_photographs
 from core.training.teaching import Teacher, view_key
 from core.words import _
+
+_LOOKED_AT = 50
+"""Steps from one look at the loss to the next: each look waits for a GPU."""
 
 
 class Learner:
@@ -63,10 +66,11 @@ class Learner:
             if config.ema_decay
             else None
         )
-        self.optimizer = torch.optim.AdamW(
-            parameter_groups(self.net, config.weight_decay), lr=config.lr
-        )
+        self.optimizer = adamw(self.net, config.lr, config.weight_decay)
         self.called = world.wrap(self.net)
+        self.labels = training.labels.to(compute.device)
+        for data in {id(one): one for one in (training, self.shown, validation)}.values():
+            data.keep(compute.device, room_for_photographs(compute.device))
 
     def epoch(self, epoch: int) -> dict[str, Any]:
         """Learn one epoch (counted from 0); its line of metrics, the same in every process.
@@ -75,6 +79,7 @@ class Learner:
         """
         config, began = self.config, time.perf_counter()
         view, key = self._view(epoch)
+        view = view.to(self.compute.augments_on)
         px = config.px_at(epoch)
         used = self._used(key)
         answers = self._answers(view, key, epoch, used) if self.teacher and config.views else None
@@ -84,17 +89,23 @@ class Learner:
         if len(order) >= config.batch_size:  # a last, smaller batch would weigh its pictures more
             order = order[: self.steps * config.batch_size]
 
+        order = order.to(view.lam.device)
+
         self.net.train()
         self.teller.tell(epoch + 1, "training", 0, len(order))
-        sums, seen, training_began = torch.zeros(5), 0, time.perf_counter()
+        sums = torch.zeros(5, device=self.compute.device)
+        seen, training_began = 0, time.perf_counter()
         for step, rows in enumerate(order.split(config.batch_size)):
             self._set_lr(epoch * self.steps + step)
             mine = self.world.part(rows)
             sums += self._step(mine, view, answers, px, len(rows)) * len(mine)
             seen += len(rows)
+            if step % _LOOKED_AT == 0:
+                self._look(sums)
             self.teller.tell(epoch + 1, "training", seen, len(order))
+        self._look(sums)
         training_s = time.perf_counter() - training_began
-        loss, hard, soft, correct, agreed = (self.world.add(sums) / seen).tolist()
+        loss, hard, soft, correct, agreed = (self.world.add(sums.cpu()) / seen).tolist()
         n = len(self.validation)
         self.teller.tell(epoch + 1, "validation", 0, n)
         val_loss, val_correct = evaluate(
@@ -182,31 +193,35 @@ class Learner:
         named = view_key(view, self.training.fingerprint, px, self.training.rows[used.numpy()])
         if self.shown is not self.training:
             named["crop"] = self.teacher.crop
-        return self.teacher.answers(n, named, batches, self.world)
+        answers = self.teacher.answers(n, named, batches, self.world)
+        return answers.to(self.compute.device)
 
     def _see(self, rows: Tensor, view: View, px: int, data: Photographs) -> Tensor:
         """What a network sees of these photographs in this view: (B, 3, px, px), whole 0..255."""
-        device = self.compute.device
-        own = view[rows].to(device)
-        partners = data.take(view.partner[rows], device) if self.config.mixup > 0 else None
+        on = self.compute.augments_on
+        rows = rows.to(on)
+        own = view[rows]
+        partners = data.take(own.partner, on) if self.config.mixup > 0 else None
         # whole numbers, as in any picture: what the teacher's answers are kept for is exactly this
-        return apply_view(data.take(rows, device), own, px, partners).round_()
+        seen = apply_view(data.take(rows, on), own, px, partners).round_()
+        return seen.to(self.compute.device)
 
     def _step(
         self, rows: Tensor, view: View, answers: Tensor | None, px: int, batch: int
     ) -> Tensor:
         """One optimiser step on this process' `rows` of a batch of so many.
 
-        Returns loss, hard, soft, accuracy, agreement, means over `rows` (CPU, float).
+        Returns loss, hard, soft, accuracy, agreement: means over `rows`, (5,) on the device, so
+        that a GPU need not be waited for.
         """
         config, device, world = self.config, self.compute.device, self.world
         x = self._see(rows, view, px, self.training)
-        y_a = self.training.labels[rows].to(device)
+        y_a = self.labels[rows.to(device)]
         mixed = config.mixup > 0
-        y_b = self.training.labels[view.partner[rows]].to(device) if mixed else None
+        y_b = self.labels[view.partner[rows].to(device)] if mixed else None
         teacher_logits = None
         if answers is not None:
-            teacher_logits = answers[rows].to(device)
+            teacher_logits = answers[rows.to(device)]
         elif self.teacher is not None:
             same = px == self.teacher.px and self.shown is self.training
             asked = x if same else self._see(rows, view, self.teacher.px, self.shown)
@@ -224,12 +239,6 @@ class Learner:
             lam=view.lam[rows].to(device),
             label_smoothing=config.label_smoothing,
         )
-        if world.any(not math.isfinite(loss.total.item())):
-            raise LossError(
-                _("The loss is no longer a number. Try a lower learning rate than {lr:g}.").format(
-                    lr=config.lr
-                )
-            )
         self.optimizer.zero_grad(set_to_none=True)
         total = loss.total
         if len(rows) * world.size != batch:  # DDP takes plain means: unequal parts count unequally
@@ -239,11 +248,22 @@ class Learner:
         self.optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.net)
-        correct = float((logits.argmax(1) == y_a).float().mean())
-        agreed = agreement(logits, teacher_logits) if teacher_logits is not None else 0.0
-        return torch.tensor(
-            [loss.total.item(), loss.hard.item(), loss.soft.item(), correct, agreed]
-        )
+        answered = logits.argmax(1)
+        correct = (answered == y_a).float().mean()
+        agreed = torch.zeros_like(correct)
+        if teacher_logits is not None:
+            agreed = (answered == teacher_logits.argmax(1)).float().mean()
+        told = (loss.total, loss.hard, loss.soft, correct, agreed)
+        return torch.stack([value.detach() for value in told])
+
+    def _look(self, sums: Tensor) -> None:
+        """Raises LossError where the loss has become no number: once it is none, so is its sum."""
+        if self.world.any(not math.isfinite(float(sums[0]))):
+            raise LossError(
+                _("The loss is no longer a number. Try a lower learning rate than {lr:g}.").format(
+                    lr=self.config.lr
+                )
+            )
 
     def _set_lr(self, step: int) -> None:
         config, steps = self.config, self.steps

@@ -14,6 +14,8 @@ from core.training.config import TrainConfig
 from core.training.seeds import derive
 from core.words import _
 
+_COPIED = 1024  # squares copied to a device at a time
+
 
 class Joined:
     """Two caches of equal squares as if they were one array, without copying either."""
@@ -45,13 +47,34 @@ class Photographs:
     """The data set's; `+` and the other's where photographs of another set were added."""
     added: int = 0
     """How many of them, the last ones, come from another data set."""
+    kept: Tensor | None = None
+    """(n, 3, S, S) uint8, this split's squares on a GPU, once `keep` has put them there."""
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def take(self, positions: Tensor, device: str) -> Tensor:
         """Stored squares of these positions of the split: (B, 3, S, S) uint8 on the device."""
-        return torch.from_numpy(self.stored[self.rows[positions.numpy()]]).to(device)
+        if self.kept is not None:
+            return self.kept[positions.to(self.kept.device)]
+        squares = torch.from_numpy(self.stored[self.rows[positions.cpu().numpy()]])
+        if torch.device(device).type == "cuda":  # pinned memory is copied while the GPU computes
+            return squares.pin_memory().to(device, non_blocking=True)
+        return squares.to(device)
+
+    def keep(self, device: str, room: int) -> bool:
+        """Put all squares on the device, if they need no more than `room` bytes there.
+
+        Then no step waits for a copy from the processor's memory. Returns whether it was done.
+        """
+        size = len(self) * int(np.prod(self.stored.shape[1:]))
+        if size > room:
+            return False
+        kept = torch.empty((len(self), *self.stored.shape[1:]), dtype=torch.uint8, device=device)
+        for rows in torch.arange(len(self)).split(_COPIED):
+            kept[rows[0] : rows[-1] + 1] = self.take(rows, device)
+        self.kept = kept
+        return True
 
 
 def photographs(pixels: Pixels, split: str, share: float = 1.0, seed: int = 0) -> Photographs:

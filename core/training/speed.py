@@ -41,10 +41,24 @@ class Compute:
         """A (B, 3, H, W) batch in the layout."""
         return x.contiguous(memory_format=torch.channels_last) if self.channels_last else x
 
+    @property
+    def augments_on(self) -> str:
+        """Where views are applied: on the device, but for `mps`, which lacks some of what it needs
+        (reflected borders)."""
+        return "cpu" if torch.device(self.device).type == "mps" else self.device
+
     def autocast(self) -> AbstractContextManager[Any]:
         """The context in which a forward pass runs."""
         kind = torch.device(self.device).type
         return torch.autocast(kind, dtype=torch.bfloat16, enabled=self.bfloat16)
+
+
+def room_for_photographs(device: str) -> int:
+    """Bytes of a GPU that squares may take: half of what is free. 0 for other devices."""
+    if torch.device(device).type != "cuda":
+        return 0
+    free, _all = torch.cuda.mem_get_info(device)
+    return int(free) // 2
 
 
 def keep_memory() -> bool:
@@ -61,7 +75,7 @@ def keep_memory() -> bool:
 
 
 def best_device() -> str:
-    """`cuda` where there is a GPU, else `cpu`."""
+    """`cuda` where there is such a GPU, else `cpu`; `mps` (Apple's) only where it is asked for."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -69,6 +83,8 @@ def device_name(device: str) -> str:
     """The processor's or the GPU's own name, for the provenance line."""
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
+    if torch.device(device).type == "mps":
+        return f"{processor_name()}, GPU (mps)"
     threads = torch.get_num_threads()
     return f"{processor_name()}, {threads} thread{'' if threads == 1 else 's'}"
 
@@ -144,5 +160,8 @@ def _step_seconds(compute: Compute, net: nn.Module, x: Tensor, y: Tensor) -> flo
 
 
 def _synchronise(device: str) -> None:
-    if torch.device(device).type == "cuda":
+    kind = torch.device(device).type
+    if kind == "cuda":
         torch.cuda.synchronize(device)
+    elif kind == "mps":
+        torch.mps.synchronize()

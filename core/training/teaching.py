@@ -42,7 +42,7 @@ class Teacher:
     sha256: str
     ask: Ask
     runtime: str
-    """What computes the answers: `torch` or `onnxruntime`."""
+    """What computes the answers: `torch`, `torch-float16` or `onnxruntime`."""
     px: int
     """Side of the pictures that it is asked about."""
     crop: float = CROP
@@ -96,7 +96,9 @@ def load_teacher(name: str, px: int, device: str, crop: float = CROP) -> Teacher
     if torch.device(device).type == "cpu" and px == entry.input_px:
         ask, runtime = _through_onnxruntime(name), "onnxruntime"
     else:
-        ask, runtime = _through_torch(name, device), "torch"
+        half = torch.device(device).type == "cuda"
+        ask = _through_torch(name, device, half)
+        runtime = "torch-float16" if half else "torch"  # kept answers of one are not the other's
     return Teacher(name, sha256, ask, runtime, px, entry.crop)
 
 
@@ -111,18 +113,21 @@ def _through_onnxruntime(name: str) -> Ask:
     return ask
 
 
-def _through_torch(name: str, device: str) -> Ask:
+def _through_torch(name: str, device: str, half: bool = False) -> Ask:
+    """`half`: convolutions in float16, as a GPU is fastest; not bfloat16, whose three digits would
+    show in softened answers."""
     from core import checkpoints
     from core.models import get
 
     spec = get(checkpoints.get(name).model)
-    # float32: the answers are kept and shared, so they should not depend on this machine's formats
+    # not the student's format: the answers are kept and shared, whatever this machine trains in
     compute = Compute(device, bfloat16=False, channels_last=True)
     net = compute.place(checkpoints.load_model(name)).eval()
 
     @torch.inference_mode()
     def ask(x: Tensor) -> Tensor:
-        return net(compute.lay(spec.normalize(x))).float()
+        with torch.autocast(torch.device(device).type, dtype=torch.float16, enabled=half):
+            return net(compute.lay(spec.normalize(x))).float()
 
     return lambda x: ask(x).clone()  # an inference tensor could not enter the loss
 
