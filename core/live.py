@@ -179,7 +179,8 @@ class LiveRuns(Generic[P, R]):
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                text=True,
+                encoding="utf-8",
+                errors="replace",  # a library may say anything on stderr
             )
         except OSError as error:
             job.state, job.reason, job.message = "failed", "crashed", str(error)
@@ -258,7 +259,7 @@ def _drain(pipe: IO[str], last: list[str]) -> None:
 
 def main(measure: str) -> int:
     """Read one point, measure it with `module:function`; 0 if it was done, 1 if it could not be."""
-    pipe = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    pipe = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1, encoding="utf-8")
 
     def report(said: dict[str, Any]) -> None:
         print(json.dumps(said), file=pipe, flush=True)

@@ -57,6 +57,26 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write `content` as indented JSON, atomically; refuses NaN, which is not JSON."""
+    """Write `content` as indented JSON, atomically; UTF-8 whatever the locale.
+
+    Raises OSError as `write_atomic`, ValueError for NaN and infinity, which are not JSON.
+    """
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomic(path, (text + "\n").encode())
+    # half a surrogate pair, as Python has for a file name that is no UTF-8: JSON escapes it so, too
+    write_atomic(path, (text + "\n").encode(errors="backslashreplace"))
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file: UTF-8 whatever the locale, with or without a byte order mark.
+
+    Raises OSError where it cannot be read, ValueError where it is no JSON in UTF-8.
+    """
+    return parse_json(path.read_bytes())
+
+
+def parse_json(data: bytes) -> Any:
+    """`read_json` of bytes that are in memory already."""
+    try:
+        return json.loads(data.decode("utf-8-sig"))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error

@@ -55,6 +55,6 @@ def commit() -> str:
 
 def _git(*arguments: str) -> str:
     answer = subprocess.run(
-        ["git", "-C", str(REPO), *arguments], capture_output=True, text=True, timeout=10, check=True
+        ["git", "-C", str(REPO), *arguments], capture_output=True, timeout=10, check=True
     )
-    return answer.stdout.strip()
+    return answer.stdout.decode(errors="replace").strip()

@@ -4,7 +4,6 @@ A document holds a place between two comments, `<!-- NAME -->` and `<!-- /NAME -
 fills it, `stale_tables` says where it no longer is what the manifest says (a test asks).
 """
 
-import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ from core.errors import UserError
 from core.measure.latency_table import LatencyTable
 from core.measure.stack_rows import Stack
 from core.measure.wall_times import load_wall_times
-from core.places import REPO, write_atomic
+from core.places import REPO, read_json, write_atomic
 from core.reproduce import STEPS
 from core.results import results_dir
 from core.serving.collected import Collected, by_stem, collect, on_one_set, own_data
@@ -95,7 +94,7 @@ def cached_table() -> str:
 
 def _cached(path: Path, seconds: float | None) -> tuple[str, ...]:
     """What a file of measurements says of its making, and how long it took, if that was noted."""
-    said = json.loads(path.read_bytes())
+    said = read_json(path)
     minutes = "not noted" if seconds is None else f"{seconds / 60:,.1f}"
     return (
         f"`results/{path.name}`", f"`{_command(path.stem)}`", minutes, said["device"],

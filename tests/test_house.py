@@ -121,6 +121,38 @@ def untranslated_errors(tree: ast.AST) -> Iterator[str]:
                     yield f"line {node.lineno}: {ast.unparse(node)[:60]}"
 
 
+def reads_in_the_locale(tree: ast.AST) -> Iterator[str]:
+    """Text opened, read or written without an encoding: on Windows, or under an ASCII locale,
+    that is another one. Ruff's rule knows a `Path` only where it is made; this one goes by name."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = ast.unparse(node.func).split(".")[-1]
+        given = {word.arg: ast.unparse(word.value) for word in node.keywords}
+        words = [str(arg.value) for arg in node.args if isinstance(arg, ast.Constant)]
+        modes = [word for word in words if re.fullmatch(r"[rwax][bt+]*", word)]
+        if name in ("fdopen", "open"):  # `x.open()` without a mode may be anything's
+            mode = given.get("mode") or "".join(modes)
+            is_file = isinstance(node.func, ast.Name) or name == "fdopen" or bool(mode)
+            text = is_file and "b" not in mode
+        else:
+            text = name in ("read_text", "write_text") or "True" in (
+                given.get("text"),
+                given.get("universal_newlines"),
+            )
+        if text and not {"encoding", "errors"} & given.keys():
+            yield f"line {node.lineno}: {ast.unparse(node)[:70]}"
+
+
+def reads_json_by_itself(tree: ast.AST) -> Iterator[str]:
+    """JSON files parsed without `core.places.read_json`, which knows their encoding and limits."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("json.load", "json.loads"):
+            inside = ast.unparse(node)
+            if inside.startswith("json.load(") or ".read_text(" in inside or ".read_byt" in inside:
+                yield f"line {node.lineno}: {inside[:70]}"
+
+
 def check(files: list[Path], rule: Rule) -> None:
     found = [
         f"{where(path)}: {problem}"
@@ -150,6 +182,12 @@ def test_messages_for_the_user_can_be_translated() -> None:
     check(OURS, untranslated_errors)
 
 
+def test_text_files_are_utf_8_on_every_machine() -> None:
+    ours = [*OURS, *(REPO / "tools").rglob("*.py")]
+    check(ours, reads_in_the_locale)
+    check(ours, reads_json_by_itself)
+
+
 @pytest.mark.parametrize(
     ("rule", "source"),
     [
@@ -158,6 +196,16 @@ def test_messages_for_the_user_can_be_translated() -> None:
         (unpickles, "torch.load(file)"),
         (unpickles, "torch.load(file, weights_only=False)"),
         (unpickles, "np.load(file, allow_pickle=True)"),
+        (reads_in_the_locale, "path.read_text()"),
+        (reads_in_the_locale, "path.write_text(words)"),
+        (reads_in_the_locale, "open(path)"),
+        (reads_in_the_locale, "open(path, 'w')"),
+        (reads_in_the_locale, "path.open('a')"),
+        (reads_in_the_locale, "os.fdopen(handle, 'w', buffering=1)"),
+        (reads_in_the_locale, "subprocess.run(command, text=True)"),
+        (reads_json_by_itself, "json.loads(path.read_text(encoding='utf-8'))"),
+        (reads_json_by_itself, "json.loads((folder / 'run.json').read_bytes())"),
+        (reads_json_by_itself, "json.load(file)"),
         (untranslated_errors, "raise DataError('no')"),
         (untranslated_errors, "raise UserError(f'no {x}') from None"),
     ],

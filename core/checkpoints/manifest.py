@@ -63,7 +63,7 @@ def load_manifest(root: Path | None = None) -> dict[str, Checkpoint]:
 def _parsed(path: Path, *_state: int) -> dict[str, Checkpoint]:
     """The manifest at `path`; `_state` changes when the file does, so the cache does too."""
     try:
-        content = json.loads(path.read_bytes())
+        content = places.read_json(path)
         entries = content["checkpoints"]
         if set(content) != {"checkpoints"} or not isinstance(entries, dict):
             raise _damaged(_("it is not a table of checkpoints"))

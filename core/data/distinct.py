@@ -7,7 +7,6 @@ remains is a data set of its own, with a name, a PROVENANCE.md and a list of wha
 why.
 """
 
-import json
 import os
 import shutil
 from dataclasses import dataclass
@@ -142,7 +141,7 @@ def _facts(source: Index, against: Index, threshold: float) -> dict[str, Any]:
 
 def _said(folder: Path) -> dict[str, Any] | None:
     try:
-        said = json.loads((folder / LIST).read_text(encoding="utf-8"))
+        said = places.read_json(folder / LIST)
     except (OSError, ValueError):
         return None
     return said if isinstance(said, dict) else None

@@ -7,7 +7,6 @@ repository, and appears whole or not at all: it is written under another name an
 a lock lets one process build while others wait.
 """
 
-import json
 import os
 import shutil
 import sys
@@ -105,7 +104,7 @@ def pixels_here(px: int, crop: float = CROP) -> Pixels | None:
 def _open(folder: Path, index: Index, px: int, stored: int) -> Pixels | None:
     """The cache in `folder`, or None where there is none or it is not what its description says."""
     try:
-        meta: dict[str, Any] = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        meta: dict[str, Any] = places.read_json(folder / "meta.json")
         pixels = np.lib.format.open_memmap(folder / "pixels.npy", mode="r")
         unreadable = tuple((str(file), str(reason)) for file, reason in meta["unreadable"])
     except (OSError, EOFError, ValueError, KeyError, TypeError):

@@ -30,7 +30,7 @@ from core.course import CLASSES
 from core.data.dreams import SHOW_PX, TRAIN_PX, load_dreams
 from core.errors import CheckpointError, DataError
 from core.models.registry import ModelSpec, get
-from core.places import runs_dir, write_atomic, write_json
+from core.places import read_json, runs_dir, write_atomic, write_json
 from core.training.dreams import DreamSettings, dream
 from core.training.seeds import derive, generator
 from core.training.speed import best_device, keep_memory
@@ -192,7 +192,7 @@ def _read(file: Path, settings: DreamSettings) -> NDArray[np.uint8] | None:
 
 def _spent(folder: Path) -> dict[str, Any]:
     try:
-        found = json.loads((folder / "spent.json").read_text())
+        found = read_json(folder / "spent.json")
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

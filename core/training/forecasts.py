@@ -64,7 +64,8 @@ class Forecasts:
                     env=environment,
                     stdin=subprocess.DEVNULL,
                     capture_output=True,
-                    text=True,
+                    encoding="utf-8",  # of its answer, ASCII; what a library says may be anything
+                    errors="replace",
                     timeout=TIME_LIMIT_S,
                 )
             last = (done.stderr.strip().splitlines() or [""])[-1]

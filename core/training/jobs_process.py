@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from core.places import REPO
+from core.places import REPO, read_json
 from core.training import progress
 from core.training.config import TrainConfig
 
@@ -76,7 +76,11 @@ def start(command: Sequence[str], folder: Path, threads: int) -> Started:
     folder.mkdir(parents=True, exist_ok=True)
     for name in (ENDED, progress.FILE):  # of the process before
         (folder / name).unlink(missing_ok=True)
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
+    environment = os.environ | {
+        "OMP_NUM_THREADS": str(threads),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONIOENCODING": "utf-8:backslashreplace",  # as `last_lines` reads it
+    }
     with (folder / LOG).open("ab") as log, _held(folder) as lock:
         process = subprocess.Popen(
             command,
@@ -185,7 +189,7 @@ def _is_held(folder: Path) -> bool | None:
 
 def _noted(folder: Path) -> _Noted | None:
     try:
-        told = json.loads((folder / PROCESS).read_text(encoding="utf-8"))
+        told = read_json(folder / PROCESS)
         return _Noted(int(told["pid"]), float(told["since"]))
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
@@ -243,7 +247,7 @@ def ending(folder: Path, exit_code: int | None) -> Ending:
 
 def _told(folder: Path) -> dict[str, Any] | None:
     try:
-        told = json.loads((folder / ENDED).read_text(encoding="utf-8"))
+        told = read_json(folder / ENDED)
     except (OSError, ValueError):
         return None
     complete = isinstance(told, dict) and {"state", "reason", "message"} <= told.keys()

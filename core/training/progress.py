@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
+from core.places import read_json
+
 FILE = "progress.json"
 EVERY_S = 1.0
 
@@ -72,7 +74,7 @@ class Teller:
 def read_progress(folder: Path, epochs_done: int) -> Progress | None:
     """How far the epoch after `epochs_done` is; None where nothing whole is known."""
     try:
-        found = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        found = read_json(folder / FILE)
         told = Progress(
             int(found["epoch"]),
             found["phase"],

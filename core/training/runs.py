@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from core.errors import ConfigError
-from core.places import runs_dir, write_atomic, write_json
+from core.places import parse_json, read_json, runs_dir, write_atomic, write_json
 from core.training.config import TrainConfig
 from core.words import _
 
@@ -37,7 +37,7 @@ class RunFolder:
     def read(self) -> dict[str, Any]:
         """What stood at the start: config, data, device ... Raises ConfigError if unreadable."""
         try:
-            return json.loads((self.path / "run.json").read_text())
+            return read_json(self.path / "run.json")
         except (OSError, ValueError) as error:
             raise ConfigError(
                 _("{folder} holds no training run.").format(folder=self.path)
@@ -55,18 +55,18 @@ class RunFolder:
     def result(self) -> dict[str, Any] | None:
         """The finished run's summary, or None."""
         file = self.path / "result.json"
-        return json.loads(file.read_text()) if file.exists() else None
+        return read_json(file) if file.exists() else None
 
     def metrics(self) -> list[dict[str, Any]]:
         """One entry an epoch; a last line cut short by a crash is left out."""
         try:
-            lines = (self.path / "metrics.jsonl").read_text().splitlines()
+            lines = (self.path / "metrics.jsonl").read_bytes().splitlines()
         except OSError:
             return []
         entries = []
         for line in lines:
             try:
-                entries.append(json.loads(line))
+                entries.append(parse_json(line))
             except ValueError:
                 break
         return entries

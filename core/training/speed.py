@@ -5,7 +5,6 @@ a recent processor, and some (EfficientNet-Lite0) no faster at all: so it is mea
 """
 
 import ctypes
-import json
 import platform
 import time
 from contextlib import AbstractContextManager
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from core.models.registry import ModelSpec
-from core.places import cache_dir, write_json
+from core.places import cache_dir, read_json, write_json
 from core.provenance import processor_name
 
 WARM_UP, ROUNDS = 2, 5
@@ -124,7 +123,7 @@ def choose(
 
 def _read(note: Any) -> dict[str, Any]:
     try:
-        content = json.loads(note.read_text())
+        content = read_json(note)
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

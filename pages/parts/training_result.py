@@ -14,6 +14,7 @@ from core.data.dreams import DREAMS
 from core.data.find import Index
 from core.errors import PhotoError, UserError
 from core.photos import read_photo_file
+from core.places import read_json
 from core.training.jobs_entry import Job
 from core.training.jobs_process import REPORT
 from core.training.model_card import model_card
@@ -45,7 +46,7 @@ def result(job: Job, index: Index | None) -> None:
 
 def _report(job: Job) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = json.loads((job.run.path / REPORT).read_text(encoding="utf-8"))
+        found: dict[str, Any] = read_json(job.run.path / REPORT)
     except (OSError, ValueError):
         return None
     return found

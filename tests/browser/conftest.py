@@ -85,7 +85,7 @@ def wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
             if process.poll() is not None:
                 break
             time.sleep(0.1)
-    pytest.fail(f"the server did not start:\n{log.read_text()}")
+    pytest.fail(f"the server did not start:\n{log.read_text(encoding='utf-8')}")
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-import torch._dynamo  # whoever makes an optimiser or DDP waits for it
+import torch._dynamo  # noqa: F401 (whoever makes an optimiser or DDP waits for it)
 from torch import nn
 
 from core.errors import UserError

@@ -210,7 +210,7 @@ def test_export_writes_the_file_and_its_card(
         told = json.loads(capfd.readouterr().out)
         assert out.read_bytes() == shipped(STUDENT, format)
         card = Path(told["card"])
-        assert card.parent == out.parent and told["sha256"] in card.read_text()
+        assert card.parent == out.parent and told["sha256"] in card.read_text(encoding="utf-8")
         assert told["size_bytes"] == out.stat().st_size
         assert told["parity"]["n"] == told["n"] == 22
         assert set(told["latency_ms"] or {}) in ({"median", "p25", "p75"}, set())
@@ -237,7 +237,8 @@ def test_export_does_not_overwrite(
     capsys.readouterr()
     assert main(["export", STUDENT, "--format", "onnx", "--force"]) == 0
     assert "logit difference" in capsys.readouterr().out
-    assert theirs.read_bytes() == shipped(STUDENT, "onnx") and "## Licence" in card.read_text()
+    assert theirs.read_bytes() == shipped(STUDENT, "onnx")
+    assert "## Licence" in card.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
