@@ -48,9 +48,11 @@ def _recipe_words(recipe: str, title: str) -> str:
         "imagenet_more": _("from ImageNet, more photographs"),
         "distilled": _("distilled"),
         "distilled_weak": _("weak teacher"),
+        "distilled_stronger": _("stronger teacher"),
         "food101": _("on Food-101"),
         "food101_scratch": _("Food-101 first"),
         "food101_distilled": _("Food-101 first, distilled"),
+        "food101_more_distilled": _("Food-101 first, distilled, more photographs"),
     }
     if recipe in said:
         return said[recipe]

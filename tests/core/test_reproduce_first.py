@@ -1,5 +1,6 @@
 """Trainings that learn from other photographs first: what they share, and what they wait for."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,40 @@ def test_the_start_is_learned_from_labels_alone(model: str) -> None:
     assert (config.data, config.px, config.epochs, config.teacher) == (FOOD101, 64, 60, "")
     assert PLAN[f"{model}-food101_distilled-s0"].config.start_from == f"{model}-food101-s0"
     assert not any("food101" in one.id for one in recipes.recipes("full"))
+
+
+def test_a_stronger_teacher_is_compared_with_the_others_on_equal_terms() -> None:
+    for seed in recipes.SEEDS:
+        for other in ("distilled", "distilled_weak"):
+            pair = (f"dwpw_256k-distilled_stronger-s{seed}", f"dwpw_256k-{other}-s{seed}")
+            assert differing(*pair) == {"teacher"}
+    assert PLAN["dwpw_256k-distilled_stronger-s0"].config.teacher == recipes.STRONGER_TEACHER
+
+
+@pytest.mark.parametrize("model", ["dwpw_256k", "best_100k"])
+def test_further_photographs_add_no_steps(model: str) -> None:
+    for seed in recipes.SEEDS:
+        more = PLAN[f"{model}-food101_more_distilled-s{seed}"].config
+        plain = PLAN[f"{model}-food101_distilled-s{seed}"].config
+        assert (more.more_data, plain.more_data) == (recipes.FOOD_MORE, "")
+        assert more.start_from == plain.start_from == f"{model}-food101-s{seed}"
+        photographs = 3634 + round(more.more_share * 11271)
+        assert more.epochs * photographs == pytest.approx(plain.epochs * 3634, rel=0.02)
+
+
+def test_further_photographs_must_be_distinct(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (plain,) = (recipe for recipe in recipes.recipes("quick") if recipe.id == PLAIN)
+    more = replace(plain, config=plain.config.model_copy(update={"more_data": recipes.FOOD_MORE}))
+    monkeypatch.setattr(recipes, "recipes", lambda schedule: (more,))
+    said: list[str] = []
+    for root in ("", str(source)):  # nobody has looked whether these are tested on
+        monkeypatch.setenv(recipes.FOOD_MORE, root)
+        assert states(said) == ["missing"] and recipes.FOOD_MORE in said[-1]
+    made = write_distinct(find_food11(source), find_food11(), tmp_path / "made", progress=False)
+    monkeypatch.setenv(recipes.FOOD_MORE, str(tmp_path / "made"))
+    assert states(said) == ["done"] and len(said) == 2
+    data = checkpoints.get(PLAIN).data
+    assert data.fingerprint == find_food11().fingerprint
+    assert data.more is not None and data.more.fingerprint == made.index.fingerprint
