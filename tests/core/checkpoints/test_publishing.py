@@ -15,6 +15,7 @@ from torch import nn
 from core import checkpoints, places
 from core.errors import CheckpointError
 from core.models.registry import ModelSpec
+from core.training import publish as publish_module
 from tests.tiny_network import SPEC, pictures, publish_tiny, torch_logits, trained
 
 
@@ -118,6 +119,22 @@ def test_half_precision_is_kept_where_it_changes_nothing(tiny_checkpoint: str) -
     one = checkpoints.get(tiny_checkpoint)
     assert one.weights_dtype == "float16" and one.half_precision is not None
     assert one.half_precision.correct_float16 == one.half_precision.correct_float32
+
+
+@pytest.mark.parametrize(
+    ("changed", "dtype"), [((0,), "float16"), ((1,), "float16"), ((1, 3), "float32")]
+)
+def test_one_answer_of_863_may_change(
+    changed: tuple[int, ...], dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each changed answer is a right one that becomes wrong; 0 stands for none."""
+    labels = np.random.default_rng(0).integers(0, 11, 863)
+    full = np.eye(11, dtype=np.float32)[labels]
+    half = full.copy()
+    for row in filter(None, changed):
+        half[row] = np.roll(half[row], 1)
+    verdict = publish_module._compare(full, half, labels)
+    assert publish_module._is_harmless(verdict) == (dtype == "float16")
 
 
 def test_half_precision_is_refused_where_it_changes_answers(pretrained: Path) -> None:
