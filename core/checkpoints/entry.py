@@ -59,6 +59,11 @@ class DataInfo(_Entry):
     more: FurtherData | None = Field(default=None, exclude_if=lambda more: more is None)
     """Photographs of another set that it learned from too, and was never measured on."""
 
+    @property
+    def learned_from(self) -> int:
+        """How many photographs it learned from, those of another set too."""
+        return self.training + (self.more.training if self.more else 0)
+
     @classmethod
     def of(cls, pixels: "Pixels") -> Self:
         """What a loaded data set says of itself."""

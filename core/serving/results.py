@@ -205,7 +205,7 @@ def curves_frame(groups: Mapping[str, Collected], figure: Figure) -> tuple[pd.Da
                 rows.append((*about, "validation", epoch, right, pictures))
             if figure.both_splits:
                 for epoch, right in zip(found.epoch, found.train_accuracy, strict=True):
-                    rows.append((*about, "training", epoch, right, one.data.training))
+                    rows.append((*about, "training", epoch, right, one.data.learned_from))
     return pd.DataFrame(rows, columns=list(CURVE_COLUMNS)), without
 
 

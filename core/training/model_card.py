@@ -29,6 +29,7 @@ def model_card(one: Checkpoint, report: dict[str, Any] | None = None) -> str:
         f"- {one.data.name}{'' if _is_said(one) else ' (this is not Food-11)'}",
         f"- fingerprint `{one.data.fingerprint}`; {one.data.training:,} training, "
         f"{one.data.validation:,} validation, {one.data.testing:,} test photographs",
+        *_more(one),
         "",
         "## Measured",
     ]
@@ -64,6 +65,17 @@ def _start(one: Checkpoint) -> list[str]:
     first = load_manifest().get(name)
     return [
         f"- started from `{name}`" + (f", which learned from: {first.data.name}" if first else "")
+    ]
+
+
+def _more(one: Checkpoint) -> list[str]:
+    more = one.data.more
+    if more is None:
+        return []
+    said = "" if more.is_food11 or "not food-11" in more.name.lower() else " (not Food-11)"
+    return [
+        f"- learned from besides: {more.training:,} photographs of {more.name}{said}, fingerprint "
+        f"`{more.fingerprint}`; not measured on them"
     ]
 
 

@@ -110,10 +110,10 @@ def _limits(one: Checkpoint, format: Format) -> list[str]:
     ]  # fmt: skip
     if not one.data.is_food11:
         limits.insert(0, "No figure here is a Food-11 accuracy: the photographs were a stand-in.")
-    if one.data.training < 5000:
+    if one.data.learned_from < 5000:
         start = one.config.get("start_from")
         after = f", after those that `{start}` had seen" if start else ""
-        limits.append(f"It saw only {one.data.training:,} training photographs{after}.")
+        limits.append(f"It saw only {one.data.learned_from:,} training photographs{after}.")
     if format == "onnx-int8":
         limits.append("Int8 kernels differ: on another processor logits, and times, may differ.")
     if format == "hw7-8bit":

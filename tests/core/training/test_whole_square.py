@@ -18,6 +18,7 @@ from core.serving.predict import predict_photo, predictor
 from core.training.config import TrainConfig
 from core.training.learner import Learner
 from core.training.loop import train
+from core.training.model_card import model_card
 from core.training.photographs import learned_from
 from core.training.runs import RunFolder
 from core.training.speed import Compute
@@ -87,10 +88,13 @@ def test_its_entry_names_the_further_photographs(
     assert stored.fingerprint == find_food11(food).fingerprint and stored.training == 44
     assert stored.more is not None and stored.more.training == 66
     assert stored.more.fingerprint == find_food11(more).fingerprint
+    assert stored.learned_from == 44 + 66
+    (line,) = (line for line in model_card(whole).splitlines() if "besides" in line)
+    assert "66 photographs of More photographs" in line and stored.more.fingerprint in line
     plain = checkpoints.DataInfo(
         name="a", fingerprint="b", is_food11=False, training=1, validation=1, testing=1
     )
-    assert "more" not in plain.model_dump()
+    assert "more" not in plain.model_dump() and plain.learned_from == 1
 
 
 @pytest.mark.parametrize("views", [0, 2])
