@@ -150,7 +150,7 @@ def _dreamed() -> tuple[Recipe, ...]:
 
 
 FOOD101 = "FOOD101_ROOT"
-"""Variable that names the photographs to learn from first: a folder made by `data distinct`."""
+"""Variable that names the photographs to learn from first: made by `python -m tools distinct`."""
 _FIRST: dict[str, Any] = {
     "data": FOOD101, "px": 64, "epochs": 60, "lr": 2e-3, "ema_decay": 0.99,
 }  # fmt: skip
@@ -194,7 +194,7 @@ def _first_food101() -> tuple[Recipe, ...]:
 
 
 FOOD_MORE = "FOODMORE_ROOT"
-"""Variable that names further photographs to learn from: a folder made by `data distinct`."""
+"""Variable that names further photographs to learn from: made by `python -m tools distinct`."""
 
 
 _FURTHER: dict[str, Any] = {"more_data": FOOD_MORE, "more_share": 0.33}

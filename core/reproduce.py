@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from core import checkpoints
-from core.data.distinct import is_distinct
-from core.data.dreams import DREAMS
+from core.data.dreams import DREAMS, load_dreams
 from core.data.find import find_food11
-from core.data.named import data_root, is_variable
-from core.errors import CheckpointError, ConfigError, UserError
+from core.data.named import data_root, is_distinct, is_variable
+from core.errors import CheckpointError, ConfigError, DataError, UserError
 from core.models.registry import get
 from core.places import runs_dir
 from core.recipes import TEACHER, Recipe, Schedule, choose
 from core.serving.collected import is_compressed
-from core.showcase import STEPS, Order, Step, make_dreams, measure, measured
+from core.showcase import STEPS, Order, Step, measure, measured
 from core.training.runs import RunFolder
 from core.words import _
 
@@ -85,8 +84,6 @@ def _train(order: Order, report: Report | None, say: Callable[[str], None]) -> N
         if recipe.id in lacking:
             continue
         _need(recipe)
-        if recipe.config.data == DREAMS:
-            make_dreams(TEACHER, say, order)
 
         def heard(metrics: dict[str, Any], name: str = recipe.id) -> None:
             if report:
@@ -153,9 +150,9 @@ def _without_photographs(chosen: tuple[Recipe, ...], say: Callable[[str], None])
     """Ids that cannot be trained for want of a data set, nor what starts from them; says why.
 
     Such a set is one to learn from before these photographs, or beside them: it must be distinct
-    from them.
+    from them. Or it is the dreams: they must be those of the teacher that is here.
     """
-    lacking: dict[str, str] = {}  # id -> the variable that names no fit folder
+    lacking: dict[str, str] = {}  # id -> DREAMS, or the variable that names no fit folder
     there = checkpoints.load_manifest()
     for recipe in chosen:
         config, start = recipe.config, recipe.config.start_from
@@ -164,28 +161,50 @@ def _without_photographs(chosen: tuple[Recipe, ...], say: Callable[[str], None])
         if start in lacking:
             lacking[recipe.id] = lacking[start]
         else:
-            needs = [data for data in (config.data, config.more_data) if is_variable(data)]
+            needs = (config.data, config.more_data)
             unfit = next((data for data in needs if not _is_fit(data)), None)
             if unfit is not None:
                 lacking[recipe.id] = unfit
-    for variable in dict.fromkeys(lacking.values()):
-        left = [id for id, needs in lacking.items() if needs == variable]
-        say(
+    for data in dict.fromkeys(lacking.values()):
+        left = [id for id, needs in lacking.items() if needs == data]
+        said = (
             _(
+                "Left out for now: {ids}. There are no dreams of the {teacher} that is here to "
+                "learn from; make them with: python -m tools dreams"
+            )
+            if data == DREAMS
+            else _(
                 "Left out for now: {ids}. The variable {variable} must name a folder of other "
-                "photographs without any that are tested on here; make it with: python -m core "
-                "data distinct SOURCE"
-            ).format(ids=", ".join(left), variable=variable)
+                "photographs without any that are tested on here; make it with: python -m tools "
+                "distinct SOURCE"
+            )
         )
+        say(said.format(ids=", ".join(left), variable=data, teacher=TEACHER))
     return set(lacking)
 
 
-def _is_fit(variable: str) -> bool:
+def _is_fit(data: str) -> bool:
+    """Whether a training may learn from a config's `data` or `more_data`."""
+    if data == DREAMS:
+        return _dreams_are_the_teachers()
+    if not is_variable(data):
+        return True
     try:
-        root = data_root(variable)
+        root = data_root(data)
     except ConfigError:
         return False
     return root is not None and is_distinct(root, find_food11())
+
+
+def _dreams_are_the_teachers() -> bool:
+    teacher = checkpoints.load_manifest().get(TEACHER)
+    try:
+        dreams = load_dreams()
+    except DataError:
+        return False
+    if teacher is None or dreams is None:
+        return False
+    return dreams.teacher_sha256 == teacher.files[checkpoints.WEIGHTS].sha256
 
 
 def _need(recipe: Recipe) -> None:

@@ -13,12 +13,11 @@ from typing import Literal, get_args
 
 from core import checkpoints
 from core.measure.stack_rows import STUDENT
-from core.measure.wall_times import timed
 from core.recipes import SHOWCASE, TEACHER, Recipe, Schedule, sweep
 
 Say = Callable[[str], None]
 Step = Literal[
-    "training", "dreams", "pruning", "quantization", "lowrank", "sweep", "stack", "shipping",
+    "training", "pruning", "quantization", "lowrank", "sweep", "stack", "shipping",
     "latency",
 ]  # fmt: skip
 STEPS: tuple[Step, ...] = get_args(Step)
@@ -98,19 +97,6 @@ def _shipped(order: Order) -> list[str]:
     return planned + [one.id for one in found if not one.seed and one.id not in planned]
 
 
-def _dreams_state(id: str, order: Order) -> State:
-    from core.training.dreams_making import state
-
-    return state(id)  # type: ignore[return-value]
-
-
-def make_dreams(id: str, say: Say, order: Order) -> None:
-    """The dreams of a teacher, where they are not there yet; a student of dreams needs them."""
-    from core.training import dreams_making
-
-    dreams_making.make_dreams(id, say, device=order.device)
-
-
 def _sweep_state(id: str, order: Order) -> State:
     from core.training.sweep import missing_points
 
@@ -173,7 +159,6 @@ def _student(order: Order) -> list[str]:
 
 
 MEASUREMENTS: tuple[Measurement, ...] = (
-    Measurement("dreams", _teacher, _dreams_state, make_dreams),
     _staged("pruning", "core.training.pruning_curves", _shown),
     _staged("quantization", "core.training.quantization_curves", _shown),
     _staged("lowrank", "core.training.lowrank_curves", _factored),
@@ -204,8 +189,5 @@ def measure(order: Order, steps: Sequence[Step], say: Say) -> None:
             continue
         for id in one.subjects(order):
             there = not one.needs_checkpoint or id in checkpoints.load_manifest()
-            state = one.state(id, order)
-            if there and state != "done":
-                # a sitting is held anew even where only one network was missing in it
-                with timed(one.step, afresh=state == "missing" or not one.needs_checkpoint):
-                    one.make(id, say, order)
+            if there and one.state(id, order) != "done":
+                one.make(id, say, order)

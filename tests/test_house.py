@@ -18,6 +18,7 @@ REPO = Path(__file__).resolve().parents[1]
 CORE = sorted((REPO / "core").rglob("*.py"))
 PAGES = sorted((REPO / "pages").glob("[!_]*.py"))
 PARTS = sorted((REPO / "pages" / "parts").rglob("*.py"))
+TOOLS = sorted((REPO / "tools").rglob("*.py"))
 OURS = [REPO / "app.py", *PAGES, *PARTS, *CORE]
 
 GROUND = {"course", "errors", "places", "provenance", "words"}
@@ -28,10 +29,7 @@ LAYERS = (
     {"compression", "models", "data", "measure", "results", "live"},
     {"checkpoints", "serving"},
     {"training", "charts"},
-    {
-        *("check", "bench", "photo_bench", "distillation_bench"),
-        *("recipes", "showcase", "reproduce", "aims", "published"),
-    },
+    {"check", "recipes", "showcase", "reproduce"},
     {"cli", "__main__"},
 )
 """Inside core a module imports from its own layer or an earlier one of this list, no later one."""
@@ -175,11 +173,11 @@ def python(program: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_nothing_is_unpickled() -> None:
-    check([*OURS, *(REPO / "tests").rglob("*.py")], unpickles)
+    check([*OURS, *TOOLS, *(REPO / "tests").rglob("*.py")], unpickles)
 
 
 def test_messages_for_the_user_can_be_translated() -> None:
-    check(OURS, untranslated_errors)
+    check([*OURS, *TOOLS], untranslated_errors)
 
 
 def test_text_files_are_utf_8_on_every_machine() -> None:
@@ -217,10 +215,20 @@ def test_the_rules_find_what_breaks_them(rule: Rule, source: str) -> None:
 def test_core_knows_no_screen() -> None:
     def screen(tree: ast.AST) -> Iterator[str]:
         for name in imports(tree):
-            if name.split(".")[0] in {"streamlit", "pages", "app", "tests"}:
+            if name.split(".")[0] in {"streamlit", "pages", "app", "tests", "tools"}:
                 yield f"imports {name}"
 
     check(CORE, screen)
+
+
+def test_the_app_does_without_the_tools() -> None:
+    """What makes `pretrained/` and measures the project may be left out of an installation."""
+
+    def tools(tree: ast.AST) -> Iterator[str]:
+        yield from (f"imports {name}" for name in imports(tree) if name.split(".")[0] == "tools")
+
+    check(OURS, tools)
+    assert list(tools(ast.parse("def f():\n    from tools.tables import x")))
 
 
 def test_imports_inside_core_run_one_way() -> None:

@@ -10,7 +10,7 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from core.cli.answer import BAD_INPUT, BROKEN_PIPE, INTERRUPTED, OK, Answer
@@ -65,22 +65,24 @@ COMMANDS = {
         "core.cli.lowrank:LowRankGrid", "measure the curves that the low-rank page shows"
     ),
     "export": Entry("core.cli.export:Export", "write a checkpoint as a file for a phone"),
-    "dreams": Entry("core.cli.dreams:DreamList", "the pictures that the teacher dreamed"),
-    "bench": Entry("core.cli.bench:Bench", "measure speed on this machine"),
     "reproduce": Entry("core.cli.reproduce:Reproduce", "make the shipped checkpoints again"),
-    "tables": Entry("core.cli.tables:Tables", "write the tables of README and docs"),
     "check": Entry("core.cli.serve:Check", "prove that the shipped checkpoints are what they say"),
 }
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run one command; returns the exit code: 0 done, 1 the answer is no, 2 bad input."""
+def main(
+    arguments: Sequence[str], commands: Mapping[str, Entry] = COMMANDS, program: str = PROGRAM
+) -> int:
+    """Run one of `commands`; returns the exit code: 0 done, 1 the answer is no, 2 bad input.
+
+    `program`: what stands before a command where one is called.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file name may hold what a terminal cannot show
             stream.reconfigure(errors="backslashreplace")
     try:
         try:
-            return _run(arguments)
+            return _run(arguments, commands, program)
         finally:
             sys.stdout.flush()  # here, where a closed pipe can still be answered quietly
     except KeyboardInterrupt:
@@ -96,29 +98,29 @@ def main(arguments: Sequence[str]) -> int:
         return _complain(f"{where}{error.strerror or error}", BAD_INPUT)
 
 
-def overview() -> str:
-    """The list of commands, for `python -m core --help`."""
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {entry.summary}" for name, entry in COMMANDS.items()]
+def overview(commands: Mapping[str, Entry], program: str) -> str:
+    """The list of commands, for `--help`."""
+    width = max(map(len, commands))
+    lines = [f"  {name:<{width}}  {entry.summary}" for name, entry in commands.items()]
     return "\n".join(
         [
-            f"usage: {PROGRAM} COMMAND [options]",
+            f"usage: {program} COMMAND [options]",
             "",
             *lines,
             "",
-            f"{PROGRAM} COMMAND --help explains one. Those that report take --json.",
+            f"{program} COMMAND --help explains one. Those that report take --json.",
         ]
     )
 
 
-def _run(arguments: Sequence[str]) -> int:
+def _run(arguments: Sequence[str], commands: Mapping[str, Entry], program: str) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(overview())
+        print(overview(commands, program))
         return OK
     name, *rest = arguments
-    if name not in COMMANDS:
-        raise UserError(_unknown(name))
-    command = _parse(name, rest)
+    if name not in commands:
+        raise UserError(_unknown(name, commands))
+    command = _parse(commands[name], f"{program} {name}", rest)
     # Whatever a library prints while working is not the answer: it goes to stderr.
     with contextlib.redirect_stdout(sys.stderr):
         answer = command.run()
@@ -128,18 +130,18 @@ def _run(arguments: Sequence[str]) -> int:
     return answer.exit_code
 
 
-def _parse(name: str, rest: Sequence[str]) -> Runnable:
+def _parse(entry: Entry, called: str, rest: Sequence[str]) -> Runnable:
     """The command's dataclass, filled in. Raises UserError where tyro would draw a box."""
     import tyro
 
-    module, attribute = COMMANDS[name].path.split(":")
+    module, attribute = entry.path.split(":")
     command: type[Runnable] = getattr(importlib.import_module(module), attribute)
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
             return tyro.cli(
                 command,
-                prog=f"{PROGRAM} {name}",
+                prog=called,
                 args=rest,
                 config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes),
             )
@@ -147,7 +149,7 @@ def _parse(name: str, rest: Sequence[str]) -> Runnable:
         if not stop.code:
             raise
         wrong = _invalid(stop) or _plain(said.getvalue())
-        asked = f"{PROGRAM} {name} --help"
+        asked = f"{called} --help"
         raise UserError(_("{wrong} See: {help}").format(wrong=wrong, help=asked)) from None
 
 
@@ -185,10 +187,10 @@ def _plain(box: str) -> str:
     return f"{wrong}. {hint}".strip()
 
 
-def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, COMMANDS, n=1)
+def _unknown(name: str, commands: Mapping[str, Entry]) -> str:
+    near = difflib.get_close_matches(name, commands, n=1)
     hint = _("Did you mean {name}?").format(name=near[0]) if near else ""
-    known = _("Commands: {commands}.").format(commands=", ".join(COMMANDS))
+    known = _("Commands: {commands}.").format(commands=", ".join(commands))
     return " ".join(
         filter(None, [_("There is no command {name}.").format(name=repr(name)), hint, known])
     )

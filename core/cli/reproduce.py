@@ -1,6 +1,5 @@
 """`reproduce`: make the shipped checkpoints again, or see which are missing."""
 
-import os
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -31,7 +30,7 @@ class Reproduce:
     """Only show what is done and what is missing; train nothing."""
 
     steps: Annotated[tuple[Step, ...], arg(metavar="[STEP ...]")] = STEPS
-    """training: the checkpoints. dreams: pictures that the teacher makes up.
+    """training: the checkpoints.
     pruning: the curves and times of their pruned versions.
     lowrank: the same of their factored ones.
     quantization: bits against accuracy, int8, fine-tuning with 4-bit weights.
@@ -57,8 +56,6 @@ class Reproduce:
             rows = status(self.schedule, self.only, self.steps)
         else:
             device = device_here(self.device)
-            if self.steps == ("dreams",) and hasattr(os, "nice"):
-                os.nice(10)  # half an hour that nobody waits for: whatever else runs goes first
             rows = reproduce(self.schedule, self.only, report, device, self.steps, say)
         missing = sum(row["state"] != "done" for row in rows)
         closing = (

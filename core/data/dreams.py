@@ -1,10 +1,11 @@
 """The dreams: pictures that a teacher network thought up, shipped with the app, read without torch.
 
 No camera took them: an optimiser changed noise until the teacher saw food in it (how:
-`core.training.dreams`). They stand in where a visitor has no photograph, so whoever shows one says
-`MARK` beside it. A folder `pretrained/dreams/` holds one JPEG sheet of tiles a class and size, and
-`dreams.json`, which says what made them, what each tile was meant to be, and what two networks see
-in it. A sheet is read whole and compared with its SHA-256 before a tile is cut from it.
+`tools/dreams.py`, which makes them). They stand in where a visitor has no photograph, so whoever
+shows one says `MARK` beside it. A folder `pretrained/dreams/` holds one JPEG sheet of tiles a class
+and size, and `dreams.json`, which says what made them, what each tile was meant to be, and what two
+networks see in it. A sheet is read whole and compared with its SHA-256 before a tile is cut from
+it.
 
 As a data set (`unpack`) the small ones lie in the layout that `find_food11` knows, with a training
 and a validation split of their own, no testing split, and a PROVENANCE.md that names them dreams.
@@ -190,9 +191,7 @@ def unpack() -> Path:
     found = load_dreams()
     chosen = found.of(TRAIN_PX) if found else None
     if found is None or chosen is None:
-        raise DataError(
-            _("There are no dreams here. Make them with: python -m core reproduce --steps dreams")
-        )
+        raise DataError(_("There are no dreams here. Make them with: python -m tools dreams"))
     mark = _mark(chosen)
     root = places.cache_dir() / "dreams"
     folder = root / mark

@@ -3,10 +3,16 @@
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from core.data.dreams import DREAMS, unpack
+from core.data.find import Index
 from core.errors import ConfigError
+from core.places import read_json
 from core.words import _
+
+DISTINCT = "distinct.json"
+"""Lies in a data set that was made distinct from another, and says from which (`read_distinct`)."""
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 
@@ -35,3 +41,22 @@ def data_root(data: str) -> Path | None:
             )
         return Path(os.environ[data])
     return Path(data)
+
+
+def read_distinct(folder: Path) -> dict[str, Any] | None:
+    """What a folder's DISTINCT says; None where there is none or it cannot be read."""
+    try:
+        said = read_json(folder / DISTINCT)
+    except (OSError, ValueError):
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def is_distinct(folder: Path, against: Index) -> bool:
+    """Whether `folder` holds no photograph that this very `against` is tested on, as it says.
+
+    `python -m tools distinct` writes such folders.
+    """
+    said = read_distinct(folder)
+    named = said.get("against") if said else None
+    return isinstance(named, dict) and named.get("fingerprint") == against.fingerprint

@@ -1,6 +1,6 @@
 """Learned from dreams alone: how far does it carry on real photographs?
 
-A student that was distilled on nothing but what its teacher dreamed (`core.training.dreams`) is
+A student that was distilled on nothing but what its teacher dreamed (`core.data.dreams`) is
 tested on real photographs, and set against twins that the same teacher taught, with the same
 network, picture side and settings, on real ones. Twins may have seen as many photographs as there
 are dreams, or all of them in as many steps: which, is told.

@@ -44,7 +44,7 @@ def dream_verdict(found: list[Checkpoint]) -> list[Checkpoint]:
             _("No dreams are shipped yet. This makes them, in about half an hour on one core:"),
             icon=":material/bedtime:",
         )
-        st.code("python -m core reproduce --steps dreams", language="bash")
+        st.code("python -m tools dreams", language="bash")
         return []
     _gallery(dreams)
     marks = tuple(

@@ -355,39 +355,6 @@ def test_train_then_runs(
     assert main(["runs"]) == 0 and "finished" in capfd.readouterr().out
 
 
-def test_bench_photo_times_every_step(
-    photo: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(shelf))
-    told = answer_here(capfd, "bench", "photo", "--photo", photo, "--repeats", 2)
-    assert (told["checkpoints"], told["bytes"]) == ([ID], photo.stat().st_size)
-    steps = told["steps"]
-    assert set(steps) == {"read", "answer", "compare"}
-    assert 0 < steps["read"]["median_ms"] < steps["compare"]["median_ms"]
-    assert all(step["n"] == 2 for step in steps.values())
-
-
-def test_bench_training_hands_its_settings_on(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """The measurement itself takes half a minute and is tested beside `core.bench`."""
-    asked: list[Any] = []
-
-    def measure(*settings: Any) -> dict[str, Any]:
-        asked.append(settings)
-        spread = {"median": 2.0, "p25": 1.0, "p75": 3.0}
-        loops = {"ours": {"images_per_s": spread}, "course": {"images_per_s": spread}}
-        return {"model": "m", "px": 64, "batch_size": 4, "turns": 1, "steps": 2} | {
-            "device": "d", "data": "f", "ratio": spread, **loops
-        }  # fmt: skip
-
-    monkeypatch.setattr("core.bench.bench_training", measure)
-    size = ("--model", "plain_2m", "--px", 64, "--batch-size", 4)
-    told = answer_here(capfd, "bench", "training", *size, "--turns", 1, "--steps", 2)
-    assert asked == [("plain_2m", 64, 4, 1, 2, None, None)]
-    assert told["ratio"]["median"] == 2.0
-
-
 def test_reproduce_lists_what_is_missing(
     shelf: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from core import checkpoints, recipes, reproduce
-from core.data.distinct import write_distinct
 from core.data.find import find_food11
 from core.errors import CheckpointError
 from core.recipes import FOOD101, LESSON, TEACHER, Recipe
 from core.training.config import TrainConfig
-from tests.core.data.test_distinct import NOT, photographs
+from tests.tools.test_distinct import NOT, photographs
+from tools.near_duplicates import write_distinct
 
 pytestmark = pytest.mark.slow
 
@@ -56,7 +56,7 @@ def test_without_the_photographs_they_are_left_out_and_the_others_made(
     assert states(said) == ["missing", "missing", "done"]
     (line,) = said
     assert f"{START}, {AFTER}." in line and PLAIN not in line
-    assert FOOD101 in line and "data distinct" in line
+    assert FOOD101 in line and "tools distinct" in line
     monkeypatch.setenv(FOOD101, str(source))  # with its duplicates, if any: nobody looked
     assert states(said) == ["missing", "missing", "done"] and said[1] == line
 

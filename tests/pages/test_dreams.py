@@ -167,7 +167,7 @@ def test_the_experiment_says_what_is_missing() -> None:
     (dreams_dir() / "dreams.json").unlink()
     assert load_dreams() is None
     app.run()
-    assert not app.exception and "--steps dreams" in app.code[0].value
+    assert not app.exception and "python -m tools dreams" in app.code[0].value
 
 
 def test_the_experiment_is_told_in_numbers(monkeypatch: pytest.MonkeyPatch) -> None:

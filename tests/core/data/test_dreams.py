@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.cli.dreams import DreamList
 from core.data.dreams import (
     TRAIN_PX,
     dreams_available,
@@ -63,10 +62,8 @@ def test_counts_are_those_of_the_answers() -> None:
 
 def test_without_dreams_it_says_how_to_make_them() -> None:
     assert load_dreams() is None and not dreams_available()
-    with pytest.raises(DataError, match="--steps dreams"):
+    with pytest.raises(DataError, match="python -m tools dreams"):
         unpack()
-    with pytest.raises(DataError, match="--steps dreams"):
-        DreamList().run()
 
 
 def test_a_changed_sheet_is_not_shown() -> None:
@@ -128,19 +125,11 @@ def test_new_dreams_are_unpacked_anew() -> None:
     assert len(find_food11(second)) == 66
 
 
-def test_the_command_lists_them() -> None:
-    fill_dreams()
-    answer = DreamList().run()
-    document = json.loads(answer.json())
-    assert [one["px"] for one in document["sets"]] == [128, 64]
-    assert "not a photograph" in answer.text
-
-
 def test_reading_them_takes_no_torch() -> None:
     fill_dreams()
     program = (
-        "import sys; from core.data.dreams import unpack; from core.cli.dreams import DreamList;"
-        "unpack(); DreamList().run(); assert 'torch' not in sys.modules"
+        "import sys; from core.data.dreams import unpack; unpack();"
+        "assert 'torch' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -254,7 +254,7 @@ def test_the_same_run_is_the_same_settings_photographs_and_code() -> None:
 
 
 def test_a_configuration_survives_the_command_line() -> None:
-    from core.cli.main import _parse
+    from core.cli.main import COMMANDS, _parse
 
     wanted = TrainConfig(
         model="design:px64-relu6-stem16p-sep32p-sep64",
@@ -268,7 +268,7 @@ def test_a_configuration_survives_the_command_line() -> None:
         select="last",
     )
     command = jobs_process.train_command(wanted, Path("there"), "cpu")
-    read = _parse("train", command[4:])
+    read = _parse(COMMANDS["train"], "train", command[4:])
     assert (read.config, read.folder, read.device, read.publish) == (  # type: ignore[attr-defined]
         wanted,
         Path("there"),
@@ -277,7 +277,7 @@ def test_a_configuration_survives_the_command_line() -> None:
     )
     taught = wanted.model_copy(update={"pretrained": True, "model": "resnet18"})
     arguments = jobs_process.config_arguments(taught)
-    assert _parse("train", arguments).config == taught  # type: ignore[attr-defined]
+    assert _parse(COMMANDS["train"], "train", arguments).config == taught  # type: ignore[attr-defined]
 
 
 def test_a_damaged_list_is_said(root: Path) -> None:

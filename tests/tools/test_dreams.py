@@ -16,10 +16,20 @@ from core.data.dreams import dreams_dir, load_dreams, tiles
 from core.errors import CheckpointError
 from core.models import registry
 from core.photos import prepare
-from core.training import dreams_making
-from core.training.dreams import DreamSettings, built, dream, moved, priors
-from core.training.dreams_making import batch_file, gathered, make_dreams, run_folder, state
 from tests.tiny_network import PX, SPEC, publish_tiny, torch_logits, trained
+from tools import dreams
+from tools.dreams import (
+    DreamSettings,
+    batch_file,
+    built,
+    dream,
+    gathered,
+    make_dreams,
+    moved,
+    priors,
+    run_folder,
+    state,
+)
 
 SMALL = DreamSettings(px=16, seen_px=24, per_class=2, validation=1, batch_per_class=1, steps=3)
 PLAN = (SMALL, SMALL.model_copy(update={"px": 24, "seen_px": 0, "per_class": 1, "validation": 0}))
@@ -154,7 +164,7 @@ def test_a_killed_run_goes_on_and_comes_out_the_same(
         file.unlink()
     monkeypatch.setenv("SMALL_PLATES_RUNS", str(tmp_path / "other runs"))
     calls: list[object] = []
-    real = dreams_making._dream_batch
+    real = dreams._dream_batch
 
     def dies(*arguments: object) -> object:
         if len(calls) == 1:
@@ -162,12 +172,12 @@ def test_a_killed_run_goes_on_and_comes_out_the_same(
         calls.append(arguments)
         return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(dreams_making, "_dream_batch", dies)
+    monkeypatch.setattr(dreams, "_dream_batch", dies)
     with pytest.raises(KeyboardInterrupt):
         make_dreams(teacher, lambda line: None, PLAN)
     assert state(teacher, PLAN) == "started" and load_dreams() is None
     batch_file(run_folder(checkpoints.get(teacher), PLAN), SMALL, 1).write_bytes(b"half a file")
-    monkeypatch.setattr(dreams_making, "_dream_batch", real)
+    monkeypatch.setattr(dreams, "_dream_batch", real)
     heard: list[str] = []
     make_dreams(teacher, heard.append, PLAN)
     assert len(heard) == 3  # the first batch was kept
@@ -195,6 +205,6 @@ def test_no_teacher_no_dreams(pretrained: Path) -> None:
 
 
 def test_the_shipped_plan_is_what_is_promised() -> None:
-    by_px = {one.px: one for one in dreams_making.PLAN}
+    by_px = {one.px: one for one in dreams.PLAN}
     assert by_px[128].per_class == 4 and 900 <= by_px[64].per_class * 11 <= 1100
     assert by_px[64].validation > 0

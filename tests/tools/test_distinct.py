@@ -10,12 +10,14 @@ import pytest
 from PIL import Image
 
 from core import places
-from core.data import distinct, find
-from core.data.distinct import LIST, is_distinct, write_distinct
+from core.data import find
 from core.data.find import Index, find_food11
+from core.data.named import DISTINCT, is_distinct
 from core.data.pixels import load_pixels
 from core.errors import DataError
 from tests.food import make_food11
+from tools import near_duplicates
+from tools.near_duplicates import Written, write_distinct
 
 NOT = "# food101_64\n\n**NOT Food-11.** Licence: nobody's.\n"
 
@@ -42,7 +44,7 @@ def sets(tmp_path: Path) -> tuple[Index, Index]:
     return find_food11(source), find_food11(against)
 
 
-def written(source: Index, against: Index, folder: Path) -> distinct.Distinct:
+def written(source: Index, against: Index, folder: Path) -> Written:
     return write_distinct(source, against, folder, progress=False)
 
 
@@ -71,7 +73,7 @@ def test_it_says_what_it_is(sets: tuple[Index, Index], tmp_path: Path) -> None:
     title = "Food-101 mapped to 11 classes, without the Food-11 stand-in's"
     assert index.name == f"{title} (43 photographs, not Food-11)"
     assert "Licence: nobody's." in (index.root / "PROVENANCE.md").read_text()
-    said = json.loads((index.root / LIST).read_text())
+    said = json.loads((index.root / DISTINCT).read_text())
     assert said["source"] == {"name": source.name, "fingerprint": source.fingerprint}
     assert said["against"] == {"name": against.name, "fingerprint": against.fingerprint}
     assert said["threshold"] == 0.95 and said["unreadable"] == []
@@ -120,7 +122,7 @@ def test_what_is_there_is_left_as_it_is(
     sets: tuple[Index, Index], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = written(*sets, tmp_path / "made")
-    monkeypatch.setattr(distinct, "near_duplicates", None)  # not called again
+    monkeypatch.setattr(near_duplicates, "near_duplicates", None)  # not called again
     again = written(*sets, tmp_path / "made")
     assert again.left_out == first.left_out
     assert again.index.fingerprint == first.index.fingerprint
@@ -131,7 +133,7 @@ def test_what_is_there_is_left_as_it_is(
     with pytest.raises(DataError, match="holds something else"):
         written(*sets, tmp_path / "mine")
     assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
-    (tmp_path / "made" / LIST).write_text("{")
+    (tmp_path / "made" / DISTINCT).write_text("{")
     with pytest.raises(DataError, match="holds something else"):
         written(*sets, tmp_path / "made")
 

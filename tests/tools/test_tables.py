@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from core import published
 from core.checkpoints import load_manifest
 from core.cli.main import main
 from core.errors import UserError
 from core.places import REPO
 from tests import results_shelf
+from tools import tables
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A README and a docs/remake.md with empty places, over a made-up collection."""
     monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(tmp_path / "pretrained"))
     results_shelf.fill({"dwpw_256k-scratch": (640, 655), "plain_2m-scratch": (760,)})
-    for place in published.PLACES:
+    for place in tables.PLACES:
         path = tmp_path / place.file
         path.parent.mkdir(exist_ok=True)
         before = path.read_text() if path.exists() else "# Title\n"
@@ -33,15 +33,15 @@ def documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_repositorys_tables_are_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stale after a checkpoint was published? `python -m core tables` writes them."""
+    """Stale after a checkpoint was published? `python -m tools tables` writes them."""
     monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(REPO / "pretrained"))
-    assert published.stale_tables() == []
+    assert tables.stale_tables() == []
 
 
 def test_tables_are_written_once_and_noticed_when_stale(documents: Path) -> None:
-    assert published.stale_tables(documents) == ["README.md", "remake.md", "students.md"]
-    assert published.write_tables(documents) == ["README.md", "remake.md", "students.md"]
-    assert published.stale_tables(documents) == [] == published.write_tables(documents)
+    assert tables.stale_tables(documents) == ["README.md", "remake.md", "students.md"]
+    assert tables.write_tables(documents) == ["README.md", "remake.md", "students.md"]
+    assert tables.stale_tables(documents) == [] == tables.write_tables(documents)
     text = (documents / "README.md").read_text()
     assert text.startswith("# Title\n") and text.endswith("end results\n")
     rows = [line for line in text.splitlines() if line.startswith("| ")]
@@ -50,8 +50,8 @@ def test_tables_are_written_once_and_noticed_when_stale(documents: Path) -> None
     assert any(f"| {mean} |" in row and "| 0, 1 |" in row and "256,779" in row for row in rows)
 
     results_shelf.publish("dwpw_256k-scratch", 2, 900)
-    assert published.stale_tables(documents) == ["README.md", "remake.md", "students.md"]
-    published.write_tables(documents)
+    assert tables.stale_tables(documents) == ["README.md", "remake.md", "students.md"]
+    tables.write_tables(documents)
     assert mean not in (documents / "README.md").read_text()
 
 
@@ -60,7 +60,7 @@ def test_each_checkpoint_says_how_it_is_made(documents: Path) -> None:
         "dwpw_256k-distilled_narrow_bn_gamma22p6_ft1x5", 0, 700,
         config={"pruned_from": "dwpw_256k-distilled-s0"},
     )  # fmt: skip
-    table = published.remake_table()
+    table = tables.remake_table()
     for one in load_manifest().values():
         (row,) = [line for line in table.splitlines() if line.startswith(f"| `{one.id}` |")]
         step = "pruning" if "narrow" in one.id else "training"
@@ -68,25 +68,20 @@ def test_each_checkpoint_says_how_it_is_made(documents: Path) -> None:
         made = re.search(r"--only (\S+)", row)
         assert made and made[1].strip("`") == one.config.get("pruned_from", one.id)
     assert f"{4 * 1230 / 3600:.1f} hours" in table
-    assert "`results/latency.json` | `reproduce --steps latency`" in published.cached_table()
+    assert "`results/latency.json` | `reproduce --steps latency`" in tables.cached_table()
 
 
-def test_each_cached_file_says_how_long_it_took(documents: Path) -> None:
+def test_each_cached_file_says_how_it_is_made(documents: Path) -> None:
     results = documents / "pretrained" / "results"
     said = {"device": "A processor, 1 thread", "commit": "0123456789abcdef", "date": "2026-11-22T"}
     for name in ("sweep-dwpw_256k", "shipping-plain_2m-scratch-s0"):
         (results / f"{name}.json").write_text(json.dumps(said))
-    times = {"sweep-dwpw_256k.json": 2718.4}
-    (documents / "pretrained" / "wall_times.json").write_text(json.dumps(times))
-    rows = published.cached_table().splitlines()
+    rows = tables.cached_table().splitlines()
     provenance = "A processor, 1 thread | `0123456789ab` | 2026-11-22 |"
     made = "`results/sweep-dwpw_256k.json` | `reproduce --steps sweep`"
-    assert f"| {made} | 45.3 | {provenance}" in rows
+    assert f"| {made} | {provenance}" in rows
     command = "`reproduce --steps shipping --only plain_2m-scratch-s0`"
-    assert (
-        f"| `results/shipping-plain_2m-scratch-s0.json` | {command} | not noted | {provenance}"
-        in rows
-    )
+    assert f"| `results/shipping-plain_2m-scratch-s0.json` | {command} | {provenance}" in rows
 
 
 def test_every_printed_command_knows_what_it_names(
@@ -110,18 +105,18 @@ def test_every_printed_command_knows_what_it_names(
 def test_a_lost_place_is_said(documents: Path) -> None:
     (documents / "README.md").write_text("# Title\n")
     with pytest.raises(UserError, match="no place for the table results"):
-        published.write_tables(documents)
+        tables.write_tables(documents)
 
 
 def test_nothing_published_is_no_error(documents: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(documents / "empty"))
-    assert published.write_tables(documents)
+    assert tables.write_tables(documents)
     assert "No network" in (documents / "README.md").read_text()
 
 
 def test_the_command_answers_with_one_document(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "core", "tables", "--check", "--json"],
+        [sys.executable, "-m", "tools", "tables", "--check", "--json"],
         cwd=REPO,
         env=os.environ | {"SMALL_PLATES_PRETRAINED": str(tmp_path)},  # nothing there: all stale
         capture_output=True,
@@ -136,6 +131,6 @@ def test_each_data_set_has_its_own_table(documents: Path) -> None:
     data = load_manifest()["plain_2m-scratch-s0"].data
     other = data.model_copy(update={"name": "Another set", "fingerprint": "f" * 16})
     results_shelf.publish("best_100k-scratch", 0, 1199, data=other)
-    first, rest = published.results_table().split("Measured on other photographs")
+    first, rest = tables.results_table().split("Measured on other photographs")
     assert "99.9%" in rest and "Another set" in rest and rest.count("\n| ") == 3
     assert "99.9%" not in first and "Another set" not in first and data.name in first

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from core.training.dreams_match import MatchedNorm, match
 from tests.tiny_network import trained
+from tools.dreams import MatchedNorm, match
 
 
 def slow(norm: nn.BatchNorm2d, x: torch.Tensor) -> torch.Tensor:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from core.bench import bench_training
 from core.errors import ConfigError, DataError
 from tests.food import make_food11
+from tools.bench_training import bench_training
 
 pytestmark = pytest.mark.slow
 

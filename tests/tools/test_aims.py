@@ -2,8 +2,8 @@
 
 import pytest
 
-from core.aims import AIMS, aims_rows, student_rows, trained
 from tests import results_shelf
+from tools.tables import AIMS, aims_rows, student_rows, trained
 
 N = 1200
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from core import distillation_bench
-from core.distillation_bench import bench_distillation
 from core.errors import CheckpointError, ConfigError
 from core.training import teaching
 from core.training.config import TrainConfig
 from core.training.speed import Compute
+from tools import bench_training
+from tools.bench_training import bench_distillation
 
 pytestmark = pytest.mark.slow
 
@@ -57,8 +57,8 @@ def test_each_way_asks_the_teacher_as_it_says(
     monkeypatch.setattr(teaching.Teacher, "logits", counted)
     config = tiny.model_copy(update={"teacher": tiny_teacher, "data": ""})
     compute = Compute("cpu", bfloat16=False, channels_last=False)
-    work = distillation_bench._Work(way, config, Path(tiny.data), compute)
-    distillation_bench._work(pipe, work)  # type: ignore[arg-type]
+    work = bench_training.Training(way, config, Path(tiny.data), compute)
+    bench_training._epochs(pipe, work)  # type: ignore[arg-type]
     assert [calls for _seconds, calls in pipe.told] == asked
     assert all(seconds > 0 for seconds, _calls in pipe.told)
     assert not Path(os.environ["SMALL_PLATES_CACHE"]).exists()  # its answers are not left behind

@@ -1,26 +1,36 @@
-"""Tables in the documents, written from `pretrained/`: nobody types a measured number twice.
+"""`python -m tools tables`: the tables of README and docs, written from `pretrained/`.
 
-A document holds a place between two comments, `<!-- NAME -->` and `<!-- /NAME -->`; `write_tables`
-fills it, `stale_tables` says where it no longer is what the manifest says (a test asks).
+Nobody types a measured number twice. A document holds a place between two comments,
+`<!-- NAME -->` and `<!-- /NAME -->`; `write_tables` fills it, `stale_tables` says where it no
+longer is what the manifest says (a test asks).
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from core import checkpoints
-from core.aims import aims_rows, student_rows, trained
 from core.checkpoints import Checkpoint
+from core.cli.answer import NOT_OK, OK, Answer
 from core.errors import UserError
 from core.measure.latency_table import LatencyTable
 from core.measure.stack_rows import Stack
-from core.measure.wall_times import load_wall_times
 from core.places import REPO, read_json, write_atomic
 from core.reproduce import STEPS
 from core.results import results_dir
-from core.serving.collected import Collected, by_stem, collect, on_one_set, own_data
+from core.serving.collected import (
+    Collected,
+    by_stem,
+    collect,
+    is_compressed,
+    is_trial,
+    on_one_set,
+    own_data,
+)
 from core.serving.results import results_frame
 from core.words import _
 
@@ -86,18 +96,16 @@ def remake_table() -> str:
 
 def cached_table() -> str:
     """Every file of cached measurements with the command that makes it, as Markdown."""
-    times = load_wall_times()
-    rows = [_cached(path, times.get(path.name)) for path in sorted(results_dir().glob("*.json"))]
-    heads = ("file", "made by", "minutes", "on", "commit", "date")
-    return markdown(heads, rows, "llrlll") if rows else "Nothing is measured yet."
+    rows = [_cached(path) for path in sorted(results_dir().glob("*.json"))]
+    heads = ("file", "made by", "on", "commit", "date")
+    return markdown(heads, rows, "lllll") if rows else "Nothing is measured yet."
 
 
-def _cached(path: Path, seconds: float | None) -> tuple[str, ...]:
-    """What a file of measurements says of its making, and how long it took, if that was noted."""
+def _cached(path: Path) -> tuple[str, ...]:
+    """What a file of measurements says of its making."""
     said = read_json(path)
-    minutes = "not noted" if seconds is None else f"{seconds / 60:,.1f}"
     return (
-        f"`results/{path.name}`", f"`{_command(path.stem)}`", minutes, said["device"],
+        f"`results/{path.name}`", f"`{_command(path.stem)}`", said["device"],
         f"`{said['commit'][:12]}`", said["date"][:10],
     )  # fmt: skip
 
@@ -204,3 +212,102 @@ def write_tables(root: Path = REPO) -> list[str]:
             write_atomic(path, should.encode())
             changed.append(path.name)
     return changed
+
+
+# -- what was aimed for ----------------------------------------------------------------------------
+
+
+class Aim(NamedTuple):
+    """A test accuracy to reach on the stand-in photographs, and the recipes that count."""
+
+    title: str
+    accuracy: float
+    """Fraction of the test photographs."""
+    counts: Callable[[str, str], bool]
+    """(model, recipe) -> whether such a training may fulfil it."""
+
+
+AIMS: tuple[Aim, ...] = (
+    Aim("the strong teacher", 0.83, lambda model, recipe: model.startswith("efficientnet_lite")),
+    Aim(
+        "a distilled student of 256,779 parameters",
+        0.68,
+        lambda model, recipe: model == "dwpw_256k" and "distilled" in recipe,
+    ),
+    Aim("a student under 100,000 parameters", 0.65, lambda model, recipe: model == "best_100k"),
+)
+STUDENTS = ("dwpw_256k", "best_100k")
+"""The students of which docs/students.md lists every way of training."""
+
+
+def trained() -> list[Collected]:
+    """Every recipe trained to its end at full side, on the photographs of most; not compressed."""
+    same, _others = on_one_set(collect(checkpoints.load_manifest().values()))
+    return [
+        group
+        for group in same
+        if not is_compressed(group.first) and not is_trial(group.first.recipe)
+    ]
+
+
+def aims_rows(groups: Sequence[Collected]) -> list[tuple[str, ...]]:
+    """For each aim: what, aim, best recipe, what it reaches, its interval, what is missing."""
+    rows: list[tuple[str, ...]] = []
+    for aim in AIMS:
+        fit = [one for one in groups if aim.counts(one.first.model, one.first.recipe)]
+        if not fit:
+            rows.append((aim.title, f"{aim.accuracy:.1%}", "not trained yet", "", "", ""))
+            continue
+        best = max(fit, key=lambda one: one.interval()[0])
+        mean, low, high = best.interval()
+        gap = aim.accuracy - mean
+        rows.append(
+            (
+                aim.title, f"{aim.accuracy:.1%}", best.first.title, f"{mean:.1%}",
+                f"{low:.1%} to {high:.1%}",
+                "reached" if gap <= 0 else f"{100 * gap:.1f} points",
+            )
+        )  # fmt: skip
+    return rows
+
+
+def student_rows(groups: Sequence[Collected]) -> list[tuple[str, ...]]:
+    """Every way in which STUDENTS were trained, best last: epochs, seeds, validation, test."""
+    chosen = [one for one in groups if one.first.model in STUDENTS]
+    chosen.sort(key=lambda one: (STUDENTS.index(one.first.model), one.interval()[0]))
+    rows: list[tuple[str, ...]] = []
+    for one in chosen:
+        mean, low, high = one.interval()
+        right = [seed.validation.accuracy for seed in one.seeds if seed.validation]
+        rows.append(
+            (
+                one.first.title, str(one.first.epochs),
+                ", ".join(str(seed.seed) for seed in one.seeds),
+                f"{fmean(right):.1%}" if right else "", f"{mean:.1%}", f"{low:.1%} to {high:.1%}",
+            )
+        )  # fmt: skip
+    return rows
+
+
+# -- the command -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Write the tables of README.md and of docs/ from the shipped checkpoints."""
+
+    check: bool = False
+    """Only say which documents are out of date; exit code 1 if there are any."""
+
+    json: bool = False
+    """Print one JSON document and nothing else."""
+
+    def run(self) -> Answer:
+        names = stale_tables() if self.check else write_tables()
+        if self.check:
+            said = _("Out of date: {names}. Write them with: python -m tools tables")
+        else:
+            said = _("Written: {names}.")
+        text = said.format(names=", ".join(names)) if names else _("All tables are up to date.")
+        document = {"stale" if self.check else "written": names}
+        return Answer(document, text, NOT_OK if self.check and names else OK)

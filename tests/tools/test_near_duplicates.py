@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from core.data.alike import THRESHOLD, near_duplicates, similarity, thumbnails
 from core.data.find import SPLITS, find_food11
 from core.errors import DataError
 from tests.food import make_food11
+from tools.near_duplicates import THRESHOLD, near_duplicates, similarity, thumbnails
 
 
 def scene(seed: int, size: tuple[int, int] = (160, 200)) -> Image.Image:

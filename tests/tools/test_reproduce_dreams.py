@@ -1,4 +1,4 @@
-"""Reproducing a student that learned from dreams: they are made first, it is tested on photos."""
+"""Reproducing a student of dreams: it waits for its teacher's, and is tested on photographs."""
 
 from pathlib import Path
 
@@ -7,14 +7,15 @@ import pytest
 from core import checkpoints, recipes, reproduce
 from core.check import check
 from core.course import CLASSES
-from core.data.dreams import DREAMS, load_dreams
+from core.data.dreams import DREAMS, dreams_dir, load_dreams
 from core.data.find import find_food11
 from core.recipes import TEACHER, Recipe
 from core.serving.dreamed import pictures, trials
-from core.training import dreams_making
 from core.training.config import TrainConfig
-from core.training.dreams import DreamSettings
+from tests.dreamers import fill_dreams
 from tests.food import make_food11
+from tools import dreams
+from tools.dreams import DreamSettings
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +34,7 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Recipe, ...]:
     )
     taught = settings.model_copy(update={"teacher": TEACHER})
     small = DreamSettings(px=64, per_class=3, validation=1, batch_per_class=3, steps=1)
-    monkeypatch.setattr(dreams_making, "PLAN", (small,))
+    monkeypatch.setattr(dreams, "PLAN", (small,))
     dreamed = taught.model_copy(update={"data": DREAMS})
     tiny = (
         Recipe(TEACHER, "Teacher", "scratch", settings),
@@ -44,16 +45,26 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Recipe, ...]:
     return tiny
 
 
-def test_it_dreams_before_whoever_learns_from_dreams(plan: tuple[Recipe, ...]) -> None:
-    rows = reproduce.status(steps=("dreams",))
-    assert [(row["checkpoint"], row["state"]) for row in rows] == [(TEACHER, "missing")]
+def states(said: list[str]) -> dict[str, str]:
+    rows = reproduce.reproduce(steps=("training",), say=said.append)
+    return {row["checkpoint"]: row["state"] for row in rows}
+
+
+def test_whoever_learns_from_dreams_waits_for_them(plan: tuple[Recipe, ...]) -> None:
     said: list[str] = []
-    rows = reproduce.reproduce(steps=("training", "dreams"), say=said.append)
-    assert {row["state"] for row in rows} == {"done"}
+    assert states(said) == {one.id: "missing" if one.id == STUDENT else "done" for one in plan}
+    (line,) = said
+    assert STUDENT in line and TEACHER in line and "python -m tools dreams" in line
+
+    fill_dreams()  # of another teacher
+    assert states(said)[STUDENT] == "missing" and said == [line, line]
+    said.clear()
+    dreams.make_dreams(TEACHER, said.append)
+    assert len([line for line in said if "batch" in line]) == 1
+    said.clear()
+    assert set(states(said).values()) == {"done"} and not said
     found = load_dreams()
     assert found is not None and found.sets[0].n == 3 * len(CLASSES)
-    assert len([line for line in said if "batch" in line]) == 1
-
     one, photographs = checkpoints.get(STUDENT), find_food11()
     assert one.config["data"] == DREAMS
     assert one.data.fingerprint == photographs.fingerprint and not one.data.is_food11
@@ -64,6 +75,5 @@ def test_it_dreams_before_whoever_learns_from_dreams(plan: tuple[Recipe, ...]) -
     (trial,) = trials(checkpoints.load_manifest().values())
     assert [against.b.first.recipe for against in trial.twins] == ["photos_distilled"]
 
-    said.clear()
-    reproduce.reproduce(steps=("training", "dreams"), say=said.append)
-    assert not said
+    (dreams_dir() / "dreams.json").unlink()  # what is trained needs them no more
+    assert set(states(said).values()) == {"done"} and not said

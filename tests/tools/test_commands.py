@@ -1,0 +1,107 @@
+"""`python -m tools`: every command is there, explains itself, and hands on what it was given."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.cli.main import COMMANDS as OF_THE_APP
+from core.cli.main import main
+from core.places import REPO
+from tests.dreamers import fill_dreams
+from tests.food import food_picture
+from tools.__main__ import COMMANDS
+
+
+def answer(capture: pytest.CaptureFixture[str], *arguments: object) -> Any:
+    """The one JSON document of a command."""
+    capture.readouterr()
+    assert main([*map(str, arguments), "--json"], COMMANDS, "python -m tools") == 0
+    return json.loads(capture.readouterr().out)
+
+
+def test_the_overview_names_every_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tools", "--help"], cwd=REPO, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: python -m tools COMMAND")
+    assert all(f"\n  {name} " in done.stdout for name in COMMANDS)
+    assert not set(COMMANDS) & set(OF_THE_APP)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_says_how_it_is_called(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([name, "--help"], COMMANDS, "python -m tools")
+    assert not stop.value.code and f"usage: python -m tools {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["tabels"], "There is no command 'tabels'. Did you mean tables?"),
+        (["check"], "Commands: bench, distinct, dreams, tables."),
+        (["tables", "--chekc"], "See: python -m tools tables --help"),
+        (["bench", "photo", "--repeats", "0"], "At least 1 round."),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments, COMMANDS, "python -m tools") == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and says in err
+
+
+@pytest.mark.parametrize("name", ["bench", "tables", "dreams"])
+def test_the_app_has_them_no_more(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name]) == 2
+    assert f"no command '{name}'" in capsys.readouterr().err
+
+
+def test_bench_photo_times_every_step(
+    tiny_checkpoint: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    photo = tmp_path / "lunch.jpg"
+    food_picture(3, 0, (400, 300)).save(photo)
+    told = answer(capfd, "bench", "photo", "--photo", photo, "--repeats", 2)
+    assert (told["checkpoints"], told["bytes"]) == ([tiny_checkpoint], photo.stat().st_size)
+    steps = told["steps"]
+    assert set(steps) == {"read", "answer", "compare"}
+    assert 0 < steps["read"]["median_ms"] < steps["compare"]["median_ms"]
+    assert all(step["n"] == 2 for step in steps.values())
+
+
+def test_bench_training_hands_its_settings_on(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The measurement itself takes half a minute and is tested in `test_bench`."""
+    asked: list[Any] = []
+
+    def measure(*settings: Any) -> dict[str, Any]:
+        asked.append(settings)
+        spread = {"median": 2.0, "p25": 1.0, "p75": 3.0}
+        loops = {"ours": {"images_per_s": spread}, "course": {"images_per_s": spread}}
+        return {"model": "m", "px": 64, "batch_size": 4, "turns": 1, "steps": 2} | {
+            "device": "d", "data": "f", "ratio": spread, **loops
+        }  # fmt: skip
+
+    monkeypatch.setattr("tools.bench_training.bench_training", measure)
+    size = ("--model", "plain_2m", "--px", 64, "--batch-size", 4)
+    told = answer(capfd, "bench", "training", *size, "--turns", 1, "--steps", 2)
+    assert asked == [("plain_2m", 64, 4, 1, 2, None, None)]
+    assert told["ratio"]["median"] == 2.0
+
+
+def test_dreams_are_listed(pretrained: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["dreams", "--list"], COMMANDS) == 2
+    assert "python -m tools dreams" in capfd.readouterr().err
+    fill_dreams()
+    told = answer(capfd, "dreams", "--list")
+    assert [one["px"] for one in told["sets"]] == [128, 64]
+    assert main(["dreams", "--list"], COMMANDS) == 0
+    assert "not a photograph" in capfd.readouterr().out
