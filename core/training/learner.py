@@ -7,7 +7,7 @@ whatever ran before it, and in however many processes (`core.training.distribute
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,8 @@ from core.words import _
 
 _LOOKED_AT = 50
 """Steps from one look at the loss to the next: each look waits for a GPU."""
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 class Learner:
@@ -61,11 +63,7 @@ class Learner:
         added = round(config.more_share * training.added)
         self.steps = max(1, (len(training) - training.added + added) // config.batch_size)
         self.net = world.whole_batch(compute.place(net))
-        self.average = (
-            AveragedModel(self.net, multi_avg_fn=moving_average(config.ema_decay), use_buffers=True)
-            if config.ema_decay
-            else None
-        )
+        self.average = moving_average(self.net, config.ema_decay) if config.ema_decay else None
         self.optimizer = adamw(self.net, config.lr, config.weight_decay)
         self.called = world.wrap(self.net)
         self.labels = training.labels.to(compute.device)
@@ -272,10 +270,8 @@ class Learner:
             group["lr"] = config.lr * factor
 
 
-def moving_average(
-    decay: float,
-) -> Callable[[tuple[Tensor, ...] | list[Tensor], tuple[Tensor, ...] | list[Tensor], Any], None]:
-    """`multi_avg_fn` of an `AveragedModel` whose average is not biased towards the first step.
+def moving_average(net: nn.Module, decay: float) -> AveragedModel:
+    """A moving average of a network's weights that is not biased towards the first step.
 
     After n steps it is the mean of all weights so far, those of i steps ago counted decay^i
     (0 < decay < 1): sum decay^(n-i) w_i / sum decay^(n-i). Torch's own starts as a copy of the
@@ -285,16 +281,14 @@ def moving_average(
     """
 
     @torch.no_grad()
-    def update(
-        averaged: tuple[Tensor, ...] | list[Tensor],
-        current: tuple[Tensor, ...] | list[Tensor],
-        steps_before: Any,
-    ) -> None:
-        step = (1 - decay) / (1 - decay ** (int(steps_before) + 1))
+    def update(averaged: Tensors, current: Tensors, _steps: object) -> None:
+        # counted on the CPU: `_steps` is a copy on the GPU, which would have to be waited for
+        step = (1 - decay) / (1 - decay ** (int(average.n_averaged) + 1))
         if averaged[0].is_floating_point():
             torch._foreach_lerp_(averaged, current, step)
             return
         for count, latest in zip(averaged, current, strict=True):  # BatchNorm's, of batches seen
             count.copy_(latest)
 
-    return update
+    average = AveragedModel(net, multi_avg_fn=update, use_buffers=True)
+    return average

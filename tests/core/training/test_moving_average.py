@@ -42,9 +42,14 @@ def weight(average: AveragedModel) -> Tensor:
     return average.module.get_parameter("weight").detach()
 
 
-def averaged(values: Tensor, multi_avg_fn: Any) -> AveragedModel:
+def formerly(net: nn.Module, decay: float) -> AveragedModel:
+    """Torch's own, as it was before."""
+    return AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+
+def averaged(values: Tensor, decay: float, kind: Any = moving_average) -> AveragedModel:
     net = Weights(values.shape[1])
-    average = AveragedModel(net, multi_avg_fn=multi_avg_fn, use_buffers=True)
+    average = kind(net, decay)
     for step, value in enumerate(values):
         net.become(value, step + 1)
         average.update_parameters(net)
@@ -61,11 +66,11 @@ def walk(steps: int, size: int = 200) -> Tensor:
 def test_sixty_steps_at_0_999_are_averaged_and_not_remembered() -> None:
     weights = torch.arange(1.0, 61.0)[:, None]
     assert corrected(weights, 0.999).item() == pytest.approx(30.8, abs=0.01)
-    found = averaged(weights, moving_average(0.999))
+    found = averaged(weights, 0.999)
     assert weight(found).item() == pytest.approx(corrected(weights, 0.999).item(), rel=1e-5)
     assert found.module.get_buffer("mean").item() == pytest.approx(-weight(found).item(), rel=1e-6)
     assert found.module.get_buffer("count").item() == 60
-    former = averaged(weights, get_ema_multi_avg_fn(0.999))
+    former = averaged(weights, 0.999, formerly)
     assert weight(former).item() == pytest.approx(2.74, abs=0.01)
 
 
@@ -73,7 +78,7 @@ def test_sixty_steps_at_0_999_are_averaged_and_not_remembered() -> None:
 @pytest.mark.parametrize("steps", [1, 2, 3, 10, 300])
 def test_it_is_the_weighted_mean(decay: float, steps: int) -> None:
     weights = walk(steps)
-    found = weight(averaged(weights, moving_average(decay))).double()
+    found = weight(averaged(weights, decay)).double()
     assert torch.allclose(found, corrected(weights, decay), rtol=2e-5, atol=2e-6)
 
 
@@ -85,8 +90,8 @@ def test_it_is_the_weighted_mean(decay: float, steps: int) -> None:
 )
 def test_long_runs_keep_what_they_had(decay: float, steps: int, within: float) -> None:
     weights = walk(steps)
-    former = weight(averaged(weights, get_ema_multi_avg_fn(decay)))
-    found = weight(averaged(weights, moving_average(decay)))
+    former = weight(averaged(weights, decay, formerly))
+    found = weight(averaged(weights, decay))
     moved = (weights[0] - found).abs().max().item()
     assert moved > 0.5  # otherwise nothing would be shown
     assert (found - former).abs().max().item() <= within * max(1.0, moved)
@@ -96,8 +101,8 @@ def test_a_state_of_the_former_average_is_taken_up() -> None:
     """The bias that it has fades sooner than it would have, and no step is counted twice."""
     decay, weights = 0.99, walk(400)
     net = Weights(weights.shape[1])
-    former = averaged(weights[:100], get_ema_multi_avg_fn(decay))
-    average = AveragedModel(net, multi_avg_fn=moving_average(decay), use_buffers=True)
+    former = averaged(weights[:100], decay, formerly)
+    average = moving_average(net, decay)
     average.load_state_dict(former.state_dict())
     for step, value in enumerate(weights[100:]):
         net.become(value, 100 + step)
@@ -108,7 +113,7 @@ def test_a_state_of_the_former_average_is_taken_up() -> None:
     # what is left of it, by the recursion written out: decay^300 (1 - decay^100) / (1 - decay^400)
     share = decay**300 * (1 - decay**100) / (1 - decay**400)
     assert torch.allclose(left, share * bias, rtol=1e-3, atol=1e-5)
-    kept = weight(averaged(weights, get_ema_multi_avg_fn(decay))).double()
+    kept = weight(averaged(weights, decay, formerly)).double()
     assert left.max() <= (kept - corrected(weights, decay)).abs().max()
 
 
