@@ -18,6 +18,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.errors import ConfigError
+from core.models.design_text import typed, unwrapped
 from core.words import _
 
 Block = Literal["plain", "separable", "group", "basic", "bottleneck", "inverted", "resnet"]
@@ -197,17 +198,20 @@ def nearest_groups(wanted: int, *channels: int, most: int = 4) -> list[int]:
 
 
 def from_json(data: str | bytes) -> Design:
-    """The design in a JSON file. Raises ConfigError, in plain words, for anything else.
+    """The design in a JSON file or pasted text. Raises ConfigError, in plain words, for others.
 
-    The file may be hostile: its size is checked first, and nothing in it is run or looked up.
+    It may be hostile: its size is checked first, and nothing in it is run or looked up.
     """
     if len(data) > MAX_JSON_BYTES:
         raise ConfigError(
             _("A design is a small file; this one is over {n:,} bytes.").format(n=MAX_JSON_BYTES)
         )
+    text = unwrapped(data)
     try:
-        return Design.model_validate_json(data)
+        return Design.model_validate_json(text.encode(errors="replace"))
     except ValidationError as error:
+        if typed(text) != text and error.errors()[0]["type"] == "json_invalid":
+            return from_json(typed(text))
         raise ConfigError(in_words(error)) from None
 
 
@@ -218,7 +222,11 @@ def quoted(word: str) -> str:
 
 def in_words(error: ValidationError) -> str:
     """What pydantic found wrong with a design, in a sentence or two for its author."""
-    return " ".join(dict.fromkeys(_sentence(wrong) for wrong in error.errors()[:3]))
+    found = error.errors()
+    # pydantic counts only the stages that are right: beside a wrong one, "too short" is untrue
+    inside = {wrong["loc"][:-n] for wrong in found for n in range(1, len(wrong["loc"]))}
+    true = [wrong for wrong in found if wrong["type"] != "too_short" or wrong["loc"] not in inside]
+    return " ".join(dict.fromkeys(_sentence(wrong) for wrong in true[:3]))
 
 
 def _sentence(wrong: object) -> str:

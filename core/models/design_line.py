@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from core.errors import ConfigError
 from core.models.design import (
     ACTIVATIONS,
+    MAX_JSON_BYTES,
     MAX_STAGES,
     Activation,
     Block,
@@ -28,6 +29,7 @@ from core.models.design import (
     in_words,
     quoted,
 )
+from core.models.design_text import typed, unwrapped
 from core.words import _
 
 MAX_CHARACTERS = 600
@@ -89,18 +91,25 @@ def write_stage(stage: Stage) -> str:
     )
 
 
-def read(text: str) -> Design:
-    """The design that a line, or JSON, describes. Raises ConfigError in plain words otherwise."""
-    text = text.strip()
-    if text.startswith("{"):
+def read(data: str | bytes) -> Design:
+    """The design that a line, or JSON, describes: typed, pasted, or the bytes of a file.
+
+    A line may begin with `design:`, as a network's name does. Raises ConfigError in plain words for
+    anything else.
+    """
+    if len(data) > MAX_JSON_BYTES:
+        return from_json(data)  # which says so
+    text = unwrapped(data)
+    if text.startswith(("{", "｛")):
         return from_json(text)
+    text = unwrapped(re.sub(r"^(design\s*:\s*)+", "", unwrapped(typed(text).lower())))
     if len(text) > MAX_CHARACTERS:
         raise ConfigError(
             _("A design in one line has at most {n} characters.").format(n=MAX_CHARACTERS)
         )
     fields: dict[str, Any] = {}
     stages: list[dict[str, Any]] = []
-    for word in filter(None, re.split(r"[-\s,]+", text.lower())):
+    for word in filter(None, re.split(r"[-\s,]+", text)):
         if found := _STAGE.fullmatch(word):
             stages.append(_stage(found))
         else:

@@ -214,6 +214,7 @@ def get(key: str) -> ModelSpec:
 
     Raises UserError naming the valid keys, or saying what is wrong with the design.
     """
+    key = as_key(key)
     name = key.removeprefix(PREFIX)
     if name in MODELS:
         return MODELS[name]
@@ -225,6 +226,16 @@ def get(key: str) -> ModelSpec:
             key=repr(key), known=known
         )
     )
+
+
+def as_key(text: str) -> str:
+    """A network's name as it was typed or pasted; that of a design without what came along."""
+    from core.models.design_text import typed, unwrapped
+
+    name = typed(unwrapped(text))
+    if text.startswith(PREFIX) or not name.lower().startswith(PREFIX):
+        return text
+    return PREFIX + name[len(PREFIX) :]
 
 
 def _designed(text: str) -> ModelSpec:

@@ -4,11 +4,11 @@ the key by which identical runs are recognised, and (later) a link. Imports no t
 import hashlib
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from core.errors import UserError
 from core.models.described import fits
-from core.models.registry import PREFIX
+from core.models.registry import PREFIX, as_key
 
 Policy = Literal["none", "light", "standard", "strong"]
 Select = Literal["best", "last"]
@@ -76,6 +76,11 @@ class TrainConfig(BaseModel):
     data: str = ""
     """Folder with the photographs, or a variable that names it, instead of FOOD11_ROOT; `dreams`
     for those that the teacher dreamed."""
+
+    @field_validator("model")
+    @classmethod
+    def _as_typed(cls, name: str) -> str:
+        return as_key(name)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -23,7 +23,6 @@ from core.models.design import (
     MAX_WIDTH,
     Design,
     Stage,
-    from_json,
 )
 from core.models.design_cost import layer_rows, stage_totals, totals
 from core.models.design_edit import add_stage, change, move_stage, remove_stage
@@ -119,7 +118,7 @@ def _open() -> None:
     if file is None:
         return
     try:
-        take(from_json(file.getvalue()[: MAX_JSON_BYTES + 1]))
+        take(read(file.getvalue()[: MAX_JSON_BYTES + 1]))
         st.session_state[STAGE] = 1
     except ConfigError as error:
         st.session_state[PROBLEM] = str(error)

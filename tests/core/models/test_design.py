@@ -2,6 +2,7 @@
 
 import json
 import string
+import time
 from typing import Any
 
 import pytest
@@ -173,3 +174,135 @@ def test_edits_that_cannot_be_built_are_explained() -> None:
         remove_stage(design, 1)
     with pytest.raises(ConfigError, match="multiple of 16"):
         change(design, "input_px", 33)
+
+
+WRONG = [
+    '{"stages":[{"block":"soup"}]}',
+    '{"stages":[{"width":0},{"block":"x"}]}',
+    '{"stages":[{"width":0},{"width":8}]}',
+    '{"stages":[{"width":16,"x":1}]}',
+    '{"stages":[5]}',
+    '{"stages":[{"kernel":4}],"stem":{"width":0}}',
+    '{"stages":[{"block":"soup"},{"block":"soup"},{"block":"soup"},{"block":"soup"}]}',
+    "sep9999",
+    "sep64k4",
+    "stem16-sep64x40",
+    "sep64t3",
+    "px48-stem0-sep0",
+]
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_a_wrong_stage_is_no_missing_stage(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(text)
+    assert "at least one stage" not in str(caught.value) and "stage" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ['{"stages":[]}', '{"stages":[],"classes":1}', "relu", "stem8"])
+def test_a_missing_stage_is_said(text: str) -> None:
+    with pytest.raises(ConfigError, match="at least one stage"):
+        read(text)
+
+
+LINE = "px64-relu6-stem8p-sep16p-inv32x2t6k5d"
+SAVED = read(LINE).model_copy(update={"title": "½ “net”, 小明 👩\u200d🍳"}).to_json()
+AROUND: dict[str, Any] = {
+    "a byte order mark": "\ufeff{}".format,
+    "a byte order mark read as Latin-1": "ï»¿{}".format,
+    "newlines": "\r\n{}\n\n".format,
+    "spaces of other widths": "\u00a0\u3000{}\u2003\u2028".format,
+    "zero-width spaces": "\u200b{}\u200d\u2060".format,
+    "marks of direction": "\u202a{}\u202c\u200e".format,
+    "quotes": '"{}"'.format,
+    "single quotes": "'{}'".format,
+    "quotes and a comma, from a JSON file": '  "{}",\n'.format,
+    "typographic quotes": "“{}”".format,
+    "German quotes": "„{}“".format,
+    "French quotes": "« {} »".format,
+    "Chinese quotes": "「{}」".format,
+    "single typographic quotes": "‘{}’".format,
+    "quotes in quotes": '"‘ {} ’"'.format,
+    "backticks": "`{}`".format,
+    "a fence": "```\n{}\n```".format,
+    "a fence with a language": "```json\n{}\n```\n".format,
+    "a fence of Windows": "```text\r\n{}\r\n```\r\n".format,
+    "a fence of tildes": "~~~\n{}\n~~~".format,
+    "a fence cut short": "```\n{}".format,
+    "a fence in one line": "```{}```".format,
+    "UTF-16 with a mark": lambda text: text.encode("utf-16"),
+    "UTF-16, the other end first": lambda text: b"\xfe\xff" + text.encode("utf-16-be"),
+    "UTF-16 without a mark": lambda text: text.encode("utf-16-le"),
+    "UTF-16 without a mark, the other end": lambda text: text.encode("utf-16-be"),
+    "UTF-32": lambda text: text.encode("utf-32"),
+    "UTF-8 with a mark": lambda text: text.encode("utf-8-sig"),
+    "nothing": str.encode,
+}
+
+
+@pytest.mark.parametrize("text", [LINE, SAVED], ids=["line", "JSON"])
+@pytest.mark.parametrize("around", AROUND.values(), ids=AROUND)
+def test_what_an_editor_puts_around_a_design_is_no_part_of_it(around: Any, text: str) -> None:
+    found = read(around(text))
+    assert found.line == LINE
+    assert found.title == ("" if text == LINE else "½ “net”, 小明 👩\u200d🍳")
+    if text == SAVED:
+        assert from_json(around(text)) == found
+
+
+def full_width(text: str) -> str:
+    return "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"design:{LINE}",
+        f"Design: {LINE}",
+        f"“design:{LINE}”",
+        f"design:“{LINE}”",
+        f"design:design:{LINE}",
+        f"design：{LINE}",
+        LINE.upper(),
+        full_width(LINE),
+        full_width(f"design:{LINE}"),
+        LINE.replace("-", "–"),
+        LINE.replace("-", "—"),
+        LINE.replace("-", "\u2011"),
+        LINE.replace("-", "−"),
+        LINE.replace("-", " - "),
+        LINE.replace("-", "\u200b-\u00ad"),
+        "\u200b".join(LINE),
+        "\x00".join(LINE) + "\x00",
+        LINE.replace("x2", "×2"),
+        LINE.replace("-", "\n"),
+        full_width(read(LINE).to_json()),
+        read(LINE).to_json().replace('"', "“"),
+        read(LINE).to_json().replace(" ", "\u00a0"),
+    ],
+)
+def test_a_design_that_went_through_a_word_processor_is_read(text: str) -> None:
+    assert read(text).line == LINE
+
+
+@pytest.mark.parametrize("key", [f"design:{LINE}", f"“design:{LINE}”", f"\ufeffdesign:{LINE}\n",
+                                 full_width(f"design:{LINE}"), f"DESIGN:{LINE}"])  # fmt: skip
+def test_a_pasted_name_is_the_network_that_it_names(key: str) -> None:
+    from core.models.registry import get
+    from core.training.config import TrainConfig
+
+    assert get(key).key == f"design:{LINE}"
+    assert get(TrainConfig(model=key, px=64).model).key == f"design:{LINE}"
+
+
+@pytest.mark.parametrize(
+    "data",
+    ["'" * MAX_JSON_BYTES, "\u200b" * MAX_JSON_BYTES, "﷽" * 9_000, "```\n" * 4_000, "{“" * 9_000,
+     "design:" * 2_000, "design" + " " * 19_000, "a" * 10**7, b"\x00" * 10**7, "\ud800-sep8"],
+    ids=lambda data: ascii(data[:8]),
+)  # fmt: skip
+def test_a_text_made_to_keep_us_busy_is_refused_at_once(data: str | bytes) -> None:
+    began = time.process_time()
+    with pytest.raises(ConfigError):
+        read(data)
+    assert time.process_time() - began < 1
