@@ -9,7 +9,8 @@ bits and shapes stand in the metadata.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, get_args
 
 import numpy as np
@@ -27,14 +28,45 @@ from core.errors import CheckpointError
 from core.words import _
 
 FORMAT, VERSION = "small-plates-quantised", "1"
-MAX_FILE_BYTES = 200_000_000
+MAX_FILE_BYTES = 50_000_000
+"""The most bytes read, decompressed ones too: our largest network has 45 MB in float32."""
 MAX_VALUES = 20_000_000
 """Weights that a file may unfold to: nearly twice our largest network's."""
 MAX_HEADER_BYTES = 1_000_000
+LAST_WORDS = ("weight", "bias", "running_mean", "running_var")
+"""What torch's names of a layer's tensors end with, in its order."""
 _PARTS = ("codes", "scale", "offset", "codebook")
+
+_BROKEN = (
+    *(ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError),
+    *(RuntimeError, TypeError, ValueError),
+)
 
 Arrays = Mapping[str, NDArray[Any]]
 Shapes = Mapping[str, tuple[int, ...]]
+
+
+class Refused(Exception):
+    """Why a file is refused that may well be sound: one clause, for the person at the screen."""
+
+
+@contextmanager
+def refusals(what: str) -> Iterator[None]:
+    """All that a hostile file makes Python raise, as a CheckpointError; `what` names the format."""
+    try:
+        yield
+        return
+    except Refused as error:
+        text = _(
+            "This {what} is refused: {reason}. Only arrays and numbers by name are read, such as a "
+            "network's state dict."
+        )
+        cause: Exception = error
+    except _BROKEN as error:
+        text, cause = _("This {what} is damaged or cut off ({reason})."), error
+    # half a character (a lone surrogate) in the reason could not be sent to a page
+    reason = str(cause)[:150].encode(errors="backslashreplace").decode()
+    raise CheckpointError(text.format(what=what, reason=reason)) from cause
 
 
 def pack_codes(codes: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
@@ -121,6 +153,27 @@ def check_shapes(state: Arrays, expected: Shapes) -> None:
         raise CheckpointError(message.format(name=repr(name[:100])))
     for name, shape in expected.items():
         _check_shape(name, tuple(state[name].shape), shape)
+
+
+def matched(found: Shapes, wanted: Shapes) -> dict[str, str] | None:
+    """For each name in `wanted` the one in `found` that is the same tensor; None if they differ.
+
+    Both are in the order of their state dicts. They are the same if the names are, but for a prefix
+    such as `module.`; or if the shapes are the same in the same order, whatever the names. A name's
+    last part (`weight`, `running_mean`) is not only a name: where both have one, it must agree.
+    """
+    first = next(iter(found), "").split(".")
+    for n in range(len(first)):
+        prefix = "".join(f"{part}." for part in first[:n])
+        if {f"{prefix}{name}": tuple(shape) for name, shape in wanted.items()} == dict(found):
+            return {name: f"{prefix}{name}" for name in wanted}
+    for ours, theirs in zip(wanted, found, strict=False):
+        last = {name.rpartition(".")[2] for name in (ours, theirs)}
+        if tuple(found[theirs]) != tuple(wanted[ours]) or (
+            len(last) > 1 and last <= set(LAST_WORDS)
+        ):
+            return None
+    return dict(zip(wanted, found, strict=True)) if len(found) == len(wanted) else None
 
 
 def _check_shape(name: str, found: tuple[int, ...], wanted: tuple[int, ...] | None) -> None:

@@ -6,7 +6,8 @@ The homework's `encode8` puts each tensor w with dimensions as (min, max, uint8 
 
 and keeps the rest (BatchNorm's `num_batches_tracked`) as it is; its `encode16` keeps float16
 arrays. The file is `pickle.dump` of that dict. Here it is written instruction by instruction and
-read by `core.compression.quantize_pickle`, so nothing is pickled or unpickled by Python.
+read by `core.compression.quantize_pickle`, so nothing is pickled or unpickled by Python. What else
+people make of a state dict (torch.save, .npz, gzip) `core.compression.network_files` reads.
 """
 
 import struct
@@ -16,13 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.compression.network_files import read_network
 from core.compression.quantize_file import MAX_VALUES, Shapes, check_shapes
-from core.compression.quantize_pickle import Value, read_pickle
+from core.compression.quantize_pickle import Value
 from core.errors import CheckpointError, ConfigError
+from core.limited import task
 from core.words import _
 
 LEVELS = 255
-LARGEST = float(np.finfo(np.float32).max)
+LARGEST = float(np.sqrt(np.finfo(np.float32).max))
+"""The largest weight read, 1.8e19: a product of two such is still a float32."""
 COUNTER = "num_batches_tracked"
 
 State = Mapping[str, NDArray[Any]]
@@ -48,46 +52,64 @@ def encode8(state: State) -> bytes:
     return out.finished()
 
 
+@task
 def decode8(data: bytes, expected: Shapes | None = None) -> dict[str, NDArray[Any]]:
-    """The state dict in such a file, or in one of `encode16`: float32 arrays, int64 counters.
+    """The state dict in such a file, or in any that `read_network` reads: float32 arrays, numbers.
 
     `expected`: the tensors' names and shapes in the network it is for; counters may be missing.
-    Raises CheckpointError for a file that is not of this format (see `read_pickle`), that would
-    unfold to more than a network of ours, or that does not fit `expected`.
+    Raises CheckpointError for a file that is not of this format (see `read_network`), that would
+    unfold to more than a network of ours, has a weight above `LARGEST` or that is no number, or
+    that does not fit `expected`.
     """
-    found = read_pickle(data)
+    found = read_network(data)
     codes = {name: _codes(name, value) for name, value in found.items()}
-    if sum(array.size for array in codes.values()) > MAX_VALUES:  # one array under many names
+    if not any(array.ndim for array in codes.values()):
+        raise CheckpointError(_("There are no arrays in this file."))
+    if sum(array.size for array in codes.values()) > MAX_VALUES:
         raise CheckpointError(_("The file would unfold to more than any network of ours."))
     if expected is not None:
         counters = {name for name in expected if name.endswith(COUNTER)}
         check_shapes(codes, {n: s for n, s in expected.items() if n not in counters - set(codes)})
-    return {name: _restored(array, found[name]) for name, array in codes.items()}
+    return {name: _restored(name, array, found[name]) for name, array in codes.items()}
 
 
 def _codes(name: str, value: Value) -> NDArray[Any]:
     """The array that gives an entry its shape, whatever way it is stored."""
     if not isinstance(value, tuple):
-        return np.asarray(value)
-    if len(value) == 3 and isinstance(value[2], np.ndarray) and value[2].dtype == np.uint8:
-        low, high = value[:2]
-        if all(isinstance(one, int | float) and abs(one) <= LARGEST for one in (low, high)):
-            return value[2]
+        array = np.asarray(value)
+        return array.reshape(()) if name.endswith(COUNTER) and array.size == 1 else array
+    if (
+        len(value) == 3
+        and isinstance(value[2], np.ndarray)
+        and value[2].dtype == np.uint8
+        and all(np.size(end) == 1 for end in value[:2])  # a number, or an array of one
+    ):
+        return value[2]
     raise CheckpointError(
         _("The entry {name} is not (minimum, maximum, codes).").format(name=repr(name[:100]))
     )
 
 
-def _restored(array: NDArray[Any], value: Value) -> NDArray[Any]:
-    if isinstance(value, tuple):
-        low, high = float(value[0]), float(value[1])
-        return (array / LEVELS * (high - low) + low).astype(np.float32)
-    if array.ndim == 0:
-        return np.asarray(int(value) if float(value).is_integer() else value)
-    with np.errstate(over="ignore"):
-        restored = array.astype(np.float32)
-    if not np.isfinite(restored).all():
-        raise CheckpointError(_("The file has weights that are not finite numbers."))
+def _restored(name: str, array: NDArray[Any], value: Value) -> NDArray[Any]:
+    if not isinstance(value, tuple) and array.ndim == 0:
+        number = array.item()
+        return np.asarray(int(number) if float(number).is_integer() else number)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if isinstance(value, tuple):
+            low, high = (float(np.asarray(end).item()) for end in value[:2])
+            steps = np.arange(LEVELS + 1) / LEVELS * (high - low) + low  # what each code stands for
+            restored = steps.astype(np.float32)[array]
+            most = max(abs(low), abs(high))
+        else:
+            restored = np.asarray(array, np.float32)
+            most = max(float(restored.max(initial=0)), -float(restored.min(initial=0)))
+    if not most <= LARGEST:  # nor NaN
+        raise CheckpointError(
+            _(
+                "The file has weights that are not finite numbers, or too large to compute with: "
+                "{name}."
+            ).format(name=repr(name[:100]))
+        )
     return restored
 
 

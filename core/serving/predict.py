@@ -76,10 +76,15 @@ def run_batches(session: ort.InferenceSession, pixels: NDArray[np.uint8]) -> NDA
 def count_correct(
     session: ort.InferenceSession, pictures: Labelled, heard: Heard | None = None
 ) -> int:
-    """Right answers of an open session; the same batches as everywhere, so the same last bits."""
+    """Right answers of an open session; the same batches as everywhere, so the same last bits.
+
+    Raises CheckpointError for answers that are not finite: argmax would call them Bread.
+    """
     right, n = 0, len(pictures.labels)
     for at in range(0, n, BATCH):
         logits = run_batches(session, pictures.pixels[at : at + BATCH])
+        if not np.isfinite(logits).all():
+            raise CheckpointError(_("With these weights the network's answers are not numbers."))
         right += int((logits.argmax(1) == pictures.labels[at : at + BATCH]).sum())
         if heard:
             heard(min(at + BATCH, n), n)

@@ -1,23 +1,24 @@
-"""A stranger's file in HW7's 8-bit format: what it holds, and which network of ours it would fit.
+"""A stranger's file of a network, HW7's 8-bit one above all: what it holds, and whose it could be.
 
-Nothing is unpickled (`core.compression.quantize_pickle`). A file that fits can be asked about
-pictures through that network's graph.
+It is read without unpickling (`core.compression.network_files`), in a process of its own. A file
+that fits a network of ours can be asked about pictures through that network's graph.
 """
 
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.checkpoints import WEIGHTS, Checkpoint, read_files
-from core.checkpoints.tensors import read_header
-from core.compression.quantize_hw7 import COUNTER, decode8
+from core.checkpoints import GRAPH, Checkpoint, read_files
+from core.compression.quantize_file import matched
 from core.data.find import find_food11
 from core.data.pixels import load_pixels
 from core.errors import CheckpointError, DataError
 from core.measure.accuracy import Labelled, Score, labelled
-from core.serving.quantized import load_hw7
+from core.serving.quantized import load_hw7, read_stranger
+from core.serving.quantized_graph import weight_shapes
 
 HOSTILE = b"\x80\x02cos\nsystem\nX\x0b\x00\x00\x00echo ran it\x85R."
 """A pickle that would run a program if Python opened it: to show the refusal on."""
@@ -61,40 +62,77 @@ class Fit(NamedTuple):
     """A checkpoint whose tensors have the file's shapes in the file's order."""
 
     checkpoint: Checkpoint
-    same_names: bool
-    """Whether the names agree, too: only then can it be asked about pictures."""
+    names: dict[str, str]
+    """The checkpoint's names of its tensors -> the file's."""
+
+    @property
+    def same_names(self) -> bool:
+        """Whether the file uses the same names."""
+        return all(ours == theirs for ours, theirs in self.names.items())
+
+
+class Upload(NamedTuple):
+    """A stranger's file that was read."""
+
+    held: Holdings
+    fits: list[Fit]
+    problem: str
+    """Why the first of `fits` cannot be asked about pictures; empty where it can."""
+
+
+def open_upload(data: bytes, checkpoints: Iterable[Checkpoint]) -> Upload:
+    """What a file holds, whose it could be, and whether it answers.
+
+    Raises CheckpointError for a file that is not read (`decode8`).
+    """
+    state = read_stranger(data)
+    held = _held(len(data), state)
+    found, problem = fits(held, checkpoints), ""
+    try:
+        if found:
+            load_hw7(found[0].checkpoint.id, data, read=state)
+    except CheckpointError as error:
+        problem = str(error)
+    return Upload(held, found, problem)
 
 
 def read_upload(data: bytes) -> Holdings:
-    """What the file holds. Raises CheckpointError for anything but an 8-bit file of HW7's kind."""
-    state = decode8(data)
+    """What the file holds. Raises CheckpointError for a file that is not read (`decode8`)."""
+    return _held(len(data), read_stranger(data))
+
+
+def _held(n_bytes: int, state: Mapping[str, NDArray[Any]]) -> Holdings:
     arrays = {name: array for name, array in state.items() if array.ndim}
     return Holdings(
-        len(data),
+        n_bytes,
         tuple(Tensor(name, array.shape, *_range(array)) for name, array in arrays.items()),
         len(state) - len(arrays),
     )
 
 
-def _range(array: NDArray[np.float32]) -> tuple[float, float]:
+def _range(array: NDArray[Any]) -> tuple[float, float]:
     return (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
 
 
 def fits(held: Holdings, checkpoints: Iterable[Checkpoint]) -> list[Fit]:
-    """The checkpoints that the file could belong to; those with the same names first."""
+    """The checkpoints that the file could belong to (`matched`); those with its names first."""
+    theirs = {tensor.name: tensor.shape for tensor in held.tensors}
     found = []
     for one in checkpoints:
         try:
-            header = read_header(read_files(one.id, WEIGHTS)[1][WEIGHTS])
+            ours = _shapes(one.id, one.files[GRAPH].sha256)
         except CheckpointError:
             continue
-        ours = {name: entry.shape for name, entry in header.items() if not name.endswith(COUNTER)}
-        theirs = {tensor.name: tensor.shape for tensor in held.tensors}
-        if ours == theirs:
-            found.append(Fit(one, True))
-        elif sorted(ours.values()) == sorted(theirs.values()):
-            found.append(Fit(one, False))
+        names = matched(theirs, ours)
+        if names is not None:
+            found.append(Fit(one, names))
     return sorted(found, key=lambda fit: not fit.same_names)
+
+
+@lru_cache(maxsize=256)
+def _shapes(id: str, sha256: str) -> dict[str, tuple[int, ...]]:
+    del sha256  # only the key of the cache
+    return weight_shapes(read_files(id, GRAPH)[1][GRAPH])
 
 
 def some_pictures(one: Checkpoint, per_class: int = PER_CLASS) -> Labelled | None:
@@ -116,7 +154,8 @@ def score_upload(
 ) -> Score | None:
     """How often the uploaded network is right on `some_pictures`; None where there are none.
 
-    Raises CheckpointError if the file is not what `read_upload` said.
+    Raises CheckpointError if the file is not what `read_upload` said, or answers a picture with
+    something that is no number.
     """
     pictures = some_pictures(fit.checkpoint)
     if pictures is None:

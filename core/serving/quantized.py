@@ -13,11 +13,12 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from core import limited
 from core.checkpoints import GRAPH, WEIGHTS, Checkpoint, get, read_files
 from core.compression.quantize import Error, Scheme, network_error, quantisable
-from core.compression.quantize_file import pack, unpack
+from core.compression.quantize_file import check_shapes, matched, pack, unpack
 from core.compression.quantize_hw7 import decode8, encode8
-from core.errors import ConfigError
+from core.errors import CheckpointError, ConfigError
 from core.measure.accuracy import Labelled
 from core.measure.quantization_grid import Form, QuantizationGrid, key_of
 from core.serving.predict import THREADS, Heard, count_correct, open_session, run_batches
@@ -28,10 +29,13 @@ from core.serving.quantized_graph import (
     int8_graph,
     prepared,
     stored_state,
+    weight_shapes,
 )
 from core.words import _
 
 MAX_OPEN = 8
+LIMITS = limited.Limits(cpu_s=5, wall_s=20, memory_bytes=400_000_000, answer_bytes=100_000_000)
+"""For a stranger's file: of 10 MB it takes at most a second and 200 MB."""
 
 State = dict[str, NDArray[Any]]
 
@@ -125,17 +129,39 @@ def quantized_file(id: str, scheme: Form, bits: int = 8) -> bytes:
     return version_of(id, scheme, bits).file
 
 
-def load_hw7(id: str, data: bytes, threads: int = THREADS) -> "QuantizedPredictor":
-    """A network from a stranger's file in HW7's format, of the shapes that the checkpoint has.
+def load_hw7(
+    id: str, data: bytes, threads: int = THREADS, read: State | None = None
+) -> "QuantizedPredictor":
+    """A network from a stranger's file, of the shapes that the checkpoint has (`matched`).
 
-    Raises CheckpointError for a file that is hostile, damaged or of another network.
+    `read`: what `read_stranger` gave of `data`. Raises CheckpointError for a file that is hostile,
+    damaged or of another network, and where its answers are not finite numbers.
     """
     _checkpoint, graph, state = source(id)
-    read = decode8(data, {name: tensor.shape for name, tensor in state.items()})
-    weights = {name: read[name] for name in quantisable(state)}
-    error = network_error(cast(Any, state), weights)
-    made = Version(data, float32_graph(graph, state, read), error)
-    return QuantizedPredictor(id, "hw7_8bit", 8, threads, made)
+    read = read_stranger(data) if read is None else read
+    arrays = {name: tensor for name, tensor in read.items() if tensor.ndim}
+    ours = weight_shapes(graph)
+    names = matched({name: tensor.shape for name, tensor in arrays.items()}, ours)
+    if names is None:
+        check_shapes(arrays, ours)
+        raise CheckpointError(_("The tensors in the file stand in another order."))
+    weights = {name: arrays[theirs] for name, theirs in names.items()}
+    error = network_error(cast(Any, state), {name: weights[name] for name in quantisable(state)})
+    made = Version(data, float32_graph(graph, state, weights), error)
+    predictor = QuantizedPredictor(id, "hw7_8bit", 8, threads, made)
+    px = predictor.checkpoint.input_px
+    noise = np.random.default_rng(0).integers(0, 256, (1, 3, px, px), np.uint8)
+    if not np.isfinite(predictor.logits(noise)).all():
+        raise CheckpointError(_("With these weights the network's answers are not numbers."))
+    return predictor
+
+
+def read_stranger(data: bytes) -> State:
+    """The state dict in a stranger's file, read by `decode8` in a process of its own.
+
+    Raises CheckpointError as that does, and where the file needs more than `LIMITS`.
+    """
+    return limited.call(decode8, data, limits=LIMITS, error=CheckpointError)
 
 
 class QuantizedPredictor:

@@ -44,6 +44,27 @@ def stored_state(weights: bytes) -> dict[str, NDArray[Any]]:
     return state
 
 
+def weight_shapes(graph: bytes) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of the weights of a checkpoint's graph, in the order in which they are used.
+
+    That is the order of its state dict, which the weights file, sorted by name, does not keep; the
+    counters are not among them.
+    """
+    import onnx
+
+    model = onnx.load_model_from_string(graph)
+    shapes = {
+        tensor.name: tuple(tensor.dims)
+        for tensor in model.graph.initializer
+        if tensor.data_location == onnx.TensorProto.EXTERNAL  # the others are the graph's own
+    }
+    casts = [node for node in model.graph.node if node.op_type == "Cast"]
+    widened = {node.output[0]: node.input[0] for node in casts}
+    users = [node for node in model.graph.node if node.op_type != "Cast"]
+    used = [widened.get(name, name) for node in users for name in node.input]
+    return {name: shapes[name] for name in used if name in shapes}
+
+
 def float32_graph(
     graph: bytes, state: Mapping[str, NDArray[Any]], replaced: Mapping[str, NDArray[Any]]
 ) -> bytes:

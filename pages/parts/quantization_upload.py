@@ -1,6 +1,7 @@
 """Open a homework's 8-bit file: what it holds, whose network it is, or why it is refused."""
 
-import hashlib
+from collections.abc import Callable
+from typing import NamedTuple
 
 import pandas as pd
 import streamlit as st
@@ -15,8 +16,8 @@ from core.serving.quantize_upload import (
     HOSTILE,
     Fit,
     Holdings,
-    fits,
-    read_upload,
+    Upload,
+    open_upload,
     score_upload,
 )
 from core.serving.quantized import quantized_file
@@ -24,17 +25,36 @@ from core.words import _, ngettext
 from pages.parts.linked import one_of
 from pages.parts.quantization_controls import Setting
 
+NAMED = 3
+"""Networks named in a sentence; of the others only the number is given."""
+
+
+class _Read(NamedTuple):
+    """What a session keeps of a file: not the file, and none of its arrays."""
+
+    mark: str
+    upload: Upload | None
+    refusal: str
+
 
 def upload(found: list[Checkpoint], at: Setting) -> None:
     """A file of the visitor's, or one of two made here, and what it is."""
     st.caption(
         _(
             "HW7's 8-bit files are pickles, and a pickle can run any program when it is opened. "
-            "So this page does not unpickle: it reads arrays and plain numbers instruction by "
-            "instruction, and refuses everything else. The file stays in memory."
+            "So this page does not unpickle: a process of its own, with little time and memory, "
+            "reads arrays and plain numbers instruction by instruction and refuses everything "
+            "else. The file stays in memory."
         )
     )
-    file = st.file_uploader(_("Drop an 8-bit file of HW7 here (.pkl)"), key="hw7_file")
+    file = st.file_uploader(
+        _("Drop a network's file here: HW7's 8-bit one (.pkl), or another"),
+        key="hw7_file",
+        help=_(
+            "Pickles of NumPy arrays (8-bit codes, 16 or 32 bits), PyTorch state dicts, .npz and "
+            "safetensors; also compressed with gzip, bz2, xz or zip."
+        ),
+    )
     sample = ""
     if file is None:
         sources = {
@@ -45,29 +65,58 @@ def upload(found: list[Checkpoint], at: Setting) -> None:
             st.segmented_control, _("No file at hand?"), sources, "hw7_sample", default=""
         )
         if not sample:
+            st.session_state.pop("hw7_read", None)
             return
-    try:
-        data = file.getvalue() if file is not None else _made(sample, at)
-        held = read_upload(data)
-    except UserError as error:
-        st.error(str(error), icon=":material/security:")
+    mark = f"{sample}/{at.sha256}" if file is None else file.file_id
+
+    def data() -> bytes:
+        return _made(sample, at) if file is None else file.getvalue()
+
+    read = _read(mark, data, sorted(found, key=lambda one: one.id != at.checkpoint.id))
+    if read.upload is None:
+        st.error(read.refusal, icon=":material/security:")
         return
-    _holdings(held)
-    fitting = fits(held, found)
-    if not fitting:
-        st.info(_("None of the networks here has these shapes."), icon=":material/help:")
-        return
-    best = fitting[0]
-    names = ", ".join(f"`{fit.checkpoint.id}`" for fit in fitting)
-    if not best.same_names:
+    _holdings(read.upload.held)
+    _whose(read.upload)
+    if read.upload.fits and read.upload.problem:
+        st.error(read.upload.problem, icon=":material/error:")
+    elif read.upload.fits:
+        _accuracy(mark, data, read.upload.fits[0])
+
+
+def _read(mark: str, data: Callable[[], bytes], found: list[Checkpoint]) -> _Read:
+    """What the file is; opened once, however often the page is drawn."""
+    kept: _Read | None = st.session_state.get("hw7_read")
+    if kept is None or kept.mark != mark:
+        try:
+            kept = _Read(mark, open_upload(data(), found), "")
+        except UserError as error:
+            kept = _Read(mark, None, str(error))
+        st.session_state["hw7_read"] = kept
+    return kept
+
+
+def _whose(read: Upload) -> None:
+    if not read.fits:
         st.info(
-            _("It has the shapes of {names}, under other names; so it is not asked here.").format(
-                names=names
-            )
+            _("None of the networks here has these shapes in this order."), icon=":material/help:"
         )
         return
-    st.markdown(_("It has the tensors of {names}.").format(names=names))
-    _accuracy(data, best)
+    ids = [f"`{fit.checkpoint.id}`" for fit in read.fits]
+    names = ", ".join(ids[:NAMED])
+    if len(ids) > NAMED:
+        names = _("{names} and {n} more").format(names=names, n=len(ids) - NAMED)
+    renamed = {ours: theirs for ours, theirs in read.fits[0].names.items() if ours != theirs}
+    if not renamed:
+        st.markdown(_("It has the tensors of {names}.").format(names=names))
+        return
+    ours, theirs = next(iter(renamed.items()))
+    st.markdown(
+        _(
+            "It has the shapes of {names}, in their order, under other names: `{theirs}` is taken "
+            "for `{ours}`, and so on."
+        ).format(names=names, theirs=theirs[:100].replace("`", "'"), ours=ours)
+    )
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -124,11 +173,10 @@ def _holdings(held: Holdings) -> None:
         )
 
 
-def _accuracy(data: bytes, fit: Fit) -> None:
+def _accuracy(mark: str, data: Callable[[], bytes], fit: Fit) -> None:
     if not food11_available():
         st.caption(_("No photographs here to ask it about. See: python -m core data"))
         return
-    mark = hashlib.sha256(data).hexdigest()
     if st.button(_("Ask it about test photographs"), icon=":material/quiz:", key="hw7_ask"):
         bar = st.progress(0.0, _("Starting ..."))
 
@@ -139,7 +187,7 @@ def _accuracy(data: bytes, fit: Fit) -> None:
             )
 
         try:
-            score = score_upload(data, fit, heard)
+            score = score_upload(data(), fit, heard)
         except UserError as error:
             st.error(str(error), icon=":material/error:")
             return
@@ -149,10 +197,15 @@ def _accuracy(data: bytes, fit: Fit) -> None:
     kept: tuple[str, Score | None] = st.session_state.get("hw7_score", ("", None))
     known, right = kept
     if known == mark and right is not None:
+        px = fit.checkpoint.input_px
         st.markdown(
-            _("It is right on {accuracy} ({interval}) of {n} test photographs.").format(
+            _(
+                "It is right on {accuracy} ({interval}) of {n} test photographs. Each was shown "
+                "at {px} x {px} px."
+            ).format(
                 accuracy=numbers.percent(right.accuracy, right.n),
                 interval=numbers.interval(*right.ci95, right.n),
                 n=numbers.count(right.n),
+                px=px,
             )
         )

@@ -7,22 +7,28 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import words
 from core.charts import numbers
+from core.checkpoints import Checkpoint
 from core.compression import quantize, quantize_hw7
 from core.compression.quantize import SCHEMES
+from core.compression.quantize_hw7 import encode8
 from core.measure.quantization_grid import QuantizationGrid, QuantRow
+from core.serving import quantize_upload
 from core.serving.quantize_upload import HOSTILE
-from core.serving.quantized import quantized_file
+from core.serving.quantized import quantized_file, source
 from core.training import quantization_live
+from tests import homework
+from tests.core.compression.test_network_files import text_bomb
 from tests.food import make_food11
 from tests.pages import quantization_shelf, shelf
 from tests.pages.conftest import REPO
@@ -306,6 +312,81 @@ def test_other_files_are_refused_or_hold_nothing(
     app = open_page(PAGE, hw7_sample="hostile")
     assert not app.exception
     assert app.error or "None of the networks here has these shapes" in said(app)
+
+
+def dropped(app: AppTest, data: bytes, name: str = "net.pkl") -> AppTest:
+    app.file_uploader(key="hw7_file").set_value((name, data, "application/octet-stream"))
+    return app.run()
+
+
+def test_homework_files_under_the_homeworks_names_are_asked(
+    open_page: Open,
+    shipped: Path,
+    quantization_food: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("FOOD11_ROOT", str(quantization_food))
+    homework.write(tmp_path, SCRATCH, renamed=True)
+    opened: list[bytes] = []
+
+    def open_once(data: bytes, found: Iterable[Checkpoint]) -> quantize_upload.Upload:
+        opened.append(data)
+        return quantize_upload.open_upload(data, found)
+
+    monkeypatch.setattr("pages.parts.quantization_upload.open_upload", open_once)
+    app = open_page(PAGE, network=SCRATCH)
+    for form in ("8bit.pkl", "8bit-numpy1-3.pkl", "module.pkl", "state_dict.pth", "16bit.npz"):
+        data = (tmp_path / f"{SCRATCH}-{form}").read_bytes()
+        dropped(app, data, form)
+        assert not app.exception and not app.error, form
+        assert f"{len(data):,} bytes" in app.success[0].value and "87,907" in app.success[0].value
+        assert "`cnn.0.weight` is taken for `features.0.weight`" in said(app).replace("module.", "")
+        assert SCRATCH in said(app)
+        app.button(key="hw7_ask").click().run()
+        assert not app.exception and "of 22 test photographs" in said(app), form
+    assert len(opened) == 5  # each was opened once, and drawn twice
+
+
+def refused_files() -> dict[str, tuple[bytes, str]]:
+    surrogate = b"X\x03\x00\x00\x00\xed\xa0\x80"
+    table = encode8({"w": np.ones((2, 2), np.float32)})
+    huge = {"w": np.full((2, 2), 3e38, np.float32)}
+    return {
+        "bomb": (text_bomb(250), "grow to more than its length"),
+        "half a character": (table.replace(b"X\x01\x00\x00\x00w", surrogate), "cannot be printed"),
+        "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(99), "HDF5 file, as Keras"),
+        "huge": (encode8(huge), "too large to compute with"),
+        "web page": (b"<!DOCTYPE html>", "a web page"),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(refused_files()))
+def test_a_file_that_is_not_read_says_why(open_page: Open, shipped: Path, name: str) -> None:
+    data, why = refused_files()[name]
+    app = dropped(open_page(PAGE), data)
+    assert not app.exception and not app.success
+    assert why in app.error[0].value
+    app.run()
+    assert why in app.error[0].value
+
+
+def test_what_fits_is_decided_once(
+    open_page: Open, shipped: Path, quantization_food: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOOD11_ROOT", str(quantization_food))
+    state = source(SCRATCH)[2]
+    app = dropped(open_page(PAGE), encode8({**state, "epoch": np.asarray(3)}))
+    assert "It has the tensors of" in said(app)
+    app.button(key="hw7_ask").click().run()
+    assert not app.exception and not app.error and "of 22 test photographs" in said(app)
+    big = {name: tensor * 1e18 if tensor.ndim > 1 else tensor for name, tensor in state.items()}
+    dropped(app, encode8(big))
+    assert "not numbers" in app.error[0].value
+    assert not [button for button in app.button if button.key == "hw7_ask"]
+    dropped(app, encode8({**state, "more": np.ones(3, np.float32)}))
+    assert "None of the networks here has these shapes" in app.info[-1].value
+    assert not app.error and not [button for button in app.button if button.key == "hw7_ask"]
 
 
 # -- live ------------------------------------------------------------------------------------------
