@@ -12,6 +12,7 @@ from core.cli.answer import Answer, table
 from core.models.registry import get
 from core.places import runs_dir
 from core.training.config import TrainConfig
+from core.training.progress import Progress, seconds_left
 from core.words import _
 
 
@@ -34,9 +35,6 @@ class Train:
     publish: bool = False
     """When it is done, test it and keep it as a checkpoint beside the runs (as the app does)."""
 
-    forecast: bool = False
-    """Only measure, for some seconds, how long it would take here; nothing is kept."""
-
     json: bool = False
     """Print one JSON document and nothing else."""
 
@@ -45,8 +43,6 @@ class Train:
 
         if not leads():  # one answer for all processes
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        if self.forecast:
-            return self._forecast()
         if self.publish:
             from core.training.jobs_work import run_job as train
         else:
@@ -59,6 +55,7 @@ class Train:
             folder,
             report=lambda entry: say(epoch_line(entry, self.config.epochs)),
             device=device,
+            on_progress=_TimeLeft(self.config.epochs),
         )
         n, correct = result["validation"]["n"], result["validation"]["correct"]
         text = _(
@@ -68,21 +65,6 @@ class Train:
             epoch=result["best_epoch"], correct=correct, n=n, accuracy=correct / n, folder=folder
         )
         return Answer({"folder": str(folder), **result}, text)
-
-    def _forecast(self) -> Answer:
-        from core.data.find import find_food11
-        from core.data.named import data_root
-        from core.training.forecast import forecast
-
-        index = find_food11(data_root(self.config.data))
-        training, validation = (
-            int(index.class_counts(split).sum()) for split in ("training", "validation")
-        )
-        found = forecast(self.config, training, validation, device_here(self.device))
-        text = _("About {minutes:.1f} minutes: {rate:,.0f} images/s on {device}").format(
-            minutes=found["total_s"] / 60, rate=found["images_per_s"], device=found["device"]
-        )
-        return Answer(found, text)
 
 
 @dataclass(frozen=True)
@@ -105,6 +87,19 @@ class Runs:
         return Answer({"runs": rows}, text)
 
 
+class _TimeLeft:
+    """Says once, after the first timed steps, about how long the run still takes."""
+
+    def __init__(self, epochs: int) -> None:
+        self._epochs, self._said = epochs, False
+
+    def __call__(self, now: Progress) -> None:
+        left = seconds_left(self._epochs, now.epoch - 1, now)
+        if left is not None and not self._said:
+            self._said = True
+            say(_("about {minutes:,.0f} min left").format(minutes=left / 60))
+
+
 def run_name(config: TrainConfig) -> str:
     """The folder of a run that was given none: the same settings always get the same one."""
     return f"{get(config.model).slug}-s{config.seed}-{config.key}"
@@ -118,7 +113,7 @@ def epoch_line(entry: dict[str, Any], epochs: int) -> str:
         f"training {entry['train_accuracy']:.3f}",
         f"validation {entry['val_accuracy']:.3f}",
         f"{entry['images_per_s']:,.0f} images/s",
-        f"{(epochs - entry['epoch']) * entry['seconds'] / 60:,.0f} min left",
+        f"about {(epochs - entry['epoch']) * entry['seconds'] / 60:,.0f} min left",
     ]
     if entry.get("loss_soft") is not None:
         hard, soft, agreed = entry["loss_hard"], entry["loss_soft"], entry["agreement"]

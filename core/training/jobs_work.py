@@ -28,6 +28,7 @@ from core.training.distributed import leads
 from core.training.jobs_entry import recipe_of
 from core.training.jobs_process import ENDED, REPORT
 from core.training.loop import train
+from core.training.progress import Progress
 from core.training.publishing import publish_finished
 from core.training.runs import RunFolder
 from core.words import _
@@ -37,7 +38,11 @@ Report = Callable[[dict[str, Any]], None]
 
 
 def run_job(
-    config: TrainConfig, folder: Path, report: Report | None = None, device: str | None = None
+    config: TrainConfig,
+    folder: Path,
+    report: Report | None = None,
+    device: str | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> dict[str, Any]:
     """`train`, then `publish_run`; whatever happens is written to the folder's `ended.json`.
 
@@ -45,7 +50,7 @@ def run_job(
     processes the first one publishes and tells. Raises what `train` raises.
     """
     try:
-        result = train(config, folder, report, device)
+        result = train(config, folder, report, device, on_progress)
     except Exception as error:
         if leads():
             _tell(folder, "failed", _reason(error), _sentence(error))

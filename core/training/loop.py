@@ -26,7 +26,7 @@ from core.training.config import TrainConfig
 from core.training.distributed import ALONE, World, joined
 from core.training.learner import Learner
 from core.training.photographs import learned_from, photographs
-from core.training.progress import Teller
+from core.training.progress import Progress, Teller
 from core.training.runs import RunFolder, start, starting_point
 from core.training.seeds import derive
 from core.training.speed import Compute, best_device, choose, device_name, keep_memory
@@ -37,11 +37,16 @@ Report = Callable[[dict[str, Any]], None]
 
 
 def train(
-    config: TrainConfig, folder: Path, report: Report | None = None, device: str | None = None
+    config: TrainConfig,
+    folder: Path,
+    report: Report | None = None,
+    device: str | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> dict[str, Any]:
     """Train, or go on where a stopped run left off; returns the content of result.json.
 
-    `report` gets each epoch's metrics. Started by `torchrun`, the processes share the work; the
+    `report` gets each epoch's metrics, `on_progress` looks at the running epoch, at most one a
+    second. Started by `torchrun`, the processes share the work; the
     first one writes and reports. Raises ConfigError, DataError or CheckpointError with a sentence
     for the user; the folder is then as it was, and can be resumed.
     """
@@ -58,14 +63,19 @@ def train(
             found: dict[str, Any] = finished
             return found
         keep_memory()
-        return _Run(config, run, world.device, world).go(report)
+        return _Run(config, run, world.device, world, on_progress).go(report)
 
 
 class _Run:
     """One run's working state."""
 
     def __init__(
-        self, config: TrainConfig, folder: RunFolder, device: str, world: World = ALONE
+        self,
+        config: TrainConfig,
+        folder: RunFolder,
+        device: str,
+        world: World = ALONE,
+        on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
         self.config, self.folder, self.world = config, folder, world
         self.spec = get(config.model)
@@ -99,7 +109,7 @@ class _Run:
         with world.together():
             if world.leads:
                 start(folder, config, self._facts(pixels))
-        self.teller = Teller(folder.path if world.leads else None)
+        self.teller = Teller(folder.path if world.leads else None, on_progress)
         self.learner = Learner(
             config,
             self.spec,

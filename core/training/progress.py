@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
@@ -37,12 +38,32 @@ class Progress(NamedTuple):
         """How much of the phase is done, 0 to 1."""
         return min(1.0, self.done / self.of)
 
+    @property
+    def learned(self) -> float:
+        """How much of the epoch's learning is done, 0 to 1."""
+        return {"teacher": 0.0, "training": self.share, "validation": 1.0}[self.phase]
+
+
+def seconds_left(
+    epochs: int, done: int, now: Progress | None, last_epoch_s: float = 0.0
+) -> float | None:
+    """About how many seconds a run of `epochs` still takes, `done` of them being behind it.
+
+    An epoch takes as long as the last one did (`last_epoch_s`; 0: there is none yet), else as long
+    as the running one's steps suggest. None until its first steps are timed.
+    """
+    if last_epoch_s <= 0:
+        if now is None or now.phase != "training" or not now.images_per_s > 0:
+            return None
+        last_epoch_s = now.of / now.images_per_s
+    return (epochs - done - (now.learned if now else 0.0)) * last_epoch_s
+
 
 class Teller:
-    """Writes progress.json of one run; silent without a folder."""
+    """Writes progress.json of one run and tells `hear`; silent without a folder."""
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path | None, hear: Callable[[Progress], None] | None = None) -> None:
+        self._folder, self._hear = folder, hear
         self._phase: tuple[int, str] = (0, "")
         self._began = self._told = 0.0
 
@@ -58,11 +79,14 @@ class Teller:
             return
         self._told = now
         rate = done / (now - self._began) if now > self._began else 0.0
-        text = json.dumps(Progress(epoch, phase, done, of, round(rate, 1))._asdict())
+        progress = Progress(epoch, phase, done, of, round(rate, 1))
+        text = json.dumps(progress._asdict())
         new = self._folder / f".{FILE}.new"
         with contextlib.suppress(OSError):
             new.write_text(text, encoding="utf-8")
             os.replace(new, self._folder / FILE)
+        if self._hear is not None:
+            self._hear(progress)
 
     def finish(self) -> None:
         """The run is over: nothing is under way any more."""

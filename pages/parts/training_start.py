@@ -1,21 +1,16 @@
-"""Before a training: the guess, the predicted time, the button."""
+"""Before a training: the guess and the button."""
 
 from collections.abc import Sequence
 
 import streamlit as st
 
-from core.charts import numbers
 from core.data.find import Index
 from core.errors import UserError
 from core.training.config import TrainConfig
-from core.training.forecasts import FORECASTS, Forecast
 from core.training.jobs import JobQueue
 from core.training.jobs_entry import Job
 from core.words import _, ngettext
-from pages.parts import language
-from pages.parts.training_state import duration
 
-POLL_S = 1.0
 GUESSES = {"low": (0.0, 0.3), "middle": (0.3, 0.6), "high": (0.6, 1.01)}
 
 
@@ -53,16 +48,10 @@ def reveal(guess: str | None, jobs: Sequence[Job]) -> None:
 
 
 def start(configs: Sequence[TrainConfig], queue: JobQueue, who: str, index: Index | None) -> None:
-    """The predicted time and the button that asks for the runs."""
+    """The button that asks for the runs, and what became of it."""
     if not configs:
         return
-    first, runs = configs[0], len(configs)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        _start_button(configs, queue, who, index)
-        if index is not None:
-            told = FORECASTS.look(first)
-            waits = told is not None and told.state == "measuring"
-            st.fragment(_time, run_every=POLL_S if waits else None)(first, runs, waits)
+    _start_button(configs, queue, who, index)
     if refused := st.session_state.pop("start_refused", ""):
         st.warning(refused, icon=":material/front_hand:")
     if joined := st.session_state.pop("start_joined", 0):
@@ -98,45 +87,3 @@ def _ask(configs: Sequence[TrainConfig], queue: JobQueue, who: str, index: Index
     st.session_state["start_joined"] = len(there & set(asked))
     shown = [*asked, *st.session_state.get("runs_shown", ())]
     st.session_state["runs_shown"] = list(dict.fromkeys(shown))[:6]
-
-
-def _time(config: TrainConfig, runs: int, waited: bool) -> None:
-    """How long it will take here, measured on request (a fragment)."""
-    language.speak()
-    told = FORECASTS.look(config)
-    if waited != (told is not None and told.state == "measuring"):
-        st.rerun()  # of the whole page: only that begins to look again and again, or ends it
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if told is None or told.state == "failed":
-            st.button(
-                _("Predict the time"), icon=":material/timer:", key="measure",
-                on_click=_measure, args=(config,),
-            )  # fmt: skip
-            if told is not None:
-                st.caption(_("It could not be measured: {why}").format(why=told.message))
-        elif told.state == "measuring":
-            st.markdown(
-                _(":material/timer: Taking a few steps to see how fast this machine is ...")
-            )
-        else:
-            st.markdown(_predicted(told, config, runs))
-
-
-def _measure(config: TrainConfig) -> None:
-    FORECASTS.ask(config)
-    st.session_state["measured"] = True
-
-
-def _predicted(told: Forecast, config: TrainConfig, runs: int) -> str:
-    found = told.found
-    said = _(
-        ":material/timer: About **{time}** here: {rate} images/s, {epoch} an epoch on {device}."
-    ).format(
-        time=duration(found["total_s"] * runs), rate=numbers.count(round(found["images_per_s"])),
-        epoch=duration(found["epoch_s"]), device=found["device"],
-    )  # fmt: skip
-    if found["teacher_s"] > 1:
-        said += " " + _(
-            "Of that the teacher needs {time} to answer, if it was never asked."
-        ).format(time=duration(found["teacher_s"]))
-    return said

@@ -8,7 +8,7 @@ import streamlit as st
 from core.charts import numbers
 from core.data.dreams import DREAMS
 from core.training.jobs_entry import Job
-from core.training.progress import Progress, read_progress
+from core.training.progress import Progress, read_progress, seconds_left
 from core.words import _, ngettext
 
 
@@ -60,15 +60,14 @@ def _running(job: Job, entries: Sequence[dict[str, Any]]) -> tuple[float, str]:
         )
         return 0.0, f"{said} {lines[-1][:80]}" if lines else said
     head = _("Epoch {epoch} of {of}").format(epoch=done + 1, of=of)
-    learned = _learned(now)
     parts = [f"{head}: {_doing(now)}" if now else head]
     rate = now.images_per_s if now and now.done else entries[-1]["images_per_s"] if entries else 0
     if rate:
         parts.append(_("{rate} images/s").format(rate=numbers.count(round(rate))))
-    epoch_s = _epoch_s(now, entries)
-    if epoch_s:
-        parts.append(_("{left} left").format(left=duration((of - done - learned) * epoch_s)))
-    return min(1.0, (done + learned) / of), " · ".join(parts)
+    left = seconds_left(of, done, now, float(entries[-1]["seconds"]) if entries else 0.0)
+    if left is not None:
+        parts.append(_("about {left} left").format(left=duration(left)))
+    return min(1.0, (done + (now.learned if now else 0.0)) / of), " · ".join(parts)
 
 
 def _doing(now: Progress) -> str:
@@ -79,21 +78,6 @@ def _doing(now: Progress) -> str:
     if now.phase == "validation":
         return _("testing it")
     return _("{share} of its photographs").format(share=f"{now.share:.0%}")
-
-
-def _learned(now: Progress | None) -> float:
-    """Share of the running epoch."""
-    if now is None or now.phase == "teacher":
-        return 0.0
-    return 1.0 if now.phase == "validation" else now.share
-
-
-def _epoch_s(now: Progress | None, entries: Sequence[dict[str, Any]]) -> float:
-    """How long an epoch takes: as long as the last one, else as the first one looks like."""
-    if entries:
-        return float(entries[-1]["seconds"])
-    learns = now is not None and now.phase == "training" and now.images_per_s > 0
-    return now.of / now.images_per_s if learns and now else 0.0
 
 
 def duration(seconds: float) -> str:

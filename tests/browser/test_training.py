@@ -161,9 +161,8 @@ def test_the_running_epoch_moves_and_the_result_opens_in_pruning(
         "[...document.querySelectorAll('[data-testid=\"stNumberInput\"]')].some(box =>"
         " box.innerText.includes('Epochs') && box.querySelector('input').value === '20')"
     )
-    tab.click(button(tab, "Predict the time"))
-    tab.wait_for_selector("text=/About .* here: .* images/", timeout=START_MS)
     tab.click(button(tab, "Start 1 run"))
+    tab.wait_for_selector("text=/images.s · about .* left/", timeout=START_MS)
     seen = wait_for_share(tab, 0)
     tab.click('[data-testid="stSidebarNavLink"]:has-text("Temperature")')
     tab.wait_for_function("location.pathname.includes('temperature')")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -353,6 +354,28 @@ def test_train_then_runs(
     assert (row["folder"], row["status"], row["epochs_done"]) == (told["folder"], "finished", 2)
     assert row["val_accuracy"] == pytest.approx(told["validation"]["correct"] / 11)
     assert main(["runs"]) == 0 and "finished" in capfd.readouterr().out
+
+
+def test_the_time_left_is_told_once_the_first_steps_are_timed(
+    food: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("FOOD11_ROOT", str(food))
+    monkeypatch.setattr("core.training.progress.EVERY_S", 0.0)
+    arguments = ("train", *TINY_RUN, "--epochs", 2, "--folder", tmp_path / "run")
+    assert main([*map(str, arguments)]) == 0
+    lines = [line for line in capfd.readouterr().err.splitlines() if "min left" in line]
+    first, *epochs = lines
+    assert re.fullmatch(r"about \d+ min left", first)
+    assert [line.split(",")[0] for line in epochs] == ["epoch 1/2", "epoch 2/2"]
+    assert all(re.search(r", about \d+ min left$", line) for line in epochs)
+
+
+def test_a_time_is_not_predicted_beforehand(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--forecast"]) == 2
+    assert "--forecast" in capfd.readouterr().err
 
 
 def test_reproduce_lists_what_is_missing(

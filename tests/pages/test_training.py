@@ -13,8 +13,8 @@ from core.training.config import TrainConfig
 from core.training.jobs import JobQueue
 from core.training.jobs_settings import JobSettings
 from core.training.jobs_store import Store
-from pages.parts import training_form, training_link, training_queue, training_start
-from tests.core.training.queueing import script, wait_until
+from pages.parts import training_form, training_link, training_queue
+from tests.core.training.queueing import script
 from tests.food import make_food11
 from tests.pages import shelf
 
@@ -242,26 +242,6 @@ def test_deleting_takes_the_run_away(open_page: Open, queue: JobQueue, food: Pat
     assert queue.jobs(ME) == [] and not (queue.root / id).exists()
 
 
-def test_the_predicted_time_is_measured_on_request(
-    open_page: Open, queue: JobQueue, food: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from core.training.forecasts import Forecast, Forecasts
-
-    class Told(Forecasts):
-        def _measure(self, config: TrainConfig) -> None:
-            found = {"images_per_s": 1234.0, "epoch_s": 2.0, "teacher_s": 0.0, "total_s": 240.0}
-            told = Forecast("done", found | {"device": "a stove"})
-            self._known[next(iter(self._known))] = told
-
-    measured = Told()
-    monkeypatch.setattr(training_start, "FORECASTS", measured)
-    app = open_page("training", teacher="none")
-    press(app, "Predict the time")
-    wait_until(lambda: measured._known)
-    app.run()
-    assert "About **4 min** here: 1,234 images/s" in text(app)
-
-
 def test_durations() -> None:
     from pages.parts.training_state import duration
 
@@ -418,9 +398,9 @@ def test_the_page_shows_how_far_the_running_epoch_is(
     (bar,) = open_page("training").get("progress")
     assert words in bar.proto.text and bar.proto.value == share
     if epochs == 2 and told and told[0] == "training":  # 2.25 epochs of 2 s
-        assert bar.proto.text.endswith("4.5 s left")
+        assert bar.proto.text.endswith("· about 4.5 s left")
     if epochs == 0 and told and told[0] == "training":  # 4.75 epochs of 40 pictures at 20 a second
-        assert bar.proto.text.endswith("9.5 s left")
+        assert bar.proto.text.endswith("· about 9.5 s left")
 
 
 def test_a_run_stopped_for_its_time_says_so(open_page: Open, queue: JobQueue, food: Path) -> None:

@@ -15,6 +15,7 @@ from core import checkpoints
 from core.errors import CheckpointError, ConfigError, DataError
 from core.training.config import TrainConfig
 from core.training.loop import train
+from core.training.progress import Phase, Progress, seconds_left
 from core.training.runs import RunFolder, list_runs
 from core.training.schedule import lr_factor, parameter_groups
 
@@ -285,6 +286,33 @@ def test_how_far_the_epoch_is_can_be_seen_and_changes_nothing(
     assert all(one.images_per_s > 0 for one in first if one.phase == "training" and one.done)
     assert not (tmp_path / "watched" / progress.FILE).exists()  # nothing runs any more
     assert _weights_equal(tmp_path / "plain", tmp_path / "watched")
+
+
+@pytest.mark.parametrize(
+    ("done", "now", "last_epoch_s", "left"),
+    [
+        (0, (1, "training", 10, 40, 20.0), 0.0, 4.75 * 2),  # 5 epochs of 40 pictures, 20 a second
+        (2, (3, "training", 30, 40, 20.0), 0.0, 2.25 * 2),
+        (2, (3, "training", 30, 40, 20.0), 7.0, 2.25 * 7),  # the last epoch knows better
+        (2, (3, "teacher", 30, 40, 20.0), 7.0, 3 * 7),
+        (2, (3, "validation", 0, 40, 0.0), 7.0, 2 * 7),
+        (2, None, 7.0, 3 * 7),
+        (5, None, 7.0, 0),
+        (0, (1, "training", 0, 40, 0.0), 0.0, None),  # before its first steps
+        (0, (1, "training", 1, 40, float("nan")), 0.0, None),
+        (0, (1, "teacher", 30, 40, 20.0), 0.0, None),
+        (0, (1, "validation", 0, 40, 0.0), 0.0, None),
+        (0, None, 0.0, None),
+    ],
+)
+def test_the_time_left_is_that_of_the_steps_to_come(
+    done: int,
+    now: tuple[int, Phase, int, int, float] | None,
+    last_epoch_s: float,
+    left: float | None,
+) -> None:
+    told = seconds_left(5, done, Progress(*now) if now else None, last_epoch_s)
+    assert told == (None if left is None else pytest.approx(left))
 
 
 @pytest.mark.parametrize(
