@@ -96,14 +96,13 @@ def _restored(name: str, array: NDArray[Any], value: Value) -> NDArray[Any]:
         return np.asarray(int(number) if float(number).is_integer() else number)
     with np.errstate(over="ignore", invalid="ignore"):
         if isinstance(value, tuple):
-            low, high = (float(np.asarray(end).item()) for end in value[:2])
+            low, high = ends = [float(np.asarray(end).item()) for end in value[:2]]
             steps = np.arange(LEVELS + 1) / LEVELS * (high - low) + low  # what each code stands for
             restored = steps.astype(np.float32)[array]
-            most = max(abs(low), abs(high))
         else:
             restored = np.asarray(array, np.float32)
-            most = max(float(restored.max(initial=0)), -float(restored.min(initial=0)))
-    if not most <= LARGEST:  # nor NaN
+            ends = [float(restored.min(initial=0)), float(restored.max(initial=0))]
+    if not all(abs(end) <= LARGEST for end in ends):  # nor NaN
         raise CheckpointError(
             _(
                 "The file has weights that are not finite numbers, or too large to compute with: "

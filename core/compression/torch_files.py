@@ -95,7 +95,8 @@ TORCH_NAMES = _OWN_NAMES | {"torch.storage _load_from_bytes": _load_from_bytes}
 def flat(content: bytes, kind: str) -> NDArray[Any]:
     """The numbers in `content` in one row. `kind`: numpy's, or bf16, which becomes float32."""
     if kind == "bf16":
-        wide: NDArray[Any] = np.frombuffer(content, "<u2").astype("<u4") << 16
+        wide = np.frombuffer(content, "<u2").astype("<u4")
+        wide <<= 16  # a bfloat16 is the upper half of a float32
         return wide.view("<f4")
     return np.frombuffer(content, kind) if content else np.empty(0, kind)
 

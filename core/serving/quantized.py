@@ -35,7 +35,7 @@ from core.words import _
 
 MAX_OPEN = 8
 LIMITS = limited.Limits(cpu_s=5, wall_s=20, memory_bytes=400_000_000, answer_bytes=100_000_000)
-"""For a stranger's file: of 10 MB it takes at most a second and 200 MB."""
+"""For a stranger's file: one of 10 MB takes two seconds and 200 MB at most."""
 
 State = dict[str, NDArray[Any]]
 

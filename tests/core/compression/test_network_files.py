@@ -168,21 +168,46 @@ def npy(header: str, content: bytes = b"") -> bytes:
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + content
 
 
-def legacy(numel: int = 4, offset: bytes = b"K\x00", shape: bytes = b"K\x04\x85",
-           steps: bytes = b"K\x01\x85", content: bytes = bytes(16)) -> bytes:  # fmt: skip
-    """A file of before torch 1.6 with one tensor."""
-    key = b"X\x01\x00\x00\x00k"
-    storage = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\n" + key + b"NK\x04NtQ"
+KEY = b"X\x01\x00\x00\x00k"
+
+
+def program(offset: bytes = b"K\x00", shape: bytes = b"K\x04\x85",
+            steps: bytes = b"K\x01\x85") -> bytes:  # fmt: skip
+    """The pickle of one tensor, a view of a storage of four numbers."""
+    storage = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\n" + KEY + b"NK\x04tQ"
     tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + offset + shape + steps + b"\x89NtR"
+    return b"\x80\x02}X\x01\x00\x00\x00w" + tensor + b"s."
+
+
+def legacy(numel: int = 4, content: bytes = bytes(16), **view: bytes) -> bytes:
+    """A file of before torch 1.6 with that tensor."""
     return (
         b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}."
-        + b"\x80\x02}X\x01\x00\x00\x00w" + tensor + b"s.\x80\x02]" + key + b"a."
-        + struct.pack("<Q", numel) + content
+        + program(**view) + b"\x80\x02]" + KEY + b"a." + struct.pack("<Q", numel) + content
     )  # fmt: skip
 
 
-def test_the_made_up_old_file_is_one() -> None:
-    np.testing.assert_array_equal(read_network(legacy())["w"], np.zeros(4))
+def sound() -> dict[str, bytes]:
+    """Small files of every kind that is read."""
+    return {
+        "pickle": encode8(STATE),
+        "gzip": gzip.compress(encode8(STATE)),
+        "bz2": bz2.compress(encode8(STATE)),
+        "xz": lzma.compress(encode8(STATE)),
+        "zip": zipped({"net.pkl": encode8(STATE)}),
+        "npz": saved(np.savez, **STATE),
+        "npz compressed": saved(np.savez_compressed, **STATE),
+        "npy": saved(np.save, STATE["a.weight"]),
+        "safetensors": safetensors.numpy.save(STATE),
+        "few bits": pack(STATE, "channel_symmetric", 4),
+        "torch's zip": zipped({"m/data.pkl": program(), "m/data/k": bytes(16)}, 0),
+        "torch's stream": legacy(),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(sound()))
+def test_the_smallest_file_of_every_kind_is_read(name: str) -> None:
+    assert decode8(sound()[name])
 
 
 ZEROS = bytes(3_000_000)
@@ -215,7 +240,10 @@ BROKEN = {
     "safetensors that is nested": struct.pack("<Q", 90_000) + b'{"a":' * 18_000,
     "safetensors of half a byte": struct.pack("<Q", 66) + json.dumps(
         {"a": {"dtype": "F4", "shape": [2], "data_offsets": [0, 1]}}).encode().ljust(66) + b"\0",
-    "torch without its bytes": zipped({"m/data.pkl": legacy().split(b".", 4)[3] + b"."}),
+    "torch without its bytes": zipped({"m/data.pkl": program()}),
+    "torch whose bytes are cut off": zipped({"m/data.pkl": program(), "m/data/k": bytes(15)}),
+    "torch of a big-endian machine": zipped(
+        {"m/data.pkl": program(), "m/data/k": bytes(16), "m/byteorder": b"big"}),
     "torch cut off": legacy()[:-1],
     "torch with another length": legacy(numel=5),
     "torch with no length": legacy(numel=2**63),

@@ -168,8 +168,18 @@ def test_one_array_under_many_names_is_counted_each_time(monkeypatch: pytest.Mon
         decode8(data)
 
 
-@pytest.mark.parametrize("low", [b"G\x7f\xf0\x00\x00\x00\x00\x00\x00", b"N", b"X\x01\x00\x00\x00a"])
-def test_a_minimum_is_a_number(low: bytes) -> None:
-    triple = low + b"G?\xf0\x00\x00\x00\x00\x00\x00" + an_array(b"(K\x02t", b"\x00\x01") + b"\x87"
-    with pytest.raises(CheckpointError):
-        decode8(table(triple))
+@pytest.mark.parametrize(
+    "end",
+    [
+        b"G\x7f\xf0\x00\x00\x00\x00\x00\x00",  # infinity
+        b"G\x7f\xf8\x00\x00\x00\x00\x00\x00",  # no number
+        b"G\x47\xe0\x00\x00\x00\x00\x00\x00",  # 2^127
+        *(b"N", b"X\x01\x00\x00\x00a"),
+    ],
+)
+def test_minimum_and_maximum_are_numbers(end: bytes) -> None:
+    one, codes = b"G?\xf0\x00\x00\x00\x00\x00\x00", an_array(b"(K\x02t", b"\x00\x01")
+    for triple in (end + one + codes, one + end + codes):
+        with pytest.raises(CheckpointError):
+            decode8(table(triple + b"\x87"))
+    np.testing.assert_array_equal(decode8(table(one + one + codes + b"\x87"))["w"], [1, 1])
