@@ -7,6 +7,7 @@ PORT ?=
 TESTS ?=
 ALL ?=
 LOAD ?=
+SECONDS ?= 60
 # Files are shared out among as many workers as there are processors; more than 4 fill the memory.
 WORKERS ?= -n logical --maxprocesses 4 --dist loadfile
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python
@@ -29,7 +30,7 @@ SERVE += --logger.hideWelcomeMessage true
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help app test test-all lint format load clean
+.PHONY: help app test test-all lint format load fuzz clean
 
 help:
 	@echo "make app        set up and open the app       (PORT=8600: on that port; HOST=0.0.0.0: for a class)"
@@ -37,6 +38,7 @@ help:
 	@echo "make test-all   the same with the slow tests and those in a browser"
 	@echo "make lint       ruff and mypy only;  make format: let ruff put the code in order"
 	@echo "make load       a class of forty at a server of its own for two minutes: how long it waits, what it costs"
+	@echo "make fuzz       change photos and networks' files at random, for SECONDS=60, and see what reads them fail"
 	@echo "make clean      remove $(VENV) and the caches of the tools"
 
 app: $(VENV)/.app-ready
@@ -62,6 +64,9 @@ format: $(VENV)/.tests-ready
 
 load: $(VENV)/.app-ready
 	@$(BIN)/python -m tools.load $(LOAD)
+
+fuzz: $(VENV)/.tests-ready
+	@nice $(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 clean:
 	test ! -f $(VENV)/pyvenv.cfg || rm -rf $(VENV)
