@@ -6,6 +6,7 @@ fingerprint), ONNX Runtime gives it again from them. No torch.
 """
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,25 +28,31 @@ ROUNDING = 1e-3
 """Logits this close may change places on another processor, which adds up in another order."""
 
 
-def check(photographs: bool = True) -> dict[str, Any]:
-    """Prove every checkpoint of the manifest; `photographs` allows the proof from the pictures.
+def check(ids: Sequence[str] = (), photographs: bool = True) -> dict[str, Any]:
+    """Prove these checkpoints, or all of the manifest; `photographs` allows the proof from the
+    pictures.
 
     Returns {"ok": bool, "checkpoints": [{"checkpoint": id, "ok": bool, "problems": [text],
     "notes": [text], "params", "size_bytes", "test": Score as dict or None, "recomputed":
     {"validation"|"testing": {"n", "correct", "accuracy", "ci95"}}}], "notes": [text]}. A problem is
     something that is not as stated; a note is what could not be checked, and why.
-    Raises CheckpointError if the manifest itself cannot be read.
+    An entry that cannot be read is a row with that problem, and no figures. Raises CheckpointError
+    if the manifest itself cannot be read, or an id is in none.
     """
+    wanted = {id: checkpoints.get(id) for id in ids}
+    listed = checkpoints.listing()
     data, notes = _photographs() if photographs else (None, [])
-    listed = checkpoints.load_manifest()
+    chosen = (wanted or listed.checkpoints).values()
     rows = []
-    for one in tqdm(listed.values(), desc=_("Checking"), file=sys.stderr, disable=not listed):
+    for one in tqdm(chosen, desc=_("Checking"), file=sys.stderr, disable=not chosen):
         rows.append(_check_one(one, data))
-    notes += [
-        _("The folder {name} is in no manifest.").format(name=path.parent.name)
-        for path in sorted(places.pretrained_dir().glob(f"[!.]*/{WEIGHTS}"))
-        if path.parent.name not in listed
-    ]
+    if not ids:
+        rows += [_unreadable(id, why) for id, why in listed.unreadable.items()]
+        notes += [
+            _("The folder {name} is in no manifest.").format(name=path.parent.name)
+            for path in sorted(places.pretrained_dir().glob(f"[!.]*/{WEIGHTS}"))
+            if path.parent.name not in {*listed.checkpoints, *listed.unreadable}
+        ]
     return {"ok": all(row["ok"] for row in rows), "checkpoints": rows, "notes": notes}
 
 
@@ -95,6 +102,20 @@ def _check_one(one: Checkpoint, data: "_Photographs | None") -> dict[str, Any]:
         row["problems"].append(str(error))
     row["ok"] = not row["problems"]
     return row
+
+
+def _unreadable(id: str, why: str) -> dict[str, Any]:
+    problem = _("Its entry in the manifest cannot be read ({why}).").format(why=why)
+    return {
+        "checkpoint": id,
+        "ok": False,
+        "problems": [problem],
+        "notes": [],
+        "params": None,
+        "size_bytes": None,
+        "test": None,
+        "recomputed": {},
+    }
 
 
 def _stated_figures(one: Checkpoint, files: dict[str, bytes]) -> list[str]:

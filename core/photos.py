@@ -102,6 +102,8 @@ def read_photo_file(path: Path | str) -> Image.Image:
     """`read_photo` of a file, whose size is looked at before a byte of it is read."""
     path = Path(path)
     try:
+        if path.is_dir():
+            raise PhotoError(_("This is a folder. Name a photo in it."))
         if not path.is_file():  # nor a device or a pipe, which could be read for ever
             raise PhotoError(_("There is no such file."))
         size = path.stat().st_size

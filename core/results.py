@@ -65,9 +65,11 @@ class ResultFile(Frozen):
             return None
         except (OSError, ValidationError) as error:
             raise CheckpointError(
-                _("{file} cannot be read. Get it again with git, or make it with: {command}")
-                .format(file=path.name, command=cls.command.format(name=name))
-            ) from error  # fmt: skip
+                _(
+                    "{file} cannot be read. Get it again with git, or delete it and make it with: "
+                    "{command}"
+                ).format(file=path.name, command=cls.command.format(name=name))
+            ) from error
 
     def save(self) -> None:
         """Write the file in one step: a reader sees the old one or the new one."""

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Literal, get_args
 
 from core import checkpoints
+from core.errors import CheckpointError
 from core.measure.stack_rows import STUDENT
 from core.recipes import SHOWCASE, TEACHER, Recipe, Schedule, sweep
 
@@ -21,7 +22,7 @@ Step = Literal[
     "latency",
 ]  # fmt: skip
 STEPS: tuple[Step, ...] = get_args(Step)
-State = Literal["missing", "started", "done"]
+State = Literal["missing", "started", "done", "unreadable"]
 
 
 @dataclass(frozen=True)
@@ -175,11 +176,21 @@ MEASUREMENTS: tuple[Measurement, ...] = (
 def measured(order: Order, steps: Sequence[Step]) -> list[dict[str, str]]:
     """A row per step and checkpoint: `step`, `checkpoint`, `state`."""
     return [
-        {"step": one.step, "checkpoint": id, "state": one.state(id, order)}
+        {"step": one.step, "checkpoint": id, "state": _state(one, id, order)}
         for one in MEASUREMENTS
         if one.step in steps
         for id in one.subjects(order)
     ]
+
+
+def _state(one: Measurement, id: str, order: Order, say: Say | None = None) -> State:
+    """How far it is; "unreadable", and why, where what was measured cannot be understood."""
+    try:
+        return one.state(id, order)
+    except CheckpointError as error:
+        if say is not None:
+            say(f"{one.step}, {id}: {error}")
+        return "unreadable"
 
 
 def measure(order: Order, steps: Sequence[Step], say: Say) -> None:
@@ -189,5 +200,5 @@ def measure(order: Order, steps: Sequence[Step], say: Say) -> None:
             continue
         for id in one.subjects(order):
             there = not one.needs_checkpoint or id in checkpoints.load_manifest()
-            if there and one.state(id, order) != "done":
+            if there and _state(one, id, order, say) not in ("done", "unreadable"):
                 one.make(id, say, order)

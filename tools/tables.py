@@ -103,11 +103,16 @@ def cached_table() -> str:
 
 def _cached(path: Path) -> tuple[str, ...]:
     """What a file of measurements says of its making."""
-    said = read_json(path)
-    return (
-        f"`results/{path.name}`", f"`{_command(path.stem)}`", said["device"],
-        f"`{said['commit'][:12]}`", said["date"][:10],
-    )  # fmt: skip
+    try:
+        said = read_json(path)
+        return (
+            f"`results/{path.name}`", f"`{_command(path.stem)}`", said["device"],
+            f"`{said['commit'][:12]}`", said["date"][:10],
+        )  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            _("results/{file} cannot be read. Get it again with git.").format(file=path.name)
+        ) from error
 
 
 def aims_table() -> str:

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
@@ -47,55 +48,100 @@ def manifest_path(root: Path | None = None) -> Path:
 def load_manifest(root: Path | None = None) -> dict[str, Checkpoint]:
     """Every checkpoint of `pretrained/`, or of `root`, by its id, sorted; empty where none is yet.
 
-    Raises CheckpointError where there is a manifest that cannot be understood.
+    Raises CheckpointError where there is a manifest, or an entry of it, that cannot be understood.
+    """
+    found = listing(root)
+    for id, why in found.unreadable.items():
+        raise _damaged(manifest_path(root), f"{id}: {why}")
+    return found.checkpoints
+
+
+class Listing(NamedTuple):
+    """What a manifest lists."""
+
+    checkpoints: dict[str, Checkpoint]
+    """By id, sorted."""
+    unreadable: dict[str, str]
+    """Id -> what is wrong with its entry."""
+    raw: dict[str, Any]
+    """The unreadable entries as they stand there."""
+
+
+def listing(root: Path | None = None) -> Listing:
+    """`load_manifest` that says which entries cannot be understood, and lists the others.
+
+    Raises CheckpointError where the file is no manifest at all.
     """
     path = manifest_path(root)
     try:
         state = path.stat()
-        return dict(_parsed(path, state.st_mtime_ns, state.st_size, state.st_ino))
+        found = _parsed(path, state.st_mtime_ns, state.st_size, state.st_ino)
+        return Listing(dict(found.checkpoints), dict(found.unreadable), found.raw)
     except FileNotFoundError:
-        return {}
+        return Listing({}, {}, {})
     except OSError as error:
-        raise _damaged(error.strerror or type(error).__name__) from error
+        raise _damaged(path, error.strerror or type(error).__name__) from error
 
 
 @lru_cache(maxsize=4)
-def _parsed(path: Path, *_state: int) -> dict[str, Checkpoint]:
+def _parsed(path: Path, *_state: int) -> Listing:
     """The manifest at `path`; `_state` changes when the file does, so the cache does too."""
     try:
         content = places.read_json(path)
-        entries = content["checkpoints"]
-        if set(content) != {"checkpoints"} or not isinstance(entries, dict):
-            raise _damaged(_("it is not a table of checkpoints"))
-        return {
-            name: Checkpoint.model_validate_json(json.dumps({**entry, "id": name}))
-            for name, entry in sorted(entries.items())
-        }
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise _damaged(f"{error.title} {field}: {first['msg']}") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _damaged(str(error)[:200]) from error
+    except ValueError as error:
+        raise _damaged(path, str(error)[:200]) from error
+    entries = content.get("checkpoints") if isinstance(content, dict) else None
+    if not isinstance(entries, dict) or set(content) != {"checkpoints"}:
+        raise _damaged(path, _("it is not a table of checkpoints"))
+    found = Listing({}, {}, {})
+    for name, entry in sorted(entries.items()):
+        try:
+            found.checkpoints[name] = _entry(name, entry)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"])
+            found.unreadable[name] = f"{field}: {first['msg']}"
+        except (ValueError, TypeError, RecursionError) as error:
+            found.unreadable[name] = str(error)[:200]
+    found.raw.update({name: entries[name] for name in found.unreadable})
+    return found
 
 
-def _damaged(reason: str) -> CheckpointError:
+def _entry(name: str, content: Any) -> Checkpoint:
+    if not isinstance(content, dict):
+        raise ValueError(_("it is no table of facts"))
+    return Checkpoint.model_validate_json(json.dumps({**content, "id": name}))
+
+
+def _damaged(path: Path, reason: str) -> CheckpointError:
+    if path != manifest_path():
+        return CheckpointError(
+            _(
+                "The list of your own networks, {file}, cannot be read ({reason}). Put it right or "
+                "delete it; the runs beside it stay as they are."
+            ).format(file=path, reason=reason)
+        )
     return CheckpointError(
         _(
             "The list of checkpoints, {file}, cannot be read ({reason}). "
             "Get it again with git, or make it with: python -m core reproduce"
-        ).format(file=manifest_path().name, reason=reason)
+        ).format(file=path.name, reason=reason)
     )
 
 
 def get(id: str) -> Checkpoint:
     """The checkpoint of that id. Raises CheckpointError naming those there are."""
-    checkpoints = load_manifest()
+    listed = listing()
+    checkpoints = listed.checkpoints
     if id in checkpoints:
         return checkpoints[id]
-    own = load_manifest(own_dir())
-    if id in own:
-        return own[id]
+    if id in listed.unreadable:
+        raise _damaged(manifest_path(), f"{id}: {listed.unreadable[id]}")
+    own = listing(own_dir())
+    if id in own.checkpoints:
+        return own.checkpoints[id]
+    if id in own.unreadable:
+        raise _damaged(manifest_path(own_dir()), f"{id}: {own.unreadable[id]}")
     if not checkpoints:
         message = _("There are no checkpoints yet. Make them with: python -m core reproduce")
         raise CheckpointError(message)
@@ -113,7 +159,7 @@ def folder(id: str) -> Path:
 
 def _root(id: str) -> Path:
     """The folder whose manifest lists this checkpoint."""
-    return places.pretrained_dir() if id in load_manifest() else own_dir()
+    return places.pretrained_dir() if id in listing().checkpoints else own_dir()
 
 
 def read_files(id: str, *names: str) -> tuple[Checkpoint, dict[str, bytes]]:
@@ -190,7 +236,7 @@ def store(checkpoint: Checkpoint, files: dict[str, bytes], root: Path | None = N
         if target.exists():
             os.rename(target, old)
         os.rename(new, target)
-        _write_manifest(root, load_manifest(root) | {id: checkpoint})
+        _write_manifest(root, listing(root), {id: checkpoint})
         shutil.rmtree(old, ignore_errors=True)
 
 
@@ -199,19 +245,23 @@ def remove(id: str, root: Path) -> None:
 
     Raises CheckpointError if another process holds the lock for a minute.
     """
-    if id not in load_manifest(root):
+    found = listing(root)
+    if id not in found.checkpoints and id not in found.unreadable:
         return
     with _locked(root):
-        _write_manifest(root, {name: c for name, c in load_manifest(root).items() if name != id})
+        _write_manifest(root, listing(root), {id: None})
         shutil.rmtree(root / id, ignore_errors=True)
 
 
-def _write_manifest(root: Path, checkpoints: dict[str, Checkpoint]) -> None:
-    entries = {
-        name: checkpoints[name].model_dump(mode="json", exclude={"id"})
-        for name in sorted(checkpoints)
+def _write_manifest(root: Path, there: Listing, changed: dict[str, Checkpoint | None]) -> None:
+    """Replace or take out entries. Those that cannot be read stay: a newer version's, perhaps."""
+    kept: dict[str, Any] = {
+        name: one.model_dump(mode="json", exclude={"id"})
+        for name, one in (there.checkpoints | changed).items()
+        if one is not None
     }
-    places.write_json(manifest_path(root), {"checkpoints": entries})
+    kept |= {name: entry for name, entry in there.raw.items() if name not in changed}
+    places.write_json(manifest_path(root), {"checkpoints": dict(sorted(kept.items()))})
 
 
 def _old(root: Path, id: str) -> Path:
@@ -222,9 +272,11 @@ def _clear_up(root: Path) -> None:
     """Finish or undo what a killed process left; only while holding the lock."""
     for new in root.glob(".*.new"):
         shutil.rmtree(new)
-    checkpoints = load_manifest(root)
+    checkpoints, unreadable, _raw = listing(root)
     for old in root.glob(".*.old"):
         id = old.name.removeprefix(".").removesuffix(".old")
+        if id in unreadable:
+            continue
         if id in checkpoints and not _is_whole(checkpoints[id], root / id):
             shutil.rmtree(root / id, ignore_errors=True)
             os.rename(old, root / id)

@@ -37,7 +37,16 @@ class Jobs:
             queue.delete(self.job, ANYBODY)
         rows = [_row(job) for job in queue.jobs(ANYBODY)]
         shown = ("job", "state", "place", "wanted_by", "epochs_done", "epochs", "val_accuracy")
-        return Answer({"jobs": rows}, table(rows, shown) if rows else _("No trainings are queued."))
+        lost = queue.unreadable(ANYBODY)
+        if not lost:
+            text = table(rows, shown) if rows else _("No trainings are queued.")
+            return Answer({"jobs": rows}, text)
+        why = _("Its settings cannot be read; another version wrote them, perhaps.")
+        return Answer(
+            {"jobs": rows, "errors": [{"job": id, "message": why} for id in lost]},
+            table(rows, shown) if rows else "",
+            notes=(_("Left out: {jobs}. {why}").format(jobs=", ".join(lost), why=why),),
+        )
 
 
 def _row(job: Any) -> dict[str, Any]:

@@ -63,5 +63,13 @@ class Reproduce:
             if missing
             else _("All {n} are done.").format(n=len(rows))
         )
+        lost = [
+            f"{row['step']} {row['checkpoint']}" for row in rows if row["state"] == "unreadable"
+        ]
+        said = _("What was measured cannot be read: {lost}. Get it again with git, or delete it.")
         document = {"schedule": self.schedule, "trainings": rows}
-        return Answer(document, f"{table(rows)}\n{closing}")
+        return Answer(
+            document,
+            f"{table(rows)}\n{closing}",
+            notes=(said.format(lost=", ".join(lost)),) if lost else (),
+        )

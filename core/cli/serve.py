@@ -7,22 +7,25 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from core.cli.answer import BAD_INPUT, NOT_OK, OK, Answer, table
-from core.errors import PhotoError, UserError
+from core.errors import CheckpointError, PhotoError, UserError
 from core.words import _
+
+MOST_OF_A_FOLDER = 200
 
 
 @dataclass(frozen=True)
 class Predict:
     """What the checkpoints see in your photos (JPEG, PNG, WebP or HEIC).
 
-    Exit code 2 where a file could not be read; the others are answered all the same.
+    Exit code 2 where a file or a checkpoint could not be read; the others are answered all the
+    same.
     """
 
     files: Annotated[
         Positional[tuple[Path, ...]],
         arg(metavar="FILE [FILE ...]", help_behavior_hint="(at least one)"),
     ]
-    """The photos."""
+    """The photos; of a folder, the photos in it, by name, at most 200."""
 
     checkpoints: Annotated[str, arg(metavar="A,B")] = ""
     """Ids of checkpoints, separated by commas; without it, all of them."""
@@ -36,21 +39,24 @@ class Predict:
         from core.photos import read_photo_file
         from core.serving.predict import predict_photo
 
-        ids = _ids(self.checkpoints)
         predictions: list[dict[str, Any]] = []
-        errors: list[dict[str, str]] = []
-        for file in self.files:
-            try:
-                image = read_photo_file(file)
-            except PhotoError as error:
-                errors.append({"file": str(file), "message": str(error)})
-                continue
-            predictions += [_row(str(file), found) for found in predict_photo(image, ids)]
+        ids, errors = _sound(self.checkpoints)
+        for named in self.files:
+            files, problem = _photos_of(named)
+            if problem:
+                errors.append({"file": str(named), "message": problem})
+            for file in files:
+                try:
+                    image = read_photo_file(file)
+                except PhotoError as error:
+                    errors.append({"file": str(file), "message": str(error)})
+                    continue
+                predictions += [_row(str(file), found) for found in predict_photo(image, ids)]
         return Answer(
             {"predictions": predictions, "errors": errors},
             _predictions_text(predictions),
             BAD_INPUT if errors else OK,
-            tuple(f"{error['file']}: {error['message']}" for error in errors),
+            tuple(": ".join(error.values()) for error in errors),
         )
 
 
@@ -89,13 +95,16 @@ class Check:
     Exit code 1 where one is not.
     """
 
+    checkpoints: Annotated[Positional[tuple[str, ...]], arg(metavar="[CHECKPOINT ...]")] = ()
+    """Only these ids, your own ones too; without it, all that are shipped."""
+
     json: bool = False
     """Print one JSON document and nothing else."""
 
     def run(self) -> Answer:
         from core.check import check
 
-        found = check()
+        found = check(self.checkpoints)
         lines = [line for row in found["checkpoints"] for line in _verdict(row)]
         good = sum(row["ok"] for row in found["checkpoints"])
         lines.append(
@@ -116,19 +125,53 @@ def _verdict(row: dict[str, Any]) -> list[str]:
     return [first, *(f"        {text}" for text in (*row["problems"], *row.get("notes", ())))]
 
 
-def _ids(names: str) -> list[str]:
-    """The checkpoints named, each once and all known; all there are, without a name."""
-    from core.checkpoints import get, load_manifest
+def _sound(names: str) -> tuple[list[str], list[dict[str, str]]]:
+    """The checkpoints named, each once and all known (all there are, without a name) that can be
+    asked, and why others cannot.
+
+    Raises CheckpointError for one that is not known, or where none can be asked.
+    """
+    from core.checkpoints import GRAPH, WEIGHTS, get, listing, read_files
 
     wanted = list(dict.fromkeys(filter(None, map(str.strip, names.split(",")))))
     for name in wanted:
         get(name)
-    found = wanted or list(load_manifest())
-    if not found:
+    listed = listing()
+    if not wanted and not listed.checkpoints and not listed.unreadable:
         raise UserError(
             _("There are no checkpoints here yet. Make them with: python -m core reproduce")
         )
-    return found
+    sound, errors = [], []
+    for name in wanted or sorted([*listed.checkpoints, *listed.unreadable]):
+        try:
+            read_files(name, GRAPH, WEIGHTS)
+            sound.append(name)
+        except CheckpointError as error:
+            errors.append({"checkpoint": name, "message": str(error)})
+    if not sound:
+        raise CheckpointError(errors[0]["message"])
+    return sound, errors
+
+
+def _photos_of(path: Path) -> tuple[list[Path], str]:
+    """The photos that a path names: itself, or those in the folder that it is; and what is wrong
+    with that."""
+    from core.data.layouts import EXTENSIONS
+
+    if not path.is_dir():
+        return [path], ""
+    try:
+        inside = sorted(file for file in path.iterdir() if file.suffix.lower() in EXTENSIONS)
+    except OSError as error:
+        return [], error.strerror or str(error)
+    found = [file for file in inside if not file.name.startswith(".") and not file.is_dir()]
+    if not found:
+        return [], _("There is no photo in this folder; folders in it are not looked into.")
+    left = len(found) - MOST_OF_A_FOLDER
+    problem = _("{n:,} more photos in this folder were left out: at most {most} are looked at.")
+    return found[:MOST_OF_A_FOLDER], (
+        problem.format(n=left, most=MOST_OF_A_FOLDER) if left > 0 else ""
+    )
 
 
 def _row(file: str, found: Any) -> dict[str, Any]:

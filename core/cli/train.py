@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from tyro.conf import arg
 
 from core.cli.answer import Answer, table
+from core.errors import ConfigError, UserError
 from core.models.registry import get
 from core.places import runs_dir
 from core.training.config import TrainConfig
@@ -69,7 +70,7 @@ class Train:
 
 @dataclass(frozen=True)
 class Runs:
-    """List the training runs on this machine, oldest first."""
+    """List the training runs on this machine, oldest first; one that cannot be read is named."""
 
     folder: Annotated[Path | None, arg(metavar="FOLDER")] = None
     """Where to look, instead of this machine's runs."""
@@ -80,11 +81,19 @@ class Runs:
     def run(self) -> Answer:
         from core.training.runs import list_runs
 
-        rows = [_row(run) for run in list_runs(self.folder)]
+        rows, errors = [], []
+        for run in list_runs(self.folder):
+            try:
+                rows.append(_row(run))
+            except (UserError, OSError) as error:
+                errors.append({"folder": str(run.path), "message": str(error)})
         shown = ("run", "status", "model", "teacher", "epochs_done", "epochs", "val_accuracy")
         where = self.folder or runs_dir()
         text = table(rows, shown) if rows else _("No runs in {folder}.").format(folder=where)
-        return Answer({"runs": rows}, text)
+        if not errors:
+            return Answer({"runs": rows}, text)
+        said = _("Left out: {why}").format(why=" ".join(one["message"] for one in errors))
+        return Answer({"runs": rows, "errors": errors}, text if rows else "", notes=(said,))
 
 
 class _TimeLeft:
@@ -128,8 +137,6 @@ def device_here(name: str | None) -> str | None:
         return None
     import torch
 
-    from core.errors import ConfigError
-
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError):
@@ -142,6 +149,10 @@ def device_here(name: str | None) -> str | None:
 def _row(run: Any) -> dict[str, Any]:
     said = run.read()
     config, metrics = said.get("config", {}), run.metrics()
+    if not isinstance(config, dict):
+        raise ConfigError(
+            _("{folder}: its settings do not fit this version.").format(folder=run.path)
+        )
     return {
         "run": run.path.name,
         "folder": str(run.path),

@@ -117,14 +117,27 @@ class JobQueue:
 
     def jobs(self, who: str | None = "") -> list[Job]:
         """Every job, in the order of the queue; looking also keeps the queue going."""
+        return self._look(who)[0]
+
+    def unreadable(self, who: str | None = "") -> list[str]:
+        """Ids of the visitor's jobs that `jobs` leaves out; they can be deleted."""
+        return self._look(who)[1]
+
+    def _look(self, who: str | None) -> tuple[list[Job], list[str]]:
         if not self._store.exists():
-            return []
+            return [], []
         with self._store.change() as change:
             self._go_on(change)
             rows, owners = change.rows(), change.owners()
         line = [row.id for row in rows if row.state == "queued"]
-        found = (job_of(row, owners.get(row.id, {}), line, who, self.root) for row in rows)
-        return [job for job in found if job is not None]
+        jobs, lost = [], []
+        for row in rows:
+            job = job_of(row, owners.get(row.id, {}), line, who, self.root)
+            if job is not None:
+                jobs.append(job)
+            elif who is None or mark(who) in owners.get(row.id, {}):
+                lost.append(row.id)
+        return jobs, lost
 
     def job(self, id: str, who: str | None = "") -> Job:
         """One job. Raises JobError if there is none of that name."""

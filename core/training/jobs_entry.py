@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from core import checkpoints
+from core.errors import UserError
 from core.models.registry import get
 from core.provenance import commit
 from core.training import jobs_process
@@ -74,13 +75,15 @@ def job_id(config: TrainConfig, fingerprint: str, code: str | None = None) -> st
 def job_of(
     row: Row, owners: dict[str, bool], line: list[str], who: str | None, root: Path
 ) -> Job | None:
-    """A row of the queue's file as visitor `who` sees it; None if another version wrote it.
+    """A row of the queue's file as visitor `who` sees it; None if it cannot be read here: another
+    version wrote it, perhaps.
 
     owners: visitor's hash -> whether they want it to run; line: ids of those that wait, in order.
     """
     try:
         config = TrainConfig.model_validate_json(row.config)
-    except ValidationError:
+        get(config.model)
+    except (ValidationError, UserError):
         return None
     return Job(
         id=row.id,

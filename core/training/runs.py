@@ -11,6 +11,7 @@
 Each file is replaced as a whole, so killing the process loses the running epoch and nothing else.
 """
 
+import contextlib
 import io
 import json
 from collections.abc import Iterator
@@ -36,12 +37,7 @@ class RunFolder:
 
     def read(self) -> dict[str, Any]:
         """What stood at the start: config, data, device ... Raises ConfigError if unreadable."""
-        try:
-            return read_json(self.path / "run.json")
-        except (OSError, ValueError) as error:
-            raise ConfigError(
-                _("{folder} holds no training run.").format(folder=self.path)
-            ) from error
+        return _read(self.path / "run.json")
 
     def config(self) -> TrainConfig:
         """The run's configuration. Raises ConfigError if it was written by another version."""
@@ -53,12 +49,12 @@ class RunFolder:
             ) from error
 
     def result(self) -> dict[str, Any] | None:
-        """The finished run's summary, or None."""
+        """The finished run's summary, or None. Raises ConfigError if it cannot be read."""
         file = self.path / "result.json"
-        return read_json(file) if file.exists() else None
+        return _read(file) if file.exists() else None
 
     def metrics(self) -> list[dict[str, Any]]:
-        """One entry an epoch; a last line cut short by a crash is left out."""
+        """One entry an epoch; what comes after a line that was cut short is left out."""
         try:
             lines = (self.path / "metrics.jsonl").read_bytes().splitlines()
         except OSError:
@@ -66,9 +62,13 @@ class RunFolder:
         entries = []
         for line in lines:
             try:
-                entries.append(parse_json(line))
+                entry = parse_json(line)
             except ValueError:
                 break
+            known = isinstance(entry, dict) and isinstance(entry.get("val_accuracy"), int | float)
+            if not known:
+                break
+            entries.append(entry)
         return entries
 
     def write_metrics(self, entries: list[dict[str, Any]]) -> None:
@@ -202,11 +202,32 @@ def _fingerprints(facts: dict[str, Any]) -> tuple[str, str]:
     return data["fingerprint"], (data.get("more") or {}).get("fingerprint", "")
 
 
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        said = read_json(file)
+    except FileNotFoundError:
+        raise ConfigError(_("{folder} holds no training run.").format(folder=file.parent)) from None
+    except OSError as error:
+        why = error.strerror or str(error)
+    except ValueError as error:
+        why = str(error)
+    else:
+        if isinstance(said, dict):
+            return said
+        why = _("it is no table of facts")
+    raise ConfigError(_("{file} cannot be read ({why}).").format(file=file, why=why))
+
+
 def list_runs(folder: Path | None = None) -> list[RunFolder]:
-    """All runs under `folder` (default: this machine's runs), oldest first."""
-    folder = folder or runs_dir()
-    found = sorted(folder.glob("*/run.json"), key=lambda file: file.stat().st_mtime)
-    return [RunFolder(file.parent) for file in found]
+    """All runs under `folder` (default: this machine's runs), oldest first.
+
+    Whether one can be read is for the reader to find out: `RunFolder.read`.
+    """
+    found = []
+    for file in (folder or runs_dir()).glob("*/run.json"):
+        with contextlib.suppress(OSError):  # deleted meanwhile
+            found.append((file.stat().st_mtime, file.parent))
+    return [RunFolder(run) for _when, run in sorted(found)]
 
 
 def starting_point(name: str) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:

@@ -1,38 +1,58 @@
 """The shipped checkpoints as a page meets them: all, some, or none with words on how to get one."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import streamlit as st
 
 from core.charts.theme import glyph, role_of
-from core.checkpoints import Checkpoint, load_manifest, own_dir
+from core.checkpoints import Checkpoint, listing, own_dir
 from core.errors import CheckpointError
 from core.words import _
 from pages.parts.linked import one_of, several_of
 
 
 def checkpoints() -> list[Checkpoint]:
-    """What the manifest lists, teachers first, then by size; a damaged one is said.
+    """What the manifest lists, teachers first, then by size; what cannot be read is said.
 
     Runs that were trained on this machine are among them where the session has finished one, or
     came by a link that names one: a class's forty runs would bury everything else.
     """
+    found = [*_listed().values(), *_own()]
+    return sorted(found, key=lambda one: (one.family != "teacher", -one.params, one.id))
+
+
+def _listed(root: Path | None = None, wanted: Iterable[str] | None = None) -> dict[str, Checkpoint]:
+    """What a manifest lists, or those of it that are wanted; says what of that cannot be read."""
     try:
-        found = [*load_manifest().values(), *_own()]
+        there = listing(root)
     except CheckpointError as error:
         st.error(str(error), icon=":material/error:")
-        return []
-    return sorted(found, key=lambda one: (one.family != "teacher", -one.params, one.id))
+        return {}
+    ids = [*there.checkpoints, *there.unreadable] if wanted is None else list(dict.fromkeys(wanted))
+    if lost := [id for id in ids if id in there.unreadable]:
+        st.warning(
+            _("Left out, since the manifest cannot be read there: {ids} ({why}).").format(
+                ids=", ".join(lost), why=there.unreadable[lost[0]]
+            ),
+            icon=":material/rule:",
+        )
+    return {id: there.checkpoints[id] for id in ids if id in there.checkpoints}
 
 
 def _own() -> list[Checkpoint]:
     keys = ("networks", "network", "student", "teacher")
     named = [id for key in keys for id in st.query_params.get_all(key)]
     wanted = [*st.session_state.get("own_checkpoints", ()), *named]
-    if not wanted:
-        return []
-    own = load_manifest(own_dir())
-    return [own[id] for id in dict.fromkeys(wanted) if id in own]
+    return list(_listed(own_dir(), wanted).values()) if wanted else []
+
+
+def own() -> dict[str, Checkpoint]:
+    """Every network that was trained on this machine, by its id, as far as they can be read."""
+    try:
+        return listing(own_dir()).checkpoints
+    except CheckpointError:
+        return {}
 
 
 def explain_empty() -> None:

@@ -5,7 +5,6 @@ from typing import Any
 import streamlit as st
 from pydantic import ValidationError
 
-from core import checkpoints
 from core.charts.theme import role_title
 from core.data.dreams import DREAMS
 from core.errors import UserError
@@ -114,7 +113,7 @@ def _model() -> str:
 def _teacher(queue: JobQueue, who: str) -> str:
     """The id of the checkpoint that teaches; empty for none."""
     found = {one.id: shelf.name_of(one) for one in shelf.checkpoints()}
-    own = checkpoints.load_manifest(checkpoints.own_dir())
+    own = shelf.own()
     mine = [job.id for job in queue.jobs(who) if job.mine and job.id in own.keys() - found.keys()]
     found |= {id: f"{shelf.name_of(own[id])} · {id}" for id in mine}
     titles = {"none": _("No teacher: labels alone"), **found}

@@ -27,6 +27,13 @@ def live(queue: JobQueue, who: str) -> list[Job]:
 
     Returns the jobs whose curves are shown.
     """
+    if lost := queue.unreadable(who):
+        st.warning(
+            _("Left out, since this version cannot read their settings: {runs}.").format(
+                runs=", ".join(lost)
+            ),
+            icon=":material/rule:",
+        )
     jobs = _listed(queue, who)
     if not jobs:
         st.caption(_("No training has been started on this machine yet. Yours will stand here."))

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core import checkpoints
 from core.charts import training as charts
 from core.charts.theme import RoleKey, glyph, role_of
+from core.checkpoints import Checkpoint
 from core.data.dreams import MARK, TRAIN_PX, dreams_available, dreams_dir, dreams_mark, unpack
 from core.data.find import Index, find_food11
 from core.errors import DataError, UserError
@@ -20,7 +20,7 @@ from core.training.config import TrainConfig
 from core.training.jobs import JobQueue
 from core.training.jobs_entry import Job, recipe_of
 from core.words import _
-from pages.parts import training_link
+from pages.parts import shelf, training_link
 
 _REMEMBER = """
 export default function ({ setStateValue, data }) {
@@ -182,9 +182,6 @@ def curve(job: Job, among: Sequence[Job]) -> charts.Curve:
     )
 
 
-def checkpoint_of(job: Job) -> checkpoints.Checkpoint | None:
+def checkpoint_of(job: Job) -> Checkpoint | None:
     """The checkpoint a finished run became, if it could be published."""
-    try:
-        return checkpoints.load_manifest(checkpoints.own_dir()).get(job.id)
-    except UserError:
-        return None
+    return shelf.own().get(job.id)

@@ -46,10 +46,11 @@ def result(job: Job, index: Index | None) -> None:
 
 def _report(job: Job) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = read_json(job.run.path / REPORT)
+        found = read_json(job.run.path / REPORT)
     except (OSError, ValueError):
         return None
-    return found
+    whole = isinstance(found, dict) and {"split", "confusion", "mistakes"} <= found.keys()
+    return found if whole else None
 
 
 def _confusion(report: dict[str, Any], dreamed: bool) -> None:
@@ -151,8 +152,8 @@ def _download(label: str, data: str | bytes, name: str, mime: str) -> None:
 
 def _use(published: checkpoints.Checkpoint) -> None:
     """Doors to the pages where the new checkpoint can be used."""
-    listed = checkpoints.load_manifest()
-    shipped = shelf.starters([one for one in shelf.checkpoints() if one.id in listed])[:2]
+    own = shelf.own()
+    shipped = shelf.starters([one for one in shelf.checkpoints() if one.id not in own])[:2]
     with st.container(horizontal=True):
         _door(
             "compare",

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -51,9 +52,9 @@ def press(app: AppTest, label: str) -> AppTest:
     return next(one for one in app.button if label in one.label).click().run()
 
 
-def ended(queue: JobQueue, state: str, epochs: int = 0, **values: object) -> str:
+def ended(queue: JobQueue, state: str, epochs: int = 0, seed: int = 0, **values: Any) -> str:
     """A job of mine that has come to this end, with so many epochs behind it."""
-    id = queue.ask(TrainConfig(epochs=5), ME, "f").id
+    id = queue.ask(TrainConfig(epochs=5, seed=seed), ME, "f").id
     queue.stop(id, ME)
     with Store(queue.root).change() as change:
         change.set(id, state=state, pid=None, **values)  # whoever waits for it is not heard
@@ -168,7 +169,7 @@ def test_every_end_is_explained_and_can_be_resumed(
     queue: JobQueue,
     food: Path,
     state: str,
-    values: dict[str, object],
+    values: dict[str, Any],
     words: str,
 ) -> None:
     id = ended(queue, state, epochs=2, **values)
@@ -278,6 +279,53 @@ def test_compare_offers_a_run_of_ones_own_and_nobody_elses(
     assert "Mine" in offered(open_page("compare", networks=[own.id, shelf.TEACHER]))
     checkpoints.remove(own.id, checkpoints.own_dir())
     assert "Mine" not in offered(open_page("compare", networks=[own.id]))
+
+
+def test_one_bad_item_hides_no_other(open_page: Open, queue: JobQueue, food: Path) -> None:
+    """A run of another version, cut files, own networks that cannot be read: all is said, once."""
+    shelf.fill(shelf.TEACHER)
+    good, bad, cut = (ended(queue, "done", epochs=4, seed=seed) for seed in range(3))
+    with Store(queue.root).change() as change:
+        change.set(bad, config='{"model": "soup"}')
+    (queue.root / cut / "run.json").write_text("{", encoding="utf-8")
+    (queue.root / cut / "report.json").write_text("[]", encoding="utf-8")
+    own = checkpoints.own_dir()
+    own.mkdir(parents=True)
+    (own / "manifest.json").write_text("[1, 2, 3]", encoding="utf-8")
+    app = open_page("training")
+    assert not app.exception
+    assert [warning.value for warning in app.warning if bad in warning.value]
+    assert [one.id for one in queue.jobs(ME)] == [good, cut]
+
+    shipped, files = checkpoints.read_files(shelf.TEACHER)
+    (own / "manifest.json").unlink()
+    for id in ("mine-s0", "mine-s1"):
+        checkpoints.store(shipped.model_copy(update={"id": id, "title": id}), files, own)
+    content = json.loads((own / "manifest.json").read_text(encoding="utf-8"))
+    content["checkpoints"]["mine-s1"]["px"] = 3
+    (own / "manifest.json").write_text(json.dumps(content), encoding="utf-8")
+    app = open_page("compare", networks=["mine-s0", "mine-s1", shelf.TEACHER])
+    assert not app.exception
+    offered = str(next(one for one in app.multiselect if one.label == "Networks").options)
+    assert "mine-s0" in offered and "mine-s1" not in offered
+    assert [warning.value for warning in app.warning if "mine-s1" in warning.value]
+    assert not any("mine-s1" in one.value for one in open_page("compare").warning)
+
+
+def test_a_list_of_networks_that_cannot_be_read_leaves_the_own_ones(
+    open_page: Open, queue: JobQueue, pretrained: Path
+) -> None:
+    shelf.fill(shelf.TEACHER, shelf.DISTILLED)
+    path = pretrained / "manifest.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["checkpoints"][shelf.DISTILLED]["params"] = "many"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    for page in ("compare", "home", "results", "pruning", "quantization", "export"):
+        app = open_page(page)
+        assert not app.exception, page
+    app = open_page("compare")
+    assert [one.value for one in app.warning if shelf.DISTILLED in one.value]
+    assert app.multiselect[0].options
 
 
 def test_the_model_card_says_what_was_measured_and_on_what(pretrained: Path) -> None:

@@ -261,3 +261,52 @@ def test_reading_needs_no_torch(pretrained: Path, tiny_checkpoint: str) -> None:
     )
     assert run_python(source).wait() == 0
     assert os.environ["SMALL_PLATES_PRETRAINED"] == str(pretrained)  # the child's, too
+
+
+def spoil(root: Path, id: str, **fields: object) -> dict[str, Any]:
+    """Make an entry one that cannot be read; returns it."""
+    path = root / "manifest.json"
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    content["checkpoints"][id] |= fields
+    path.write_text(json.dumps(content), encoding="utf-8")
+    entry: dict[str, Any] = content["checkpoints"][id]
+    return entry
+
+
+def test_one_entry_that_cannot_be_read_hides_no_other(pretrained: Path) -> None:
+    for id in ("a-x-s0", "b-x-s0", "c-x-s0"):
+        store(id, b"1")
+    bad = spoil(pretrained, "b-x-s0", params="many", colour="red")
+    listed = checkpoints.listing()
+    assert list(listed.checkpoints) == ["a-x-s0", "c-x-s0"]
+    assert list(listed.unreadable) == ["b-x-s0"] and "params" in listed.unreadable["b-x-s0"]
+    assert checkpoints.get("a-x-s0").id == "a-x-s0"
+    checkpoints.verify("c-x-s0")
+    with pytest.raises(CheckpointError, match="b-x-s0: params"):
+        checkpoints.get("b-x-s0")
+    store("d-x-s0", b"2")  # and it is not lost by writing another, nor by removing one
+    checkpoints.remove("a-x-s0", pretrained)
+    assert list(checkpoints.listing().checkpoints) == ["c-x-s0", "d-x-s0"]
+    content = json.loads((pretrained / "manifest.json").read_text(encoding="utf-8"))
+    assert content["checkpoints"]["b-x-s0"] == bad
+    store("b-x-s0", b"3")
+    assert checkpoints.listing().unreadable == {} and checkpoints.get("b-x-s0").params == 1
+    spoil(pretrained, "b-x-s0", seed=None)
+    checkpoints.remove("b-x-s0", pretrained)
+    assert "b-x-s0" not in (pretrained / "manifest.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("content", ["[1,2,3]", "{", "null", '"x"', '{"checkpoints": [1]}'])
+def test_a_list_of_own_networks_that_is_none_hides_no_shipped_one(
+    pretrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    store("a-x-s0", b"1")
+    monkeypatch.setenv("SMALL_PLATES_RUNS", str(tmp_path / "runs"))
+    own = checkpoints.own_dir()
+    own.mkdir(parents=True)
+    (own / "manifest.json").write_text(content, encoding="utf-8")
+    checkpoints.verify("a-x-s0")
+    with pytest.raises(CheckpointError, match="your own networks") as caught:
+        checkpoints.get("mine-s0")
+    assert str(own / "manifest.json") in str(caught.value)
+    assert "indices" not in str(caught.value) and "git" not in str(caught.value)
