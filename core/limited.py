@@ -39,6 +39,7 @@ from typing import IO, Any, TypeVar
 import numpy as np
 
 from core import errors, places, words
+from core.cores import cores
 from core.errors import UserError
 from core.words import _
 
@@ -131,7 +132,7 @@ def workers(n: int) -> Iterator[None]:
 
     No more than this process may use cores.
     """
-    added = _pool.grow(min(n, _cores()))
+    added = _pool.grow(min(n, cores()))
     try:
         yield
     finally:
@@ -145,12 +146,6 @@ def warm(*functions: Callable[..., Any]) -> None:
 
 def _name(function: Callable[..., Any]) -> str:
     return f"{function.__module__}:{function.__qualname__}"
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 _ERRORS: dict[str, type[UserError]] = {
@@ -546,7 +541,7 @@ class _Pool:
 
 def _new_pool() -> None:
     global _pool
-    _pool = _Pool(min(WORKERS, _cores()))
+    _pool = _Pool(min(WORKERS, cores()))
 
 
 _pool: _Pool

@@ -1,12 +1,12 @@
 """Where a measurement is made: the processor, the versions, the commit. Imports no torch."""
 
-import os
 import platform
 import subprocess
 import time
 from importlib.metadata import version
 from typing import Any
 
+from core.cores import cores
 from core.places import REPO
 
 
@@ -40,7 +40,7 @@ def versions() -> dict[str, str]:
         "torch": version("torch"),
         "torchvision": version("torchvision"),
         "system": f"{platform.system()} {platform.machine()}",
-        "cores": str(os.cpu_count()),
+        "cores": str(cores()),
     }
 
 

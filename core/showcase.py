@@ -5,13 +5,13 @@ results stand in `pretrained/` for the pages to show. Importing this imports no 
 what it needs when it is asked.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Literal, get_args
 
 from core import checkpoints
+from core.cores import cores
 from core.errors import CheckpointError
 from core.measure.stack_rows import STUDENT
 from core.recipes import SHOWCASE, TEACHER, Recipe, Schedule, sweep
@@ -66,7 +66,7 @@ def _staged(step: Step, module: str, subjects: Callable[[Order], Sequence[str]])
     def make(id: str, say: Say, order: Order) -> None:
         grids = import_module(module)
         stages = grids.missing_stages(id)
-        grids.make_grid(id, stages, say, threads=os.cpu_count() or 1, device=order.device)
+        grids.make_grid(id, stages, say, threads=cores(), device=order.device)
 
     return Measurement(step, subjects, state, make)
 
@@ -121,7 +121,7 @@ def _stack_state(id: str, order: Order) -> State:
 def _make_stack(id: str, say: Say, order: Order) -> None:
     from core.training.stack import make_stack
 
-    make_stack(id, say, threads=os.cpu_count() or 1, device=order.device)
+    make_stack(id, say, threads=cores(), device=order.device)
 
 
 def _shipping_state(id: str, order: Order) -> State:

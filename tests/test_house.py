@@ -21,7 +21,7 @@ PARTS = sorted((REPO / "pages" / "parts").rglob("*.py"))
 TOOLS = sorted((REPO / "tools").rglob("*.py"))
 OURS = [REPO / "app.py", *PAGES, *PARTS, *CORE]
 
-GROUND = {"course", "errors", "places", "provenance", "words"}
+GROUND = {"cores", "course", "errors", "places", "provenance", "words"}
 LAYERS = (
     GROUND,
     {"limited"},
@@ -180,6 +180,18 @@ def test_messages_for_the_user_can_be_translated() -> None:
     check([*OURS, *TOOLS], untranslated_errors)
 
 
+def counts_cores_by_itself(tree: ast.AST) -> Iterator[str]:
+    """All of the machine's cores where those that this process may use are meant."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in ("cpu_count", "sched_getaffinity"):
+            yield f"line {node.lineno}: {ast.unparse(node)}: ask core.cores.cores()"
+
+
+def test_cores_are_counted_in_one_place() -> None:
+    ours = [*OURS, *(REPO / "tools").rglob("*.py")]
+    check([path for path in ours if path != REPO / "core/cores.py"], counts_cores_by_itself)
+
+
 def test_text_files_are_utf_8_on_every_machine() -> None:
     ours = [*OURS, *(REPO / "tools").rglob("*.py")]
     check(ours, reads_in_the_locale)
@@ -194,6 +206,9 @@ def test_text_files_are_utf_8_on_every_machine() -> None:
         (unpickles, "torch.load(file)"),
         (unpickles, "torch.load(file, weights_only=False)"),
         (unpickles, "np.load(file, allow_pickle=True)"),
+        (counts_cores_by_itself, "os.cpu_count() or 1"),
+        (counts_cores_by_itself, "len(os.sched_getaffinity(0))"),
+        (counts_cores_by_itself, "psutil.cpu_count()"),
         (reads_in_the_locale, "path.read_text()"),
         (reads_in_the_locale, "path.write_text(words)"),
         (reads_in_the_locale, "open(path)"),

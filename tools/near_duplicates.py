@@ -29,6 +29,7 @@ from tyro.conf import Positional, arg
 
 from core import places
 from core.cli.answer import Answer
+from core.cores import cores
 from core.data.find import IN_ITS_LAYOUT, SPLITS, Index, find_food11
 from core.data.named import DISTINCT, data_root, read_distinct
 from core.errors import ConfigError, DataError, PhotoError
@@ -135,7 +136,7 @@ def _look(
             return _NONE
 
     bar: Callable[..., Any] = tqdm
-    workers = min(8, os.cpu_count() or 1)  # threads: Pillow lets go of the interpreter's lock
+    workers = min(8, cores())  # threads: Pillow lets go of the interpreter's lock
     with ThreadPoolExecutor(workers) as pool:
         found = list(
             bar(

@@ -1,6 +1,5 @@
 """`lowrank`: factor a checkpoint and measure it; `lowrank-grid`: what the low-rank page shows."""
 
-import os
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -10,6 +9,7 @@ from core.cli.answer import Answer, table
 from core.cli.train import device_here, epoch_line, say
 from core.compression.lowrank_plan import check_energy
 from core.compression.lowrank_shapes import Method
+from core.cores import cores
 from core.words import _
 
 CHECKPOINT = arg(metavar="CHECKPOINT")
@@ -57,7 +57,7 @@ class LowRank:
         device = device_here(self.device)
         from core.training.lowrank import LowRankExperiment
 
-        low = LowRankExperiment.open(self.checkpoint, threads=os.cpu_count() or 1)
+        low = LowRankExperiment.open(self.checkpoint, threads=cores())
         if low.checkpoint.ranks:
             raise ConfigError(
                 _("{id} is factored already. Start from the network it was made of.").format(
@@ -162,7 +162,7 @@ class LowRankGrid:
         stages = tuple(stage for stage in STAGES if stage in (self.stages or STAGES))
         rows = []
         for id in ids:
-            grid = make_grid(id, stages, say, threads=os.cpu_count() or 1, device=device)
+            grid = make_grid(id, stages, say, threads=cores(), device=device)
             rows.append(
                 {
                     "checkpoint": id,

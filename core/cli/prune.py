@@ -1,6 +1,5 @@
 """`prune`: prune a checkpoint and measure it; `prune-grid`: make the curves that the app shows."""
 
-import os
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -9,6 +8,7 @@ from tyro.conf import Positional, arg
 from core.cli.answer import Answer, table
 from core.cli.train import device_here, epoch_line, say
 from core.compression.prune_select import Method, check
+from core.cores import cores
 from core.words import _
 
 CHECKPOINT = arg(metavar="CHECKPOINT")
@@ -60,7 +60,7 @@ class Prune:
         device = device_here(self.device)
         from core.training.pruning import PruningExperiment
 
-        one = PruningExperiment.open(self.checkpoint, threads=os.cpu_count() or 1)
+        one = PruningExperiment.open(self.checkpoint, threads=cores())
         rows: list[dict[str, Any]] = []
         saved = []
         for ratio in dict.fromkeys(self.ratios):
@@ -159,7 +159,7 @@ class PruneGrid:
                 id,
                 stages,
                 say,
-                threads=os.cpu_count() or 1,
+                threads=cores(),
                 teachers=self.teachers,
                 device=device,
             )

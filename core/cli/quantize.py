@@ -1,7 +1,6 @@
 """`quantize`: write a checkpoint with fewer bits and measure it; `quantize-grid`: make the rows
 that the app shows."""
 
-import os
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -9,6 +8,7 @@ from tyro.conf import Positional, arg
 
 from core.cli.answer import Answer, table
 from core.cli.train import device_here, say
+from core.cores import cores
 from core.measure.quantization_grid import COMPUTED, FIXED_BITS, Form, RowKey, key_of
 from core.words import _
 
@@ -44,7 +44,7 @@ class Quantize:
         from core.serving import quantized_measure as measuring
 
         asked = self._asked()
-        one = measuring.QuantizationExperiment.open(self.checkpoint, threads=os.cpu_count() or 1)
+        one = measuring.QuantizationExperiment.open(self.checkpoint, threads=cores())
         rows: dict[tuple[str, int], dict[str, Any]] = {}
         graphs: dict[RowKey, bytes] = {}
         for scheme, bits, key in asked:
@@ -137,9 +137,7 @@ class QuantizeGrid:
         stages = tuple(stage for stage in STAGES if stage in (self.stages or STAGES))
         rows = []
         for id in ids:
-            grid = make_grid(
-                id, stages, say, threads=os.cpu_count() or 1, large=self.large, device=device
-            )
+            grid = make_grid(id, stages, say, threads=cores(), large=self.large, device=device)
             rows.append(
                 {
                     "checkpoint": id,

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from core import places
+from core.cores import cores
 from core.data.find import Index, find_food11, rows_of
 from core.errors import DataError, PhotoError
 from core.photos import CROP, STORED, read_photo_file, to_square
@@ -194,7 +195,7 @@ def _squares(
             return str(error)
 
     bar: Callable[..., Any] = tqdm
-    workers = min(8, os.cpu_count() or 1)  # threads: Pillow lets go of the interpreter's lock
+    workers = min(8, cores())  # threads: Pillow lets go of the interpreter's lock
     with (
         ThreadPoolExecutor(workers) as pool,
         bar(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from core.cores import cores
 from core.errors import ConfigError
 from core.words import _
 
@@ -41,13 +42,6 @@ class JobSettings:
             waiting=_number("SMALL_PLATES_JOBS_WAITING", cls.waiting),
             limit_s=60.0 * _number("SMALL_PLATES_JOB_MINUTES", round(cls.limit_s / 60)),
         )
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _found() -> tuple[str, ...]:
