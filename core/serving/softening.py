@@ -6,7 +6,7 @@ the small probabilities ("dark knowledge") are what a student learns besides the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,6 @@ T_LOW, T_HIGH, T_STEP = 0.1, 20.0, 0.1
 """The slider's range: 20 is the temperature of HW7's reference solution."""
 
 Kind = Literal["hesitates", "sure", "disagree", "both_wrong"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _HESITANT = 0.75  # confidence of a teacher that sees the right class and a rival, too
 

@@ -1,6 +1,7 @@
 """What a temperature does, against the formula written out and the limits that must hold."""
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def test_examples_are_what_they_are_called() -> None:
     teacher[rows[::2], labels[rows[::2]]] += 4
     student[rows[::3], labels[rows[::3]]] += 3
     found = soft.examples(teacher, student, labels)
-    assert set(found) == set(soft.KINDS)
+    assert set(found) == set(get_args(soft.Kind))
     right_t, right_s = teacher.argmax(1) == labels, student.argmax(1) == labels
     wanted: dict[soft.Kind, np.ndarray] = {
         "hesitates": right_t,
