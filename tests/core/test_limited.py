@@ -304,7 +304,7 @@ def test_a_worker_that_was_killed_meanwhile_is_replaced_unseen() -> None:
 
 
 def test_more_workers_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limited, "_cores", lambda: 4)
+    monkeypatch.setattr(limited, "cores", lambda: 4)
     usual = {child.pid for child in psutil.Process().children()}
     with limited.workers(6), ThreadPoolExecutor(8) as threads:
         pids = set(threads.map(lambda _n: call(tasks.wait, 0.5), range(16)))
