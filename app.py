@@ -6,13 +6,13 @@ The router: page set-up, language, navigation. Run with `streamlit run app.py`.
 import streamlit as st
 
 from core.errors import UserError
-from core.words import _
-from pages.parts import contents, language, looks
+from core.i18n import _
+from pages.kit import frame
 
-language.speak()
+frame.speak()
 st.set_page_config(page_title=_("Small Plates"), page_icon="🍽️", layout="wide")
-looks.halo()
-language.menu()
+frame.halo()
+frame.menu()
 
 page = st.navigation(
     {
@@ -26,7 +26,7 @@ page = st.navigation(
             )
             for found in listed
         ]
-        for section, listed in contents.sections().items()
+        for section, listed in frame.sections().items()
     },
     expanded=True,
 )

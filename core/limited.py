@@ -38,10 +38,10 @@ from typing import IO, Any, TypeVar
 
 import numpy as np
 
-from core import errors, places, words
+from core import errors, i18n, paths
 from core.cores import cores
 from core.errors import UserError
-from core.words import _
+from core.i18n import _
 
 T = TypeVar("T")
 
@@ -109,7 +109,7 @@ def call(
     limits = limits or Limits()
     request = {
         "task": name,
-        "language": words.language(),
+        "language": i18n.language(),
         "limits": [limits.cpu_s, limits.wall_s, limits.memory_bytes],
         "args": args,
         "kwargs": kwargs,
@@ -265,7 +265,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
-            cwd=places.REPO,
+            cwd=paths.REPO,
             env=os.environ | fresh,
             **options,
         )
@@ -578,7 +578,7 @@ def _answer(request: dict[str, Any], limited: "_Limited") -> list[memoryview]:
     if module not in sys.modules:
         importlib.import_module(module)  # before the limits: it is ours
         limited.measure()
-    words.set_language(request["language"])
+    i18n.set_language(request["language"])
     try:
         if request["task"] not in _tasks:
             raise TypeError("this function is not a task")

@@ -29,8 +29,8 @@ from typing import IO, Any, Generic, Literal, TypeVar, cast
 from pydantic import BaseModel
 
 from core.errors import UserError
-from core.places import REPO
-from core.words import _, language, set_language
+from core.i18n import _, language, set_language
+from core.paths import REPO
 
 State = Literal["waiting", "running", "done", "failed", "stopped"]
 

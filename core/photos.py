@@ -23,7 +23,7 @@ from PIL import Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from core.errors import PhotoError
 from core.heic import coded_sizes
-from core.words import _
+from core.i18n import _
 
 MAX_BYTES = 10 * 2**20
 """The largest file read, in bytes: a phone's photo has 2 to 6 MB."""

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from core.cores import cores
-from core.places import REPO
+from core.paths import REPO
 
 
 def made_here(**own: Any) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core.errors import CheckpointError
-from core.places import pretrained_dir, write_atomic
-from core.words import _
+from core.i18n import _
+from core.paths import pretrained_dir, write_atomic
 
 if TYPE_CHECKING:
     from core.checkpoints import Checkpoint

@@ -5,11 +5,10 @@ import inspect
 import streamlit as st
 
 from core.charts import numbers
-from core.charts.temperature import HEIGHT_PX, LIMIT_NATS, Range, Voice, temperature_chart
 from core.charts.theme import role_of
 from core.course import CLASSES
-from core.serving import predict
-from core.serving.softening import (
+from core.distillation.chart import HEIGHT_PX, LIMIT_NATS, Range, Voice, temperature_chart
+from core.distillation.temperature import (
     T_HIGH,
     T_LOW,
     T_STEP,
@@ -17,15 +16,17 @@ from core.serving.softening import (
     probabilities_frame,
     softening,
 )
-from core.words import _, food_class
-from pages.parts import contents, example, shelf
-from pages.parts.figure import show_with_slider
-from pages.parts.foot import foot
-from pages.parts.provenance import provenance
+from core.i18n import _, food_class
+from core.inference import predict
+from pages.kit import example, frame
+from pages.kit import networks as shelf
+from pages.kit.figure import show_with_slider
+from pages.kit.frame import foot
+from pages.kit.provenance import provenance
 
 SOFT = 4.0  # the temperature that the sentences compare with T = 1
 
-st.title(contents.entry("temperature").question)
+st.title(frame.entry("temperature").question)
 st.markdown(
     _(
         "A network's answer is eleven numbers; the temperature says how strongly the largest "

@@ -1,87 +1,1183 @@
 """Training: choose a student and a teacher, start, and watch it learn, live."""
 
-import streamlit as st
+import json
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from core.charts.training import metrics_frame
-from core.data.dreams import DREAMS
-from core.words import _
-from pages.parts import contents, training_form, training_live, training_start
-from pages.parts.foot import foot
-from pages.parts.training_lessons import homework, trap, why
-from pages.parts.training_queue import (
-    curve,
-    explain_dreams,
-    explain_missing,
-    marked_title,
-    photographs,
-    queue,
-    remember,
-    visitor,
+import streamlit as st
+from pydantic import ValidationError
+from streamlit.errors import StreamlitAPIException
+
+from core import checkpoints
+from core.charts import numbers
+from core.charts.theme import RoleKey, glyph, role_of, role_title
+from core.checkpoints import Checkpoint
+from core.collection.recipes import LESSON, PRESETS
+from core.collection.recipes import preset as preset_settings
+from core.course import CLASSES
+from core.data.dreams import (
+    DREAMS,
+    MARK,
+    TRAIN_PX,
+    dreams_available,
+    dreams_dir,
+    dreams_mark,
+    unpack,
 )
-from pages.parts.training_result import result
+from core.data.find import Index, find_food11
+from core.errors import DataError, PhotoError, UserError
+from core.i18n import _, food_class, ngettext
+from core.models.design.plans import fits
+from core.models.design.spec import EXAMPLE
+from core.models.registry import MODELS, PREFIX, get
+from core.paths import read_json
+from core.photos import read_photo_file
+from core.source_text import source_of
+from core.training import chart as charts
+from core.training.chart import confusion_chart, confusion_frame, metrics_frame
+from core.training.config import TrainConfig
+from core.training.publish import model_card
+from core.training.queue.line import Job, JobQueue, recipe_of, shared_queue
+from core.training.queue.process import REPORT
+from core.training.runs import Progress, read_progress, seconds_left
+from pages.kit import frame, networks
+from pages.kit import frame as language
+from pages.kit.figure import data_button, show
+from pages.kit.frame import foot
+from pages.kit.provenance import accuracy_line, provenance
+from pages.kit.url_state import one_of
+from pages.kit.visitor import ANSWERED, remember, visitor
+
+# ------------------------------------------------------------------------------------------------
+# The training form's settings in the address bar: a preset, and whatever differs from it.
+#
+# A link may hold anything. Streamlit's own `bind="query-params"` falls over numbers such as 1e999;
+# here a value counts only if its control could have shown it, and is left out otherwise.
+
+
+SIDES = (32, 48, 64, 96, 128, 160, 192, 224)
+"""What the menu offers; a link may name another of ANY_SIDE, as a design of one's own does."""
+ANY_SIDE = range(32, 513, 16)
+BATCHES = (16, 32, 64, 128, 256)
+AUGMENT = ("none", "light", "standard", "strong")
+MOST_EPOCHS = 300
+SEEDS = (0, 1, 2, 3, 4)
+DREAMED = "learns_from_dreams"
+"""Session state: whether there are dreams only, for which presets say otherwise."""
+
+_NUMBER = re.compile(r"[0-9]{1,6}(\.[0-9]{1,12})?(e-[0-9]{1,2})?", re.ASCII)
+
+
+class Setting(NamedTuple):
+    """How a setting is read from a link (None: it cannot be) and written into one."""
+
+    read: Callable[[str], Any]
+    write: Callable[[Any], str] = str
+
+
+def _whole(low: int, high: int) -> Setting:
+    def read(text: str) -> int | None:
+        is_number = re.fullmatch("[0-9]{1,6}", text, re.ASCII)
+        return int(text) if is_number and low <= int(text) <= high else None
+
+    return Setting(read)
+
+
+def _real(low: float, high: float) -> Setting:
+    def read(text: str) -> float | None:
+        return float(text) if _NUMBER.fullmatch(text) and low <= float(text) <= high else None
+
+    return Setting(read, lambda value: f"{value:.12g}")
+
+
+def _one(options: Sequence[Any]) -> Setting:
+    by_text = {str(option): option for option in options}
+    return Setting(by_text.get)
+
+
+def _some(options: Sequence[int]) -> Setting:
+    by_text = {str(option): option for option in options}
+
+    def read(text: str) -> list[int] | None:
+        words = text.split(".", len(options))
+        sound = len(set(words)) == len(words) and all(word in by_text for word in words)
+        return sorted(by_text[word] for word in words) if sound else None
+
+    return Setting(read, lambda chosen: ".".join(map(str, sorted(chosen))))
+
+
+SETTINGS: Mapping[str, Setting] = {
+    "alpha": _real(0, 1),
+    "T": _real(1, 20),
+    "mixup": _real(0, 1),
+    "epochs": _whole(1, MOST_EPOCHS),
+    "px": _one(ANY_SIDE),
+    "share": _whole(5, 100),
+    "seeds": _some(SEEDS),
+    "batch_size": _one(BATCHES),
+    "lr": _real(1e-5, 0.1),
+    "augment": _one(AUGMENT),
+    "pretrained": Setting({"yes": True}.get, lambda _on: "yes"),
+}
+"""Session state key, which is also the parameter's name -> how it travels."""
+
+
+def settings_of(preset: str) -> dict[str, Any]:
+    """The preset's settings, for what there is to learn from."""
+    return preset_settings(preset, bool(st.session_state.get(DREAMED)))
+
+
+def defaults(preset: str) -> dict[str, Any]:
+    """What the controls show under a preset before anything is touched."""
+    plain, chosen = TrainConfig(), settings_of(preset)
+    names = ("px", "epochs", "batch_size", "lr", "mixup", "augment")
+    return {name: chosen.get(name, getattr(plain, name)) for name in names} | {
+        "share": round(100 * chosen.get("share", 1.0)),
+        "alpha": LESSON["alpha"],
+        "T": LESSON["temperature"],
+        "seeds": [0],
+        "pretrained": False,
+    }
+
+
+def fill(preset: str) -> None:
+    """Give the controls that belong to a preset its values, before they are drawn."""
+    kept = ("alpha", "T", "seeds", "pretrained")
+    for name, value in defaults(preset).items():
+        if name not in kept or name not in st.session_state:
+            st.session_state[name] = value
+
+
+def take_up(preset: str) -> None:
+    """At the session's first look: the preset, and what the link says otherwise."""
+    fill(preset)
+    for name, setting in SETTINGS.items():
+        value = setting.read((st.query_params.get_all(name) or [""])[0])
+        if value is not None:
+            st.session_state[name] = value
+
+
+def hold() -> None:
+    """Before the controls are drawn: tell the browser their values again until it has answered.
+
+    A first run may be lost on its way (a server that has just begun, a connection made anew).
+    Streamlit then takes the values for told, and the browser shows every control at its lowest.
+    """
+    if not st.session_state.get(ANSWERED):
+        for name in ("preset", "model", "teacher", *SETTINGS):
+            if name in st.session_state:
+                st.session_state[name] = st.session_state[name]
+
+
+def write(preset: str) -> None:
+    """Bring the address bar to what the controls show; what the preset says is left out."""
+    for name, default in defaults(preset).items():
+        value = st.session_state.get(name, default)
+        written = st.query_params.get_all(name)
+        if value == default or value == []:
+            if written:
+                del st.query_params[name]
+        elif written != [text := SETTINGS[name].write(value)]:
+            st.query_params[name] = text
+
+
+# ------------------------------------------------------------------------------------------------
+# What a run's card says: how far it is, how fast, or how it ended and what to do.
+
+
+def state(job: Job) -> None:
+    """Draw it."""
+    entries = job.run.metrics()
+    of = job.config.epochs
+    if job.state == "queued":
+        ahead = job.place - 1
+        st.progress(
+            len(entries) / of,
+            ngettext(
+                "Waiting: {n} run comes first.", "Waiting: {n} runs come first.", ahead
+            ).format(n=ahead)
+            if ahead
+            else _("Waiting: it is next."),
+        )
+    elif job.state == "running":
+        st.progress(*_running(job, entries))
+    elif job.state == "done":
+        accuracy = max((entry["val_accuracy"] for entry in entries), default=0.0)
+        n = entries[-1]["val_n"] if entries else 0
+        said = (
+            _(
+                ":material/check_circle: Done: {accuracy} of {n} dreams right that it had not "
+                "seen; not photographs."
+            )
+            if job.config.data == DREAMS
+            else _(":material/check_circle: Done: {accuracy} of {n} validation photographs right.")
+        ).format(accuracy=numbers.percent(accuracy, n), n=numbers.count(n))
+        st.markdown(said)
+        if job.reason == "unpublished":
+            st.caption(_("It could not become a checkpoint: {why}").format(why=job.message))
+    else:
+        explain_end(job, len(entries))
+
+
+def _running(job: Job, entries: Sequence[dict[str, Any]]) -> tuple[float, str]:
+    """Share of the whole run that is done, and words for it."""
+    of, done = job.config.epochs, len(entries)
+    if done >= of:
+        said = _("Epoch {epoch} of {of}. Testing it and making it a checkpoint ...")
+        return 1.0, said.format(epoch=of, of=of)
+    now = read_progress(job.run.path, done)
+    if now is None and not entries:
+        lines = job.lines()
+        said = _("Starting ({s} s): reading photographs, asking the teacher ...").format(
+            s=round(job.ran_s or 0)
+        )
+        return 0.0, f"{said} {lines[-1][:80]}" if lines else said
+    head = _("Epoch {epoch} of {of}").format(epoch=done + 1, of=of)
+    parts = [f"{head}: {_doing(now)}" if now else head]
+    rate = now.images_per_s if now and now.done else entries[-1]["images_per_s"] if entries else 0
+    if rate:
+        parts.append(_("{rate} images/s").format(rate=numbers.count(round(rate))))
+    left = seconds_left(of, done, now, float(entries[-1]["seconds"]) if entries else 0.0)
+    if left is not None:
+        parts.append(_("about {left} left").format(left=duration(left)))
+    return min(1.0, (done + (now.learned if now else 0.0)) / of), " · ".join(parts)
+
+
+def _doing(now: Progress) -> str:
+    if now.phase == "teacher":
+        return _("the teacher has answered to {done} of {n} photographs").format(
+            done=numbers.count(now.done), n=numbers.count(now.of)
+        )
+    if now.phase == "validation":
+        return _("testing it")
+    return _("{share} of its photographs").format(share=f"{now.share:.0%}")
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: "40 s", "12 min", "3.5 h"."""
+    if seconds < 10:
+        return _("{n} s").format(n=f"{seconds:.1f}")
+    if seconds < 90:
+        return _("{n} s").format(n=f"{seconds:.0f}")
+    if seconds < 5400:
+        return _("{n} min").format(n=f"{seconds / 60:.0f}")
+    return _("{n} h").format(n=f"{seconds / 3600:.1f}")
+
+
+def explain_end(job: Job, epochs: int) -> None:
+    """Why a run is not finished, what is kept of it, and what to do."""
+    kept = ngettext("{n} epoch is kept.", "{n} epochs are kept.", epochs).format(n=epochs)
+    if job.state == "stopped" and job.reason == "time":
+        st.info(
+            _(
+                "Stopped after {time}, as long as a run may take here at a stretch: now it is the "
+                "others' turn. {kept} Resume goes on there."
+            ).format(time=duration(60 * int(job.message)), kept=kept),
+            icon=":material/timer_off:",
+        )
+        return
+    if job.state == "stopped":
+        st.markdown(
+            _(":material/stop_circle: Stopped. {kept} Resume goes on there.").format(kept=kept)
+        )
+        return
+    if job.state == "interrupted":
+        st.warning(
+            _(
+                "Interrupted: its process has gone, perhaps because the machine was restarted. "
+                "{kept} Resume goes on there."
+            ).format(kept=kept)
+        )
+    elif job.state == "killed":
+        st.error(
+            _(
+                "The system ended it (signal {n}){why} {kept} Resume goes on there; smaller "
+                "pictures or fewer of them a step need less memory."
+            ).format(n=job.message,
+                     why=_(": that is how Linux frees memory when it runs out.")
+                     if job.message == "9" else ".", kept=kept)
+        )  # fmt: skip
+    else:
+        st.error(_failed(job).format(kept=kept, message=job.message))
+    if job.state in ("killed", "failed") and (lines := job.lines()):
+        with st.expander(_("Its last lines")):
+            st.code("\n".join(lines), language=None)
+
+
+def _failed(job: Job) -> str:
+    return {
+        "loss": _("{message} {kept}"),
+        "disk": _(
+            "The disk is full, so nothing more could be written. {kept} Make room, then resume."
+        ),
+        "data": _("The photographs are not where they were. {message} {kept}"),
+        "said": _("{message} {kept}"),
+    }.get(job.reason, _("It broke off: {message}. {kept}"))
+
+
+# ------------------------------------------------------------------------------------------------
+# The server's queue of trainings as a page meets it: who visits, which photographs, what a run is
+# called. Nothing here waits: the queue is only looked at.
+
+
+def photographs() -> Index | None:
+    """The local copy, looked up anew every minute, else the shipped dreams (`Index.is_dreamed`);
+    None where there are neither (`explain_missing`)."""
+    try:
+        return _index(os.environ.get("FOOD11_ROOT"))
+    except DataError:
+        return _dreams(str(dreams_dir()), dreams_mark()) if dreams_available() else None
+
+
+@st.cache_resource(ttl=60, max_entries=2, show_spinner=False)
+def _index(root: str | None) -> Index:
+    del root  # only the key of the cache: find_food11 reads the variable itself
+    return find_food11()
+
+
+@st.cache_resource(ttl=600, max_entries=2, show_spinner=False)
+def _dreams(folder: str, mark: str) -> Index | None:
+    del folder, mark  # only the key of the cache
+    try:
+        return find_food11(unpack())
+    except DataError:
+        return None
+
+
+def explain_dreams(index: Index) -> None:
+    """Say what a training learns from where no photograph is here, or those here are refused."""
+    if named := os.environ.get("FOOD11_ROOT"):
+        try:
+            find_food11()
+        except DataError as error:
+            st.warning(
+                _("The photographs in {folder} are not used. {why}").format(
+                    folder=named, why=error
+                ),
+                icon=":material/rule_folder:",
+            )
+    n, px = f"{int(index.class_counts('training').sum()):,}", TRAIN_PX
+    st.info(
+        _(
+            "There are no photographs on this machine. A training here learns from {n} pictures "
+            "of {px} px instead, each **{mark}**. Its scores are over dreams, too: they say little "
+            "about real food. Where a copy of Food-11 is in place, it learns from photographs."
+        ).format(n=n, mark=MARK(), px=px),
+        icon=":material/bedtime:",
+    )
+
+
+def explain_missing() -> None:
+    """Say why no training can start, and how to get photographs."""
+    try:
+        find_food11()
+    except UserError as error:
+        st.info(
+            _("Training needs photographs, and there are none on this machine. {why}").format(
+                why=error
+            ),
+            icon=":material/photo_library:",
+        )
+    st.code("python -m core data fetch\nexport FOOD11_ROOT=/path/to/food11", language="bash")
+
+
+def short_title(job: Job, among: Sequence[Job] = ()) -> str:
+    """A run's name, short enough for the end of a curve; told apart from others of that name."""
+    config = job.config
+    kind = {
+        "distilled": _("distilled"),
+        "imagenet": _("from ImageNet"),
+        "finetuned": _("fine-tuned"),
+    }.get(recipe_of(config), _("from scratch"))
+    name = f"{get(config.model).slug} {kind}, s{config.seed}"
+    alike = [one for one in among if one.id != job.id and short_title(one) == name]
+    return f"{name} #{job.id[-4:]}" if alike else name
+
+
+def marked_title(job: Job, among: Sequence[Job] = ()) -> str:
+    """`short_title` after the mark of the run's role."""
+    return f"{glyph(role(job.config))} {short_title(job, among)}"
+
+
+def role(config: TrainConfig) -> RoleKey:
+    """What colour and mark a run has."""
+    return role_of(get(config.model).family, recipe_of(config))
+
+
+def curve(job: Job, among: Sequence[Job]) -> charts.Curve:
+    """A run as the charts draw it; what all their networks share is left out of the names."""
+    title = short_title(job, among)
+    slugs = {get(one.config.model).slug for one in among}
+    if len(slugs) == 1:
+        title = title.removeprefix(slugs.pop()).strip()
+    return charts.Curve(
+        title,
+        role(job.config),
+        job.run.metrics(),
+        job.config.alpha,
+        bool(job.config.teacher),
+    )
+
+
+def checkpoint_of(job: Job) -> Checkpoint | None:
+    """The checkpoint a finished run became, if it could be published."""
+    return networks.own().get(job.id)
+
+
+# ------------------------------------------------------------------------------------------------
+# Before a training: the guess and the button.
+
+
+GUESSES = {"low": (0.0, 0.3), "middle": (0.3, 0.6), "high": (0.6, 1.01)}
+
+
+def predict_first() -> str | None:
+    """One tap before starting."""
+    titles = {
+        "low": _("fewer than 30"),
+        "middle": _("30 to 60"),
+        "high": _("more than 60"),
+    }
+    return st.pills(
+        _(
+            "First, a guess: of 100 photographs it has never seen, how many will your student get "
+            "right after its last epoch? (A blind guess gets 9.)"
+        ),
+        list(titles),
+        format_func=titles.__getitem__,
+        key="guess_right",
+    )
+
+
+def reveal(guess: str | None, jobs: Sequence[Job]) -> None:
+    """The guess beside what the newest finished run of those shown came to."""
+    done = [job for job in jobs if job.state == "done" and job.run.metrics()]
+    if guess is None or not done:
+        return
+    last = done[0].run.metrics()[-1]
+    accuracy = last["val_accuracy"]
+    low, high = GUESSES[guess]
+    said = _("It got {n} of 100 right after its last epoch.").format(n=round(100 * accuracy))
+    if low <= accuracy < high:
+        st.success(_("You guessed well. ") + said, icon=":material/star:")
+    else:
+        st.info(_("You guessed otherwise. ") + said, icon=":material/lightbulb:")
+
+
+def start(configs: Sequence[TrainConfig], queue: JobQueue, who: str, index: Index | None) -> None:
+    """The button that asks for the runs, and what became of it."""
+    if not configs:
+        return
+    _start_button(configs, queue, who, index)
+    if refused := st.session_state.pop("start_refused", ""):
+        st.warning(refused, icon=":material/front_hand:")
+    if joined := st.session_state.pop("start_joined", 0):
+        st.toast(
+            ngettext(
+                "{n} of these runs was there already: you share it.",
+                "{n} of these runs were there already: you share them.",
+                joined,
+            ).format(n=joined),
+            icon=":material/group:",
+        )
+
+
+def _start_button(
+    configs: Sequence[TrainConfig], queue: JobQueue, who: str, index: Index | None
+) -> None:
+    runs = len(configs)
+    label = ngettext("Start {n} run", "Start {n} runs", runs).format(n=runs)
+    st.button(
+        label, icon=":material/play_arrow:", type="primary", key="start", disabled=index is None,
+        on_click=_ask, args=(list(configs), queue, who, index),
+    )  # fmt: skip
+
+
+def _ask(configs: Sequence[TrainConfig], queue: JobQueue, who: str, index: Index) -> None:
+    there = {job.id for job in queue.jobs(who)}
+    asked = []
+    try:
+        for config in configs:
+            asked.append(queue.ask(config, who, index.fingerprint).id)
+    except UserError as error:
+        st.session_state["start_refused"] = str(error)
+    st.session_state["start_joined"] = len(there & set(asked))
+    shown = [*asked, *st.session_state.get("runs_shown", ())]
+    st.session_state["runs_shown"] = list(dict.fromkeys(shown))[:6]
+
+
+# ------------------------------------------------------------------------------------------------
+# The training page's controls: from a preset or by hand to the runs that will be asked for.
+
+
+OWN = "design"
+
+
+def preset_title(name: str) -> str:
+    """What a preset promises."""
+    return {
+        "minute": _("A minute on a laptop"),
+        "hour": _("An hour on two cores"),
+        "full": _("The full recipe, on a GPU"),
+    }[name]
+
+
+def wanted(queue: JobQueue, who: str, data: str = "") -> list[TrainConfig]:
+    """Draw the controls; the runs they describe, one a seed. Empty, and said, if they cannot be.
+
+    `data` is what they learn from, as a `TrainConfig` says it.
+    """
+    st.session_state[DREAMED] = data == DREAMS
+    hold()
+    titles = {name: preset_title(name) for name in PRESETS}
+    preset = one_of(
+        st.segmented_control, _("How much"), titles, "preset", default="minute",
+        on_change=_apply, help=_("Sets the controls below; change any of them afterwards."),
+    )  # fmt: skip
+    if "epochs" not in st.session_state:
+        take_up(preset)
+    left, right = st.columns(2)
+    with left:
+        model = _model()
+    with right:
+        teacher = _teacher(queue, who)
+    settings = _lesson(bool(teacher)) | _amount(model)
+    write(preset)
+    try:
+        if not model:
+            return []
+        return [
+            TrainConfig(
+                model=model, teacher=teacher, seed=seed, data=data,
+                **(_unseen(preset, model, settings) | settings),
+            )
+            for seed in st.session_state["seeds"]
+        ]  # fmt: skip
+    except ValidationError as error:
+        said = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+        st.error(said[:1].upper() + said[1:] + ".", icon=":material/error:")
+        return []
+
+
+def _unseen(preset: str, model: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """What the preset sets without a control, kept possible under what the controls say."""
+    said = settings_of(preset)
+    fixed = {name: value for name, value in said.items() if name not in settings}
+    start_px = fixed.get("start_px", 0)
+    if start_px and (start_px >= settings["px"] or not fits(model, start_px)):
+        del fixed["start_px"]
+    warmup = fixed.get("warmup_epochs", 2.0)
+    return fixed | {"warmup_epochs": min(warmup, settings["epochs"] / 2)}
+
+
+def _apply() -> None:
+    fill(st.session_state.get("preset") or "minute")
+
+
+def _model() -> str:
+    """The key of the network; empty, and said, for a design that cannot be."""
+    titles = {key: _(spec.title) for key, spec in MODELS.items()}
+    titles[OWN] = _("Your own design, in one line")
+    linked = st.query_params.get("model", "")
+    if linked.startswith(PREFIX):  # a fresh link: whatever these widgets held on the last page
+        st.session_state["design"] = linked.removeprefix(PREFIX)
+        st.session_state["model"] = st.query_params["model"] = OWN
+    chosen = one_of(st.selectbox, _("Student"), titles, "model", default="dwpw_256k")
+    if chosen != OWN:
+        return chosen
+    line = st.text_input(
+        _("The design"),
+        key="design",
+        bind="query-params",
+        placeholder=EXAMPLE,
+        help=_("The page Architecture writes this line while you draw."),
+    )
+    if not line:
+        st.caption(_("Paste the line that the page Architecture shows below your drawing."))
+        return ""
+    try:
+        return get(PREFIX + line).key
+    except UserError as error:
+        st.error(str(error), icon=":material/error:")
+        return ""
+
+
+def _teacher(queue: JobQueue, who: str) -> str:
+    """The id of the checkpoint that teaches; empty for none."""
+    found = {one.id: networks.name_of(one) for one in networks.checkpoints()}
+    own = networks.own()
+    mine = [job.id for job in queue.jobs(who) if job.mine and job.id in own.keys() - found.keys()]
+    found |= {id: f"{networks.name_of(own[id])} · {id}" for id in mine}
+    titles = {"none": _("No teacher: labels alone"), **found}
+    default = next((id for id in found if id.startswith("efficientnet")), "none")
+    chosen = one_of(st.selectbox, role_title("teacher"), titles, "teacher", default=default)
+    return "" if chosen == "none" else chosen
+
+
+def _lesson(has_teacher: bool) -> dict[str, Any]:
+    left, middle, right = st.columns(3)
+    with left:
+        alpha = st.slider(
+            _("Alpha, the teacher's weight"), 0.0, 1.0, step=0.05, key="alpha",
+            disabled=not has_teacher, help=_("Weight of the teacher's soft answers in the loss."),
+        )  # fmt: skip
+    with middle:
+        temperature = st.slider(
+            _("Temperature T"), 1.0, 20.0, step=0.5, key="T", disabled=not has_teacher,
+        )  # fmt: skip
+    with right:
+        mixup = st.slider(
+            _("Mixup"), 0.0, 1.0, step=0.1, key="mixup",
+            help=_("Blends pairs of photographs and their labels; 0 blends none."),
+        )  # fmt: skip
+    lesson = {"alpha": alpha, "temperature": temperature} if has_teacher else {}
+    return lesson | {"mixup": float(mixup)}
+
+
+def _amount(model: str) -> dict[str, Any]:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        epochs = st.number_input(
+            _("Epochs"), 1, MOST_EPOCHS, step=1, key="epochs", width=130
+        )  # fmt: skip
+        px = st.selectbox(
+            _("Picture side"),
+            sorted({*SIDES, st.session_state["px"]}),
+            key="px",
+            width=130,
+            format_func=lambda side: f"{side} px",
+        )
+        share = st.number_input(
+            _("Photographs, %"), 5, 100, step=5, key="share", width=160,
+            help=_("Share of the training photographs, the same of every class."),
+        )  # fmt: skip
+        st.pills(
+            _("Seeds, a run each"), SEEDS, selection_mode="multi", key="seeds",
+        )  # fmt: skip
+        with st.popover(_("More settings"), icon=":material/tune:"):
+            more = _more(model)
+    return {"epochs": int(epochs), "px": int(px), "share": share / 100, **more}
+
+
+def _more(model: str) -> dict[str, Any]:
+    batch = st.selectbox(_("Photographs a step"), BATCHES, key="batch_size")
+    rate = st.number_input(
+        _("Highest learning rate"), 1e-5, 0.1, step=1e-4, format="%.5f", key="lr"
+    )
+    policies = {
+        "none": _("none"),
+        "light": _("light"),
+        "standard": _("standard"),
+        "strong": _("strong"),
+    }
+    augment = st.selectbox(
+        _("Augmentation"), AUGMENT, format_func=policies.__getitem__, key="augment"
+    )
+    more: dict[str, Any] = {"batch_size": batch, "lr": rate, "augment": augment}
+    if model and get(model).pretrainable:
+        more["pretrained"] = st.toggle(_("Start from ImageNet weights"), key="pretrained")
+    return more
+
+
+# ------------------------------------------------------------------------------------------------
+# A finished run: what it takes for what, its surest mistakes, its files, and where to use it.
+
+
+THUMB = (200, 200)
+
+
+def result(job: Job, index: Index | None) -> None:
+    """Draw the end of one finished run."""
+    published = checkpoint_of(job)
+    if published is not None:
+        st.markdown(accuracy_line(published))
+    report = _report(job)
+    if report is not None:
+        _confusion(report, job.config.data == DREAMS)
+        _mistakes(report, index)
+    _downloads(job, published)
+    if published is not None:
+        own = st.session_state.setdefault("own_checkpoints", [])
+        if job.id not in own:
+            own.append(job.id)
+        _use(published)
+        provenance([published])
+
+
+def _report(job: Job) -> dict[str, Any] | None:
+    try:
+        found = read_json(job.run.path / REPORT)
+    except (OSError, ValueError):
+        return None
+    whole = isinstance(found, dict) and {"split", "confusion", "mistakes"} <= found.keys()
+    return found if whole else None
+
+
+def _confusion(report: dict[str, Any], dreamed: bool) -> None:
+    counts = report["confusion"]
+    right = sum(counts[i][i] for i in range(len(counts)))
+    total = sum(map(sum, counts))
+    pairs = [(counts[i][j], i, j) for i in range(len(counts)) for j in range(len(counts)) if i != j]
+    most, label, answer = max(pairs)
+    split = {"testing": _("test"), "validation": _("validation")}[report["split"]]
+    said = (
+        _("**What it takes for what**, on {n} dreams it never learned from, not photographs:")
+        if dreamed
+        else _("**What it takes for what**, on {n} {split} photographs it never learned from:")
+    )
+    st.markdown(said.format(n=numbers.count(total), split=split))
+    worst = (
+        _(" The most frequent mistake: {label} taken for {answer}, {n} times.").format(
+            label=food_class(CLASSES[label]), answer=food_class(CLASSES[answer]), n=most
+        )
+        if most
+        else ""
+    )
+    show(
+        confusion_chart(counts),
+        _("Confusion matrix: {right} of {n} right.").format(right=right, n=total) + worst,
+        key="confusion",
+    )
+    data_button(confusion_frame(counts), "confusion")
+    st.caption(
+        _(
+            "A row is a true class; what stands on the diagonal is right, the rest is wrong. The "
+            "fuller a cell, the larger its share of the row."
+        )
+        + worst
+    )
+    if report["unreadable"]:
+        names = ", ".join(name for name, _why in report["unreadable"][:3])
+        st.caption(
+            _("{n} pictures could not be read and were left out: {names}").format(
+                n=len(report["unreadable"]), names=names
+            )
+        )
+
+
+def _mistakes(report: dict[str, Any], index: Index | None) -> None:
+    """The photos themselves, only from the local copy, never kept."""
+    if not report["mistakes"]:
+        return
+    st.markdown(_("**Wrong, and most sure of it**"))
+    if index is None or index.fingerprint != report["data"]["fingerprint"]:
+        st.caption(
+            _("The photos are shown where the copy lies that it was tested on: {data}.").format(
+                data=report["data"]["name"]
+            )
+        )
+        return
+    with st.container(horizontal=True):
+        for mistake in report["mistakes"][:6]:
+            if mistake["file"] not in index.files:  # the report names a file: trust the index
+                continue
+            label, answer = (food_class(CLASSES[mistake[key]]) for key in ("label", "answer"))
+            said = _("{label}, taken for {answer}, {sure} sure").format(
+                label=label, answer=answer, sure=numbers.share(mistake["confidence"])
+            )
+            try:
+                photo = read_photo_file(index.root / mistake["file"])
+            except PhotoError as error:
+                st.caption(str(error))
+                continue
+            photo.thumbnail(THUMB)
+            st.image(photo, caption=said, alt=_("Photo: {what}").format(what=said), width=150)
+
+
+def _downloads(job: Job, published: checkpoints.Checkpoint | None) -> None:
+    name = job.id
+    with st.container(horizontal=True):
+        _download(_("Settings"), job.config.model_dump_json(indent=1, exclude={"data"}),
+                  f"{name}-config.json", "application/json")  # fmt: skip
+        lines = "".join(json.dumps(entry) + "\n" for entry in job.run.metrics())
+        _download(_("Metrics"), lines, f"{name}-metrics.jsonl", "application/jsonl")
+        if published is None:
+            return
+        try:
+            _one, files = checkpoints.read_files(name, checkpoints.WEIGHTS)
+        except UserError as error:
+            st.error(str(error), icon=":material/error:")
+            return
+        _download(_("Weights"), files[checkpoints.WEIGHTS], f"{name}.safetensors",
+                  "application/octet-stream")  # fmt: skip
+        _download(_("Model card"), model_card(published, _report(job)), f"{name}.md",
+                  "text/markdown")  # fmt: skip
+
+
+def _download(label: str, data: str | bytes, name: str, mime: str) -> None:
+    st.download_button(
+        label, data, file_name=name, mime=mime, icon=":material/download:", on_click="ignore"
+    )
+
+
+def _use(published: checkpoints.Checkpoint) -> None:
+    """Doors to the pages where the new checkpoint can be used."""
+    own = networks.own()
+    shipped = networks.starters([one for one in networks.checkpoints() if one.id not in own])[:2]
+    with st.container(horizontal=True):
+        _door(
+            "compare",
+            _("Show it your lunch: open it in Compare"),
+            [("networks", id) for id in [published.id, *shipped]],
+        )
+        _door("pruning", _("Cut it smaller: open it in Pruning"), [("network", published.id)])
+    st.caption(
+        _("Its name, for the command line: {id}").format(id=f"`{published.id}`"),
+        help=_("For example: python -m core evaluate, then its name."),
+    )
+
+
+def _door(page: str, label: str, query: list[tuple[str, str]]) -> None:
+    found = frame.entry(page)
+    try:
+        st.page_link(found.file, label=label, icon=found.icon, query_params=query, width="content")
+    except (StreamlitAPIException, KeyError):  # a page alone, without app.py around it
+        st.caption(label)
+
+
+# ------------------------------------------------------------------------------------------------
+# The queue as it moves: every run's state and buttons, and the curves of those chosen, live.
+
+
+POLL_S = 1.5
+MOST_SHOWN = 6
+MOST_CARDS = 4
+"""Finished runs beyond so many stand in the menu only, until they are chosen there."""
+
+
+def live(queue: JobQueue, who: str) -> list[Job]:
+    """Draw the queue and the curves; they move by themselves while anything runs or waits.
+
+    Returns the jobs whose curves are shown.
+    """
+    if lost := queue.unreadable(who):
+        st.warning(
+            _("Left out, since this version cannot read their settings: {runs}.").format(
+                runs=", ".join(lost)
+            ),
+            icon=":material/rule:",
+        )
+    jobs = _listed(queue, who)
+    if not jobs:
+        st.caption(_("No training has been started on this machine yet. Yours will stand here."))
+        return []
+    shown = _choose(jobs)
+    moves = any(job.is_active for job in jobs)
+    st.fragment(_watch, run_every=POLL_S if moves else None)(queue, who, [j.id for j in shown])
+    return shown
+
+
+def _listed(queue: JobQueue, who: str) -> list[Job]:
+    """The visitor's own jobs first, then what else runs or waits."""
+    jobs = queue.jobs(who)
+    mine = sorted((job for job in jobs if job.mine), key=lambda job: -job.asked)
+    return mine + [job for job in jobs if not job.mine and job.is_active]
+
+
+def _choose(jobs: Sequence[Job]) -> list[Job]:
+    """Which runs' curves lie over each other."""
+    by_id = {job.id: job for job in jobs}
+    new = [id for id in by_id if id not in st.session_state.get("runs_met", ())]
+    st.session_state["runs_met"] = list(by_id)
+    kept = [id for id in st.session_state.get("runs_shown", ()) if id in by_id]
+    fresh = [id for id in new if by_id[id].mine][:MOST_SHOWN]
+    if not kept and not fresh and "runs_shown" not in st.session_state:
+        fresh = list(by_id)[:1]
+    # what was asked for just now is new and chosen already: once is enough
+    st.session_state["runs_shown"] = list(dict.fromkeys([*fresh, *kept]))[:MOST_SHOWN]
+    chosen = st.multiselect(
+        _("Runs over each other"),
+        list(by_id),
+        format_func=lambda id: marked_title(by_id[id], jobs),
+        key="runs_shown",
+        max_selections=MOST_SHOWN,
+        placeholder=_("Choose runs"),
+    )
+    return [by_id[id] for id in chosen]
+
+
+def _watch(queue: JobQueue, who: str, shown: list[str]) -> None:
+    """One look at everything that moves (a fragment)."""
+    language.speak()
+    jobs = _listed(queue, who)
+    states = {job.id: job.state for job in jobs}
+    before = st.session_state.get("states_seen", states)
+    st.session_state["states_seen"] = states
+    if before != states:  # something ended, or somebody else's came: results stand outside
+        st.rerun()
+    if refused := st.session_state.pop("refused", ""):
+        st.warning(refused, icon=":material/front_hand:")
+    for place, job in enumerate(jobs):
+        if job.is_active or job.id in shown or place < MOST_CARDS:
+            _card(queue, job, who, jobs)
+    picked = [job for job in jobs if job.id in shown and job.run.metrics()]
+    if picked:
+        _pictures(picked)
+
+
+def _card(queue: JobQueue, job: Job, who: str, jobs: Sequence[Job]) -> None:
+    """One run: what it is, how far, what can be done with it."""
+    with st.container(border=True):
+        left, right = st.columns([3, 1], vertical_alignment="center")
+        with left:
+            owner = "" if job.mine else " · " + _("somebody else's")
+            st.markdown(f"**{marked_title(job, jobs)}** · {_settings(job)}{owner}")
+            state(job)
+        with right, st.container(horizontal=True, horizontal_alignment="right"):
+            _buttons(queue, job, who)
+
+
+def _settings(job: Job) -> str:
+    config = job.config
+    parts = [f"{config.px} px", f"{config.share:.0%}"]
+    if config.teacher:
+        parts += [f"α {config.alpha:g}", f"T {config.temperature:g}"]
+    if config.mixup:
+        parts.append(f"mixup {config.mixup:g}")
+    return " · ".join(parts)
+
+
+def _buttons(queue: JobQueue, job: Job, who: str) -> None:
+    if not job.mine:
+        return
+    if job.is_active:
+        st.button(
+            _("Stop"), icon=":material/stop:", key=f"stop-{job.id}",
+            on_click=_do, args=(queue.stop, job.id, who),
+        )  # fmt: skip
+        return
+    if job.state != "done":
+        st.button(
+            _("Resume"), icon=":material/play_arrow:", key=f"resume-{job.id}",
+            on_click=_do, args=(queue.resume, job.id, who),
+        )  # fmt: skip
+    with st.popover(_("Delete"), icon=":material/delete:"):
+        st.markdown(_("The run, its curves and its checkpoint go, for good."))
+        st.button(
+            _("Delete this run"), key=f"delete-{job.id}", type="primary",
+            on_click=_do, args=(queue.delete, job.id, who),
+        )  # fmt: skip
+
+
+def _do(act: object, id: str, who: str) -> None:
+    """What a button does; a refusal is shown above the list."""
+    try:
+        act(id, who)  # type: ignore[operator]
+    except UserError as error:
+        st.session_state["refused"] = str(error)
+
+
+def _pictures(picked: Sequence[Job]) -> None:
+    curves = [curve(job, picked) for job in picked]
+    epochs = max(job.config.epochs for job in picked)
+    place = '[class*="st-key-chart-"]'  # kept free, so that nothing jumps when a chart is drawn
+    st.html(f"<style>{place} {{min-height: {charts.HEIGHT_PX + 20}px}}</style>")
+    panels = {panel.key: panel for panel in charts.panels()}
+    left, right = st.columns(2)
+    with left:
+        _picture(curves, panels["accuracy"], epochs)
+    with right:
+        _picture(curves, panels["losses"], epochs)
+    more = {key: panel.title for key, panel in panels.items() if key not in ("accuracy", "losses")}
+    chosen = st.pills(_("Also show"), list(more), format_func=more.__getitem__, key="also")
+    if chosen:
+        _picture(curves, panels[chosen], epochs)
+
+
+def _picture(curves: Sequence[charts.Curve], panel: charts.Panel, epochs: int) -> None:
+    frame = charts.curves_frame(curves, panel)
+    st.markdown(f"**{panel.title}**")
+    if frame.empty:
+        st.caption(_("None of these runs has a teacher to agree with."))
+        return
+    last = frame.loc[frame.groupby("series", sort=False)["epoch"].idxmax()]
+    said = ", ".join(f"{row.series} {row.value:.3g}" for row in last.itertuples())
+    show(
+        charts.curves_chart(frame, panel, epochs),
+        _("{what} by epoch; after the last one: {values}.").format(what=panel.title, values=said),
+        key=f"chart-{panel.key}",
+    )
+
+
+def compared(jobs: Sequence[Job]) -> list[str]:
+    """A sentence a finished run: its best epoch, in the words of the list."""
+    lines = []
+    for job in jobs:
+        entries = job.run.metrics()
+        if not entries:
+            continue
+        best = max(entries, key=lambda entry: entry["val_accuracy"])
+        said = (
+            _(
+                "{run}: best after epoch {epoch}, {val} of the dreams right that it had not seen "
+                "(n = {n}, none a photograph), {train} of those it learned from"
+            )
+            if job.config.data == DREAMS
+            else _(
+                "{run}: best after epoch {epoch}, {val} of the validation photographs right "
+                "(n = {n}), {train} of the training ones"
+            )
+        )
+        line = said.format(
+            run=short_title(job, jobs), epoch=best["epoch"],
+            val=numbers.percent(best["val_accuracy"], best["val_n"]),
+            n=numbers.count(best["val_n"]), train=numbers.percent(best["train_accuracy"]),
+        )  # fmt: skip
+        if best.get("agreement") is not None:
+            line += _("; with the teacher it agrees on {share}").format(
+                share=numbers.percent(best["agreement"])
+            )
+        lines.append(line + ".")
+    return lines
+
+
+# ------------------------------------------------------------------------------------------------
+# The training page's formula and source, its trap, and the homework's questions.
+
+
+def why() -> None:
+    """The loss, its symbols, and the function that computes it."""
+    st.latex(
+        r"L = \alpha\, T^2\, \mathrm{KL}\bigl(p^{\text{teacher}}_T \,\|\, "
+        r"p^{\text{student}}_T\bigr) + (1 - \alpha)\, \mathrm{CE}(y, p^{\text{student}}_1)"
+    )
+    st.markdown(
+        _(
+            "The **soft** loss asks the student to answer like the teacher, both softened by the "
+            "temperature $T$; the **hard** one asks for the label $y$. $\\alpha$ weighs them. "
+            "$T^2$ keeps the soft term's gradients, which shrink as $1/T^2$, on the scale of the "
+            "hard ones. With mixup the picture is a blend of two, and the hard loss is blended "
+            "likewise; the teacher has looked at the blend itself. This is the function that every "
+            "step of every run here calls:"
+        )
+    )
+    st.code(source_of("core.training.loss", "loss_fn_kd"), language="python")
+
+
+def trap(shown: list[Job]) -> None:
+    """Comparing losses of different recipes; the best epoch flatters."""
+    st.markdown(
+        _(
+            "**Two traps when reading these curves.** *Losses of different recipes cannot be "
+            "compared*: with a teacher the total is another sum, and T and alpha stretch it. "
+            "Compare accuracies on the validation split. *The best epoch flatters*: whoever picks "
+            "the best of many epochs picks luck, too."
+        )
+    )
+    for job in shown:
+        entries = job.run.metrics()
+        if len(entries) < 2:
+            continue
+        best = max(entry["val_accuracy"] for entry in entries)
+        tail = entries[-max(2, len(entries) // 4) :]
+        mean = sum(entry["val_accuracy"] for entry in tail) / len(tail)
+        st.markdown(
+            _(
+                "- Here, really: the best of {n} epochs has {best}; the last {m} epochs have "
+                "{mean} on average."
+            ).format(n=len(entries), best=numbers.percent(best), m=len(tail),
+                     mean=numbers.percent(mean))
+        )  # fmt: skip
+    st.markdown(
+        _(
+            "How to notice: look at the last quarter of the curve instead of its highest point, "
+            "train several seeds (choose more than one above), and measure once, at the end, on "
+            "the test split, which chose nothing."
+        )
+    )
+
+
+def homework() -> None:
+    """Where the homework's training questions are answered here."""
+    st.markdown(
+        _(
+            "- **HW13 Q2.1**, write `loss_fn_kd`: under “Why” above, as it runs. The course's "
+            "values are alpha = 0.5 and T = 1; the report's are 0.3 and 2 with mixup; HW7's "
+            "reference is T = 20, alpha = 0.5.\n"
+            "- **HW7 Q2**, does a student learn more from a teacher? Start the same student twice, "
+            "with the teacher and with “No teacher”, on the same seeds: the curves lie over each "
+            "other.\n"
+            "- **HW13 Q1**, at most 100,000 parameters: choose a student that keeps to it, or "
+            "draw one on the page Architecture and train it here.\n"
+            "- The course trains with Adam at 3e-4 in batches of 64: both stand under “More "
+            "settings”."
+        )
+    )
+
 
 KEY = "training"
 
-st.title(contents.entry(KEY).question)
-st.markdown(
-    _(
-        "Start a training and watch it. It runs in a process of its own on this machine: close the "
-        "tab, come back, it is still there."
-    )
-)
-who, line, index = visitor(), queue(), photographs()
-dreamed = index is not None and index.is_dreamed
-if index is None:
-    explain_missing()
-elif dreamed:
-    explain_dreams(index)
-guess = training_start.predict_first()
 
-with st.container(border=True):
-    configs = training_form.wanted(line, who, DREAMS if dreamed else "")
-    training_start.start(configs, line, who, index)
-if index is not None and not dreamed:
-    st.caption(
-        _("It learns from {data}: {n} training photographs here.").format(
-            data=index.name, n=f"{int(index.class_counts('training').sum()):,}"
+def main() -> None:
+    """Draw the page."""
+    st.title(frame.entry(KEY).question)
+    st.markdown(
+        _(
+            "Start a training and watch it. It runs in a process of its own on this machine: "
+            "close the "
+            "tab, come back, it is still there."
+        )
+    )
+    who, line, index = visitor(), shared_queue(), photographs()
+    dreamed = index is not None and index.is_dreamed
+    if index is None:
+        explain_missing()
+    elif dreamed:
+        explain_dreams(index)
+    guess = predict_first()
+
+    with st.container(border=True):
+        configs = wanted(line, who, DREAMS if dreamed else "")
+        start(configs, line, who, index)
+    if index is not None and not dreamed:
+        st.caption(
+            _("It learns from {data}: {n} training photographs here.").format(
+                data=index.name, n=f"{int(index.class_counts('training').sum()):,}"
+            )
+        )
+
+    st.subheader(_("Runs"))
+    shown = live(line, who)
+    reveal(guess, shown)
+
+    st.subheader(_("What you see"))
+    lines = compared(shown)
+    if lines:
+        st.markdown("\n".join(f"- {said}" for said in lines))
+    st.markdown(
+        _(
+            "The **hard** loss falls when the student learns the labels, the **soft** one when it "
+            "learns to answer like its teacher; **agreement** says how often both name the "
+            "same food. "
+            "Where training accuracy climbs on while validation stands still, the student has "
+            "begun to "
+            "learn the photographs by heart."
         )
     )
 
-st.subheader(_("Runs"))
-shown = training_live.live(line, who)
-training_start.reveal(guess, shown)
+    done = [job for job in shown if job.state == "done"]
+    if done:
+        st.subheader(_("The finished run"))
+        titles = {job.id: marked_title(job, done) for job in done}
+        if len(done) > 1:
+            chosen = st.selectbox(
+                _("Which one"), list(titles), format_func=titles.__getitem__, key="finished"
+            )
+        else:
+            chosen = done[0].id
+        result(next(job for job in done if job.id == chosen), index)
 
-st.subheader(_("What you see"))
-lines = training_live.compared(shown)
-if lines:
-    st.markdown("\n".join(f"- {said}" for said in lines))
-st.markdown(
-    _(
-        "The **hard** loss falls when the student learns the labels, the **soft** one when it "
-        "learns to answer like its teacher; **agreement** says how often both name the same food. "
-        "Where training accuracy climbs on while validation stands still, the student has begun to "
-        "learn the photographs by heart."
-    )
-)
+    with st.expander(_("Why: the loss that is minimised"), icon=":material/function:"):
+        why()
+    with st.expander(_("Trap: the best epoch, and the lowest loss"), icon=":material/warning:"):
+        trap(shown)
+    with st.expander(_("From the homework: HW13 Q2.1, HW7 Q2"), icon=":material/school:"):
+        homework()
 
-done = [job for job in shown if job.state == "done"]
-if done:
-    st.subheader(_("The finished run"))
-    titles = {job.id: marked_title(job, done) for job in done}
-    if len(done) > 1:
-        chosen = st.selectbox(
-            _("Which one"), list(titles), format_func=titles.__getitem__, key="finished"
-        )
-    else:
-        chosen = done[0].id
-    result(next(job for job in done if job.id == chosen), index)
+    foot(KEY, metrics_frame([curve(job, shown) for job in shown]))
+    remember()
 
-with st.expander(_("Why: the loss that is minimised"), icon=":material/function:"):
-    why()
-with st.expander(_("Trap: the best epoch, and the lowest loss"), icon=":material/warning:"):
-    trap(shown)
-with st.expander(_("From the homework: HW13 Q2.1, HW7 Q2"), icon=":material/school:"):
-    homework()
 
-foot(KEY, metrics_frame([curve(job, shown) for job in shown]))
-remember()
+if __name__ == "__main__":
+    main()

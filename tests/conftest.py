@@ -119,7 +119,7 @@ def a_network_is_traced_once() -> Iterator[None]:
     if "torch" not in sys.modules:
         yield
         return
-    from core.serving import export
+    from core.inference import export
 
     trace, known = export.trace, {}
 

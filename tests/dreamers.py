@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from core.course import CLASSES
 from core.data.dreams import Dreams, DreamSet, Sheet, dreams_dir, sheet_jpeg
-from core.places import write_atomic, write_json
+from core.paths import write_atomic, write_json
 from tests.food import food_picture
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from core import words
+from core import i18n
 from core.errors import CheckpointError, PhotoError, UserError
 from core.limited import task
 
@@ -113,7 +113,7 @@ def refuse(kind: str, text: str) -> None:
 
 @task
 def language() -> str:
-    return words.language()
+    return i18n.language()
 
 
 @task

@@ -10,9 +10,9 @@ import numpy as np
 import safetensors.numpy
 
 from core.checkpoints import HISTORY, TEST_LOGITS, WEIGHTS, Checkpoint, FileInfo, History, store
-from core.measure.accuracy import Score
-from core.measure.latency import Spread
-from core.measure.latency_table import LatencyTable, Timed
+from core.collection.latency import LatencyTable, Timed
+from core.stats import Score
+from core.timing import Spread
 from tests.pages.shelf import DATA
 
 LABELS = np.arange(1200) % 11

@@ -17,27 +17,21 @@ import pytest
 REPO = Path(__file__).resolve().parents[1]
 CORE = sorted((REPO / "core").rglob("*.py"))
 PAGES = sorted((REPO / "pages").glob("[!_]*.py"))
-PARTS = sorted((REPO / "pages" / "parts").rglob("*.py"))
+KIT = sorted((REPO / "pages" / "kit").rglob("*.py"))
 TOOLS = sorted((REPO / "tools").rglob("*.py"))
-OURS = [REPO / "app.py", *PAGES, *PARTS, *CORE]
+OURS = [REPO / "app.py", *PAGES, *KIT, *CORE]
 
-GROUND = {"cores", "course", "errors", "places", "provenance", "words"}
-LAYERS = (
-    GROUND,
-    {"limited"},
-    {"photos", "heic"},
-    {"compression", "models", "data", "measure", "results", "live"},
-    {"checkpoints", "serving"},
-    {"training", "charts"},
-    {"check", "recipes", "showcase", "reproduce"},
-    {"cli", "__main__"},
-)
-"""Inside core a module imports from its own layer or an earlier one of this list, no later one."""
+ROOMS = (
+    "distillation", "convolutions", "pruning", "quantization", "low_rank", "export", "collection",
+)  # fmt: skip
+"""Folders of core that hold one concept each; all else is the floor, which knows none."""
+LOOK_AT_ALL = {"export", "collection", "cli", "__main__"}
+"""What may import rooms: what ships or shows every technique, and the command line."""
 
 TORCH_FREE = (
     "core.checkpoints",
     "core.charts",
-    "core.check",
+    "core.collection.check",
     "core.cli.main",
     "core.cli.serve",
     "core.course",
@@ -45,20 +39,27 @@ TORCH_FREE = (
     "core.data.dreams",
     "core.data.find",
     "core.data.pixels",
-    "core.measure.accuracy",
+    "core.stats",
     "core.models.registry",
     "core.photos",
-    "core.serving.dreamed",
-    "core.serving.lowrank",
-    "core.serving.predict",
-    "core.serving.quantize_upload",
-    "core.serving.quantized",
-    "core.serving.quantized_measure",
+    "core.distillation.verdict",
+    "core.low_rank.network",
+    "core.inference.predict",
+    "core.quantization.upload",
+    "core.quantization.graph",
+    "core.quantization.measure",
     "core.training.config",
-    "core.training.lowrank_live",
-    "core.training.quantization_live",
+    "core.low_rank.rows",
+    "core.quantization.rows",
     "core.training.runs",
-    "core.words",
+    "core.i18n",
+    "core.convolutions.chart",
+    "core.distillation.chart",
+    "core.export.files",
+    "core.pruning.rows",
+    "core.pruning.chart",
+    "core.results",
+    "core.live",
 )
 
 Rule = Callable[[ast.AST], Iterator[str]]
@@ -76,19 +77,6 @@ def imports(tree: ast.AST) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def without_types(tree: ast.Module) -> ast.Module:
-    """The module without what it imports for annotations only."""
-    return ast.Module([node for node in tree.body if not isinstance(node, ast.If)], [])
-
-
-def layer(module: str) -> int:
-    """Number of the layer that `core.<something>...` belongs to."""
-    name = module.split(".")[1]
-    found = [i for i, names in enumerate(LAYERS) if name in names]
-    assert found, f"core/{name} has no layer yet: give it one in LAYERS"
-    return found[0]
 
 
 def unpickles(tree: ast.AST) -> Iterator[str]:
@@ -143,7 +131,7 @@ def reads_in_the_locale(tree: ast.AST) -> Iterator[str]:
 
 
 def reads_json_by_itself(tree: ast.AST) -> Iterator[str]:
-    """JSON files parsed without `core.places.read_json`, which knows their encoding and limits."""
+    """JSON files parsed without `core.paths.read_json`, which knows their encoding and limits."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("json.load", "json.loads"):
             inside = ast.unparse(node)
@@ -246,17 +234,72 @@ def test_the_app_does_without_the_tools() -> None:
     assert list(tools(ast.parse("def f():\n    from tools.tables import x")))
 
 
-def test_imports_inside_core_run_one_way() -> None:
-    found = []
-    for path in CORE:
-        module = ".".join(path.relative_to(REPO).with_suffix("").parts)
-        if module == "core.__init__":
-            continue
+def module_of(path: Path) -> str:
+    """The dotted name of a file of ours."""
+    parts = path.relative_to(REPO).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room_of(module: str) -> str:
+    """The first folder or file below core."""
+    return (module.split(".") + [""])[1]
+
+
+def imports_of_ours(files: list[Path]) -> dict[str, set[str]]:
+    """Module -> the modules of ours that it imports, anywhere but for annotations only."""
+    ours = {module_of(path) for path in files}
+    found: dict[str, set[str]] = {}
+    for path in files:
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        for name in imports(without_types(tree)):
-            if name.startswith("core.") and layer(name) > layer(module):
-                found.append(f"{module} imports {name}")
+        tree.body = [
+            node
+            for node in tree.body
+            if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+        ]
+        found[module_of(path)] = set()
+        for node in ast.walk(tree):
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                whole = [f"{node.module}.{alias.name}" for alias in node.names]
+                names = [name if name in ours else node.module for name in whole]
+            found[module_of(path)] |= {name for name in names if name in ours}
+    return found
+
+
+def breaks_the_house(module: str, imported: str) -> bool:
+    """Whether this import enters a room from where it may not be entered."""
+    here, there = room_of(module), room_of(imported)
+    return there in ROOMS and here not in LOOK_AT_ALL | {there}
+
+
+def test_the_floor_imports_no_room_and_rooms_import_no_room() -> None:
+    found = [
+        f"{module} imports {name}"
+        for module, names in imports_of_ours(CORE).items()
+        for name in sorted(names)
+        if breaks_the_house(module, name)
+    ]
     assert not found, "\n".join(found)
+    assert breaks_the_house("core.charts.curves", "core.pruning.rows")
+    assert breaks_the_house("core.low_rank.measure", "core.pruning.rows")
+    assert not breaks_the_house("core.export.stack", "core.pruning.rows")
+    assert not breaks_the_house("core.pruning.measure", "core.pruning.rows")
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Modules that import each other in a circle; empty where there is none."""
+    left = {name: set(names) - {name} for name, names in graph.items()}
+    while ends := [name for name, names in left.items() if not names & left.keys()]:
+        for name in ends:
+            del left[name]
+    return sorted(left)
+
+
+def test_no_import_runs_in_a_circle() -> None:
+    assert not circle(imports_of_ours([*CORE, *PAGES, *KIT]))
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})
 
 
 def test_core_works_without_streamlit() -> None:

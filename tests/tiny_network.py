@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core import checkpoints
-from core.measure.accuracy import Labelled
 from core.models.registry import ModelSpec
+from core.stats import Labelled
 from core.training.publish import publish
 
 PX = 24

@@ -2,7 +2,7 @@
 
 `training` and `distillation` are measured in `tools.bench_training`. `photo` is how long a visitor
 waits: from a photo's bytes to what every checkpoint says of it. The photo is read anew each time,
-the sessions are open, as they are for every visitor but the first. Timed by `core.measure.latency`
+the sessions are open, as they are for every visitor but the first. Timed by `core.timing`
 (warm-up, interleaved rounds, median and 95th percentile).
 """
 
@@ -21,10 +21,10 @@ from core.checkpoints import load_manifest
 from core.cli.answer import Answer, table
 from core.cli.train import device_here
 from core.errors import CheckpointError, ConfigError
-from core.measure.latency import time_calls
+from core.i18n import _
+from core.inference.predict import THREADS, predict_photo, predictor
 from core.photos import prepare, read_photo, read_photo_file
-from core.serving.predict import THREADS, predict_photo, predictor
-from core.words import _
+from core.timing import time_calls
 
 PHONE = (4000, 3000)
 """Width and height of the made-up photo: what a phone's 12 megapixels are."""

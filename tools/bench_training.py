@@ -10,8 +10,9 @@ second of each turn: median, quartiles, and the ratio turn by turn.
 (steps, validation and all, as `core.training.learner` does them):
 
     scratch   labels alone
-    kept      the teacher's answers to the epoch's view lie on the disk (`core.training.teaching`)
-    asked     a view that is new to the teacher: it answers to every photograph, and that is kept
+    kept      the teacher's answers to the epoch's view lie on the disk
+    (`core.training.teacher_cache`) asked     a view that is new to the teacher: it answers to
+    every photograph, and that is kept
 
 A run of E epochs with V views asks in V of them and reads in the others; the next student, or seed,
 with the same teacher and views reads in all of them. Keeping changes no result.
@@ -35,20 +36,18 @@ from PIL import Image
 from torch import Tensor, nn
 
 from core import checkpoints
+from core.collection.recipes import PRESETS
 from core.data.augment import apply_view, draw_view
 from core.data.find import find_food11
 from core.data.pixels import Pixels, load_pixels
 from core.errors import ConfigError
+from core.i18n import _
 from core.models import ModelSpec, get
-from core.recipes import PRESETS
 from core.training.config import TrainConfig
-from core.training.learner import Learner
-from core.training.photographs import Photographs, learned_from, photographs
-from core.training.schedule import adamw
-from core.training.seeds import generator
+from core.training.learner import Learner, adamw
+from core.training.photographs import Photographs, generator, learned_from, photographs
 from core.training.speed import Compute, best_device, choose, device_name, keep_memory
-from core.training.teaching import load_teacher
-from core.words import _
+from core.training.teacher_cache import load_teacher
 
 Work = tuple[Callable[..., None], tuple[Any, ...]]
 """What a process runs: a function that answers every message on the pipe given to it first, and

@@ -54,6 +54,7 @@ from core.checkpoints import WEIGHTS, Checkpoint
 from core.cli.answer import Answer, table
 from core.cli.train import device_here
 from core.cli.train import say as tell
+from core.collection.recipes import TEACHER
 from core.course import CLASSES
 from core.data.dreams import (
     MARK,
@@ -68,15 +69,14 @@ from core.data.dreams import (
     tiles,
 )
 from core.errors import CheckpointError, DataError
+from core.i18n import _
+from core.inference.predict import predictor, softmax
 from core.models.registry import IMAGENET_MEAN, IMAGENET_STD, ModelSpec, get
+from core.paths import read_json, runs_dir, write_atomic, write_json
 from core.photos import prepare
-from core.places import read_json, runs_dir, write_atomic, write_json
 from core.provenance import commit, versions
-from core.recipes import TEACHER
-from core.serving.predict import predictor, softmax
-from core.training.seeds import derive, generator
+from core.training.photographs import derive, generator
 from core.training.speed import best_device, device_name, keep_memory
-from core.words import _
 
 COARSEST_PX = 8
 OUTSIDE = 5.0

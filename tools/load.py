@@ -39,7 +39,7 @@ import websockets
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-from pages.parts import contents
+from pages.kit import frame
 
 REPO = Path(__file__).resolve().parents[1]
 WIDGETS = ("slider", "selectbox", "radio", "checkbox", "button_group", "number_input")
@@ -435,7 +435,7 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=40)
     parser.add_argument("--seconds", type=float, default=120, help="how long the class lasts")
     parser.add_argument("--think", type=float, default=6, help="mean seconds between two requests")
-    every = ["" if one.key == "home" else one.key for one in contents.entries()]
+    every = ["" if one.key == "home" else one.key for one in frame.entries()]
     parser.add_argument("--pages", nargs="*", default=every, help='"" is Home')
     parser.add_argument("--json", action="store_true", help="one JSON document and nothing else")
     given = parser.parse_args()

@@ -27,14 +27,14 @@ from PIL import Image
 from tqdm import tqdm
 from tyro.conf import Positional, arg
 
-from core import places
+from core import paths
 from core.cli.answer import Answer
 from core.cores import cores
 from core.data.find import IN_ITS_LAYOUT, SPLITS, Index, find_food11
 from core.data.named import DISTINCT, data_root, read_distinct
 from core.errors import ConfigError, DataError, PhotoError
+from core.i18n import _
 from core.photos import read_photo_file
-from core.words import _
 
 THRESHOLD = 0.95
 """Cosine from which on two photographs count as the same."""
@@ -215,7 +215,7 @@ def _write(
         (work / "PROVENANCE.md").write_text(
             _provenance(source, against, threshold, left_out, unreadable), encoding="utf-8"
         )
-        places.write_json(
+        paths.write_json(
             work / DISTINCT,
             {
                 **_facts(source, against, threshold),
@@ -335,7 +335,7 @@ class Distinct:
             )
         source, against = find_food11(data_root(self.source)), find_food11(data_root(self.against))
         made = write_distinct(
-            source, against, self.into or places.data_dir() / f"{source.root.name}_distinct"
+            source, against, self.into or paths.data_dir() / f"{source.root.name}_distinct"
         )
         index = made.index
         document = {

@@ -15,14 +15,7 @@ import pandas as pd
 
 from core import checkpoints
 from core.checkpoints import Checkpoint
-from core.cli.answer import NOT_OK, OK, Answer
-from core.errors import UserError
-from core.measure.latency_table import LatencyTable
-from core.measure.stack_rows import Stack
-from core.places import REPO, read_json, write_atomic
-from core.reproduce import STEPS
-from core.results import results_dir
-from core.serving.collected import (
+from core.checkpoints.by_recipe import (
     Collected,
     by_stem,
     collect,
@@ -31,8 +24,15 @@ from core.serving.collected import (
     on_one_set,
     own_data,
 )
-from core.serving.results import results_frame
-from core.words import _
+from core.cli.answer import NOT_OK, OK, Answer
+from core.collection.homework import results_frame
+from core.collection.latency import LatencyTable
+from core.collection.reproduce import STEPS
+from core.errors import UserError
+from core.export.stack import Stack
+from core.i18n import _
+from core.paths import REPO, read_json, write_atomic
+from core.results import results_dir
 
 
 class Place(NamedTuple):

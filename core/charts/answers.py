@@ -4,15 +4,15 @@ import altair as alt
 import pandas as pd
 
 from core.charts import numbers
-from core.charts.shape import Spec, filled, shape
+from core.charts.compiled import Spec, filled, shape
 from core.charts.theme import RoleKey, finish, ink_text, layered, painted
-from core.words import _
+from core.i18n import _
 
 HEIGHT_PX = 300
 
 
 def answer_chart(frame: pd.DataFrame, role: RoleKey) -> Spec:
-    """Bars of `core.serving.compare.bars_frame`, on a fixed axis from 0 to 100 %.
+    """Bars of `core.inference.compare.bars_frame`, on a fixed axis from 0 to 100 %.
 
     The first three carry their rank and stand in full colour; the others are paler.
     """

@@ -1,6 +1,6 @@
 """Figures as a reader wants them: thousands separated, units given, no digit too many."""
 
-from core.words import _
+from core.i18n import _
 
 THIN = "\u202f"
 """Narrow no-break space: keeps a number and its unit on one line."""

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, NamedTuple, cast
 
 import altair as alt
 
-from core.words import _
+from core.i18n import _
 
 
 class Slot(NamedTuple):

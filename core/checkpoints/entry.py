@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from core.measure.accuracy import Score
 from core.models.registry import short_name
 from core.photos import CROP
+from core.stats import Score
 
 if TYPE_CHECKING:
     from core.data.pixels import Pixels
@@ -122,11 +122,11 @@ class Checkpoint(_Entry):
     widths: dict[str, tuple[int, ...]] = Field(
         default_factory=dict, exclude_if=lambda widths: not widths
     )
-    """Layers narrower than the model's, if channels were cut out (`core.compression.widths`)."""
+    """Layers narrower than the model's, if channels were cut out (`core.checkpoints.widths`)."""
     ranks: dict[str, tuple[int, ...]] = Field(
         default_factory=dict, exclude_if=lambda ranks: not ranks
     )
-    """Layers that are factored, and how far (`core.compression.lowrank_ranks`)."""
+    """Layers that are factored, and how far (`core.checkpoints.ranks`)."""
     commit: str | None = None
     date: str
     device: str

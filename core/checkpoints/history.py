@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from core.checkpoints.entry import Checkpoint, FileInfo
 from core.checkpoints.manifest import get, read_files, store
 from core.errors import CheckpointError
-from core.words import _
+from core.i18n import _
 
 HISTORY = "history.json"
 _DIGITS = 6

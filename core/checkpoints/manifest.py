@@ -26,10 +26,10 @@ from typing import Any, NamedTuple
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from core import places
+from core import paths
 from core.checkpoints.entry import Checkpoint, FileInfo
 from core.errors import CheckpointError
-from core.words import _
+from core.i18n import _
 
 WEIGHTS, GRAPH, TEST_LOGITS = "weights.safetensors", "model.onnx", "test_logits.safetensors"
 LOCK_WAIT_S = 60.0
@@ -37,12 +37,12 @@ LOCK_WAIT_S = 60.0
 
 def own_dir() -> Path:
     """Where this machine's own finished runs are kept as checkpoints."""
-    return places.runs_dir() / "checkpoints"
+    return paths.runs_dir() / "checkpoints"
 
 
 def manifest_path(root: Path | None = None) -> Path:
     """Where the manifest of a folder (`pretrained/`, if none is named) is, or would be."""
-    return (root or places.pretrained_dir()) / "manifest.json"
+    return (root or paths.pretrained_dir()) / "manifest.json"
 
 
 def load_manifest(root: Path | None = None) -> dict[str, Checkpoint]:
@@ -87,7 +87,7 @@ def listing(root: Path | None = None) -> Listing:
 def _parsed(path: Path, *_state: int) -> Listing:
     """The manifest at `path`; `_state` changes when the file does, so the cache does too."""
     try:
-        content = places.read_json(path)
+        content = paths.read_json(path)
     except ValueError as error:
         raise _damaged(path, str(error)[:200]) from error
     entries = content.get("checkpoints") if isinstance(content, dict) else None
@@ -159,7 +159,7 @@ def folder(id: str) -> Path:
 
 def _root(id: str) -> Path:
     """The folder whose manifest lists this checkpoint."""
-    return places.pretrained_dir() if id in listing().checkpoints else own_dir()
+    return paths.pretrained_dir() if id in listing().checkpoints else own_dir()
 
 
 def read_files(id: str, *names: str) -> tuple[Checkpoint, dict[str, bytes]]:
@@ -227,12 +227,12 @@ def store(checkpoint: Checkpoint, files: dict[str, bytes], root: Path | None = N
     """
     if {name: FileInfo.of(data) for name, data in files.items()} != checkpoint.files:
         raise CheckpointError(_("The files of {id} are not its entry's.").format(id=checkpoint.id))
-    root, id = root or places.pretrained_dir(), checkpoint.id
+    root, id = root or paths.pretrained_dir(), checkpoint.id
     with _locked(root):
         _clear_up(root)
         target, new, old = root / id, root / f".{id}.new", _old(root, id)
         for name, data in files.items():
-            places.write_atomic(new / name, data)
+            paths.write_atomic(new / name, data)
         if target.exists():
             os.rename(target, old)
         os.rename(new, target)
@@ -261,7 +261,7 @@ def _write_manifest(root: Path, there: Listing, changed: dict[str, Checkpoint | 
         if one is not None
     }
     kept |= {name: entry for name, entry in there.raw.items() if name not in changed}
-    places.write_json(manifest_path(root), {"checkpoints": dict(sorted(kept.items()))})
+    paths.write_json(manifest_path(root), {"checkpoints": dict(sorted(kept.items()))})
 
 
 def _old(root: Path, id: str) -> Path:

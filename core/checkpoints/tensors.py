@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import CheckpointError
-from core.words import _
+from core.i18n import _
 
 MAX_HEADER_BYTES = 1_000_000
 _ITEM_BYTES = {"F16": 2, "F32": 4, "I64": 8}

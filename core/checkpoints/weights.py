@@ -13,7 +13,7 @@ from core.checkpoints.entry import Checkpoint
 from core.checkpoints.manifest import TEST_LOGITS, WEIGHTS, read_files
 from core.checkpoints.tensors import read_header, stored_tensors
 from core.errors import CheckpointError
-from core.words import _
+from core.i18n import _
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -45,8 +45,8 @@ def build_network(checkpoint: Checkpoint) -> "nn.Module":
     Its factored layers are factored at the same ranks. Raises CheckpointError where the stated
     widths or ranks do not fit the model.
     """
-    from core.compression.lowrank_ranks import set_ranks
-    from core.compression.widths import set_widths
+    from core.checkpoints.ranks import set_ranks
+    from core.checkpoints.widths import set_widths
     from core.models import registry
 
     net = set_widths(registry.get(checkpoint.model).build(), checkpoint.widths)

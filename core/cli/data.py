@@ -8,7 +8,7 @@ from tyro.conf import Positional, arg
 
 from core.cli.answer import Answer, table
 from core.course import CLASSES
-from core.words import _
+from core.i18n import _
 
 
 @dataclass(frozen=True)

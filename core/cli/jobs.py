@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from core.cli.answer import Answer, table
-from core.words import _
+from core.i18n import _
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Jobs:
 
     def run(self) -> Answer:
         from core.errors import ConfigError
-        from core.training.jobs import ANYBODY, JobQueue
+        from core.training.queue.line import ANYBODY, JobQueue
 
         queue = JobQueue()
         if self.action != "list" and not self.job:

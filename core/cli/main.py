@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 
 from core.cli.answer import BAD_INPUT, BROKEN_PIPE, INTERRUPTED, OK, Answer
 from core.errors import UserError
-from core.words import _
+from core.i18n import _
 
 PROGRAM = "python -m core"
 
@@ -47,25 +47,27 @@ COMMANDS = {
     ),
     "predict": Entry("core.cli.serve:Predict", "what the checkpoints see in your photos"),
     "prune": Entry(
-        "core.cli.prune:Prune", "prune a checkpoint: accuracy, bytes, time of each form"
+        "core.pruning.command:Prune", "prune a checkpoint: accuracy, bytes, time of each form"
     ),
     "prune-grid": Entry(
-        "core.cli.prune:PruneGrid", "measure the curves that the pruning page shows"
+        "core.pruning.command:PruneGrid", "measure the curves that the pruning page shows"
     ),
     "quantize": Entry(
-        "core.cli.quantize:Quantize", "write a checkpoint with fewer bits: bytes, error, accuracy"
+        "core.quantization.command:Quantize",
+        "write a checkpoint with fewer bits: bytes, error, accuracy",
     ),
     "quantize-grid": Entry(
-        "core.cli.quantize:QuantizeGrid", "measure the rows that the quantisation page shows"
+        "core.quantization.command:QuantizeGrid",
+        "measure the rows that the quantisation page shows",
     ),
     "lowrank": Entry(
-        "core.cli.lowrank:LowRank", "factor a checkpoint's layers: accuracy, bytes, time"
+        "core.low_rank.command:LowRank", "factor a checkpoint's layers: accuracy, bytes, time"
     ),
     "lowrank-grid": Entry(
-        "core.cli.lowrank:LowRankGrid", "measure the curves that the low-rank page shows"
+        "core.low_rank.command:LowRankGrid", "measure the curves that the low-rank page shows"
     ),
-    "export": Entry("core.cli.export:Export", "write a checkpoint as a file for a phone"),
-    "reproduce": Entry("core.cli.reproduce:Reproduce", "make the shipped checkpoints again"),
+    "export": Entry("core.export.command:Export", "write a checkpoint as a file for a phone"),
+    "reproduce": Entry("core.collection.command:Reproduce", "make the shipped checkpoints again"),
     "check": Entry("core.cli.serve:Check", "prove that the shipped checkpoints are what they say"),
 }
 

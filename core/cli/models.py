@@ -7,8 +7,8 @@ from tyro.conf import Positional, arg
 
 from core.cli.answer import Answer, table
 from core.errors import UserError
+from core.i18n import _
 from core.models.registry import MODELS, ModelSpec, get
-from core.words import _
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Summary:
     """Print one JSON document and nothing else; it has each layer's MACs too."""
 
     def run(self) -> Answer:
-        from core.measure.cost import layer_table, torchsummary_text
+        from core.models.cost import layer_table, torchsummary_text
 
         spec = get(self.key)
         px = spec.input_px if self.input_px is None else self.input_px
@@ -66,7 +66,7 @@ class Summary:
 def _cost(spec: ModelSpec) -> dict[str, Any]:
     import torch
 
-    from core.measure.cost import count_macs, count_params, state_bytes
+    from core.models.cost import count_macs, count_params, state_bytes
 
     with torch.device("meta"):  # shapes without values: nothing is drawn, nothing is computed
         net = spec.build()

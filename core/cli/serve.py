@@ -8,7 +8,7 @@ from tyro.conf import Positional, arg
 
 from core.cli.answer import BAD_INPUT, NOT_OK, OK, Answer, table
 from core.errors import CheckpointError, PhotoError, UserError
-from core.words import _
+from core.i18n import _
 
 MOST_OF_A_FOLDER = 200
 
@@ -36,8 +36,8 @@ class Predict:
     def run(self) -> Answer:
         if not self.files:
             raise UserError(_("Name at least one photo."))
+        from core.inference.predict import predict_photo
         from core.photos import read_photo_file
-        from core.serving.predict import predict_photo
 
         predictions: list[dict[str, Any]] = []
         ids, errors = _sound(self.checkpoints)
@@ -74,7 +74,7 @@ class Evaluate:
     """Print one JSON document and nothing else."""
 
     def run(self) -> Answer:
-        from core.check import evaluate
+        from core.collection.check import evaluate
 
         found = evaluate(self.checkpoint, self.split)
         low, high = found["ci95"]
@@ -102,7 +102,7 @@ class Check:
     """Print one JSON document and nothing else."""
 
     def run(self) -> Answer:
-        from core.check import check
+        from core.collection.check import check
 
         found = check(self.checkpoints)
         lines = [line for row in found["checkpoints"] for line in _verdict(row)]

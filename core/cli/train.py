@@ -10,11 +10,11 @@ from tyro.conf import arg
 
 from core.cli.answer import Answer, table
 from core.errors import ConfigError, UserError
+from core.i18n import _
 from core.models.registry import get
-from core.places import runs_dir
+from core.paths import runs_dir
 from core.training.config import TrainConfig
-from core.training.progress import Progress, seconds_left
-from core.words import _
+from core.training.runs import Progress, seconds_left
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Train:
         if not leads():  # one answer for all processes
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         if self.publish:
-            from core.training.jobs_work import run_job as train
+            from core.training.queue.work import run_job as train
         else:
             from core.training.loop import train
 

@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from core import places
+from core import paths
 from core.course import CLASSES
 from core.errors import DataError, PhotoError
+from core.i18n import _
 from core.photos import read_photo
-from core.words import _
 
 DREAMS = "dreams"
 """What a training's `data` says to learn from the dreams."""
@@ -115,7 +115,7 @@ class Dreams(_Entry):
 
 def dreams_dir() -> Path:
     """Where the dreams are kept."""
-    return places.pretrained_dir() / "dreams"
+    return paths.pretrained_dir() / "dreams"
 
 
 def load_dreams() -> Dreams | None:
@@ -193,7 +193,7 @@ def unpack() -> Path:
     if found is None or chosen is None:
         raise DataError(_("There are no dreams here. Make them with: python -m tools dreams"))
     mark = _mark(chosen)
-    root = places.cache_dir() / "dreams"
+    root = paths.cache_dir() / "dreams"
     folder = root / mark
     if folder.is_dir():  # it appears whole, by a rename
         return folder

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from core import places
+from core import paths
 from core.data.find import find_food11
 from core.errors import DataError
-from core.words import _
+from core.i18n import _
 
 KAGGLE = "trolukovich/food11-image-dataset"
 PAGE = f"https://www.kaggle.com/datasets/{KAGGLE}"
@@ -28,7 +28,7 @@ def fetch() -> Path:
     that looks like a data set. Progress on stderr. Raises DataError without a network, where Kaggle
     refuses, where the disk is full, or where what came is not Food-11.
     """
-    target = places.REPO / "data" / "food11"
+    target = paths.REPO / "data" / "food11"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(target.parent / ".food11.lock"):

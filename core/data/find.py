@@ -22,11 +22,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core import places
+from core import paths
 from core.course import CLASSES, FOOD11_COUNTS
 from core.data.layouts import SplitFolder, check_numbers, folders_in, listed, read_split
 from core.errors import DataError
-from core.words import _
+from core.i18n import _
 
 SPLITS = ("training", "validation", "testing")
 
@@ -153,7 +153,7 @@ def _root(root: Path | str | None = None) -> Path:
     """The folder to look in, which exists."""
     named = root if root is not None else os.environ.get("FOOD11_ROOT")
     if not named:
-        folder = places.REPO / "data" / "food11"
+        folder = paths.REPO / "data" / "food11"
         if not folder.is_dir():
             raise DataError(
                 _(
@@ -163,7 +163,7 @@ def _root(root: Path | str | None = None) -> Path:
             )
         return folder
     given = Path(named).expanduser()
-    for folder in (given, places.REPO / given):  # an absolute path stays what it is
+    for folder in (given, paths.REPO / given):  # an absolute path stays what it is
         if folder.is_dir():
             return folder.resolve()
     if root is not None:

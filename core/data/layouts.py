@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from core.course import CLASSES
 from core.errors import DataError
-from core.words import _
+from core.i18n import _
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".heic", ".heif"})
 

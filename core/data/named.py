@@ -8,8 +8,8 @@ from typing import Any
 from core.data.dreams import DREAMS, unpack
 from core.data.find import Index
 from core.errors import ConfigError
-from core.places import read_json
-from core.words import _
+from core.i18n import _
+from core.paths import read_json
 
 DISTINCT = "distinct.json"
 """Lies in a data set that was made distinct from another, and says from which (`read_distinct`)."""

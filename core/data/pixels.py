@@ -21,12 +21,12 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from core import places
+from core import paths
 from core.cores import cores
 from core.data.find import Index, find_food11, rows_of
 from core.errors import DataError, PhotoError
+from core.i18n import _
 from core.photos import CROP, STORED, read_photo_file, to_square
-from core.words import _
 
 RECIPE = 1
 """Raise it when `read_photo` or `to_square` changes what comes out: no older cache is then used."""
@@ -70,7 +70,7 @@ def load_pixels(index: Index, px: int = 128, progress: bool = True, crop: float 
     folder cannot be written (full disk, no permission).
     """
     stored = STORED(px, crop)
-    root = places.cache_dir() / "pixels"
+    root = paths.cache_dir() / "pixels"
     folder = root / f"{index.fingerprint}-{stored}-r{RECIPE}"
     try:
         loaded = _open(folder, index, px, stored)
@@ -105,7 +105,7 @@ def pixels_here(px: int, crop: float = CROP) -> Pixels | None:
 def _open(folder: Path, index: Index, px: int, stored: int) -> Pixels | None:
     """The cache in `folder`, or None where there is none or it is not what its description says."""
     try:
-        meta: dict[str, Any] = places.read_json(folder / "meta.json")
+        meta: dict[str, Any] = paths.read_json(folder / "meta.json")
         pixels = np.lib.format.open_memmap(folder / "pixels.npy", mode="r")
         unreadable = tuple((str(file), str(reason)) for file, reason in meta["unreadable"])
     except (OSError, EOFError, ValueError, KeyError, TypeError):
@@ -157,7 +157,7 @@ def _build(folder: Path, index: Index, stored: int, progress: bool) -> None:
             "n": len(index) - len(unreadable),
             "unreadable": unreadable,
         }
-        places.write_json(work / "meta.json", meta)
+        paths.write_json(work / "meta.json", meta)
         if folder.exists():  # damaged, or _open had taken it
             shutil.rmtree(folder)
         work.rename(folder)

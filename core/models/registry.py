@@ -11,9 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.errors import UserError
-from core.models.shipped import shipped
+from core.i18n import _
+from core.models.design.shipped import shipped
 from core.photos import CROP
-from core.words import _
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -94,7 +94,7 @@ def short_name(key: str) -> str:
 
 _STUDENTS = "core.models.students"
 _TEACHERS = "core.models.teachers"
-_DESIGNED = "core.models.designed"
+_DESIGNED = "core.models.design.network"
 
 MODELS: dict[str, ModelSpec] = {
     spec.key: spec
@@ -230,7 +230,7 @@ def get(key: str) -> ModelSpec:
 
 def as_key(text: str) -> str:
     """A network's name as it was typed or pasted; that of a design without what came along."""
-    from core.models.design_text import typed, unwrapped
+    from core.models.design.spec import typed, unwrapped
 
     name = typed(unwrapped(text))
     if text.startswith(PREFIX) or not name.lower().startswith(PREFIX):
@@ -239,8 +239,8 @@ def as_key(text: str) -> str:
 
 
 def _designed(text: str) -> ModelSpec:
-    from core.models.design_cost import layer_rows, totals
-    from core.models.design_line import read
+    from core.models.design.cost import layer_rows, totals
+    from core.models.design.spec import read
 
     design = read(text)
     if design.classes != 11:

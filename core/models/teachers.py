@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from core.errors import UserError
-from core.words import _
+from core.i18n import _
 
 ENLARGEMENTS = {"lite0": (1.5, 1.5), "lite2": (1.0, 1.2)}
 """How much larger each EfficientNet-Lite looks at its input, in training and afterwards: 128 px as

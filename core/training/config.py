@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from core.errors import UserError
-from core.models.described import fits
+from core.models.design.plans import fits
 from core.models.registry import PREFIX, as_key
 
 Policy = Literal["none", "light", "standard", "strong"]

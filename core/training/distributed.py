@@ -26,7 +26,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from core.errors import ConfigError
-from core.words import _
+from core.i18n import _
 
 PATIENCE = timedelta(minutes=30)
 """The first process may be decoding photographs while the others wait."""

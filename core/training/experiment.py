@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from core import checkpoints
 from core.checkpoints import Checkpoint
 from core.data.pixels import Pixels, pixels_here
-from core.measure.accuracy import Labelled, labelled
 from core.models import ModelSpec, registry
+from core.stats import Labelled, labelled
 from core.training.config import TrainConfig
 
 if TYPE_CHECKING:

@@ -1,9 +1,4 @@
-"""One epoch of training: the view, the teacher's answers to it, the steps, the validation.
-
-A `Learner` holds what learns (network, optimiser, moving average) and what it learns from; it
-knows no files. Random numbers depend on seed, purpose and epoch alone, so an epoch is the same
-whatever ran before it, and in however many processes (`core.training.distributed`).
-"""
+"""Learning rate and weight decay over a run."""
 
 import math
 import time
@@ -15,20 +10,93 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from core.compression.distill import loss_fn_kd
-from core.data.augment import View, apply_view, draw_view
+from core.data.augment import View, apply_view, centre_crop, draw_view
 from core.errors import LossError
+from core.i18n import _
 from core.models import ModelSpec
 from core.training.config import TrainConfig
 from core.training.distributed import ALONE, World
-from core.training.evaluation import evaluate
-from core.training.photographs import Photographs
-from core.training.progress import Teller
-from core.training.schedule import adamw, lr_factor
-from core.training.seeds import derive, generator
+from core.training.loss import loss_fn_kd
+from core.training.photographs import Photographs, derive, generator
+from core.training.runs import Teller
 from core.training.speed import Compute, room_for_photographs
-from core.training.teaching import Teacher, view_key
-from core.words import _
+from core.training.teacher_cache import Teacher, view_key
+
+
+def lr_factor(step: int, warmup: float, total: int) -> float:
+    """Share of the highest learning rate at a step: linear warm-up, then half a cosine to 0.
+
+    `warmup` and `total` in steps (Loshchilov & Hutter 2017, without restarts).
+    """
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1.0, total - warmup)))
+
+
+def adamw(net: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
+    """AdamW (Loshchilov & Hutter 2019) in one kernel a step: a third of the time of one kernel a
+    tensor for a small network, the same numbers up to float32's rounding."""
+    return torch.optim.AdamW(parameter_groups(net, weight_decay), lr=lr, fused=True)
+
+
+def parameter_groups(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """No weight decay on biases and BatchNorm: shrinking them only fights the normalisation."""
+    decayed = [p for p in net.parameters() if p.ndim > 1]
+    plain = [p for p in net.parameters() if p.ndim <= 1]
+    return [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+
+
+# ------------------------------------------------------------------------------------------------
+# How often a network in training is right, on photographs seen as serving will see them.
+
+
+BATCH = 128
+
+
+@torch.inference_mode()
+def evaluate(
+    net: nn.Module,
+    spec: ModelSpec,
+    data: Photographs,
+    px: int,
+    compute: Compute,
+    world: World = ALONE,
+) -> tuple[float, int]:
+    """Mean cross-entropy (nats) and number of right answers; leaves `net` in eval mode.
+
+    Several processes take the batches in turn; the sums are those of one process, to the bit.
+    """
+    net.eval()
+    batches = torch.arange(len(data)).split(BATCH)
+    empty = torch.zeros(2, device=compute.device)
+    found = [empty] * len(batches)  # loss, right answers of each batch
+    for number, rows in enumerate(batches):
+        if not world.takes(number):
+            continue
+        x = spec.normalize(centre_crop(data.take(rows, compute.device), px))
+        with compute.autocast():
+            logits = net(compute.lay(x)).float()
+        y = data.labels[rows].to(compute.device)
+        batch_loss = nn.functional.cross_entropy(logits, y, reduction="sum")
+        found[number] = torch.stack([batch_loss, (logits.argmax(1) == y).sum().float()])
+    loss, correct = 0.0, 0
+    # the only wait for a GPU; float64 because losses are added up (`mps` has none)
+    for batch_loss, batch_correct in world.add(torch.stack(found).cpu().double()).tolist():
+        loss += batch_loss
+        correct += int(batch_correct)
+    return loss / len(data), correct
+
+
+# ------------------------------------------------------------------------------------------------
+# One epoch of training: the view, the teacher's answers to it, the steps, the validation.
+#
+# A `Learner` holds what learns (network, optimiser, moving average) and what it learns from; it
+# knows no files. Random numbers depend on seed, purpose and epoch alone, so an epoch is the same
+# whatever ran before it, and in however many processes (`core.training.distributed`).
+
 
 _LOOKED_AT = 50
 """Steps from one look at the loss to the next: each look waits for a GPU."""

@@ -14,24 +14,22 @@ from typing import Any
 import torch
 from torch import nn
 
-from core.compression.widths import Widths, set_widths
+from core.checkpoints.widths import Widths, set_widths
 from core.data.find import find_food11
 from core.data.named import data_root
 from core.data.pixels import Pixels, load_pixels
 from core.errors import CheckpointError, ConfigError
+from core.i18n import _
 from core.models import get
-from core.places import write_json
+from core.paths import write_json
 from core.provenance import commit, versions
 from core.training.config import TrainConfig
 from core.training.distributed import ALONE, World, joined
 from core.training.learner import Learner
-from core.training.photographs import learned_from, photographs
-from core.training.progress import Progress, Teller
-from core.training.runs import RunFolder, start, starting_point
-from core.training.seeds import derive
+from core.training.photographs import derive, learned_from, photographs
+from core.training.runs import Progress, RunFolder, Teller, start, starting_point
 from core.training.speed import Compute, best_device, choose, device_name, keep_memory
-from core.training.teaching import load_teacher
-from core.words import _
+from core.training.teacher_cache import load_teacher
 
 Report = Callable[[dict[str, Any]], None]
 

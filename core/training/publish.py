@@ -7,6 +7,7 @@ network that was trained: whoever measures again gets the same count.
 import copy
 import importlib.metadata
 import platform
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -15,17 +16,25 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from core import checkpoints
+from core.checkpoints import load_manifest
 from core.checkpoints.entry import Checkpoint, CheckpointId, DataInfo, FileInfo, HalfPrecision
 from core.checkpoints.history import HISTORY, History
 from core.checkpoints.manifest import GRAPH, TEST_LOGITS, WEIGHTS, store
+from core.checkpoints.widths import set_widths
+from core.course import CLASSES
+from core.data.pixels import Pixels
 from core.errors import CheckpointError
-from core.measure.accuracy import Labelled, Score
-from core.words import _
+from core.i18n import _
+from core.models import get
+from core.stats import Labelled, Score, labelled
+from core.training.runs import RunFolder
 
 if TYPE_CHECKING:
     from torch import nn
 
     from core.models.registry import ModelSpec
+
 
 HALF_AGREEMENT = 0.998
 """Share of validation pictures that must keep their class for float16 to count as harmless.
@@ -72,7 +81,7 @@ def publish(
     It goes into `pretrained/`, or into `root` where one is given.
 
     `validation` and `test`: pictures at `input_px` with their classes
-    (`core.measure.accuracy.labelled`); None leaves that score out. Convolution and linear weights
+    (`core.stats.labelled`); None leaves that score out. Convolution and linear weights
     are stored as float16 if the number of right validation answers stays the same, or 99.8 % of
     the answers do; as float32 otherwise, and where there is nothing to compare on. `history`: how
     the training went, if known. `net` is not changed. Raises CheckpointError if the exported graph
@@ -81,10 +90,10 @@ def publish(
     """
     import torch
 
-    from core.compression.lowrank_ranks import found_ranks, whole_shapes
-    from core.compression.widths import changed_widths
-    from core.measure.cost import count_macs, count_params
-    from core.serving.export import trace
+    from core.checkpoints.ranks import found_ranks, whole_shapes
+    from core.checkpoints.widths import changed_widths
+    from core.inference.export import trace
+    from core.models.cost import count_macs, count_params
 
     TypeAdapter(CheckpointId).validate_python(id)  # before the minutes that follow
     plain = copy.deepcopy(net).cpu().float().eval()
@@ -94,7 +103,7 @@ def publish(
     model = trace(plain, spec, input_px)
 
     def stored(dtype: Dtype) -> _Stored:
-        from core.serving.export import onnx_bytes
+        from core.inference.export import onnx_bytes
 
         weights = weights_bytes(plain, dtype, {"checkpoint": id, "model": spec.key})
         graph = onnx_bytes(model, weights, WEIGHTS)
@@ -174,7 +183,7 @@ def weights_bytes(net: "nn.Module", dtype: Dtype, metadata: dict[str, str]) -> b
 
 
 def _logits(graph: bytes, weights: bytes, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    from core.serving.predict import open_session, run_batches
+    from core.inference.predict import open_session, run_batches
 
     return run_batches(open_session(graph, weights), pixels)
 
@@ -240,3 +249,193 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {
         name: importlib.metadata.version(name) for name in packages
     }
+
+
+# ------------------------------------------------------------------------------------------------
+# A finished run becomes a checkpoint: rebuilt, exported, measured on validation and test split.
+#
+# Its figures of each epoch go with it; checkpoints published before that was so get theirs from the
+# run, as long as the run is there and is proved, weight by weight, to be theirs.
+
+
+def publish_finished(
+    run: RunFolder,
+    pixels: Pixels,
+    *,
+    id: str,
+    recipe: str,
+    title: str,
+    config: dict[str, Any],
+    learned_from: Pixels | None = None,
+    root: Path | None = None,
+) -> checkpoints.Checkpoint:
+    """Publish a finished run as `id` in `pretrained/`, or in `root`; `pixels` are its photographs.
+
+    Where it learned from others than those it is measured on, `learned_from` are those. `config` is
+    what the manifest keeps of its settings. Without labelled test photographs the test score is
+    left out. Raises CheckpointError where the export fails.
+    """
+    settings, said, result = run.config(), run.read(), run.result()
+    assert result is not None  # callers ask for finished runs
+    spec = get(settings.model)
+    net = set_widths(spec.build(), run.widths())
+    net.load_state_dict(run.load_weights())
+    testing = labelled(pixels, "testing", settings.px)
+    data = checkpoints.DataInfo.of(pixels)
+    if learned_from is not None:
+        told = {
+            "name": f"{data.name}, having learned from: {learned_from.index.name}",
+            "is_food11": data.is_food11 and learned_from.index.is_food11,
+            "training": len(learned_from.split("training")),
+        }
+        data = data.model_copy(update=told)
+    if said["data"].get("more"):
+        further = checkpoints.FurtherData.model_validate(said["data"]["more"])
+        data = data.model_copy(update={"more": further})
+    return publish(
+        net,
+        id=id,
+        spec=spec,
+        recipe=recipe,
+        title=title,
+        teacher=settings.teacher or None,
+        seed=settings.seed,
+        epochs=result["epochs"],
+        input_px=settings.px,
+        data=data,
+        validation=labelled(pixels, "validation", settings.px),
+        test=testing if len(testing.labels) else None,
+        config=config,
+        commit=said["commit"],
+        device=said["device"],
+        wall_s=result["wall_s"],
+        history=_history(run, result),
+        root=root,
+    )
+
+
+def attach_history(id: str, run: RunFolder) -> bool:
+    """Give the published checkpoint `id` the history of the run that made it.
+
+    Returns False, and changes nothing, if it has one already, or if `run` is not finished or is
+    not where these weights come from. Raises CheckpointError for a damaged checkpoint.
+    """
+    entry = checkpoints.load_manifest().get(id)
+    result = run.result()
+    if entry is None or result is None or checkpoints.HISTORY in entry.files:
+        return False
+    found = _history(run, result)
+    if found is None or not _made(run, id):
+        return False
+    checkpoints.add_history(id, found)
+    return True
+
+
+def _history(run: RunFolder, result: dict[str, Any]) -> checkpoints.History | None:
+    """None for metrics of another version: a curve is no reason to lose a checkpoint."""
+    try:
+        return checkpoints.History.of(run.metrics(), result["best_epoch"])
+    except CheckpointError:
+        return None
+
+
+def _made(run: RunFolder, id: str) -> bool:
+    """Whether the run's chosen weights are the published ones, in the type they are stored in."""
+    from safetensors.numpy import load, load_file
+
+    published = load(checkpoints.read_files(id, checkpoints.WEIGHTS)[1][checkpoints.WEIGHTS])
+    try:
+        own = load_file(run.path / "best.safetensors")
+    except OSError:
+        return False
+    return own.keys() == published.keys() and all(
+        own[name].shape == stored.shape and np.array_equal(own[name].astype(stored.dtype), stored)
+        for name, stored in published.items()
+    )
+
+
+# ------------------------------------------------------------------------------------------------
+# A model card in Markdown: what a checkpoint is, where it comes from, what it can and cannot.
+#
+# The headings follow Mitchell et al. 2019, "Model Cards for Model Reporting".
+
+
+def model_card(one: Checkpoint, report: dict[str, Any] | None = None) -> str:
+    """The card, in English. `report`: the run's report.json, for the accuracy of each class."""
+    lines = [
+        f"# {one.title}",
+        "",
+        f"`{one.id}`, made {one.date} with Small Plates on {one.device}, commit {one.commit}.",
+        "",
+        "## Model",
+        f"- network `{one.model}`, {one.params:,} parameters",
+        f"- {one.macs:,} MACs for a picture of {one.input_px} px",
+        f"- weights: safetensors, {one.size_bytes:,} bytes, {one.weights_dtype}",
+        f"- recipe {one.recipe}, seed {one.seed}, {one.epochs} epochs, {one.wall_s:,.0f} s",
+        f"- teacher: {f'`{one.teacher}`' if one.teacher else 'none'}",
+        *_start(one),
+        "",
+        "## Data",
+        f"- {one.data.name}{'' if _is_said(one) else ' (this is not Food-11)'}",
+        f"- fingerprint `{one.data.fingerprint}`; {one.data.training:,} training, "
+        f"{one.data.validation:,} validation, {one.data.testing:,} test photographs",
+        *_more(one),
+        "",
+        "## Measured",
+    ]
+    for split, score in (("validation", one.validation), ("test", one.test)):
+        if score is not None:
+            low, high = score.ci95
+            lines.append(
+                f"- {split}: {score.correct:,} of {score.n:,} right, {score.accuracy:.2%} "
+                f"(95 % interval {low:.2%} to {high:.2%})"
+            )
+    lines.append("- the validation split chose the epoch, so its figure flatters a little")
+    if report:
+        lines += ["", f"| class ({report['split']}) | right | of |", "|---|---|---|"]
+        lines += _classes(report["confusion"])
+    lines += [
+        "",
+        "## Use",
+        "For teaching. It knows eleven kinds of food and answers with one of them whatever it is "
+        "shown; do not decide by it what somebody may eat.",
+        "",
+        "## Settings",
+        *(f"- {name}: {value}" for name, value in one.config.items()),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _start(one: Checkpoint) -> list[str]:
+    """Where its weights began, and with them what else it learned from."""
+    name = one.config.get("start_from")
+    if not name:
+        return []
+    first = load_manifest().get(name)
+    return [
+        f"- started from `{name}`" + (f", which learned from: {first.data.name}" if first else "")
+    ]
+
+
+def _more(one: Checkpoint) -> list[str]:
+    more = one.data.more
+    if more is None:
+        return []
+    said = "" if more.is_food11 or "not food-11" in more.name.lower() else " (not Food-11)"
+    return [
+        f"- learned from besides: {more.training:,} photographs of {more.name}{said}, fingerprint "
+        f"`{more.fingerprint}`; not measured on them"
+    ]
+
+
+def _is_said(one: Checkpoint) -> bool:
+    """Whether the name of the data leaves no doubt."""
+    return one.data.is_food11 or "not food-11" in one.data.name.lower()
+
+
+def _classes(confusion: Sequence[Sequence[int]]) -> list[str]:
+    return [
+        f"| {name} | {row[i]:,} | {sum(row):,} |"
+        for i, (name, row) in enumerate(zip(CLASSES, confusion, strict=True))
+    ]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from core.models.registry import ModelSpec
-from core.places import cache_dir, read_json, write_json
+from core.paths import cache_dir, read_json, write_json
 from core.provenance import processor_name
 
 WARM_UP, ROUNDS = 2, 5

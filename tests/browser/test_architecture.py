@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from core.models.design_cost import layer_rows, totals
-from core.models.design_line import read
+from core.models.design.cost import layer_rows, totals
+from core.models.design.spec import read
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

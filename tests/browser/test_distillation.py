@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from core.course import CLASSES
-from core.serving.kd_parts import lengths, take_apart
-from core.serving.predict import open_session, run_batches
-from core.serving.softening import examples
+from core.distillation.temperature import examples
+from core.distillation.terms import lengths, take_apart
+from core.inference.predict import open_session, run_batches
 from tests.pages import shelf
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from core.serving.predict import open_session, run_batches
-from core.serving.softening import examples
+from core.distillation.temperature import examples
+from core.inference.predict import open_session, run_batches
 from tests.food import food_picture
 from tests.pages import shelf
 

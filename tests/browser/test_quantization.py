@@ -141,8 +141,8 @@ def test_a_guess_comes_first_then_the_curves(page: "Page", server: str) -> None:
 def test_a_homeworks_file_is_dropped_and_read(
     page: "Page", served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from core.serving.quantize_upload import HOSTILE
-    from core.serving.quantized import quantized_file
+    from core.quantization.graph import quantized_file
+    from core.quantization.upload import HOSTILE
 
     monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(served.pretrained))
     good, bad = tmp_path / "good.pkl", tmp_path / "bad.pkl"

@@ -54,7 +54,7 @@ def server(tmp_path: Path) -> Iterator[str]:
 
 
 STOP_ALL = """
-from core.training.jobs import ANYBODY, JobQueue
+from core.training.queue.line import ANYBODY, JobQueue
 for job in JobQueue().jobs(ANYBODY):
     JobQueue().stop(job.id, ANYBODY)
 """

@@ -81,7 +81,7 @@ from core import checkpoints
 from core.training.publish import publish
 from core.data.find import find_food11
 from core.data.pixels import load_pixels
-from core.measure.accuracy import labelled
+from core.stats import labelled
 from core.models.registry import get
 torch.manual_seed(0)
 pixels = load_pixels(find_food11(Path({str(food)!r})), {PX}, progress=False)
@@ -208,7 +208,7 @@ def test_bad_input_gets_one_line_and_exit_code_2(
     monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(shelf))
     if arguments[0] == "train":
         monkeypatch.setenv("FOOD11_ROOT", str(food))
-    monkeypatch.setattr("core.places.REPO", tmp_path)  # no data/food11 of the machine's
+    monkeypatch.setattr("core.paths.REPO", tmp_path)  # no data/food11 of the machine's
     code = main(arguments)
     out, err = capsys.readouterr()
     line = refused(subprocess.CompletedProcess(arguments, code, out, err))
@@ -363,7 +363,7 @@ def test_the_time_left_is_told_once_the_first_steps_are_timed(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("FOOD11_ROOT", str(food))
-    monkeypatch.setattr("core.training.progress.EVERY_S", 0.0)
+    monkeypatch.setattr("core.training.runs.EVERY_S", 0.0)
     arguments = ("train", *TINY_RUN, "--epochs", 2, "--folder", tmp_path / "run")
     assert main([*map(str, arguments)]) == 0
     lines = [line for line in capfd.readouterr().err.splitlines() if "min left" in line]

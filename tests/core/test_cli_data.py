@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core import places
+from core import paths
 from core.cli.main import main
 from tests.tools.test_distinct import photographs
 
@@ -25,7 +25,7 @@ def test_labels_from_1_are_refused_in_one_line(
 def test_fetched_photographs_are_called_what_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(places, "REPO", tmp_path)
+    monkeypatch.setattr(paths, "REPO", tmp_path)
     folder = photographs(tmp_path / "data" / "food11", 1, "kaggle")
     capsys.readouterr()
     assert main(["data", "fetch", "--json"]) == 0

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from core.cli.main import main
-from core.training.jobs import JobQueue
-from core.training.jobs_settings import JobSettings
-from tests.core.training.queueing import FINGERPRINT, config, script
+from core.training.queue.line import JobQueue
+from core.training.queue.store import JobSettings
+from tests.core.training.queue.queueing import FINGERPRINT, config, script
 
 
 def told(capture: pytest.CaptureFixture[str], *words: str) -> list[dict[str, object]]:

@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 
-from core import limited, places, words
+from core import i18n, limited, paths
 from core.errors import CheckpointError, PhotoError, UserError
 from core.limited import Limits, call
 from tests import limited_tasks as tasks
@@ -184,11 +184,11 @@ def test_an_endless_message_is_cut_and_can_be_written() -> None:
 
 
 def test_a_task_speaks_the_callers_language() -> None:
-    words.set_language("zh_TW")
+    i18n.set_language("zh_TW")
     try:
         assert call(tasks.language) == "zh_TW"
     finally:
-        words.set_language("en")
+        i18n.set_language("en")
     assert call(tasks.language) == "en"
 
 
@@ -368,7 +368,7 @@ PARENT = """
 def test_workers_end_when_their_parent_does(state: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(PARENT), state],
-        cwd=places.REPO,
+        cwd=paths.REPO,
         stdout=subprocess.PIPE,
         text=True,
         timeout=60,
@@ -390,7 +390,7 @@ ORDERLY = """
 def test_a_program_ends_without_a_word() -> None:
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-c", textwrap.dedent(ORDERLY)],
-        cwd=places.REPO,
+        cwd=paths.REPO,
         capture_output=True,
         text=True,
         timeout=60,

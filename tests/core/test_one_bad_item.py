@@ -11,11 +11,10 @@ from core import checkpoints
 from core.cli import serve
 from core.cli.main import main
 from core.training.config import TrainConfig
-from core.training.jobs import JobQueue
-from core.training.jobs_settings import JobSettings
-from core.training.jobs_store import Store
+from core.training.queue.line import JobQueue
+from core.training.queue.store import JobSettings, Store
 from core.training.runs import RunFolder
-from tests.core.training.queueing import FINGERPRINT, config, script
+from tests.core.training.queue.queueing import FINGERPRINT, config, script
 from tests.food import make_food11
 
 Capture = pytest.CaptureFixture[str]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from core import photos, places
+from core import paths, photos
 from core.heic import coded_sizes
 from tests import uploads
 from tests.food import food_picture
@@ -100,7 +100,7 @@ def memory_mb(tmp_path: Path, *bombs: bytes) -> float:
         Path(files[-1]).write_bytes(data)
     code = textwrap.dedent(MEMORY)
     run = [sys.executable, "-c", code, *files]
-    done = subprocess.run(run, cwd=places.REPO, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(run, cwd=paths.REPO, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return float(done.stdout)
 

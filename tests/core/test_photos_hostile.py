@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from core import photos, places
+from core import paths, photos
 from core.errors import PhotoError
 from core.photos import MAX_BYTES, read_photo_file
 from tests.uploads import answer, encoded, samples, sentence
@@ -101,7 +101,7 @@ def test_nothing_is_written_to_disk_or_sent() -> None:
     subprocess.run(
         [sys.executable, "-B", "-c", code, *sizes],
         input=b"".join(everything),
-        cwd=places.REPO,
+        cwd=paths.REPO,
         check=True,
         timeout=60,
     )
@@ -117,7 +117,7 @@ def test_files_are_looked_at_before_they_are_read(
     with large.open("wb") as file:
         file.truncate(20 * 2**20)
     for path, says in [
-        (tmp_path, "no such file"),
+        (tmp_path, "a folder"),
         (tmp_path / "none.jpg", "no such file"),
         (Path("a\0b"), "file"),
     ]:

@@ -44,8 +44,8 @@ for protocol in range(6):
 
 def network_corpus() -> list[bytes]:
     """Sound files of networks, as small as they can be, and the broken ones of the tests."""
-    from tests.core.compression import test_network_files as ours
-    from tests.core.compression import test_quantize_pickle as pickles
+    from tests.core.quantization import test_pickle as pickles
+    from tests.core.quantization import test_read_file as ours
 
     done = subprocess.run([sys.executable, "-c", PICKLES], capture_output=True, check=True)
     made = [base64.b64decode(line) for line in done.stdout.split()]
@@ -64,7 +64,7 @@ def network_reader() -> Callable[[bytes], object]:
     """The reader of networks' files."""
     import numpy as np
 
-    from core.compression.quantize_hw7 import decode8
+    from core.quantization.hw7 import decode8
 
     def read(data: bytes) -> None:
         for name, array in decode8(data).items():

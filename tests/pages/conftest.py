@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
-from core.serving import predict
+from core.inference import predict
 
 REPO = Path(__file__).resolve().parents[2]
 

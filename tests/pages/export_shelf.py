@@ -8,10 +8,10 @@ from typing import Any
 
 from core import checkpoints
 from core.checkpoints import WEIGHTS
-from core.measure.latency import Spread
-from core.measure.pruning_grid import RowKey
-from core.measure.shipping_table import FORMATS, FileRow, Format, Parity, Shipping
-from core.measure.stack_rows import STEPS, Stack, StackRow
+from core.export.files import FORMATS, FileRow, Format, Parity, Shipping
+from core.export.stack import STEPS, Stack, StackRow
+from core.pruning.rows import RowKey
+from core.timing import Spread
 from tests.pages.pruning_shelf import SCRATCH, TEACHER, publish
 
 __all__ = ["N", "SCRATCH", "TEACHER", "publish", "save_rows", "save_way"]

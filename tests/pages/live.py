@@ -27,8 +27,8 @@ class LiveChecks:
     """What the page is opened with."""
     runs: ClassVar[LiveRuns[Any, Any]]
     """The page's own line; the tests use one like it."""
-    parts: ClassVar[tuple[str, ...]]
-    """The modules that name the line."""
+    module: ClassVar[str]
+    """The module that names the line; the page takes it from there at every run."""
 
     def other(self, number: int) -> Any:
         """A point that the page does not ask for, another for every number."""
@@ -48,8 +48,7 @@ class LiveChecks:
 
         made: Line = LiveRuns(self.runs.row, "")
         monkeypatch.setattr(made, "_start", begin)
-        for part in self.parts:
-            monkeypatch.setattr(f"{part}.RUNS", made)
+        monkeypatch.setattr(f"{self.module}.RUNS", made)
         return made
 
     def the_job(self, line: Line) -> Job[Any, Any]:

@@ -10,19 +10,17 @@ import torch
 
 from core import checkpoints
 from core.checkpoints import Checkpoint, DataInfo
-from core.compression.lowrank_plan import Decompositions, ranks_for_energy
-from core.compression.lowrank_shapes import METHODS
+from core.checkpoints.factored import METHODS
 from core.data.find import find_food11
 from core.data.pixels import load_pixels
-from core.measure.accuracy import Labelled, labelled
-from core.measure.latency import Spread
-from core.measure.lowrank_grid import ENERGIES, TIMED_ENERGIES, LowRankGrid, LowRankRow, RowKey
+from core.low_rank.measure import COLUMNS, TIMED_METHODS, LowRankExperiment, Plan, publish_factored
+from core.low_rank.method import Decompositions, ranks_for_energy
+from core.low_rank.network import checkpoint_layers
+from core.low_rank.rows import ENERGIES, TIMED_ENERGIES, LowRankGrid, LowRankRow, RowKey
 from core.models.registry import get
-from core.serving.lowrank import checkpoint_layers
+from core.stats import Labelled, labelled
+from core.timing import Spread
 from core.training import publish as publishing
-from core.training.lowrank import LowRankExperiment, Plan
-from core.training.lowrank_publish import publish_factored
-from core.training.lowrank_times import COLUMNS, TIMED_METHODS
 
 PLAIN, SMALL = "plain_275k-scratch-s0", "hw13_sample-scratch-s0"
 TUNED = "plain_275k-scratch_lowrank_auto50_ft3-s0"

@@ -11,17 +11,16 @@ import torch
 
 from core import checkpoints
 from core.checkpoints import Checkpoint, DataInfo
-from core.compression.prune import forms_of
-from core.compression.prune_channels import find_groups
-from core.compression.prune_select import METHODS
 from core.data.find import find_food11
 from core.data.pixels import load_pixels
-from core.measure.accuracy import Labelled, labelled
-from core.measure.latency import Spread
-from core.measure.pruning_grid import RATIOS, PruningGrid, PruningRow, RowKey, ScanPoint
 from core.models.registry import get
+from core.pruning.measure import TIMED, columns
+from core.pruning.method import METHODS
+from core.pruning.network import find_groups, forms_of
+from core.pruning.rows import RATIOS, PruningGrid, PruningRow, RowKey, ScanPoint
+from core.stats import Labelled, labelled
+from core.timing import Spread
 from core.training import publish as publishing
-from core.training.pruning_times import TIMED, columns
 
 TEACHER, SCRATCH = "hw13_sample-imagenet-s0", "hw13_sample-scratch-s0"
 PX = {TEACHER: 128, SCRATCH: 32}

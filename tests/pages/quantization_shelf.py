@@ -9,16 +9,9 @@ from pathlib import Path
 
 from core import checkpoints
 from core.checkpoints import Checkpoint
-from core.compression.quantize import SCHEMES
-from core.measure.latency import Spread
-from core.measure.quantization_grid import (
-    ROW_BITS,
-    Comparison,
-    Form,
-    QuantizationGrid,
-    QuantRow,
-    RowKey,
-)
+from core.quantization.method import SCHEMES
+from core.quantization.rows import ROW_BITS, Comparison, Form, QuantizationGrid, QuantRow, RowKey
+from core.timing import Spread
 from tests.pages import pruning_shelf
 
 TEACHER, SCRATCH = pruning_shelf.TEACHER, pruning_shelf.SCRATCH

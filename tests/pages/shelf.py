@@ -15,9 +15,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from core.checkpoints import GRAPH, TEST_LOGITS, WEIGHTS, Checkpoint, DataInfo, FileInfo, store
 from core.course import CLASSES
-from core.measure.accuracy import Score
+from core.inference.predict import open_session, run_batches
 from core.photos import prepare
-from core.serving.predict import open_session, run_batches
+from core.stats import Score
 from tests.food import food_picture
 
 PX = 32

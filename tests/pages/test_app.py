@@ -17,15 +17,15 @@ import pytest
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
-from core import words
+from core import i18n
 from core.models.registry import MODELS
-from pages.parts import contents
+from pages.kit import frame
 from tests.food import make_food11
 from tests.pages import shelf
 from tests.pages.conftest import REPO
 
 SOURCES = [REPO / "app.py", *sorted((REPO / "pages").rglob("*.py"))]
-EVERY = [found.key for found in contents.entries()]
+EVERY = [found.key for found in frame.entries()]
 OURS = ("home", "compare", "temperature")
 """Pages that have nothing to show without a checkpoint."""
 Open = Callable[..., AppTest]
@@ -64,7 +64,8 @@ def test_a_damaged_manifest_is_said(
     (pretrained / "manifest.json").write_text(manifest)
     app = open_page(page)
     assert not app.exception
-    assert "manifest.json" in app.error[0].value
+    said = [*(one.value for one in app.error), *(one.value for one in app.warning)]
+    assert "manifest" in said[0]
 
 
 @pytest.mark.parametrize("page", OURS)
@@ -231,7 +232,7 @@ def test_nothing_on_the_page_escapes_translation(
     open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, page: str
 ) -> None:
     monkeypatch.setenv("FOOD11_ROOT", str(make_food11(tmp_path / "food")))
-    monkeypatch.setattr(words, "_catalogue", lambda *_key: Marking())
+    monkeypatch.setattr(i18n, "_catalogue", lambda *_key: Marking())
     shelf.fill(shelf.TEACHER, shelf.SCRATCH, shelf.DISTILLED)
     app = open_page(page)
     assert not app.exception
@@ -251,11 +252,11 @@ def test_nothing_on_the_page_escapes_translation(
 def test_the_language_is_the_links_and_stays_the_sessions(
     open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(words, "available_languages", lambda: dict(words.LANGUAGES))
+    monkeypatch.setattr(i18n, "available_languages", lambda: dict(i18n.LANGUAGES))
     chinese = SimpleNamespace(gettext=lambda text: "臺" + text, ngettext=lambda o, m, n: "臺" + m)
     english = SimpleNamespace(gettext=lambda text: text, ngettext=lambda o, m, n: m)
     monkeypatch.setattr(
-        words, "_catalogue", lambda code, _folder: chinese if code == "zh_TW" else english
+        i18n, "_catalogue", lambda code, _folder: chinese if code == "zh_TW" else english
     )
     translated = open_page("home", lang="zh_TW")
     assert translated.title[0].value.startswith("臺")

@@ -9,12 +9,11 @@ from urllib.parse import parse_qsl
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.models.described import known
-from core.models.design import Design
-from core.models.design_cost import layer_rows, totals
-from core.models.design_line import read
-from pages.parts import design_editor
-from pages.parts.address import choose
+from core.models.design.cost import layer_rows, totals
+from core.models.design.plans import known
+from core.models.design.spec import Design, read
+from pages import architecture
+from pages.kit.url_state import choose
 
 Open = Callable[..., AppTest]
 BUDGET_MS = 100
@@ -176,7 +175,7 @@ def test_a_hostile_file_is_explained(page: Open, data: bytes) -> None:
 def test_what_is_downloaded_is_what_is_shown(page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     given: dict[str, object] = {}
     monkeypatch.setattr(
-        "pages.parts.architecture_modes.st.download_button",
+        "pages.architecture.st.download_button",
         lambda label, data, **more: given.update({label: data}),
     )
     line = "px64-relu6-stem8p-sep16p"
@@ -203,7 +202,7 @@ def test_a_setting_is_linked_by_its_key_in_any_language(monkeypatch: pytest.Monk
     state: dict[str, object] = {}
     query: dict[str, str] = {"color": "red"}
     fake = SimpleNamespace(session_state=state, query_params=query)
-    monkeypatch.setattr("pages.parts.address.st", fake)
+    monkeypatch.setattr("pages.kit.url_state.st", fake)
     assert choose(lambda *a, **k: None, "Colour", ["blue", "red"], "blue", "color") == "red"
     assert query == {"color": "red"}
     state["color"] = "blue"
@@ -224,4 +223,4 @@ def test_a_warm_rerun_takes_less_than_100_ms(page: Open, mode: str) -> None:
 
 
 def test_the_designer_opens_within_every_limit() -> None:
-    assert totals(layer_rows(read(design_editor.FIRST))).params <= 60_000
+    assert totals(layer_rows(read(architecture.FIRST))).params <= 60_000

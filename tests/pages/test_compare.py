@@ -10,8 +10,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.course import CLASSES
+from core.inference.predict import predictor
 from core.photos import prepare, read_photo
-from core.serving.predict import predictor
 from tests.food import food_picture, make_food11
 from tests.pages import shelf
 
@@ -69,7 +69,7 @@ def test_a_temperature_changes_the_confidence_and_asks_no_network(
     upload(app, ("lunch.jpg", jpeg(4)))
     before = app.dataframe[0].value
     monkeypatch.setattr(
-        "pages.parts.answers.predict_photo", lambda *_: pytest.fail("a network was asked again")
+        "pages.kit.photos.predict_photo", lambda *_: pytest.fail("a network was asked again")
     )
     app.slider[0].set_value(8.0).run()
     assert not app.exception

@@ -1,6 +1,5 @@
 """The convolution calculator's page, run without a browser."""
 
-import ast
 import os
 import re
 import statistics
@@ -14,10 +13,9 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from core import words
-from core.measure import conv_timing
-from core.measure.conv_setting import EXAMPLES, LIMITS, ConvSetting
-from pages.parts import conv_timer
+from core import i18n
+from core.convolutions import timing
+from core.convolutions.method import EXAMPLES, LIMITS, ConvSetting
 from tests.pages.conftest import REPO
 
 PAGE = REPO / "pages" / "convolutions.py"
@@ -199,12 +197,13 @@ def test_a_setting_is_timed_once_until_asked_again(
     open_it: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
+    measured = timing.time_layers
 
-    def counted(setting: ConvSetting) -> conv_timing.ConvTimings:
+    def counted(setting: ConvSetting) -> timing.ConvTimings:
         calls.append(setting)
-        return conv_timing.time_layers(setting, budget_s=0.0)
+        return measured(setting, budget_s=0.0)
 
-    monkeypatch.setattr(conv_timer, "time_layers", counted)
+    monkeypatch.setattr("core.convolutions.timing.time_layers", counted)
     app = press(open_it(**SMALL), "Time it here")
     press(press(app, "Time it here").run(), "Time it here")
     assert len(calls) == 1
@@ -213,10 +212,10 @@ def test_a_setting_is_timed_once_until_asked_again(
 
 
 def test_another_visitors_timing_is_said(open_it: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    hurried = partial(conv_timing.time_layers, budget_s=0.0, wait_s=0.01)
-    monkeypatch.setattr(conv_timer, "time_layers", hurried)
+    hurried = partial(timing.time_layers, budget_s=0.0, wait_s=0.01)
+    monkeypatch.setattr("core.convolutions.timing.time_layers", hurried)
     app = open_it(**SMALL)
-    with conv_timing._ONE_AT_A_TIME:
+    with timing._ONE_AT_A_TIME:
         press(app, "Time it here")
         assert "Somebody else" in app.warning[0].value
     press(app, "Time it here")
@@ -291,7 +290,7 @@ def shown(app: AppTest) -> Iterator[str]:
 def test_all_words_can_be_translated(
     open_it: Open, monkeypatch: pytest.MonkeyPatch, link: dict[str, str]
 ) -> None:
-    monkeypatch.setattr(words, "_catalogue", lambda *_key: Marking())
+    monkeypatch.setattr(i18n, "_catalogue", lambda *_key: Marking())
     app = open_it(**link)
     if link == SMALL:
         app = press(app, "⟦Time it here⟧")
@@ -301,9 +300,3 @@ def test_all_words_can_be_translated(
         while (inner := re.sub(r"⟦[^⟦⟧]*⟧", "", left)) != left:
             left = inner
         assert not re.search(r"[^\W\d_]{3}", left), text
-
-
-def test_the_page_stays_a_page() -> None:
-    source = PAGE.read_text(encoding="utf-8")
-    assert len(source.splitlines()) <= 150
-    assert ast.get_docstring(ast.parse(source))

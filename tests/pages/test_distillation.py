@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from core.checkpoints import TEST_LOGITS
 from core.checkpoints import test_logits as stored_logits
 from core.course import CLASSES
-from core.serving.softening import examples
+from core.distillation.temperature import examples
 from tests.kd_shelf import publish_answers
 from tests.pages import shelf
 
@@ -105,7 +105,7 @@ def test_a_link_sets_the_sliders(
 
 
 def test_the_function_that_trains_is_shown(app: AppTest) -> None:
-    from core.compression.distill import loss_fn_kd
+    from core.training.loss import loss_fn_kd
 
     shown = [one.value.strip() for one in app.code]
     assert inspect.getsource(loss_fn_kd).strip() in shown
@@ -139,14 +139,14 @@ def test_cells_run_on_request_and_give_the_numbers_that_go_wrong(open_page: Open
     "trap", ["probabilities", "mean", "no_t2", "swapped", "twice", "train_mode"]
 )
 def test_every_trap_shows_both_cells_as_they_run(open_page: Open, trap: str) -> None:
-    from core.compression import kd_traps
+    from core.distillation import traps
 
     shelf.fill(shelf.TEACHER)
     app = open_page("distillation", trap=trap)
     shown = [one.value.strip() for one in app.code]
     good = "train_mode_fixed" if trap == "train_mode" else "fixed"
     for name in (f"{trap}_failing", good):
-        assert inspect.getsource(getattr(kd_traps, name)).strip() in shown
+        assert inspect.getsource(getattr(traps, name)).strip() in shown
     assert "How to notice" in text(app)
 
 

@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.collection.recipes import preset
 from core.course import CLASSES
 from core.data.dreams import DREAMS, dreams_dir, load_dreams
-from core.recipes import preset
 from core.training.config import TrainConfig
-from core.training.jobs import JobQueue
-from core.training.jobs_settings import JobSettings
-from pages.parts import training_queue
-from pages.parts.training_live import compared
-from tests.core.training.queueing import script
+from core.training.queue.line import JobQueue
+from core.training.queue.store import JobSettings
+from pages.training import compared
+from tests.core.training.queue.queueing import script
 from tests.dreamers import fill_dreams
 from tests.food import food_picture, make_food11
 from tests.pages import shelf
@@ -91,8 +90,8 @@ def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> JobQueue:
     root = tmp_path / "runs"
     monkeypatch.setenv("SMALL_PLATES_RUNS", str(root))
     one = JobQueue(root, JobSettings(threads=1), script)
-    monkeypatch.setattr(training_queue, "queue", lambda: one)
-    monkeypatch.setattr(training_queue, "visitor", lambda: "a" * 32)
+    monkeypatch.setattr("core.training.queue.line.shared_queue", lambda: one)
+    monkeypatch.setattr("pages.kit.visitor.visitor", lambda: "a" * 32)
     return one
 
 
@@ -152,10 +151,10 @@ def test_with_photographs_it_learns_from_them(
 
 def the_section() -> None:
     """A page of nothing but the section, for AppTest."""
-    from pages.parts import shelf
-    from pages.parts.dream_verdict import dream_verdict
+    from pages.distillation import dream_verdict
+    from pages.kit import networks
 
-    dream_verdict(shelf.checkpoints())
+    dream_verdict(networks.checkpoints())
 
 
 def test_the_experiment_says_what_is_missing() -> None:
@@ -172,22 +171,22 @@ def test_the_experiment_says_what_is_missing() -> None:
 
 def test_the_experiment_is_told_in_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     """A student of dreams, right on 80 of 220, against a twin right on 130, paired."""
-    from core.measure.accuracy import paired_difference
-    from core.serving import collected
-    from core.serving.dreamed import trials
-    from pages.parts import dream_verdict
-    from tests.core.serving import test_dreamed as trial
+    from core.checkpoints import by_recipe
+    from core.distillation.verdict import trials
+    from core.stats import paired_difference
+    from pages import distillation
+    from tests.core.distillation import test_dreamed as trial
 
     def stored(id: str) -> tuple[np.ndarray, np.ndarray]:
         answers = np.where(trial.RIGHT[id], trial.LABELS, (trial.LABELS + 1) % 11)
         return np.eye(11, dtype=np.float32)[answers], trial.LABELS
 
-    monkeypatch.setattr(collected, "test_logits", stored)
-    found = collected.collect([trial.DREAMED, trial.FEW])
+    monkeypatch.setattr(by_recipe, "test_logits", stored)
+    found = by_recipe.collect([trial.DREAMED, trial.FEW])
     assert len(found) == 2
     made = trials([trial.DREAMED, trial.FEW])
-    monkeypatch.setattr(dream_verdict, "trials", lambda found: made)
-    dream_verdict._tried.clear()
+    monkeypatch.setattr(distillation, "trials", lambda found: made)
+    distillation._verdict_tried.clear()
     app = AppTest.from_function(the_section, default_timeout=30).run()
     assert not app.exception
     (chart,) = app.get("vega_lite_chart")

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import words
+from core import i18n
 from core.charts import numbers
-from core.measure.shipping_table import FORMATS, Shipping
-from core.measure.stack_rows import Stack
-from core.training import shipping_live
+from core.export import files as shipping_live
+from core.export.files import FORMATS, Shipping
+from core.export.stack import Stack
 from tests.food import make_food11
 from tests.pages import export_shelf, shelf
 from tests.pages.export_shelf import SCRATCH, TEACHER
@@ -173,7 +173,7 @@ def test_a_link_names_the_network(open_page: Open, shipped: Path) -> None:
 def test_nothing_on_the_page_escapes_translation(
     open_page: Open, shipped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(words, "_catalogue", lambda *_key: Marking())
+    monkeypatch.setattr(i18n, "_catalogue", lambda *_key: Marking())
     app = open_page(PAGE, reveal="true")
     app.button_group(key="guess_smallest").set_value("onnx").run()
     assert not app.exception
@@ -195,7 +195,7 @@ def test_nothing_on_the_page_escapes_translation(
 class TestLive(LiveChecks):
     page, key, link = PAGE, "make_live", {"network": SCRATCH}
     runs = shipping_live.RUNS
-    parts = ("pages.parts.export_live", "pages.parts.export_files")
+    module = "core.export.files"
 
     def other(self, number: int) -> shipping_live.FilePoint:
         return shipping_live.FilePoint(f"other-{number}", "0" * 64)

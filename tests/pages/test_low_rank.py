@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import words
+from core import i18n
 from core.charts import numbers
 from core.checkpoints import TEST_LOGITS
-from core.compression import lowrank, lowrank_factors
-from core.measure.latency import Spread
-from core.measure.lowrank_grid import LowRankGrid, LowRankRow
-from core.training import lowrank_live
+from core.low_rank import method as lowrank_factors
+from core.low_rank import network as lowrank
+from core.low_rank import rows as lowrank_live
+from core.low_rank.rows import LowRankGrid, LowRankRow
+from core.timing import Spread
 from tests import results_shelf
 from tests.food import make_food11
 from tests.pages import low_rank_shelf, shelf
@@ -235,7 +236,7 @@ def test_the_extreme_case_compares_the_homeworks_two(open_page: Open, shipped: P
 def the_difference() -> None:
     """A page of nothing but the two networks' difference, for AppTest."""
     from core.checkpoints import load_manifest
-    from pages.parts.low_rank_lessons import difference
+    from pages.low_rank import difference
 
     found = load_manifest()
     difference(list(found.values()), found["plain_2m-scratch-s0"], found["dwpw_256k-scratch-s0"])
@@ -288,7 +289,7 @@ def test_a_photo_goes_through_whole_factored_and_fine_tuned(
 def test_nothing_on_the_page_escapes_translation(
     open_page: Open, shipped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(words, "_catalogue", lambda *_key: Marking())
+    monkeypatch.setattr(i18n, "_catalogue", lambda *_key: Marking())
     app = open_page(PAGE, reveal="true")
     assert not app.exception
     texts = [str(one.value) for kind in ("title", "subheader", "markdown", "caption", "info",
@@ -310,7 +311,7 @@ def test_nothing_on_the_page_escapes_translation(
 class TestLive(LiveChecks):
     page = PAGE
     runs = lowrank_live.RUNS
-    parts = ("pages.parts.low_rank_live", "pages.parts.low_rank_network")
+    module = "core.low_rank.rows"
 
     def other(self, number: int) -> lowrank_live.LowRankPoint:
         return lowrank_live.LowRankPoint("other", "0" * 64, "auto", number / 100)

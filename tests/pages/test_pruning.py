@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import words
+from core import i18n
 from core.charts import numbers
-from core.compression import prune, prune_select
-from core.compression.prune_select import METHODS
-from core.measure.pruning_grid import PruningGrid, PruningRow
-from core.training import pruning_live
-from core.training.pruning_live import Point
+from core.pruning import method as prune_select
+from core.pruning import network
+from core.pruning import rows as pruning_live
+from core.pruning.method import METHODS
+from core.pruning.rows import Point, PruningGrid, PruningRow
 from tests.food import make_food11
 from tests.pages import pruning_shelf, shelf
 from tests.pages.conftest import REPO
@@ -193,7 +193,7 @@ def test_the_shown_source_is_the_function_that_pruned(open_page: Open, shipped: 
 
     shown = [code.value for code in open_page(PAGE).code if code.value]
     assert inspect.getsource(prune_select.kept_weights).strip() in shown
-    assert inspect.getsource(prune.masked).strip() in shown
+    assert inspect.getsource(network.masked).strip() in shown
 
 
 def test_the_homework_is_answered(open_page: Open, shipped: Path) -> None:
@@ -236,7 +236,7 @@ def test_sizes_are_shown_where_no_times_are(open_page: Open, shipped: Path) -> N
 def test_nothing_on_the_page_escapes_translation(
     open_page: Open, shipped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(words, "_catalogue", lambda *_key: Marking())
+    monkeypatch.setattr(i18n, "_catalogue", lambda *_key: Marking())
     app = open_page(PAGE, reveal="true", finetuned="true")
     assert not app.exception
     texts = [str(one.value) for kind in ("title", "subheader", "markdown", "caption", "info",
@@ -266,7 +266,7 @@ def test_a_photo_goes_through_three_ratios(
 class TestLive(LiveChecks):
     page = PAGE
     runs = pruning_live.RUNS
-    parts = ("pages.parts.pruning_live", "pages.parts.pruning_curves")
+    module = "core.pruning.rows"
 
     def other(self, number: int) -> Point:
         return Point("other", "0" * 64, "l1", number / 100)

@@ -16,19 +16,17 @@ import pyarrow as pa
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import words
+from core import i18n
 from core.charts import numbers
 from core.checkpoints import Checkpoint
-from core.compression import quantize, quantize_hw7
-from core.compression.quantize import SCHEMES
-from core.compression.quantize_hw7 import encode8
-from core.measure.quantization_grid import QuantizationGrid, QuantRow
-from core.serving import quantize_upload
-from core.serving.quantize_upload import HOSTILE
-from core.serving.quantized import quantized_file, source
-from core.training import quantization_live
+from core.quantization import hw7, method, rows, upload
+from core.quantization.graph import quantized_file, source
+from core.quantization.hw7 import encode8
+from core.quantization.method import SCHEMES
+from core.quantization.rows import QuantizationGrid, QuantRow
+from core.quantization.upload import HOSTILE
 from tests import homework
-from tests.core.compression.test_network_files import text_bomb
+from tests.core.quantization.test_read_file import text_bomb
 from tests.food import make_food11
 from tests.pages import quantization_shelf, shelf
 from tests.pages.conftest import REPO
@@ -241,8 +239,8 @@ def test_a_link_sets_the_page(open_page: Open, shipped: Path) -> None:
 
 def test_the_shown_source_is_the_function_that_quantised(open_page: Open, shipped: Path) -> None:
     shown = [code.value for code in open_page(PAGE).code if code.value]
-    assert inspect.getsource(quantize.quantise).strip() in shown
-    assert inspect.getsource(quantize_hw7.encode8).strip() in shown
+    assert inspect.getsource(method.quantise).strip() in shown
+    assert inspect.getsource(hw7.encode8).strip() in shown
 
 
 def test_the_homework_is_answered(open_page: Open, shipped: Path) -> None:
@@ -254,7 +252,7 @@ def test_the_homework_is_answered(open_page: Open, shipped: Path) -> None:
 def test_nothing_on_the_page_escapes_translation(
     open_page: Open, shipped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(words, "_catalogue", lambda *_key: Marking())
+    monkeypatch.setattr(i18n, "_catalogue", lambda *_key: Marking())
     app = open_page(PAGE, reveal="true", hw7_sample="own")
     assert not app.exception
     texts = [str(one.value) for kind in ("title", "subheader", "markdown", "caption", "info",
@@ -308,7 +306,7 @@ def test_a_file_that_would_run_a_program_is_refused(
 def test_other_files_are_refused_or_hold_nothing(
     open_page: Open, shipped: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pages.parts.quantization_upload.HOSTILE", content)
+    monkeypatch.setattr("core.quantization.upload.HOSTILE", content)
     app = open_page(PAGE, hw7_sample="hostile")
     assert not app.exception
     assert app.error or "None of the networks here has these shapes" in said(app)
@@ -330,11 +328,11 @@ def test_homework_files_under_the_homeworks_names_are_asked(
     homework.write(tmp_path, SCRATCH, renamed=True)
     opened: list[bytes] = []
 
-    def open_once(data: bytes, found: Iterable[Checkpoint]) -> quantize_upload.Upload:
+    def open_once(data: bytes, found: Iterable[Checkpoint]) -> upload.Upload:
         opened.append(data)
-        return quantize_upload.open_upload(data, found)
+        return upload.open_upload(data, found)
 
-    monkeypatch.setattr("pages.parts.quantization_upload.open_upload", open_once)
+    monkeypatch.setattr("core.quantization.upload.open_upload", open_once)
     app = open_page(PAGE, network=SCRATCH)
     for form in ("8bit.pkl", "8bit-numpy1-3.pkl", "module.pkl", "state_dict.pth", "16bit.npz"):
         data = (tmp_path / f"{SCRATCH}-{form}").read_bytes()
@@ -394,11 +392,11 @@ def test_what_fits_is_decided_once(
 
 class TestLive(LiveChecks):
     page = PAGE
-    runs = quantization_live.RUNS
-    parts = ("pages.parts.quantization_live", "pages.parts.quantization_curves")
+    runs = rows.RUNS
+    module = "core.quantization.rows"
 
-    def other(self, number: int) -> quantization_live.QuantPoint:
-        return quantization_live.QuantPoint(f"other-{number}", "0" * 64, "tensor_minmax", 4)
+    def other(self, number: int) -> rows.QuantPoint:
+        return rows.QuantPoint(f"other-{number}", "0" * 64, "tensor_minmax", 4)
 
     def test_it_shows_its_progress_and_then_its_point(
         self, open_page: Open, shipped: Path, line: Line

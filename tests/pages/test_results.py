@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.collection.homework import FIGURES
+from core.collection.latency import LatencyTable
 from core.course import REPORTED
-from core.measure.latency_table import LatencyTable
-from core.serving.results import FIGURES
 from tests import results_shelf as results
 from tests.pages import shelf
 

@@ -1,8 +1,8 @@
 """What pages begin with: the strong teacher, and one student with and without it."""
 
 from core.checkpoints import Checkpoint, load_manifest
-from core.measure.accuracy import Score
-from pages.parts import shelf
+from core.stats import Score
+from pages.kit import networks
 
 TEACHER, SCRATCH, DISTILLED = (
     "efficientnet_lite0-imagenet-s0",
@@ -13,36 +13,36 @@ TEACHER, SCRATCH, DISTILLED = (
 
 def in_order() -> list[Checkpoint]:
     """The shipped checkpoints as `shelf.checkpoints` lists them: the largest teacher first."""
-    found = shelf.checkpoints()
+    found = networks.checkpoints()
     assert found[0].id != TEACHER  # else nothing is shown here
     return found
 
 
 def test_pages_begin_with_the_strong_teacher_and_its_student_twice() -> None:
-    assert shelf.starters(in_order()) == [TEACHER, SCRATCH, DISTILLED]
+    assert networks.starters(in_order()) == [TEACHER, SCRATCH, DISTILLED]
 
 
 def test_a_student_of_other_photographs_is_nobodys_twin() -> None:
     found = in_order()
     twin = next(one for one in found if one.id == SCRATCH)
     elsewhere = twin.model_copy(update={"id": "dwpw_256k-food101-s0", "recipe": "food101"})
-    assert shelf.starters([elsewhere, *found]) == [TEACHER, SCRATCH, DISTILLED]
+    assert networks.starters([elsewhere, *found]) == [TEACHER, SCRATCH, DISTILLED]
 
 
 def test_teachers_go_by_their_validation_accuracy() -> None:
-    teachers = shelf.teachers(in_order())
+    teachers = networks.teachers(in_order())
     assert teachers[0].id == TEACHER
     unmeasured = teachers[0].model_copy(update={"validation": None})
-    assert shelf.teachers([unmeasured, *teachers[1:]])[-1] is unmeasured
+    assert networks.teachers([unmeasured, *teachers[1:]])[-1] is unmeasured
     worse = teachers[0].model_copy(update={"validation": Score.of(1, 863)})
-    assert shelf.teachers([worse, *teachers[1:]])[-1] is worse
+    assert networks.teachers([worse, *teachers[1:]])[-1] is worse
 
 
 def test_without_some_of_them_pages_begin_with_what_is_there() -> None:
     found = load_manifest()
-    assert shelf.starters([found[SCRATCH]]) == [SCRATCH]
-    assert shelf.starters([found["plain_2m-scratch-s0"], found[TEACHER]]) == [
+    assert networks.starters([found[SCRATCH]]) == [SCRATCH]
+    assert networks.starters([found["plain_2m-scratch-s0"], found[TEACHER]]) == [
         TEACHER,
         "plain_2m-scratch-s0",
     ]
-    assert shelf.starters([]) == []
+    assert networks.starters([]) == []

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from streamlit.testing.v1 import AppTest
 
-from core.charts.sweep import sweep_chart
-from core.measure.accuracy import Score
-from core.measure.sweep import Sweep, SweepPoint
+from core.distillation.chart import sweep_chart
+from core.distillation.sweep import Sweep, SweepPoint
+from core.stats import Score
 from tests.pages import shelf
 from tests.pages.test_app import data_buttons
 

@@ -11,8 +11,8 @@ from streamlit.testing.v1 import AppTest
 
 from core.checkpoints import test_logits as stored_logits
 from core.course import CLASSES
+from core.inference.predict import predictor
 from core.photos import prepare, read_photo
-from core.serving.predict import predictor
 from tests.food import food_picture, make_food11
 from tests.pages import shelf
 
@@ -77,7 +77,7 @@ def test_the_homework_question_is_answered_and_explained(app: AppTest) -> None:
 def test_the_function_that_computes_is_shown(app: AppTest) -> None:
     import inspect
 
-    from core.serving.predict import softmax as real
+    from core.inference.predict import softmax as real
 
     assert app.code[0].value.strip() == inspect.getsource(real).strip()
 

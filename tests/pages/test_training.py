@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core import checkpoints
-from core.recipes import PRESETS
+from core.collection.recipes import PRESETS
 from core.training.config import TrainConfig
-from core.training.jobs import JobQueue
-from core.training.jobs_settings import JobSettings
-from core.training.jobs_store import Store
-from pages.parts import training_form, training_link, training_queue
-from tests.core.training.queueing import script
+from core.training.queue.line import JobQueue
+from core.training.queue.store import JobSettings, Store
+from pages import training as training_form
+from pages import training as training_link
+from pages.kit import visitor
+from tests.core.training.queue.queueing import script
 from tests.food import make_food11
 from tests.pages import shelf
 
@@ -29,8 +31,8 @@ def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobQueue]
     root = tmp_path / "runs"
     monkeypatch.setenv("SMALL_PLATES_RUNS", str(root))
     one = JobQueue(root, JobSettings(threads=1, per_visitor=2), script)
-    monkeypatch.setattr(training_queue, "queue", lambda: one)
-    monkeypatch.setattr(training_queue, "visitor", lambda: ME)
+    monkeypatch.setattr("core.training.queue.line.shared_queue", lambda: one)
+    monkeypatch.setattr("pages.kit.visitor.visitor", lambda: ME)
     yield one
     for job in one.jobs(None):
         one.stop(job.id, None)
@@ -231,7 +233,7 @@ def test_a_finished_run_shows_its_confusions_and_mistakes(
     for number, gone in enumerate(food.rglob("*.jpg")):  # another set: its photos are not these
         if number % 2:
             gone.unlink()
-    training_queue._index.clear()
+    st.cache_resource.clear()
     app = open_page("training")
     assert not app.exception and not app.get("image")
     assert "The photos are shown where the copy lies" in text(app)
@@ -244,7 +246,7 @@ def test_deleting_takes_the_run_away(open_page: Open, queue: JobQueue, food: Pat
 
 
 def test_durations() -> None:
-    from pages.parts.training_state import duration
+    from pages.training import duration
 
     assert [duration(s) for s in (7, 89, 90, 5399, 9000)] == [
         "7.0 s", "89 s", "2 min", "90 min", "2.5 h",
@@ -254,7 +256,7 @@ def test_durations() -> None:
 def test_the_loss_shown_is_the_loss_that_runs(open_page: Open, queue: JobQueue) -> None:
     import inspect
 
-    from core.compression.distill import loss_fn_kd
+    from core.training.loss import loss_fn_kd
 
     shown = [one.value.strip() for one in open_page("training").code]
     assert inspect.getsource(loss_fn_kd).strip() in shown
@@ -329,7 +331,7 @@ def test_a_list_of_networks_that_cannot_be_read_leaves_the_own_ones(
 
 
 def test_the_model_card_says_what_was_measured_and_on_what(pretrained: Path) -> None:
-    from core.training.model_card import model_card
+    from core.training.publish import model_card
 
     shelf.fill(shelf.DISTILLED)
     one = checkpoints.get(shelf.DISTILLED)
@@ -403,7 +405,7 @@ def test_the_link_follows_the_controls(open_page: Open, queue: JobQueue, food: P
 def test_a_hostile_link_is_a_link_without_that(
     open_page: Open, queue: JobQueue, food: Path, value: str
 ) -> None:
-    from pages.parts.training_link import SETTINGS
+    from pages.training import SETTINGS
 
     app = open_page("training", teacher="none", **dict.fromkeys(SETTINGS, value))
     assert not app.exception
@@ -478,7 +480,7 @@ def test_no_page_starts_a_thread() -> None:
     """Streamlit's calls belong to the script's own thread: what runs beside it lives in core."""
     import ast
 
-    pages = Path(training_form.__file__).parents[1]
+    pages = Path(training_form.__file__).parent
     for file in pages.rglob("*.py"):
         names = {
             name
@@ -508,6 +510,6 @@ def test_controls_are_told_their_values_until_the_browser_answers(
     assert told(app) == [True] * 3
     assert told(app.run()) == [True] * 3
     assert app.number_input("epochs").value == 20
-    app.session_state[training_link.ANSWERED] = True
+    app.session_state[visitor.ANSWERED] = True
     assert told(app.run()) == [False] * 3
     assert app.number_input("epochs").value == 20

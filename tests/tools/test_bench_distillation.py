@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from core.errors import CheckpointError, ConfigError
-from core.training import teaching
+from core.training import teacher_cache
 from core.training.config import TrainConfig
 from core.training.speed import Compute
 from tools import bench_training
@@ -48,13 +48,13 @@ def test_each_way_asks_the_teacher_as_it_says(
 ) -> None:
     """44 photographs are one batch of the teacher's."""
     monkeypatch.setenv("SMALL_PLATES_CACHE", os.environ["SMALL_PLATES_CACHE"])
-    pipe, answer = Pipe(), teaching.Teacher.logits
+    pipe, answer = Pipe(), teacher_cache.Teacher.logits
 
-    def counted(self: teaching.Teacher, x: Any) -> Any:
+    def counted(self: teacher_cache.Teacher, x: Any) -> Any:
         pipe.calls += 1
         return answer(self, x)
 
-    monkeypatch.setattr(teaching.Teacher, "logits", counted)
+    monkeypatch.setattr(teacher_cache.Teacher, "logits", counted)
     config = tiny.model_copy(update={"teacher": tiny_teacher, "data": ""})
     compute = Compute("cpu", bfloat16=False, channels_last=False)
     work = bench_training.Training(way, config, Path(tiny.data), compute)

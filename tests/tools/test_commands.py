@@ -10,7 +10,7 @@ import pytest
 
 from core.cli.main import COMMANDS as OF_THE_APP
 from core.cli.main import main
-from core.places import REPO
+from core.paths import REPO
 from tests.dreamers import fill_dreams
 from tests.food import food_picture
 from tools.__main__ import COMMANDS

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import places
+from core import paths
 from core.data import find
 from core.data.find import Index, find_food11
 from core.data.named import DISTINCT, is_distinct
@@ -151,7 +151,7 @@ def test_a_stopped_one_leaves_nothing(
     def stop(*_any: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(places, "write_json", stop)
+    monkeypatch.setattr(paths, "write_json", stop)
     with pytest.raises(KeyboardInterrupt):
         written(*sets, tmp_path / "made")
     assert {path.name for path in tmp_path.iterdir()} == {"source", "against", ".made.lock"}

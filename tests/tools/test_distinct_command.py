@@ -10,7 +10,7 @@ import pytest
 
 from core.cli.main import main
 from core.data.find import find_food11
-from core.places import REPO
+from core.paths import REPO
 from tests.tools.test_distinct import NOT, photographs
 from tools.__main__ import COMMANDS
 

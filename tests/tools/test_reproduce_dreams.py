@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from core import checkpoints, recipes, reproduce
-from core.check import check
+from core import checkpoints
+from core.collection import recipes, reproduce
+from core.collection.check import check
+from core.collection.recipes import TEACHER, Recipe
 from core.course import CLASSES
 from core.data.dreams import DREAMS, dreams_dir, load_dreams
 from core.data.find import find_food11
-from core.recipes import TEACHER, Recipe
-from core.serving.dreamed import pictures, trials
+from core.distillation.verdict import pictures, trials
 from core.training.config import TrainConfig
 from tests.dreamers import fill_dreams
 from tests.food import make_food11

@@ -12,7 +12,7 @@ import pytest
 from core.checkpoints import load_manifest
 from core.cli.main import main
 from core.errors import UserError
-from core.places import REPO
+from core.paths import REPO
 from tests import results_shelf
 from tools import tables
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from core.charts import answers
-from core.charts import temperature as heat
 from core.course import CLASSES
-from core.serving.softening import T_HIGH, T_LOW, entropy_curves
+from core.distillation import chart as heat
+from core.distillation.temperature import T_HIGH, T_LOW, entropy_curves
 
 K = len(CLASSES)
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from core import checkpoints
-from core.check import check
 from core.checkpoints import HISTORY, History, history
+from core.collection.check import check
 from core.errors import CheckpointError
 from core.training.loop import train
-from core.training.publishing import attach_history
+from core.training.publish import attach_history
 from core.training.runs import RunFolder
 from tests.food import make_food11
 from tests.tiny_network import publish_tiny
@@ -71,8 +71,8 @@ def test_impossible_figures_are_refused(entries: list[dict[str, Any]], chosen: i
 def test_an_older_checkpoint_gets_it_from_the_run_that_made_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from core import reproduce
-    from core.recipes import Recipe
+    from core.collection import reproduce
+    from core.collection.recipes import Recipe
     from core.training.config import TrainConfig
 
     for name in ("PRETRAINED", "RUNS", "CACHE"):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from core import checkpoints, places
+from core import checkpoints, paths
 from core.checkpoints import Checkpoint, FileInfo
 from core.errors import CheckpointError
 
@@ -170,7 +170,7 @@ def test_a_new_version_replaces_all_files_of_the_old(pretrained: Path) -> None:
 
 KILLED = """
 import os, signal, sys
-from core import places
+from core import paths
 from tests.core.checkpoints.test_manifest import store
 left = int(sys.argv[1])
 def counted(function):
@@ -191,7 +191,7 @@ STEPS = 10
 
 
 def run_python(source: str, *arguments: str) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-c", source, *arguments], cwd=places.REPO)
+    return subprocess.Popen([sys.executable, "-c", source, *arguments], cwd=paths.REPO)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from core import places
+from core import paths
 from core.data.fetch import KAGGLE, fetch
 from core.data.find import find_food11
 from core.errors import DataError
@@ -40,7 +40,7 @@ class Kaggle(ModuleType):
 def kaggle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kaggle:
     module = Kaggle()
     monkeypatch.setitem(sys.modules, "kagglehub", module)
-    monkeypatch.setattr(places, "REPO", tmp_path)
+    monkeypatch.setattr(paths, "REPO", tmp_path)
     return module
 
 

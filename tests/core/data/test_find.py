@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import places
+from core import paths
 from core.course import CLASSES, FOOD11_COUNTS
 from core.data import find
 from core.data.find import SPLITS, Index, find_food11, food11_available
@@ -391,7 +391,7 @@ def test_food11_is_what_counts_as_many_photographs(
 
 def test_where_it_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     repo = tmp_path / "repo"
-    monkeypatch.setattr(places, "REPO", repo)
+    monkeypatch.setattr(paths, "REPO", repo)
     monkeypatch.chdir(tmp_path)
     assert not food11_available()
     with pytest.raises(DataError, match="data fetch"):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import places
+from core import paths
 from core.data.find import find_food11
 from core.data.pixels import load_pixels
 from core.errors import DataError
@@ -120,7 +120,7 @@ def test_the_cache_follows_the_photographs_and_the_size(cache: Path, food: Path)
 
 def test_it_lies_outside_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SMALL_PLATES_CACHE")
-    assert not places.cache_dir().resolve().is_relative_to(places.REPO)
+    assert not paths.cache_dir().resolve().is_relative_to(paths.REPO)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def builder(food: Path, log: Path, pause: float) -> "subprocess.Popen[str]":
     """A process of its own that loads the pixels, slowly where it has to build them."""
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(BUILDER), str(food), str(log), str(pause)],
-        cwd=places.REPO,
+        cwd=paths.REPO,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

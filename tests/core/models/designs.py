@@ -7,7 +7,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from core.models.design import ACTIVATIONS, BLOCKS, RESIDUAL, Design
+from core.models.design.spec import ACTIVATIONS, BLOCKS, RESIDUAL, Design
 
 
 @st.composite

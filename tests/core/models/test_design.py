@@ -10,9 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import ConfigError, UserError
-from core.models.design import MAX_JSON_BYTES, Design, Stage, Stem, from_json, nearest_groups
-from core.models.design_edit import add_stage, change, move_stage, remove_stage, widened
-from core.models.design_line import MAX_CHARACTERS, read
+from core.models.design.spec import (
+    MAX_CHARACTERS,
+    MAX_JSON_BYTES,
+    Design,
+    Stage,
+    Stem,
+    add_stage,
+    change,
+    from_json,
+    move_stage,
+    nearest_groups,
+    read,
+    remove_stage,
+    widened,
+)
 from tests.core.models.designs import designs
 
 HW7 = "px128-relu6-stem16p-sep32p-sep64p-sep128p-sep256x4"

@@ -10,15 +10,13 @@ import torch
 from hypothesis import assume, given, settings
 from torch import nn
 
-from core.measure.cost import LayerRow, layer_table, state_bytes, torchsummary_text
 from core.models import MODELS, get
-from core.models.described import Described, describe, known
-from core.models.design import Design
-from core.models.design_cost import Row, layer_rows, part_totals, stage_totals, totals
-from core.models.design_line import read
-from core.models.design_plan import Conv, Part, Upsample, plan
-from core.models.designed import DesignedNet, Residual, build
-from core.models.summary_text import summary_mb, summary_text
+from core.models.cost import LayerRow, layer_table, state_bytes, torchsummary_text
+from core.models.design.cost import Row, layer_rows, part_totals, stage_totals, totals
+from core.models.design.network import DesignedNet, Residual, build
+from core.models.design.plan import Conv, Part, Upsample, plan
+from core.models.design.plans import Described, describe, known, summary_mb, summary_text
+from core.models.design.spec import Design, read
 from tests.core.models.designs import designs
 
 SEED: dict[str, Any] = json.loads(Path(__file__).with_name("layer_tables.json").read_text())

@@ -7,12 +7,12 @@ import torch
 from hypothesis import given, settings
 from torch import nn
 
-from core.measure.cost import layer_table
-from core.models.described import describe, known
-from core.models.design import Design
-from core.models.design_cost import layer_rows
-from core.models.design_source import pytorch_source
-from core.models.designed import build
+from core.models.cost import layer_table
+from core.models.design.cost import layer_rows
+from core.models.design.network import build
+from core.models.design.plans import describe, known
+from core.models.design.source import pytorch_source
+from core.models.design.spec import Design
 from tests.core.models.designs import designs
 
 

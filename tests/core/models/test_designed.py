@@ -9,19 +9,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from core import checkpoints, recipes
+from core import checkpoints
 from core.cli.main import main
 from core.cli.train import run_name
+from core.collection import recipes
 from core.data.find import find_food11
 from core.data.pixels import load_pixels
 from core.errors import ConfigError, UserError
-from core.measure.accuracy import labelled
-from core.measure.cost import layer_table, torchsummary_text
-from core.models import described, designed, registry, shipped
-from core.models.design_cost import layer_rows, totals
-from core.models.design_line import read
-from core.models.verdict import years
-from core.places import REPO
+from core.models import registry
+from core.models.cost import layer_table, torchsummary_text
+from core.models.design import network, plans, shipped
+from core.models.design.cost import layer_rows, totals
+from core.models.design.limits import years
+from core.models.design.spec import read
+from core.paths import REPO
+from core.stats import labelled
 from core.training.config import TrainConfig
 from core.training.loop import train
 from core.training.publish import publish
@@ -42,7 +44,7 @@ def test_the_registry_builds_a_design(text: str) -> None:
     torch.manual_seed(0)
     net = spec.build()
     torch.manual_seed(0)
-    same = designed.build(read(LINE))
+    same = network.build(read(LINE))
     for name, tensor in same.state_dict().items():
         assert torch.equal(net.state_dict()[name], tensor)
     assert net.eval()(torch.zeros(2, 3, 32, 32)).shape == (2, 11)
@@ -68,7 +70,7 @@ def test_a_key_that_is_no_network_is_explained(key: str, said: str) -> None:
 def test_a_design_that_would_fill_the_memory_is_not_built() -> None:
     huge = read("px32-relu-stem1024-plain1024x12k7-plain1024x12k7")
     with pytest.raises(ConfigError, match="are not built"):
-        designed.build(huge)
+        network.build(huge)
 
 
 @pytest.mark.parametrize("file", ["a line", "what the designer saves"])
@@ -89,9 +91,9 @@ def test_a_shipped_design_is_registered_under_its_name(
     assert (spec.title, spec.source) == ("Little one", "the tests")
     assert registry.get("design:little") is registry.get("little") is spec
     built = sum(p.numel() for p in spec.build().parameters())
-    assert built == sum(p.numel() for p in designed.build(design).parameters())
-    assert "little" in described.known()
-    assert described.describe("little").design == design.model_copy(update={"name": "little"})
+    assert built == sum(p.numel() for p in network.build(design).parameters())
+    assert "little" in plans.known()
+    assert plans.describe("little").design == design.model_copy(update={"name": "little"})
 
 
 @pytest.mark.parametrize(
@@ -122,7 +124,7 @@ def test_every_shipped_design_is_sound() -> None:
 
 def test_the_best_student_may_be_handed_in() -> None:
     """torchsummary's own print: at most 100,000, and row by row the table that the app shows."""
-    spec, found = registry.get("best_100k"), described.describe("best_100k")
+    spec, found = registry.get("best_100k"), plans.describe("best_100k")
     net, shape = spec.build(), (3, spec.input_px, spec.input_px)
     printed = torchsummary_text(net, shape)
     total = int(re.findall(r"Total params: ([\d,]+)", printed)[0].replace(",", ""))
@@ -135,7 +137,7 @@ def test_the_best_student_may_be_handed_in() -> None:
         (r.layer, r.output_shape, r.params, r.macs) for r in hooked
     ]
     assert {"HW13 2021", "HW13 2022"} <= {y.year for y in years(totals(rows)) if y.counts}
-    assert found.family == "student" and "best_100k" in described.known()
+    assert found.family == "student" and "best_100k" in plans.known()
 
 
 @pytest.mark.parametrize("schedule", ["quick", "full"])
@@ -208,19 +210,20 @@ def test_the_command_line_takes_a_design(capsys: pytest.CaptureFixture[str]) -> 
     assert main(["summary", f"design:{LINE}", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["key"] == f"design:{LINE}"
-    assert document["params"] == sum(p.numel() for p in designed.build(read(LINE)).parameters())
+    assert document["params"] == sum(p.numel() for p in network.build(read(LINE)).parameters())
 
 
 def test_designs_are_counted_and_written_without_torch() -> None:
     program = f"""
 import sys
-from core.models import described, registry
-from core.models.design_cost import layer_rows, totals
-from core.models.design_source import pytorch_source
-from core.models.summary_text import summary_text
-from core.models.verdict import budgets
-for key in [*described.known(), "design:{LINE}"]:
-    found = described.describe(key)
+from core.models import registry
+from core.models.design import plans
+from core.models.design.cost import layer_rows, totals
+from core.models.design.source import pytorch_source
+from core.models.design.plans import summary_text
+from core.models.design.limits import budgets
+for key in [*plans.known(), "design:{LINE}"]:
+    found = plans.describe(key)
     rows = layer_rows(found.parts, found.input_px)
     assert budgets(totals(rows)) and summary_text(rows, found.input_px)
     assert found.design is None or pytorch_source(found.design)

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from core.errors import UserError
-from core.measure.cost import count_macs, count_params, layer_table, torchsummary_text
 from core.models import MODELS, get, teachers
+from core.models.cost import count_macs, count_params, layer_table, torchsummary_text
 from core.models.students import hw13_residual
 
 LITES = ("efficientnet_lite0", "efficientnet_lite2")

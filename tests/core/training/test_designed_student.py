@@ -17,13 +17,13 @@ import torch
 
 from core import checkpoints
 from core.cli.main import main
-from core.compression.quantize_hw7 import decode8
 from core.data.find import find_food11
 from core.data.pixels import load_pixels
-from core.measure.accuracy import labelled
 from core.models import registry
-from core.models.design_line import read
-from core.models.design_source import pytorch_source
+from core.models.design.source import pytorch_source
+from core.models.design.spec import read
+from core.quantization.hw7 import decode8
+from core.stats import labelled
 from tests.food import make_food11
 
 pytestmark = pytest.mark.slow

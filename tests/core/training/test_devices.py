@@ -18,14 +18,12 @@ from core.models import get
 from core.training import learner as learner_module
 from core.training.config import TrainConfig
 from core.training.distributed import joined
-from core.training.learner import Learner
+from core.training.learner import Learner, adamw, parameter_groups
 from core.training.loop import train
-from core.training.photographs import Photographs, photographs
+from core.training.photographs import Photographs, generator, photographs
 from core.training.runs import RunFolder
-from core.training.schedule import adamw, parameter_groups
-from core.training.seeds import generator
 from core.training.speed import Compute, device_name, room_for_photographs
-from core.training.teaching import _through_torch, load_teacher
+from core.training.teacher_cache import _through_torch, load_teacher
 
 
 def test_adamw_is_the_published_rule() -> None:
@@ -176,7 +174,7 @@ def test_answers_in_half_precision_are_kept_apart(
         told.append(half)
         return torch.zeros_like
 
-    monkeypatch.setattr("core.training.teaching._through_torch", through)
+    monkeypatch.setattr("core.training.teacher_cache._through_torch", through)
     runtimes = [load_teacher(tiny_teacher, 48, device).runtime for device in ("cuda", "cpu", "mps")]
     assert runtimes == ["torch-float16", "torch", "torch"] and told == [True, False, False]
 

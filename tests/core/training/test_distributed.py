@@ -12,13 +12,14 @@ import torch
 from torch import nn
 
 from core.errors import ConfigError
-from core.training import distributed, jobs_process
+from core.training import distributed
 from core.training.config import TrainConfig
 from core.training.distributed import World, joined
 from core.training.loop import train
+from core.training.queue import process as jobs_process
 from core.training.runs import RunFolder
 from tests.core.training import several
-from tests.core.training.queueing import wait_until
+from tests.core.training.queue.queueing import wait_until
 
 TIMES = ("seconds", "images_per_s")
 

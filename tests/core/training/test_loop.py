@@ -14,10 +14,9 @@ import torch
 from core import checkpoints
 from core.errors import CheckpointError, ConfigError, DataError
 from core.training.config import TrainConfig
+from core.training.learner import lr_factor, parameter_groups
 from core.training.loop import train
-from core.training.progress import Phase, Progress, seconds_left
-from core.training.runs import RunFolder, list_runs
-from core.training.schedule import lr_factor, parameter_groups
+from core.training.runs import Phase, Progress, RunFolder, list_runs, seconds_left
 
 TIMES = ("seconds", "images_per_s")
 
@@ -56,8 +55,8 @@ def test_the_kept_weights_answer_as_often_right_as_the_metrics_say(
     """The stored weights, loaded into a fresh network and counted here."""
     from core.data.find import find_food11
     from core.data.pixels import load_pixels
-    from core.measure.accuracy import labelled
     from core.models import get
+    from core.stats import labelled
 
     result = train(tiny, tmp_path / "run")
     spec = get(tiny.model)
@@ -189,7 +188,7 @@ def test_kept_answers_are_what_the_teacher_would_say_live(
     tiny: TrainConfig, teacher: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that finds the answers in the store ends bit for bit where the run that asked did."""
-    from core.training import teaching
+    from core.training import teacher_cache
 
     config = tiny.model_copy(update={"teacher": teacher, "views": 2, "mixup": 0.2})
     monkeypatch.setenv("SMALL_PLATES_CACHE", str(tmp_path / "cache"))
@@ -200,13 +199,13 @@ def test_kept_answers_are_what_the_teacher_would_say_live(
     def silent(*_: object) -> None:
         raise AssertionError("the teacher was asked again")
 
-    monkeypatch.setattr(teaching.Teacher, "logits", silent)
+    monkeypatch.setattr(teacher_cache.Teacher, "logits", silent)
     train(config, tmp_path / "read")
     assert _weights_equal(tmp_path / "asked", tmp_path / "read")
 
 
 def test_both_ways_of_asking_give_the_same_answers(teacher: str) -> None:
-    from core.training.teaching import load_teacher
+    from core.training.teacher_cache import load_teacher
 
     x = torch.randint(0, 256, (5, 3, 32, 32), generator=torch.Generator().manual_seed(1)).float()
     fast, plain = load_teacher(teacher, 32, "cpu"), load_teacher(teacher, 48, "cpu")
@@ -251,15 +250,15 @@ def test_only_weights_decay() -> None:
 
 
 def test_metrics_cut_short_by_a_crash_are_readable(tmp_path: Path) -> None:
-    whole = json.dumps({"epoch": 1})
+    whole = json.dumps({"epoch": 1, "val_accuracy": 0.5})
     (tmp_path / "metrics.jsonl").write_text(whole + "\n" + whole[:4])
-    assert RunFolder(tmp_path).metrics() == [{"epoch": 1}]
+    assert RunFolder(tmp_path).metrics() == [{"epoch": 1, "val_accuracy": 0.5}]
 
 
 def test_how_far_the_epoch_is_can_be_seen_and_changes_nothing(
     tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from core.training import progress
+    from core.training import runs as progress
 
     told: list[progress.Progress] = []
     replace = os.replace
@@ -276,7 +275,7 @@ def test_how_far_the_epoch_is_can_be_seen_and_changes_nothing(
 
     train(tiny, tmp_path / "plain")
     monkeypatch.setattr(progress, "EVERY_S", 0.0)
-    monkeypatch.setattr("core.training.progress.os.replace", seen)
+    monkeypatch.setattr("core.training.runs.os.replace", seen)
     train(tiny, tmp_path / "watched")
     first = [one for one in told if one.epoch == 1]
     steps = [(one.done, one.of) for one in first if one.phase == "training"]
@@ -323,7 +322,7 @@ def test_the_time_left_is_that_of_the_steps_to_come(
      '{"epoch": Infinity, "phase": "training", "done": 1, "of": 2, "images_per_s": 3}'],
 )  # fmt: skip
 def test_progress_that_is_broken_or_of_another_epoch_is_none(tmp_path: Path, content: str) -> None:
-    from core.training.progress import FILE, read_progress
+    from core.training.runs import FILE, read_progress
 
     (tmp_path / FILE).write_text(content)
     assert read_progress(tmp_path, 0) is None
@@ -341,8 +340,8 @@ def test_a_full_disk_loses_the_running_epoch_only(
     """The system refuses each write in turn after the first epoch: state and metrics stay whole."""
     import errno
 
-    from core.training.jobs_process import ending
-    from core.training.jobs_work import run_job
+    from core.training.queue.process import ending
+    from core.training.queue.work import run_job
 
     train(tiny, tmp_path / "whole")
     fsync = os.fsync
@@ -358,7 +357,7 @@ def test_a_full_disk_loses_the_running_epoch_only(
                 raise OSError(errno.ENOSPC, "No space left on device")
             fsync(fd)
 
-        monkeypatch.setattr("core.places.os.fsync", write)
+        monkeypatch.setattr("core.paths.os.fsync", write)
         with pytest.raises(OSError, match="No space"):
             run_job(tiny, folder)
         assert not (folder / "ended.json").exists()  # that could not be written either
@@ -368,7 +367,7 @@ def test_a_full_disk_loses_the_running_epoch_only(
         assert 1 <= state["epochs_done"] < 3
         assert len(RunFolder(folder).metrics()) >= state["epochs_done"]
         assert not [file for file in folder.iterdir() if file.name.startswith(".metrics")]
-        monkeypatch.setattr("core.places.os.fsync", fsync)
+        monkeypatch.setattr("core.paths.os.fsync", fsync)
         train(tiny, folder)  # somebody made room
         assert _weights_equal(tmp_path / "whole", folder)
         assert _timeless(RunFolder(folder).metrics()) == _timeless(
@@ -379,8 +378,8 @@ def test_a_full_disk_loses_the_running_epoch_only(
 def test_photographs_that_vanish_while_it_is_stopped_lose_no_epoch(
     tiny: TrainConfig, tmp_path: Path
 ) -> None:
-    from core.training.jobs_process import ending
-    from core.training.jobs_work import run_job
+    from core.training.queue.process import ending
+    from core.training.queue.work import run_job
     from tests.core.training.several import train_until
     from tests.food import make_food11
 
@@ -403,7 +402,7 @@ def test_a_pruned_network_is_trained_on_as_narrow_as_it_is(
     tiny: TrainConfig, teacher: str, tmp_path: Path
 ) -> None:
     """Half the channels cut out; the run, a run that starts from it, and its checkpoint agree."""
-    from core.training.jobs_work import publish_run, run_job
+    from core.training.queue.work import publish_run, run_job
 
     narrow = narrowed(teacher)
     config = tiny.model_copy(update={"start_from": narrow.id, "epochs": 1, "warmup_epochs": 0.0})
@@ -425,9 +424,8 @@ def test_a_pruned_network_is_trained_on_as_narrow_as_it_is(
 
 def narrowed(id: str) -> checkpoints.Checkpoint:
     """A published version of a checkpoint with half its channels cut out."""
-    from core.measure.pruning_grid import RowKey
-    from core.training.pruning import PruningExperiment, networks
-    from core.training.pruning_publish import publish_pruned
+    from core.pruning.measure import PruningExperiment, networks, publish_pruned
+    from core.pruning.rows import RowKey
 
     one, key = PruningExperiment.open(id), RowKey("channel_l2", 0.5, "narrow")
     return publish_pruned(one, networks(one, key.method, key.ratio)["narrow"], key)
@@ -436,8 +434,8 @@ def narrowed(id: str) -> checkpoints.Checkpoint:
 def test_a_teacher_that_changed_while_the_run_was_stopped_is_said(
     tiny: TrainConfig, teacher: str, tmp_path: Path
 ) -> None:
-    from core.recipes import Recipe
-    from core.reproduce import publish
+    from core.collection.recipes import Recipe
+    from core.collection.reproduce import publish
     from tests.core.training.several import train_until
 
     config = tiny.model_copy(update={"teacher": teacher})

@@ -8,21 +8,22 @@ import pytest
 import torch
 from PIL import Image
 
-from core import check, checkpoints
+from core import checkpoints
+from core.collection import check
+from core.collection.recipes import Recipe
+from core.collection.reproduce import publish
 from core.data.find import find_food11
+from core.inference.predict import predict_photo, predictor
 from core.models.registry import MODELS
 from core.photos import prepare, read_photo_file, to_square
-from core.recipes import Recipe
-from core.reproduce import publish
-from core.serving.predict import predict_photo, predictor
 from core.training.config import TrainConfig
 from core.training.learner import Learner
 from core.training.loop import train
-from core.training.model_card import model_card
 from core.training.photographs import learned_from
+from core.training.publish import model_card
 from core.training.runs import RunFolder
 from core.training.speed import Compute
-from core.training.teaching import load_teacher
+from core.training.teacher_cache import load_teacher
 from tests.core.training.test_more_data import more
 
 __all__ = ["more"]

@@ -1,0 +1,204 @@
+"""The shipped checkpoints by recipe: the seeds of one recipe are one thing, measured several times.
+
+Two recipes are compared on what they share: the same seed, the same test photographs. With two
+seeds or more the verdict is Student's interval over the differences of seeds; with one it is the
+paired interval over photographs, which knows nothing of the luck of training.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.checkpoints import Checkpoint, DataInfo, test_logits
+from core.errors import CheckpointError
+from core.stats import accuracy_interval, mcnemar, mean_interval, paired_difference
+
+COMPARED = frozenset({"model", "teacher", "alpha", "temperature", "seed"})
+"""Settings in which runs that are compared may differ: they are what is compared."""
+
+Side = Literal["more", "less", "unclear"]
+
+_DREAM_TRIALS = ("dreams_", "photos_")
+_TRIALS = ("_10ep", *_DREAM_TRIALS)
+
+
+@dataclass(frozen=True)
+class Collected:
+    """All measured seeds of one recipe."""
+
+    stem: str
+    """`<model>-<recipe>`: the ids without their seeds."""
+    seeds: tuple[Checkpoint, ...]
+    """By seed, at least one, each with a test accuracy on the same number of photographs."""
+
+    @property
+    def first(self) -> Checkpoint:
+        """The one that lends the others its name, parameters and bytes: the lowest seed."""
+        return self.seeds[0]
+
+    @property
+    def n(self) -> int:
+        """Test photographs."""
+        return self.seeds[0].test.n if self.seeds[0].test else 0
+
+    @property
+    def accuracies(self) -> list[float]:
+        """Right on the test split, a fraction per seed."""
+        return [one.test.accuracy for one in self.seeds if one.test]
+
+    def interval(self) -> tuple[float, float, float]:
+        """(mean, low, high) of the accuracy: photographs' luck, and training's with two seeds."""
+        return accuracy_interval([one.test.correct for one in self.seeds if one.test], self.n)
+
+
+def is_trial(recipe: str) -> bool:
+    """Whether a recipe is a short one, or one at 64 px, that only stands beside its like."""
+    return any(mark in recipe for mark in _TRIALS)
+
+
+def is_dream_trial(recipe: str) -> bool:
+    """Whether a recipe is an arm of the trial with dreams: those are compared with each other."""
+    return any(mark in recipe for mark in _DREAM_TRIALS)
+
+
+def is_compressed(one: Checkpoint) -> bool:
+    """Whether a trained network was pruned, factored or taught fewer bits afterwards."""
+    by_name = any(mark in one.recipe for mark in ("narrow", "lowrank", "qat"))
+    return by_name or bool(one.widths or one.ranks)
+
+
+def stem_of(one: Checkpoint) -> str:
+    """The id without its seed; the whole id where it does not end in one (a visitor's run)."""
+    return one.id.removesuffix(f"-s{one.seed}")
+
+
+def collect(found: Iterable[Checkpoint]) -> list[Collected]:
+    """Measured checkpoints by recipe, in the order in which each recipe's first was found.
+
+    Seeds belong together if photographs and side are the same too.
+    """
+    groups: dict[tuple[str, str, int, int], list[Checkpoint]] = {}
+    for one in found:
+        if one.test is not None:
+            key = (stem_of(one), one.data.fingerprint, one.input_px, one.test.n)
+            groups.setdefault(key, []).append(one)
+    return [
+        Collected(stem, tuple(sorted(seeds, key=lambda one: one.seed)))
+        for (stem, *_rest), seeds in groups.items()
+    ]
+
+
+@dataclass(frozen=True)
+class PairedSeed:
+    """Two networks of one seed on the same n pictures; fractions."""
+
+    a: Checkpoint
+    b: Checkpoint
+    n: int
+    difference: float
+    """a minus b."""
+    low: float
+    high: float
+    """95 % interval over pictures (Newcombe 1998, method 10)."""
+    p: float
+    """McNemar's exact test."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Accuracy of recipe a minus that of recipe b."""
+
+    a: Collected
+    b: Collected
+    pairs: tuple[PairedSeed, ...]
+    """By seed; at least one."""
+
+    @property
+    def over_seeds(self) -> bool:
+        """Whether the interval speaks of seeds; with one it speaks of pictures only."""
+        return len(self.pairs) > 1
+
+    def also_differs(self) -> list[str]:
+        """Settings of the trainings that differ besides network, teacher and seed."""
+        return sorted(
+            {
+                name
+                for one in self.pairs
+                for name in (one.a.config.keys() & one.b.config.keys()) - COMPARED
+                if one.a.config[name] != one.b.config[name]
+            }
+        )
+
+    def interval(self) -> tuple[float, float, float]:
+        """(difference, low, high), fractions."""
+        if self.over_seeds:
+            return mean_interval([one.difference for one in self.pairs])
+        (only,) = self.pairs
+        return only.difference, only.low, only.high
+
+    def side(self) -> Side:
+        """Whether a is more often right, less often, or the interval holds 0."""
+        _mean, low, high = self.interval()
+        return "more" if low > 0 else "less" if high < 0 else "unclear"
+
+
+def contrast(a: Collected, b: Collected) -> Contrast | None:
+    """a against b on the seeds they share; None if they share none, or no stored answers."""
+    others = {one.seed: one for one in b.seeds}
+    pairs = [
+        pair
+        for one in a.seeds
+        if one.seed in others and (pair := _pair(one, others[one.seed])) is not None
+    ]
+    return Contrast(a, b, tuple(pairs)) if pairs else None
+
+
+def _pair(a: Checkpoint, b: Checkpoint) -> PairedSeed | None:
+    if a.data.fingerprint != b.data.fingerprint:
+        return None
+    try:
+        answers, labels = test_logits(a.id)
+        others, same = test_logits(b.id)
+    except CheckpointError:
+        return None
+    if not np.array_equal(labels, same) or not (labels >= 0).any():
+        return None
+    right, also = _right(answers, labels), _right(others, labels)
+    return PairedSeed(a, b, len(right), *paired_difference(right, also), mcnemar(right, also))
+
+
+def _right(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    known = labels >= 0
+    right: NDArray[np.bool_] = (logits.argmax(axis=1) == labels)[known]
+    return right
+
+
+def on_one_set(groups: Sequence[Collected]) -> tuple[list[Collected], list[Collected]]:
+    """The groups measured on the photographs that most of them were, and the others, in order.
+
+    An accuracy on other photographs is another quantity: what is ranked or drawn together is of one
+    set. Of two sets with as many groups, the first one met counts.
+    """
+    marks = [group.first.data.fingerprint for group in groups]
+    main = max(marks, key=marks.count, default="")  # of equals, max keeps the first
+    same = [group for group in groups if group.first.data.fingerprint == main]
+    return same, [group for group in groups if group.first.data.fingerprint != main]
+
+
+def own_data(found: Iterable[Checkpoint]) -> DataInfo:
+    """What one set's photographs (one at least) are called: of its names the shortest.
+
+    The longer ones say what a network learned from besides.
+    """
+    return min((one.data for one in found), key=lambda data: len(data.name))
+
+
+def by_stem(groups: Sequence[Collected]) -> dict[str, Collected]:
+    """The groups by `<model>-<recipe>`; of several on different photographs, the first."""
+    found: dict[str, Collected] = {}
+    for one in groups:
+        found.setdefault(one.stem, one)
+    return found

@@ -1,0 +1,1 @@
+"""All checkpoints together: recipes, `reproduce`, `check`, and the homeworks' figures."""

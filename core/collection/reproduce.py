@@ -1,0 +1,424 @@
+"""What is measured of the checkpoints beyond their training: a table of steps.
+
+Each step says which checkpoints it speaks of, what is done of one, and how to do the rest; its
+results stand in `pretrained/` for the pages to show. Importing this imports no torch: a step loads
+what it needs when it is asked.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from core import checkpoints
+from core.checkpoints.by_recipe import is_compressed
+from core.collection.recipes import SHOWCASE, TEACHER, Recipe, Schedule, choose, sweep
+from core.cores import cores
+from core.data.dreams import DREAMS, load_dreams
+from core.data.find import find_food11
+from core.data.named import data_root, is_distinct, is_variable
+from core.errors import CheckpointError, ConfigError, DataError, UserError
+from core.export.stack import STUDENT
+from core.i18n import _
+from core.models.registry import get
+from core.paths import runs_dir
+from core.training.runs import RunFolder
+
+Say = Callable[[str], None]
+Step = Literal[
+    "training", "pruning", "quantization", "lowrank", "sweep", "stack", "shipping",
+    "latency",
+]  # fmt: skip
+STEPS: tuple[Step, ...] = get_args(Step)
+State = Literal["missing", "started", "done", "unreadable"]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What was asked for: the recipes, whether they were named one by one, and where to compute."""
+
+    chosen: tuple[Recipe, ...]
+    named: bool
+    schedule: Schedule
+    device: str | None = None
+    made: tuple[str, ...] = ()
+    """Networks asked for that are no recipe's: cut, factored or taught fewer bits."""
+
+    def asks_for(self, id: str) -> bool:
+        """Whether this checkpoint's recipe is among those asked for."""
+        return any(recipe.id == id for recipe in self.chosen)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One step. `subjects` are checkpoints, or "all" where they are measured together."""
+
+    step: Step
+    subjects: Callable[[Order], Sequence[str]]
+    state: Callable[[str, Order], State]
+    make: Callable[[str, Say, Order], object]
+    needs_checkpoint: bool = True
+    """Whether there is nothing to do for a checkpoint that is not there yet."""
+
+
+def _staged(step: Step, module: str, subjects: Callable[[Order], Sequence[str]]) -> Measurement:
+    """A grid that is filled stage by stage: `module` has STAGES, missing_stages and make_grid."""
+
+    def state(id: str, order: Order) -> State:
+        grids = import_module(module)
+        if id not in checkpoints.load_manifest():
+            return "missing"
+        missing = grids.missing_stages(id)
+        return "done" if not missing else "missing" if grids.STAGES[0] in missing else "started"
+
+    def make(id: str, say: Say, order: Order) -> None:
+        grids = import_module(module)
+        stages = grids.missing_stages(id)
+        grids.make_grid(id, stages, say, threads=cores(), device=order.device)
+
+    return Measurement(step, subjects, state, make)
+
+
+def _shown(order: Order) -> list[str]:
+    """The checkpoints whose pruned and quantised versions the pages show, and those asked for."""
+    return [one.id for one in order.chosen if order.named or one.id in SHOWCASE]
+
+
+def _factored(order: Order) -> list[str]:
+    """One of each architecture that the low-rank page shows, and those asked for."""
+    from core.low_rank.rows import MODELS
+
+    return [
+        one.id
+        for one in order.chosen
+        if one.config.model in MODELS
+        and not one.config.seed
+        and (order.named or one.recipe == "scratch")
+    ]
+
+
+def _shipped(order: Order) -> list[str]:
+    """Those asked for; else one seed of all planned and all there are, cut and factored too."""
+    planned = [one.id for one in order.chosen if order.named or one.config.seed == 0]
+    if order.named:
+        return [*planned, *order.made]
+    found = checkpoints.load_manifest().values()
+    return planned + [one.id for one in found if not one.seed and one.id not in planned]
+
+
+def _sweep_state(id: str, order: Order) -> State:
+    from core.distillation.measure import missing_points
+
+    configs = sweep(order.schedule)
+    missing = missing_points(configs)
+    return "done" if not missing else "missing" if len(missing) == len(configs) else "started"
+
+
+def _make_sweep(id: str, say: Say, order: Order) -> None:
+    from core.distillation.measure import make_sweep
+
+    make_sweep(sweep(order.schedule), say, order.device)
+
+
+def _stack_state(id: str, order: Order) -> State:
+    from core.export.make_stack import state
+
+    return state(id)  # type: ignore[return-value]
+
+
+def _make_stack(id: str, say: Say, order: Order) -> None:
+    from core.export.make_stack import make_stack
+
+    make_stack(id, say, threads=cores(), device=order.device)
+
+
+def _shipping_state(id: str, order: Order) -> State:
+    from core.export.measure import state
+
+    return state(id)  # type: ignore[return-value]
+
+
+def _make_shipping(id: str, say: Say, order: Order) -> None:
+    from core.export.measure import make_shipping
+
+    make_shipping(id, say)
+
+
+def _latency_state(id: str, order: Order) -> State:
+    """One row for all: times of different sittings may not be compared."""
+    from core.collection.latency import missing_latency
+
+    found, missing = checkpoints.load_manifest(), missing_latency()
+    return "missing" if len(missing) == len(found) else "started" if missing else "done"
+
+
+def _make_latency(id: str, say: Say, order: Order) -> None:
+    from core.collection.latency import measure_latency
+
+    if checkpoints.load_manifest():
+        measure_latency(say)
+
+
+def _teacher(order: Order) -> list[str]:
+    return [TEACHER] if order.asks_for(TEACHER) else []
+
+
+def _student(order: Order) -> list[str]:
+    return [STUDENT] if order.asks_for(STUDENT) else []
+
+
+MEASUREMENTS: tuple[Measurement, ...] = (
+    _staged("pruning", "core.pruning.measure", _shown),
+    _staged("quantization", "core.quantization.measure", _shown),
+    _staged("lowrank", "core.low_rank.measure", _factored),
+    Measurement("sweep", _teacher, _sweep_state, _make_sweep),
+    Measurement("stack", _student, _stack_state, _make_stack),
+    Measurement("shipping", _shipped, _shipping_state, _make_shipping),
+    Measurement(
+        "latency", lambda order: ["all"], _latency_state, _make_latency, needs_checkpoint=False
+    ),
+)
+"""In the order in which they run; times come last, on a machine that does nothing else."""
+
+
+def measured(order: Order, steps: Sequence[Step]) -> list[dict[str, str]]:
+    """A row per step and checkpoint: `step`, `checkpoint`, `state`."""
+    return [
+        {"step": one.step, "checkpoint": id, "state": _state(one, id, order)}
+        for one in MEASUREMENTS
+        if one.step in steps
+        for id in one.subjects(order)
+    ]
+
+
+def _state(one: Measurement, id: str, order: Order, say: Say | None = None) -> State:
+    """How far it is; "unreadable", and why, where what was measured cannot be understood."""
+    try:
+        return one.state(id, order)
+    except CheckpointError as error:
+        if say is not None:
+            say(f"{one.step}, {id}: {error}")
+        return "unreadable"
+
+
+def measure(order: Order, steps: Sequence[Step], say: Say) -> None:
+    """Do what is missing of these steps for the checkpoints that are there."""
+    for one in MEASUREMENTS:
+        if one.step not in steps:
+            continue
+        for id in one.subjects(order):
+            there = not one.needs_checkpoint or id in checkpoints.load_manifest()
+            if there and _state(one, id, order, say) not in ("done", "unreadable"):
+                one.make(id, say, order)
+
+
+# ------------------------------------------------------------------------------------------------
+# Make `pretrained/` again: train what is missing, go on with what was stopped, publish the rest.
+#
+# Every training is a run folder under this machine's runs; a finished one is published as a
+# checkpoint (weights, ONNX graph, measured accuracies, manifest entry). Then come the measurements
+# that the pages show of each checkpoint (its pruned, quantised and factored versions, one student's
+# whole way to a phone, every file it ships as), and last a sitting in which all of them are timed.
+# Running it twice does nothing the second time.
+
+
+__all__ = ["STEPS", "Report", "Step", "order_of", "publish", "reproduce", "run_folder", "status"]
+
+Report = Callable[[str, dict[str, Any]], None]
+
+
+def status(
+    schedule: Schedule = "quick", only: tuple[str, ...] = (), steps: tuple[Step, ...] = STEPS
+) -> list[dict[str, Any]]:
+    """What is done and what is missing: a row a step, in the order in which they run."""
+    order = order_of(schedule, only)
+    rows = [_row(recipe, schedule) for recipe in order.chosen] if "training" in steps else []
+    return [*rows, *measured(order, steps)]
+
+
+def order_of(schedule: Schedule, only: tuple[str, ...] = (), device: str | None = None) -> Order:
+    """What is asked for by these ids: trainings, and networks here that were made from another.
+
+    Raises UserError for an id that is neither.
+    """
+    there = checkpoints.load_manifest()
+    made = tuple(id for id in only if id in there and is_compressed(there[id]))
+    trained = tuple(id for id in only if id not in made)
+    chosen = choose(schedule, trained) if trained or not only else ()
+    return Order(chosen, bool(only), schedule, device, made)
+
+
+def reproduce(
+    schedule: Schedule = "quick",
+    only: tuple[str, ...] = (),
+    report: Report | None = None,
+    device: str | None = None,
+    steps: tuple[Step, ...] = STEPS,
+    say: Callable[[str], None] = print,
+) -> list[dict[str, Any]]:
+    """Train, publish and measure everything that is not done; returns `status` of it all.
+
+    `report(id, metrics)` hears each epoch, `say` each measured point. Raises UserError with what
+    is missing (photographs, a teacher); whatever was finished by then is kept.
+    """
+    order = order_of(schedule, only, device)
+    if "training" in steps:
+        _train(order, report, say)
+    measure(order, steps, say)
+    return status(schedule, only, steps)
+
+
+def _train(order: Order, report: Report | None, say: Callable[[str], None]) -> None:
+    from core.training.loop import train
+    from core.training.publish import attach_history
+
+    chosen, schedule = order.chosen, order.schedule
+    lacking = _without_photographs(chosen, say)
+    for recipe in chosen:
+        if _row(recipe, schedule)["state"] == "done":
+            # published before curves were: the run may still be here
+            attach_history(recipe.id, RunFolder(run_folder(recipe, schedule)))
+            continue
+        if recipe.id in lacking:
+            continue
+        _need(recipe)
+
+        def heard(metrics: dict[str, Any], name: str = recipe.id) -> None:
+            if report:
+                report(name, metrics)
+
+        folder = run_folder(recipe, schedule)
+        train(recipe.config, folder, heard, order.device)
+        publish(recipe, folder)
+
+
+def publish(recipe: Recipe, folder: Path) -> checkpoints.Checkpoint:
+    """Make a finished run the checkpoint `recipe.id`, measured on validation and test split."""
+    from core.data.pixels import load_pixels
+    from core.training.publish import publish_finished
+
+    config, run, crop = recipe.config, RunFolder(folder), get(recipe.config.model).crop
+    said, result = run.read(), run.result()
+    if result is None:
+        raise UserError(_("{run} is not finished.").format(run=recipe.id))
+    pixels = load_pixels(find_food11(data_root(config.data)), px=config.px, crop=crop)
+    if pixels.index.fingerprint != said["data"]["fingerprint"]:
+        raise UserError(
+            _("{run} was trained on other photographs than those that are here now.").format(
+                run=recipe.id
+            )
+        )
+    dreamed = config.data == DREAMS  # whoever learned from dreams is tested on photographs
+    return publish_finished(
+        run,
+        load_pixels(find_food11(), px=config.px, crop=crop) if dreamed else pixels,
+        learned_from=pixels if dreamed else None,
+        id=recipe.id,
+        recipe=recipe.recipe,
+        title=recipe.title,
+        config=config.model_dump(),
+    )
+
+
+def run_folder(recipe: Recipe, schedule: Schedule) -> Path:
+    """Where a training keeps its run; the schedules do not share one."""
+    return runs_dir() / (recipe.id if schedule == "quick" else f"{schedule}-{recipe.id}")
+
+
+def _row(recipe: Recipe, schedule: Schedule) -> dict[str, Any]:
+    run = RunFolder(run_folder(recipe, schedule))
+    epochs_done, test = len(run.metrics()), None
+    entry = checkpoints.load_manifest().get(recipe.id)
+    done = entry is not None and entry.config == recipe.config.model_dump()
+    if done and entry is not None:
+        epochs_done, test = entry.epochs, entry.test and entry.test.accuracy
+    state = "done" if done else "started" if epochs_done else "missing"
+    return {
+        "step": "training",
+        "checkpoint": recipe.id,
+        "state": state,
+        "epochs_done": epochs_done,
+        "epochs": recipe.config.epochs,
+        "test_accuracy": test,
+        "run": run.path.name,
+    }
+
+
+def _without_photographs(chosen: tuple[Recipe, ...], say: Callable[[str], None]) -> set[str]:
+    """Ids that cannot be trained for want of a data set, nor what starts from them; says why.
+
+    Such a set is one to learn from before these photographs, or beside them: it must be distinct
+    from them. Or it is the dreams: they must be those of the teacher that is here.
+    """
+    lacking: dict[str, str] = {}  # id -> DREAMS, or the variable that names no fit folder
+    there = checkpoints.load_manifest()
+    for recipe in chosen:
+        config, start = recipe.config, recipe.config.start_from
+        if recipe.id in there and there[recipe.id].config == recipe.config.model_dump():
+            continue
+        if start in lacking:
+            lacking[recipe.id] = lacking[start]
+        else:
+            needs = (config.data, config.more_data)
+            unfit = next((data for data in needs if not _is_fit(data)), None)
+            if unfit is not None:
+                lacking[recipe.id] = unfit
+    for data in dict.fromkeys(lacking.values()):
+        left = [id for id, needs in lacking.items() if needs == data]
+        said = (
+            _(
+                "Left out for now: {ids}. There are no dreams of the {teacher} that is here to "
+                "learn from; make them with: python -m tools dreams"
+            )
+            if data == DREAMS
+            else _(
+                "Left out for now: {ids}. The variable {variable} must name a folder of other "
+                "photographs without any that are tested on here; make it with: python -m tools "
+                "distinct SOURCE"
+            )
+        )
+        say(said.format(ids=", ".join(left), variable=data, teacher=TEACHER))
+    return set(lacking)
+
+
+def _is_fit(data: str) -> bool:
+    """Whether a training may learn from a config's `data` or `more_data`."""
+    if data == DREAMS:
+        return _dreams_are_the_teachers()
+    if not is_variable(data):
+        return True
+    try:
+        root = data_root(data)
+    except ConfigError:
+        return False
+    return root is not None and is_distinct(root, find_food11())
+
+
+def _dreams_are_the_teachers() -> bool:
+    teacher = checkpoints.load_manifest().get(TEACHER)
+    try:
+        dreams = load_dreams()
+    except DataError:
+        return False
+    if teacher is None or dreams is None:
+        return False
+    return dreams.teacher_sha256 == teacher.files[checkpoints.WEIGHTS].sha256
+
+
+def _need(recipe: Recipe) -> None:
+    """Raises CheckpointError, before any work, if teacher or start are not there."""
+    there = checkpoints.load_manifest()
+    teacher, start = recipe.config.teacher, recipe.config.start_from
+    if teacher and teacher not in there:
+        raise CheckpointError(
+            _("{run} learns from {teacher}, which is missing. Make that one first.").format(
+                run=recipe.id, teacher=teacher
+            )
+        )
+    if start and start not in there:
+        raise CheckpointError(
+            _("{run} starts from {start}, which is missing. Make that one first.").format(
+                run=recipe.id, start=start
+            )
+        )

@@ -1,0 +1,578 @@
+"""What the four layers of the convolution calculator cost, and the time they took, as bars."""
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Literal, NamedTuple, get_args
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from core.charts import numbers
+from core.charts.compiled import Spec, filled, shape
+from core.charts.numbers import short_count
+from core.charts.theme import finish, ink_text, layered, painted, role_color
+from core.convolutions.method import BYTES, ConvSetting, Cost, Kind, rule_of_thumb
+from core.convolutions.timing import ConvTimings
+from core.i18n import _
+
+# ------------------------------------------------------------------------------------------------
+# The formulas behind `core.convolutions.method`, in LaTeX: with symbols, and with numbers filled
+# in.
+#
+# The filled-in line is a sum one can check by hand; a test evaluates it and compares.
+
+
+Quantity = Literal["params", "macs", "activation_bytes", "intensity"]
+QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
+
+C_IN, C_OUT = r"C_\text{in}", r"C_\text{out}"
+
+
+class Formula(NamedTuple):
+    """One quantity of one layer: LaTeX without dollar signs."""
+
+    symbols: str
+    """In letters: C_in, C_out, k, g, R, H (side of the input map), H' (side of the output map)."""
+    numbers: str
+    """The same with the numbers of the setting, an equals sign, and the result."""
+
+
+RULES: dict[Kind, str] = {
+    "standard": "1",
+    "group": "1 / g",
+    "separable": f"1 / {C_OUT} + 1 / k^2",
+    "lowrank": rf"R\,({C_IN} + {C_OUT}) \,/\, (k\,{C_IN}\,{C_OUT})",
+}
+"""Rule of thumb for the share of the standard layer's weights (`conv_cost.rule_of_thumb`)."""
+
+
+def formula(quantity: Quantity, cost: Cost, setting: ConvSetting) -> Formula:
+    """The formula of one quantity for one layer, for a picture at a time (batch 1)."""
+    letters = _terms(cost.kind, _letters(setting))
+    filled = _terms(cost.kind, _figures(setting))
+    match quantity:
+        case "params":
+            return Formula(letters.params, f"{filled.params} = {_count(cost.params)}")
+        case "macs":
+            return Formula(letters.macs, f"{filled.macs} = {_count(cost.macs)}")
+        case "activation_bytes":
+            return Formula(
+                rf"{BYTES}\,({letters.written})",
+                rf"{BYTES} \cdot ({filled.written}) = {_count(cost.activation_bytes)}",
+            )
+    result = cost.intensity()
+    return Formula(
+        rf"\text{{{_('MACs')}}} / "
+        rf"\big({BYTES}\,({letters.moved} + \text{{{_('parameters')}}})\big)",
+        rf"{_count(cost.macs)} / \big({BYTES} \cdot ({filled.moved} + {_count(cost.params)})\big)"
+        rf" \approx {result:.{1 if result >= 10 else 2}f}",
+    )
+
+
+class _Names(NamedTuple):
+    """What stands for each size: a letter, or its figure."""
+
+    c_in: str
+    c_out: str
+    k: str
+    g: str
+    rank: str
+    h: str
+    h_out: str
+    dot: str
+    """Between factors."""
+    bias: bool
+
+
+class _Terms(NamedTuple):
+    params: str
+    macs: str
+    written: str
+    """Values written, maps between steps included."""
+    moved: str
+    """Values of maps read and written."""
+
+
+def _letters(setting: ConvSetting) -> _Names:
+    return _Names(C_IN, C_OUT, "k", "g", "R", "H", "H'", r"\,", setting.bias)
+
+
+def _figures(s: ConvSetting) -> _Names:
+    return _Names(
+        c_in=_count(s.in_channels),
+        c_out=_count(s.out_channels),
+        k=_count(s.kernel_size),
+        g=_count(s.groups),
+        rank=_count(s.rank),
+        h=_count(s.map_size),
+        h_out=_count(s.out_size),
+        dot=r" \cdot ",
+        bias=s.bias,
+    )
+
+
+def _terms(kind: Kind, n: _Names) -> _Terms:
+    def product(*factors: str) -> str:
+        return n.dot.join(factors)
+
+    square, out = f"{n.k}^2", f"{n.h_out}^2"
+    read, written = product(n.c_in, f"{n.h}^2"), product(n.c_out, out)
+    biases = n.c_out
+    if kind == "separable":
+        weights = f"{product(n.c_in, square)} + {product(n.c_in, n.c_out)}"
+        biases = f"{n.c_in} + {n.c_out}"
+        macs = product(f"({weights})", out)
+        between = product(n.c_in, out)
+    elif kind == "lowrank":
+        tall = product(n.h_out, n.h)  # the first step shrinks the height only
+        weights = product(n.rank, n.k, f"({n.c_in} + {n.c_out})")
+        macs = product(n.rank, n.k, f"({product(n.c_in, tall)} + {product(n.c_out, out)})")
+        between = product(n.rank, tall)
+    else:
+        shared = f" / {n.g}" if kind == "group" else ""
+        weights = product(n.c_in, n.c_out, square) + shared
+        macs = product(n.c_in, n.c_out, square, out) + shared
+        between = ""
+    return _Terms(
+        params=f"{weights} + {biases}" if n.bias else weights,
+        macs=macs,
+        written=f"{between} + {written}" if between else written,
+        moved=f"{read} + {product('2', between)} + {written}" if between else f"{read} + {written}",
+    )
+
+
+def _count(n: int) -> str:
+    return f"{n:,}".replace(",", "{,}")
+
+
+ROW_PX, TIMING_ROW_PX, AXIS_PX = 54, 25, 44
+ROOM = 0.75
+"""Space kept right of the longest bar for its figure, as a share of the axis."""
+
+
+def kind_title(kind: str) -> str:
+    """What a reader calls a layer (a `core.convolutions.method.Kind`)."""
+    return {
+        "standard": _("Standard"),
+        "group": _("Group"),
+        "separable": _("Depthwise + pointwise"),
+        "lowrank": _("Low-rank"),
+    }[kind]
+
+
+def quantity_title(quantity: Quantity) -> str:
+    """What a reader calls a cost."""
+    return {
+        "params": _("Parameters"),
+        "macs": _("MACs per picture"),
+        "activation_bytes": _("Activation memory"),
+        "intensity": _("Arithmetic intensity"),
+    }[quantity]
+
+
+def quantity_text(quantity: Quantity, value: float) -> str:
+    """A cost as a reader wants it: "73,856", "18.9 M", "131 KB", "38.4 MACs/byte"."""
+    if quantity == "params":
+        return numbers.count(int(value))
+    if quantity == "macs":
+        return short_count(value)
+    if quantity == "activation_bytes":
+        return numbers.size(value)
+    return _("{value} MACs/byte").format(value=f"{value:.{1 if value >= 10 else 2}f}")
+
+
+def share_text(share: float, digits: int = 1) -> str:
+    """A share of the standard layer's cost: "12.1 %", "0.43 %", "1,250 %".
+
+    `digits`: decimals from 1 % to 100 %; below there is one more. Counts are exact and bear one,
+    measured times none.
+    """
+    percent = share * 100
+    if percent >= 99.95:
+        digits = 0
+    elif percent < 1:
+        digits += 1
+    return f"{percent:,.{digits}f}{numbers.THIN}%"
+
+
+def time_text(share: float) -> str:
+    """A share of the standard layer's measured time: "48 %"."""
+    return share_text(share, 0)
+
+
+def cost_frame(costs: Mapping[Kind, Cost], setting: ConvSetting) -> pd.DataFrame:
+    """One row a layer: kind, its four costs, bytes moved, each share of the standard layer's.
+
+    Columns: kind, params, macs, activation_bytes, bytes_moved, intensity, the same with `_share`
+    (fraction of the standard layer's) for the four that are drawn, and rule_of_thumb (fraction).
+    """
+    standard = costs["standard"]
+    rows = [
+        {
+            "kind": kind,
+            "params": cost.params,
+            "macs": cost.macs,
+            "activation_bytes": cost.activation_bytes,
+            "bytes_moved": cost.bytes_moved(),
+            "intensity": cost.intensity(),
+            "params_share": cost.params / standard.params,
+            "macs_share": cost.macs / standard.macs,
+            "activation_bytes_share": cost.activation_bytes / standard.activation_bytes,
+            "intensity_share": cost.intensity() / standard.intensity(),
+            "rule_of_thumb": rule_of_thumb(kind, setting),
+        }
+        for kind, cost in costs.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def cost_chart(frame: pd.DataFrame, quantity: Quantity, guess: float | None = None) -> Spec:
+    """Bars of `cost_frame`, one a layer, as shares of the standard one; each with its figure.
+
+    The axis ends at one standard layer, and grows in doublings only where a bar is longer.
+    `guess`: a share that the reader expected of depthwise + pointwise, drawn as a dashed frame.
+    """
+    texts = [quantity_text(quantity, value) for value in frame[quantity]]
+    shares = frame[f"{quantity}_share"].tolist()
+    rows = pd.DataFrame(
+        {
+            "kind": frame["kind"],
+            "layer": [kind_title(kind) for kind in frame["kind"]],
+            "role": [_slot(kind) for kind in frame["kind"]],
+            "share": shares,
+            "row": range(len(frame)),
+            "text": [
+                text if kind == "standard" else f"{text} · {share_text(share)}"
+                for kind, text, share in zip(frame["kind"], texts, shares, strict=True)
+            ],
+        }
+    )
+    guessed = (rows["kind"] == "separable") & (guess is not None)
+    rows["guess"] = np.where(guessed, guess or 0, 0)
+    rows["label_at"] = rows[["share", "guess"]].max(axis=1)
+    rows.loc[guessed, "text"] += _(" (guess: {share})").format(share=share_text(guess or 0, 0))
+    return filled(_cost_shape(quantity, _end(rows["label_at"]), len(rows)), rows=rows)
+
+
+@shape
+def _cost_shape(quantity: Quantity, end: float, rows: int) -> alt.LayerChart:
+    x, y = _share_axis(end), _row_axis(rows - 1)
+    base = _on("rows").encode(
+        x=x,
+        y=y,
+        tooltip=[
+            alt.Tooltip("layer:N", title=_("Layer")),
+            alt.Tooltip("text:N", title=quantity_title(quantity)),
+        ],
+    )
+    frame = base.transform_filter("datum.guess > 0").mark_bar(
+        orient="horizontal", height=21, filled=False, strokeDash=[4, 3], strokeWidth=2
+    )
+    layers = [
+        base.mark_bar(orient="horizontal", height=16, cornerRadiusEnd=3).encode(color=role_color()),
+        painted(frame.encode(x=_share_axis(end, "guess")), "text"),
+        ink_text(base.encode(x=_share_axis(end, "label_at")), "text:N", align="left", dx=6),
+        _names("rows", y),
+    ]
+    chart: alt.LayerChart = finish(layered(*layers), height=rows * ROW_PX + AXIS_PX)
+    return chart
+
+
+def timing_frame(costs: Mapping[Kind, Cost], measured: ConvTimings) -> pd.DataFrame:
+    """One row a layer and batch size, for the table and the CSV.
+
+    Columns: kind, batch, params, macs (of the whole batch), bytes_moved (least), median_ms,
+    p25_ms, p75_ms, rounds, threads, macs_per_s, time_share and macs_share (fractions of the
+    standard layer's).
+    """
+    rows = []
+    for batch, timings in measured.timings.items():
+        for kind, timing in timings.items():
+            cost, standard = costs[kind], costs["standard"]
+            rows.append(
+                {
+                    "kind": kind,
+                    "batch": batch,
+                    "params": cost.params,
+                    "macs": batch * cost.macs,
+                    "bytes_moved": cost.bytes_moved(batch),
+                    "median_ms": timing.median_ms,
+                    "p25_ms": timing.p25_ms,
+                    "p75_ms": timing.p75_ms,
+                    "rounds": timing.n,
+                    "threads": timing.threads,
+                    "macs_per_s": batch * cost.macs / (timing.median_ms / 1000),
+                    "time_share": timing.median_ms / timings["standard"].median_ms,
+                    "macs_share": cost.macs / standard.macs,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def timing_chart(frame: pd.DataFrame) -> Spec:
+    """Bars of `timing_frame`: each layer's MACs, pale, over its time at each batch size.
+
+    All are shares of the standard layer's; the line on a time is its quartiles.
+    """
+    batches = list(dict.fromkeys(frame["batch"]))
+    per_layer = len(batches) + 1
+    bars = []
+    for place, (kind, rows) in enumerate(frame.groupby("kind", sort=False)):
+        top = place * (per_layer + 1.3)
+        share = rows["macs_share"].iloc[0]
+        text = _("MACs {share}").format(share=share_text(share))
+        bars.append((kind, top, share, share, share, text, 0.4))
+        for slot, row in enumerate(rows.to_dict("records"), start=1):
+            scale = row["time_share"] / row["median_ms"]
+            text = _("batch {n}: {share}, {ms}").format(
+                n=row["batch"],
+                share=time_text(row["time_share"]),
+                ms=numbers.milliseconds(row["median_ms"]),
+            )
+            low, high = row["p25_ms"] * scale, row["p75_ms"] * scale
+            bars.append((kind, top + slot, row["time_share"], low, high, text, 1.0))
+    columns = ["kind", "row", "share", "low", "high", "text", "strength"]
+    table = pd.DataFrame(bars, columns=columns)
+    table["layer"] = [kind_title(kind) for kind in table["kind"]]
+    table["role"] = [_slot(kind) for kind in table["kind"]]
+    # a quartile a hair beyond a whole bar does not double the axis: there is room for it
+    spec = _timing_shape(_end([*table["share"], *(table["high"] / 1.3)]), float(table["row"].max()))
+    return filled(spec, rows=table, heads=table[table["strength"] < 1])
+
+
+@shape
+def _timing_shape(end: float, last_row: float) -> alt.LayerChart:
+    x, y = _share_axis(end), _row_axis(last_row)
+    low, high = _share_axis(end, "low"), _share_axis(end, "high")
+    base = _on("rows").encode(
+        y=y, tooltip=[alt.Tooltip("layer:N", title=_("Layer")), alt.Tooltip("text:N", title=" ")]
+    )
+    bars = base.mark_bar(orient="horizontal", height=16, cornerRadiusEnd=3).encode(
+        x=x, color=role_color(), opacity=alt.Opacity("strength:Q", scale=None, legend=None)
+    )
+    spread = painted(base.mark_rule(strokeWidth=2).encode(x=low, x2="high:Q"), "text")
+    figures = ink_text(base.encode(x=high), "text:N", align="left", dx=6)
+    layers = layered(bars, spread, figures, _names("heads", y))
+    height = round((last_row + 1.5) * TIMING_ROW_PX) + AXIS_PX
+    chart: alt.LayerChart = finish(layers, height=height)
+    return chart
+
+
+def _on(table: str) -> alt.Chart:
+    return alt.Chart(alt.NamedData(table))
+
+
+def _slot(kind: str) -> str:
+    """The standard layer is the grey measure; what replaces it has the colour of "factored"."""
+    return "muted" if kind == "standard" else "factored"
+
+
+def _end(shares: Iterable[float]) -> float:
+    end, longest = 1.0, max(shares)
+    while end < longest:
+        end *= 2
+    return end
+
+
+def _share_axis(end: float, column: str = "share") -> alt.X:
+    return alt.X(
+        f"{column}:Q",
+        title=None,
+        scale=alt.Scale(domain=[0, end * (1 + ROOM)], nice=False),
+        axis=alt.Axis(format=".0%", values=[0, end / 2, end]),
+    )
+
+
+def _row_axis(last: float, column: str = "row") -> alt.Y:
+    """Rows are numbers, so that a layer's name can stand above its bar, also on a narrow screen."""
+    return alt.Y(f"{column}:Q", axis=None, scale=alt.Scale(domain=[last + 0.5, -0.9], nice=False))
+
+
+def _names(table: str, y: alt.Y) -> alt.Chart:
+    base = _on(table).encode(x=alt.value(0), y=y)
+    return ink_text(base, "layer:N", align="left", dy=-20, fontWeight="bold")
+
+
+# ------------------------------------------------------------------------------------------------
+# Which input channel feeds which output channel: dots for channels, a line where one is read.
+#
+# A layer of many channels is drawn with some of them left out, marked by dots and said in words
+# (`Wiring.note`); what is drawn is wired exactly as in the layer.
+
+
+MOST = 12
+MOST_GROUPS = 4
+HEIGHT = 400
+GAP = 0.7
+
+
+class Column(NamedTuple):
+    """One side of a wiring: a layer's channels. Channels count from 1."""
+
+    title: str
+    channels: int
+
+
+class Wiring(NamedTuple):
+    """A layer of one or two steps: columns of channels, and the groups of the step between two."""
+
+    columns: tuple[Column, ...]
+    groups: tuple[int, ...]
+    """One fewer than the columns; each divides the channels on both its sides."""
+
+    def feeds(self, step: int, source: int, target: int) -> bool:
+        """Whether channel `target` of column step + 1 reads channel `source` of column `step`."""
+        groups = self.groups[step]
+        ins, outs = self.columns[step].channels // groups, self.columns[step + 1].channels // groups
+        return (source - 1) // ins == (target - 1) // outs
+
+
+class Node(NamedTuple):
+    """A channel's place in the drawing, or a gap's (channel 0)."""
+
+    column: int
+    channel: int
+    y: float
+
+
+def picture(wiring: Wiring) -> tuple[list[Node], float]:
+    """Where each drawn channel stands, and how many rows the drawing is high.
+
+    Groups stand under each other; of many groups or channels the first and the last are kept,
+    with a gap between them. Where each channel is a group of its own there is nothing to part.
+    """
+    groups = wiring.groups[0]
+    if len(wiring.groups) > 1 or groups == max(column.channels for column in wiring.columns):
+        groups = 1
+    kept = _kept(groups, groups if _fits(wiring) else MOST_GROUPS)
+    many = sum(1 for group in kept if group)
+    nodes: list[Node] = []
+    top = 0.0
+    for group in kept:
+        if not group:
+            nodes += [Node(column, 0, top + 0.5) for column in range(len(wiring.columns))]
+            top += 1 + GAP
+            continue
+        sides = []
+        for column in wiring.columns:
+            per_group = column.channels // groups
+            first = (group - 1) * per_group
+            places = _kept(per_group, max(1, MOST // many))
+            sides.append([place and first + place for place in places])
+        rows = max(len(side) for side in sides)
+        for column_number, side in enumerate(sides):
+            for place, channel in enumerate(side):
+                y = top + (place + 0.5) * rows / len(side)
+                nodes.append(Node(column_number, channel, y))
+        top += rows + GAP
+    return nodes, top - GAP
+
+
+def _fits(wiring: Wiring) -> bool:
+    return all(column.channels <= MOST for column in wiring.columns)
+
+
+def _kept(n: int, most: int) -> list[int]:
+    """1..n, or with 0 for a gap: the first ones, the gap, and the last."""
+    if n <= most:
+        return list(range(1, n + 1))
+    return [*range(1, max(most - 1, 1) + 1), 0, n] if most > 1 else [1, 0]
+
+
+def note(wiring: Wiring) -> str:
+    """How many channels the drawing shows of how many; empty where it shows all."""
+    nodes, _rows = picture(wiring)
+    counts = [
+        (sum(1 for node in nodes if node.column == number and node.channel), column.channels)
+        for number, column in enumerate(wiring.columns)
+    ]
+    (drawn_in, all_in), (drawn_out, all_out) = counts[0], counts[-1]
+    if (drawn_in, drawn_out) == (all_in, all_out):
+        return ""
+    return _("Drawn: {a} of {b} input and {c} of {d} output channels.").format(
+        a=drawn_in, b=all_in, c=drawn_out, d=all_out
+    )
+
+
+def wiring_chart(wiring: Wiring) -> Spec:
+    """The drawing: what one output channel reads is drawn in ink, all other lines paler.
+
+    It is output channel 1 to begin with; pointing at (or tapping) another output channel shows
+    what that one reads, in the browser.
+    """
+    return filled(_wiring_shape(len(wiring.columns) - 1), **_tables(wiring))
+
+
+@lru_cache(maxsize=64)
+def _tables(wiring: Wiring) -> dict[str, pd.DataFrame]:
+    nodes, rows = picture(wiring)
+    last = len(wiring.columns) - 1
+    channels = [node for node in nodes if node.channel]
+    points = pd.DataFrame(channels, columns=["column", "channel", "y"])
+    # lines of a step before the last belong to no one output channel: 0
+    lines = pd.DataFrame(
+        [
+            (a.column, a.y / rows, b.column, b.y / rows, b.channel if b.column == last else 0)
+            for a in channels
+            for b in channels
+            if b.column == a.column + 1 and wiring.feeds(a.column, a.channel, b.channel)
+        ],
+        columns=["column", "y", "column2", "y2", "output"],
+    )
+    gaps = pd.DataFrame([node for node in nodes if not node.channel], columns=Node._fields)
+    heads = pd.DataFrame(
+        [
+            (n, -0.045, f"{column.title}: {column.channels}")
+            for n, column in enumerate(wiring.columns)
+        ],
+        columns=["column", "y", "title"],
+    )
+    outputs = points[points["column"] == last].rename(columns={"channel": "output"})
+    return {
+        "lines": lines,
+        "points": points.assign(y=points["y"] / rows),
+        "inputs": points[points["column"] == 0].assign(y=lambda frame: frame["y"] / rows),
+        "outputs": outputs.assign(y=outputs["y"] / rows),
+        "gaps": gaps.assign(y=gaps["y"] / rows),
+        "heads": heads,
+    }
+
+
+@shape
+def _wiring_shape(last: int) -> alt.LayerChart:
+    x = alt.X("column:Q", axis=None, scale=alt.Scale(domain=[-0.3, last + 0.3], nice=False))
+    y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[1, -0.07], nice=False))
+    pick = alt.selection_point(
+        name="output_channel",
+        fields=["output"],
+        value=[{"output": 1}],
+        on="pointerover",
+        clear=False,
+        empty=False,
+    )
+    ends = _on("lines").mark_rule(aria=False).encode(x=x, y=y, x2="column2:Q", y2="y2:Q")
+    pale = painted(ends, "muted").encode(opacity=alt.value(0.3), strokeWidth=alt.value(1))
+    inked = painted(ends, "text").transform_filter(pick | (alt.datum.output == 0))
+    inked = inked.encode(strokeWidth=alt.value(2.2))
+    dots = painted(
+        _on("points").mark_circle(size=90, opacity=1, aria=False).encode(x=x, y=y), "text"
+    )
+    inputs, outputs, gaps = (_on(name).encode(x=x, y=y) for name in ("inputs", "outputs", "gaps"))
+    heads = _on("heads").encode(x=x, y=y)
+    catch = outputs.mark_circle(size=700, opacity=0.001, aria=False)
+    catch = catch.encode(tooltip=[alt.Tooltip("output:Q", title=_("Output channel"))])
+    chart: alt.LayerChart = finish(
+        layered(
+            pale,
+            inked,
+            dots,
+            ink_text(inputs, "channel:Q", align="right", baseline="middle", dx=-9),
+            ink_text(outputs, "output:Q", align="left", baseline="middle", dx=9),
+            ink_text(gaps.transform_calculate(text="'⋮'"), "text:N", "muted", fontSize=18),
+            ink_text(heads, "title:N", fontWeight="bold"),
+            catch.add_params(pick),
+        ),
+        height=HEIGHT,
+    )
+    return chart

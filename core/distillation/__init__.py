@@ -1,0 +1,1 @@
+"""Distillation: temperature, the terms of the loss, its traps, and whether it helps."""

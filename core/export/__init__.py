@@ -1,0 +1,1 @@
+"""Export: the files a checkpoint ships as, and the whole way from teacher to phone."""

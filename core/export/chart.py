@@ -1,0 +1,577 @@
+"""A checkpoint's files side by side: how many bytes each takes on the phone, how long a photo."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from core.charts import numbers
+from core.charts.placing import place_names
+from core.charts.theme import (
+    FONT_PX,
+    RoleKey,
+    finish,
+    ink_text,
+    layered,
+    painted,
+    role_color,
+    role_of,
+    role_shape,
+)
+from core.checkpoints import Checkpoint
+from core.course import SIZE_LIMITS_BYTES
+from core.export.files import FORMATS, FileRow, Format, Runtime
+from core.export.stack import STEPS, Stack, StackRow, Step
+from core.i18n import _
+from core.stats import Score
+
+EIGHT_BITS: tuple[Format, ...] = ("onnx-int8", "hw7-8bit")
+ROW_PX, AXIS_PX = 58, 64
+
+
+def format_title(format: Format) -> str:
+    """What a format is called."""
+    return {
+        "safetensors": _("safetensors"),
+        "onnx": _("ONNX, float32"),
+        "onnx-fp16": _("ONNX, float16 weights"),
+        "onnx-int8": _("ONNX, int8"),
+        "hw7-8bit": _("HW7's 8-bit file"),
+    }[format]
+
+
+def format_about(format: Format) -> str:
+    """What is in it and who can open it, in a line."""
+    return {
+        "safetensors": _("The weights alone, as they were published; torch loads them."),
+        "onnx": _("Graph and weights in one file; any ONNX runtime runs it."),
+        "onnx-fp16": _("The same, weights stored in half; computed in float32 all the same."),
+        "onnx-int8": _("Weights and arithmetic in 8 bits, by ONNX Runtime."),
+        "hw7-8bit": _("The weights alone, a byte each, as HW7 hands them in: a pickle."),
+    }[format]
+
+
+def role_of_file(one: Checkpoint, format: Format) -> RoleKey:
+    """8-bit files are quantised; the others are what their checkpoint is."""
+    return "quantised" if format in EIGHT_BITS else role_of(one.family, one.recipe)
+
+
+def files_frame(one: Checkpoint, rows: Iterable[FileRow]) -> pd.DataFrame:
+    """One row a file, in the order of FORMATS: bytes, milliseconds (quartiles), parity, accuracy.
+
+    What was not measured, or has no time of its own, is missing.
+    """
+    by_format = {row.format: row for row in rows}
+    found = []
+    for format in FORMATS:
+        row = by_format.get(format)
+        if row is None:
+            continue
+        time, parity = row.latency, row.parity
+        score = parity.score if parity else None
+        found.append(
+            {
+                "format": format,
+                "title": format_title(format),
+                "role": role_of_file(one, format),
+                "size_bytes": row.size_bytes,
+                "median": time and time.median,
+                "p25": time and time.p25,
+                "p75": time and time.p75,
+                "runtime": row.runtime,
+                "max_logit_difference": parity and parity.max_logit_difference,
+                "agreement": parity and parity.agreement,
+                "n": parity and parity.n,
+                "accuracy": score and score.accuracy,
+                "low": score and score.ci95[0],
+                "high": score and score.ci95[1],
+            }
+        )
+    return pd.DataFrame(found)
+
+
+def size_chart(frame: pd.DataFrame) -> Any:
+    """Bytes as bars, the format's name over its bar; HW7's two limits as lines where they fit."""
+    most = float(frame["size_bytes"].max())
+    limits = [limit for limit in sorted(SIZE_LIMITS_BYTES.values()) if limit <= 1.15 * most]
+    shown = frame.assign(
+        place=range(len(frame)), text=[numbers.size(size) for size in frame["size_bytes"]]
+    )
+    x = alt.X(
+        "size_bytes:Q",
+        title=_("Size of the file"),
+        scale=alt.Scale(domain=[0, 1.25 * most], nice=False),
+        axis=alt.Axis(labelExpr=_SIZES, tickCount=4, grid=False),
+    )
+    base, names = _rows(shown, x)
+    bars = base.mark_bar(cornerRadiusEnd=3, height=18).encode(color=role_color())
+    figures = ink_text(base, "text:N", align="left", dx=6)
+    edge = pd.DataFrame({"size_bytes": limits, "text": [numbers.size(limit) for limit in limits]})
+    lines = alt.Chart(edge).mark_rule(strokeDash=[5, 4], strokeWidth=1.5, opacity=0.7).encode(x=x)
+    labels = ink_text(
+        alt.Chart(edge).encode(x=x, y=alt.value(0)), "text:N", "muted", dy=-8, fontSize=12
+    )
+    parts = [painted(lines, "muted"), bars, labels, figures, names]
+    return finish(layered(*parts), height=ROW_PX * len(frame) + AXIS_PX)
+
+
+_SIZES = (
+    "datum.value >= 1e6 ? format(datum.value / 1e6, '.3~g') + ' MB' : "
+    "format(datum.value / 1e3, '.3~g') + ' KB'"
+)
+
+
+def time_chart(frame: pd.DataFrame) -> Any:
+    """Median milliseconds for one photo, quartiles as bars; files with no runtime are left out."""
+    timed = frame.dropna(subset=["median"])
+    shown = timed.assign(
+        place=range(len(timed)), text=[numbers.milliseconds(ms) for ms in timed["median"]]
+    )
+    x = alt.X(
+        "median:Q",
+        title=_("Milliseconds for one photo"),
+        scale=alt.Scale(domain=[0, 1.3 * float(timed["p75"].max())], nice=False),
+        axis=alt.Axis(tickCount=5, grid=False),
+    )
+    base, names = _rows(shown, x)
+    y = base.encoding.y
+    spans = (
+        alt.Chart(shown)
+        .mark_rule(strokeWidth=3)
+        .encode(alt.X("p25:Q", title=x["title"]), x2="p75:Q", y=y, color=role_color())
+    )
+    marks = base.mark_point(size=150, filled=True, opacity=1).encode(
+        color=role_color(), shape=role_shape()
+    )
+    figures = ink_text(
+        alt.Chart(shown).encode(alt.X("p75:Q", title=x["title"]), y), "text:N", align="left", dx=12
+    )
+    return finish(layered(spans, marks, figures, names), height=ROW_PX * len(timed) + AXIS_PX)
+
+
+def _rows(shown: pd.DataFrame, x: alt.X) -> tuple[alt.Chart, alt.Chart]:
+    """Rows from top to bottom with their names over them: beside them a phone has no room."""
+    y = alt.Y("place:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0.1))
+    base = alt.Chart(shown).encode(
+        x=x,
+        y=y,
+        tooltip=[alt.Tooltip("title:N", title=_("File")), alt.Tooltip("text:N", title=x["title"])],
+    )
+    named = alt.Chart(shown).encode(x=alt.value(0), y=y)
+    return base, ink_text(named, "title:N", align="left", dy=-19)
+
+
+# ------------------------------------------------------------------------------------------------
+# What the files' bytes and times say, in sentences; differences only where they can be told.
+
+
+def runtime_title(runtime: Runtime) -> str:
+    """What computes with a file."""
+    return {
+        "torch": "torch",
+        "onnxruntime": "ONNX Runtime",
+        "none": _("none: decoded to float32 first"),
+    }[runtime]
+
+
+def smallest(rows: Sequence[FileRow]) -> Format:
+    """The format with the fewest bytes."""
+    return min(rows, key=lambda row: row.size_bytes).format
+
+
+def fastest(rows: Sequence[FileRow]) -> list[Format]:
+    """The quickest format first, then those whose calls cannot be told from it; [] without times.
+
+    Cannot be told: the middle halves of their calls overlap.
+    """
+    timed = [(row.latency.median, row.format, row.latency) for row in rows if row.latency]
+    if not timed:
+        return []
+    timed.sort(key=lambda one: one[0])
+    best = timed[0][2]
+    return [format for _ms, format, time in timed if time.against(best) == "same"]
+
+
+def guess_line(rows: Sequence[FileRow], guess: Format, wanted: list[Format], what: str) -> str:
+    """Whether a guess came true, with the figures; `what` is "smallest" or "fastest"."""
+    figures = {row.format: row for row in rows}
+    right = guess in wanted
+    told = _("Well seen.") if right else _("Not quite.")
+
+    def figure(format: Format) -> str:
+        row = figures[format]
+        if what == "smallest":
+            return numbers.size(row.size_bytes)
+        return numbers.milliseconds(row.latency.median) if row.latency else _("no time")
+
+    best, own = wanted[0], figures.get(guess)
+    if own is None:
+        mine = _("{guess} could not be made here").format(guess=format_title(guess))
+    else:
+        mine = f"{format_title(guess)}: {figure(guess)}"
+    said = _("You guessed {mine}.").format(mine=mine)
+    if right and len(wanted) > 1:
+        said += " " + _("Nobody can tell {names} apart by their times here.").format(
+            names=_(" and ").join(format_title(format) for format in wanted)
+        )
+    elif not right:
+        kind = _("The smallest is") if what == "smallest" else _("The fastest is")
+        said += f" {kind} {format_title(best)}: {figure(best)}."
+    return f"{told} {said}"
+
+
+def size_lines(rows: Sequence[FileRow]) -> list[str]:
+    """Which file is the smallest, how much smaller, and which of HW7's limits it keeps."""
+    found = {row.format: row for row in rows}
+    least = found[smallest(rows)]
+    lines = []
+    if "onnx" in found and least.format != "onnx":
+        factor = found["onnx"].size_bytes / least.size_bytes
+        lines.append(
+            _("**Smallest**: {name}, {size}, {ratio} smaller than float32 ONNX.").format(
+                name=format_title(least.format),
+                size=numbers.size(least.size_bytes),
+                ratio=numbers.ratio(factor),
+            )
+        )
+    limit = min(SIZE_LIMITS_BYTES.values())
+    within = [row for row in rows if row.size_bytes <= limit]
+    lines.append(
+        _("Under HW7's {limit}: {names}.").format(
+            limit=numbers.size(limit), names=", ".join(format_title(row.format) for row in within)
+        )
+        if within
+        else _("None of them is under HW7's {limit}.").format(limit=numbers.size(limit))
+    )
+    return lines
+
+
+def time_lines(rows: Sequence[FileRow]) -> list[str]:
+    """Int8 and half precision against float32, by the middle halves of their calls."""
+    found = {row.format: row for row in rows}
+    whole = found.get("onnx")
+    if whole is None or whole.latency is None:
+        return []
+    lines = []
+    smaller: tuple[Format, ...] = ("onnx-int8", "onnx-fp16")
+    for format in smaller:
+        row = found.get(format)
+        if row is None or row.latency is None:
+            continue
+        told = {
+            "faster": _("faster: {a} instead of {b}"),
+            "slower": _("slower: {a} instead of {b}"),
+            "same": _("no difference: {a} and {b}"),
+        }[row.latency.against(whole.latency)].format(
+            a=numbers.milliseconds(row.latency.median),
+            b=numbers.milliseconds(whole.latency.median),
+        )
+        lines.append(
+            _("**{name}** against float32: {share} of the bytes; {told}.").format(
+                name=format_title(row.format),
+                share=numbers.share(row.size_bytes / whole.size_bytes),
+                told=told,
+            )
+        )
+    return lines
+
+
+def parity_lines(rows: Sequence[FileRow]) -> list[str]:
+    """Which files answer as the original does, and how far the others are from it."""
+    with_parity = [(row, row.parity) for row in rows if row.parity]
+    exact = [row for row, parity in with_parity if parity.agreement == 1]
+    lines = []
+    if exact:
+        lines.append(
+            _("Same class as the original on every picture: {names}.").format(
+                names=", ".join(format_title(row.format) for row in exact)
+            )
+        )
+    for row, parity in with_parity:
+        if parity.agreement < 1:
+            others = round((1 - parity.agreement) * parity.n)
+            lines.append(
+                _("**{name}** gives another class on {others} of {n} pictures.").format(
+                    name=format_title(row.format),
+                    others=numbers.count(others),
+                    n=numbers.count(parity.n),
+                )
+            )
+    return lines
+
+
+def accuracy_text(score: Score | None) -> str:
+    """ "56.1 % (53.6 to 58.6 %)"; empty where it was not measured."""
+    if score is None:
+        return ""
+    return _("{accuracy} ({interval})").format(
+        accuracy=numbers.percent(score.accuracy, score.n),
+        interval=numbers.interval(*score.ci95, score.n),
+    )
+
+
+def files_table(rows: Sequence[FileRow]) -> pd.DataFrame:
+    """The rows as a reader wants them: texts, empty where nothing was measured."""
+    found = []
+    for row in rows:
+        time, parity = row.latency, row.parity
+        found.append(
+            {
+                "file": format_title(row.format),
+                "bytes": numbers.count(row.size_bytes),
+                "time": numbers.milliseconds(time.median) if time else _("n/a"),
+                "quartiles": f"{time.p25:.2f} – {time.p75:.2f}" if time else "",
+                "runs": runtime_title(row.runtime),
+                "difference": f"{parity.max_logit_difference:.2g}" if parity else "",
+                "agreement": numbers.percent(parity.agreement, parity.n) if parity else "",
+                "right": accuracy_text(parity.score if parity else None),
+            }
+        )
+    return pd.DataFrame(found)
+
+
+def size_alt(frame: pd.DataFrame) -> str:
+    """The size chart for who cannot see it."""
+    listed = [
+        f"{title}: {numbers.size(size)}"
+        for title, size in zip(frame["title"], frame["size_bytes"], strict=True)
+    ]
+    return _("Bytes of each file as bars. {list}.").format(list="; ".join(listed))
+
+
+def time_alt(frame: pd.DataFrame) -> str:
+    """The time chart for who cannot see it."""
+    timed = frame.dropna(subset=["median"])
+    listed = [
+        f"{title}: {numbers.milliseconds(ms)}"
+        for title, ms in zip(timed["title"], timed["median"], strict=True)
+    ]
+    return _("Median time of one photo by each file, with quartiles. {list}.").format(
+        list="; ".join(listed)
+    )
+
+
+# ------------------------------------------------------------------------------------------------
+# From the teacher to a file for a phone: every step's accuracy against its bytes.
+
+
+HEIGHT_PX = 380
+NARROW_PX = 290
+"""Width of the plot on a phone: names must fit there."""
+_ASIDE: tuple[Step, ...] = ("student_8bit",)
+ROLES: dict[Step, RoleKey] = {
+    "teacher": "teacher",
+    "student": "distilled",
+    "student_8bit": "quantised",
+    "cut": "pruned",
+    "tuned": "pruned",
+    "tuned_int8": "quantised",
+    "tuned_8bit": "quantised",
+}
+
+
+def step_title(step: Step) -> str:
+    """What a step is called beside its mark."""
+    return {
+        "teacher": _("teacher"),
+        "student": _("distilled"),
+        "student_8bit": _("8-bit, uncut"),
+        "cut": _("cut"),
+        "tuned": _("fine-tuned"),
+        "tuned_int8": _("int8"),
+        "tuned_8bit": _("8-bit file"),
+    }[step]
+
+
+def stack_frame(rows: Sequence[StackRow]) -> pd.DataFrame:
+    """One row a step: its number on the way, bytes, accuracy with interval (95 %), role."""
+    found = []
+    for row in rows:
+        score = row.score
+        number = STEPS.index(row.step) + 1
+        found.append(
+            {
+                "step": row.step,
+                "number": number,
+                "name": f"{number} {step_title(row.step)}",
+                "file": format_title(row.format),
+                "role": ROLES[row.step],
+                "aside": row.step in _ASIDE,
+                "params": row.params,
+                "macs": row.macs,
+                "size_bytes": row.size_bytes,
+                "median_ms": row.latency and row.latency.median,
+                "accuracy": score and score.accuracy,
+                "low": score and score.ci95[0],
+                "high": score and score.ci95[1],
+                "n": row.n,
+            }
+        )
+    return pd.DataFrame(found)
+
+
+def stack_chart(frame: pd.DataFrame) -> Any:
+    """Accuracy against bytes on a logarithmic axis, the way drawn through the steps.
+
+    `frame`: of `stack_frame`, rows without accuracy left out; at least one row.
+    """
+    measured = frame.dropna(subset=["accuracy"])
+    low = float(10 ** np.floor(np.log10(measured["size_bytes"].min())))
+    high = float(10 ** np.ceil(np.log10(measured["size_bytes"].max() * 1.0001)))
+    bottom = max(0.0, float(np.floor(10 * measured["low"].min()) / 10))
+    top = min(1.0, float(np.ceil(10 * measured["high"].max()) / 10))
+    shown = _with_names(measured, (low, high), (bottom, top))
+    shown["text"] = [numbers.size(size) for size in shown["size_bytes"]]
+    x = alt.X(
+        "size_bytes:Q",
+        title=_("Size of the file"),
+        scale=alt.Scale(type="log", domain=[low, high], nice=False),
+        axis=alt.Axis(values=[float(10**power) for power in range(3, 10)], format="~s"),
+    )
+    title = _("Right on the test photographs")
+    scale = alt.Scale(domain=[bottom, top], nice=False)
+    y = alt.Y("accuracy:Q", title=title, scale=scale, axis=alt.Axis(format=".0%", tickCount=6))
+    base = alt.Chart(shown).encode(x=x)
+    way = (
+        alt.Chart(shown[~shown["aside"]])
+        .mark_line(strokeWidth=1.5, strokeDash=[6, 3])
+        .encode(x=x, y=y, order="number:Q")
+    )
+    bars = base.mark_rule(strokeWidth=2.5).encode(
+        alt.Y("low:Q", title=title), y2="high:Q", color=role_color()
+    )
+    marks = base.mark_point(size=150, filled=True, opacity=1).encode(
+        y=y,
+        color=role_color(),
+        shape=role_shape(),
+        tooltip=[
+            alt.Tooltip("name:N", title=_("Step")),
+            alt.Tooltip("text:N", title=_("Size of the file")),
+            alt.Tooltip("accuracy:Q", title=title, format=".1%"),
+        ],
+    )
+    # offsets in px: on a wide screen a name stays as near to its mark as on a phone
+    ties = base.transform_filter("datum.tied").mark_rule(strokeWidth=1, opacity=0.7)
+    ties = ties.encode(
+        y=y,
+        x2=alt.X2Value(alt.expr("scale('x', datum.size_bytes) + datum.dx")),
+        y2=alt.Y2Value(alt.expr("scale('y', datum.accuracy) + datum.dy")),
+    )
+    names = ink_text(
+        base.encode(y=y), "name:N", align="left", baseline="middle", fontSize=13,
+        dx=alt.expr("datum.dx"), dy=alt.expr("datum.dy"),
+    )  # fmt: skip
+    limit = float(min(SIZE_LIMITS_BYTES.values()))
+    edge = alt.Chart(pd.DataFrame({"size_bytes": [limit], "text": [numbers.size(limit)]}))
+    line = edge.mark_rule(strokeDash=[2, 3], strokeWidth=1.5).encode(x=x)
+    label = ink_text(edge.encode(x=x, y=alt.value(0)), "text:N", "muted", dy=-8, fontSize=12)
+    layers = [painted(way, "muted"), painted(line, "muted"), label, painted(ties, "muted"), bars]
+    layers += [marks, names]
+    return finish(layered(*layers), height=HEIGHT_PX)
+
+
+def _with_names(
+    frame: pd.DataFrame, sizes: tuple[float, float], accuracies: tuple[float, float]
+) -> pd.DataFrame:
+    """Where each name stands, in px from its mark, so that it covers no mark on a phone."""
+    (low, high), (bottom, top) = sizes, accuracies
+    decades = np.log(high / low)
+    px = NARROW_PX * np.log(frame["size_bytes"] / low) / decades
+    py = HEIGHT_PX * (top - frame["accuracy"]) / (top - bottom)
+    bars = [
+        (x - 3, HEIGHT_PX * (top - most) / (top - bottom),
+         x + 3, HEIGHT_PX * (top - least) / (top - bottom))
+        for x, least, most in zip(px, frame["low"], frame["high"], strict=True)
+    ]  # fmt: skip
+    placed = place_names(
+        [[name, name.split(" ")[0]] for name in frame["name"]],
+        list(zip(px, py, strict=True)),
+        (NARROW_PX, HEIGHT_PX),
+        char_px=0.55 * FONT_PX,
+        line_px=17,
+        others=bars,
+    )
+    return frame.assign(
+        name=[place.text if place else "" for place in placed],
+        dx=[place.x - x if place else 0.0 for place, x in zip(placed, px, strict=True)],
+        dy=[place.y - y if place else 0.0 for place, y in zip(placed, py, strict=True)],
+        tied=[bool(place and place.tied) for place in placed],
+    )
+
+
+def stack_table(rows: Sequence[StackRow]) -> pd.DataFrame:
+    """Every step as a reader wants it; empty where nothing was measured."""
+    return pd.DataFrame(
+        [
+            {
+                "step": f"{STEPS.index(row.step) + 1} {step_title(row.step)}",
+                "file": format_title(row.format),
+                "right": accuracy_text(row.score),
+                "bytes": numbers.count(row.size_bytes),
+                "time": numbers.milliseconds(row.latency.median) if row.latency else _("n/a"),
+                "params": numbers.count(row.params),
+                "macs": numbers.count(row.macs),
+            }
+            for row in rows
+        ]
+    )
+
+
+def stack_lines(stack: Stack) -> list[str]:
+    """What each part of the way brought and cost, from the rows."""
+    rows = {step: stack.row(step) for step in STEPS}
+    lines = []
+    first, last = rows["teacher"], rows["tuned_8bit"]
+    if first and last:
+        lines.append(
+            _("**All the way**: {a} to {b}, {ratio} smaller; {before} to {after}.").format(
+                a=numbers.size(first.size_bytes),
+                b=numbers.size(last.size_bytes),
+                ratio=numbers.ratio(first.size_bytes / last.size_bytes),
+                before=accuracy_text(first.score) or _("accuracy not measured"),
+                after=accuracy_text(last.score) or _("accuracy not measured"),
+            )
+        )
+    cut, tuned, student = rows["cut"], rows["tuned"], rows["student"]
+    if cut and tuned and student and cut.score and tuned.score and student.score:
+        lines.append(
+            _(
+                "**Cutting** leaves {params} of {whole} parameters: {before} right becomes {cut}; "
+                "fine-tuning brings it to {after}."
+            ).format(
+                params=numbers.count(cut.params),
+                whole=numbers.count(student.params),
+                before=numbers.percent(student.score.accuracy, student.n),
+                cut=numbers.percent(cut.score.accuracy, cut.n),
+                after=numbers.percent(tuned.score.accuracy, tuned.n),
+            )
+        )
+    uncut = rows["student_8bit"]
+    limit = min(SIZE_LIMITS_BYTES.values())
+    if uncut and uncut.score and last and last.score and uncut.size_bytes <= limit:
+        lines.append(
+            _(
+                "**Was cutting needed?** The whole student in 8 bits takes {size}, under HW7's "
+                "{limit}, and is right on {right}; cut first, {cut_size} and {cut_right}."
+            ).format(
+                size=numbers.size(uncut.size_bytes),
+                limit=numbers.size(limit),
+                right=accuracy_text(uncut.score),
+                cut_size=numbers.size(last.size_bytes),
+                cut_right=accuracy_text(last.score),
+            )
+        )
+    return lines
+
+
+def stack_alt(frame: pd.DataFrame) -> str:
+    """The chart for who cannot see it."""
+    listed = [
+        f"{row['name']}: {numbers.size(row['size_bytes'])}, {numbers.percent(row['accuracy'])}"
+        for _at, row in frame.dropna(subset=["accuracy"]).iterrows()
+    ]
+    return _("Accuracy against bytes, step by step from the teacher. {list}.").format(
+        list="; ".join(listed)
+    )

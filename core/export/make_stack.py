@@ -1,0 +1,248 @@
+"""The whole way to a phone as one recipe: distil, cut channels out, fine-tune, 8 bits.
+
+The distilled student is a checkpoint already. It is cut as `core.pruning.measure` cuts, tuned with
+its own recipe, published as a checkpoint, and written as int8 ONNX and as HW7's 8-bit file. Every
+step is measured on the file it leaves: its bytes, its answers to the test photographs, its time;
+the times in one sitting. A row is written after every step, so a stopped run goes on where it was.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import onnxruntime as ort
+from torch import nn
+
+from core import checkpoints
+from core.checkpoints import WEIGHTS, Checkpoint
+from core.errors import CheckpointError
+from core.export.files import RUNTIMES, Format, calibrate, open_file, shipped
+from core.export.stack import STEPS, STUDENT, Stack, StackRow, Step
+from core.i18n import _
+from core.inference.export import onnx_bytes, trace
+from core.inference.predict import count_correct
+from core.models.cost import count_macs, count_params
+from core.provenance import commit, processor_name, versions
+from core.pruning.measure import PruningExperiment, networks, prune_and_finetune, publish_pruned
+from core.pruning.rows import RowKey
+from core.timing import THREADS, Spread, time_sessions
+
+Say = Callable[[str], None]
+
+CUT = RowKey("bn_gamma", 0.25, "narrow", 12)
+"""A quarter of all channels, those of the smallest BatchNorm scale; 12 epochs of fine-tuning."""
+REPEATS = 60
+BUDGET_S = 12.0
+
+
+class _File(NamedTuple):
+    """A step's file, the checkpoint it belongs to (if any), and its network's figures."""
+
+    checkpoint: Checkpoint | None
+    format: Format
+    data: bytes
+    params: int
+    macs: int
+
+
+def first_student() -> str:
+    """The id of the student to begin with. Raises CheckpointError if no distilled one is here."""
+    found = checkpoints.load_manifest()
+    distilled = [one for one in found.values() if one.recipe == "distilled" and one.teacher]
+    if not distilled:
+        raise CheckpointError(
+            _("There is no distilled student yet. Make one with: python -m core reproduce")
+        )
+    ids = [one.id for one in sorted(distilled, key=lambda one: (-one.params, one.id))]
+    return STUDENT if STUDENT in ids else ids[0]
+
+
+def make_stack(
+    student: str | None = None,
+    say: Say = print,
+    *,
+    key: RowKey = CUT,
+    threads: int = 1,
+    device: str | None = None,
+) -> Stack:
+    """Take every step that is missing, and write it down; returns all of them.
+
+    `student`: id of a distilled checkpoint (`first_student` by default). `key`: how it is cut and
+    tuned. `threads`: for accuracies; times use one. Without photographs accuracies are None, and
+    the way ends before fine-tuning, unless that was done before. Raises CheckpointError for a
+    student without a teacher, and what training raises.
+    """
+    one = PruningExperiment.open(student or first_student(), threads)
+    stack = _started(one, key)
+    for step in STEPS:
+        known = stack.row(step)
+        if known is not None and (known.n or one.pixels is None):
+            continue
+        file = _file(one, stack, step, say, device)
+        if file is None:
+            say(f"{step}: " + _("needs photographs, which are not here: the way ends here"))
+            break
+        stack = stack.with_rows([_row(one, step, file)])
+        stack.save()
+        say(f"{step}: {len(file.data):,} bytes")
+    if _untimed(stack):
+        stack = _timed(one, stack)
+        stack.save()
+        say("timed")
+    return stack
+
+
+def state(student: str = STUDENT, key: RowKey = CUT) -> str:
+    """How far the way was gone: "missing", "started" or "done"; a student not yet there counts."""
+    entry = checkpoints.load_manifest().get(student)
+    stack = Stack.load(student)
+    if entry is None or stack is None or not _belongs(stack, entry, key):
+        return "missing"
+    whole = all(stack.row(step) for step in STEPS) and not _untimed(stack)
+    return "done" if whole else "started"
+
+
+def _belongs(stack: Stack, entry: Checkpoint, key: RowKey) -> bool:
+    """Whether these rows are of this student, this teacher, this recipe and kept checkpoints."""
+    kept = checkpoints.load_manifest()
+    teacher = kept.get(entry.teacher or "")
+    return (
+        teacher is not None
+        and stack.weights_sha256 == entry.files[WEIGHTS].sha256
+        and stack.teacher_sha256 == teacher.files[WEIGHTS].sha256
+        and stack.key == key
+        and all(
+            row.checkpoint in kept
+            and kept[row.checkpoint].files[WEIGHTS].sha256 == row.weights_sha256
+            for row in stack.rows
+            if row.checkpoint
+        )
+    )
+
+
+def _teacher(entry: Checkpoint) -> Checkpoint:
+    if not entry.teacher:
+        raise CheckpointError(
+            _("{id} was not distilled: the way to the phone begins with a student of a teacher.")
+            .format(id=entry.id)
+        )  # fmt: skip
+    return checkpoints.get(entry.teacher)
+
+
+def _started(one: PruningExperiment, key: RowKey) -> Stack:
+    """The rows there are, if they belong to this student, recipe and photographs; else none."""
+    entry, teacher = one.checkpoint, _teacher(one.checkpoint)
+    index = one.pixels.index if one.pixels else None
+    fingerprint = index.fingerprint if index else ""
+    found = Stack.load(entry.id)
+    if found and _belongs(found, entry, key) and fingerprint in ("", found.fingerprint):
+        return found
+    return Stack(
+        student=entry.id,
+        teacher=teacher.id,
+        weights_sha256=entry.files[WEIGHTS].sha256,
+        teacher_sha256=teacher.files[WEIGHTS].sha256,
+        key=key,
+        data=index.name if index else "",
+        fingerprint=fingerprint,
+        device=processor_name(),
+        threads=THREADS,
+        versions=versions(),
+        commit=commit(),
+        date=time.strftime("%Y-%m-%d"),
+    )
+
+
+def _file(
+    one: PruningExperiment, stack: Stack, step: Step, say: Say, device: str | None
+) -> _File | None:
+    """The file a step leaves, made or found; None where it takes photographs and there are none."""
+    key, known = stack.key, stack.row(step)
+    if known is not None and known.checkpoint and step == "tuned":
+        return _shipped(checkpoints.get(known.checkpoint), known.format)
+    if step == "cut":
+        net = networks(one, key.method, key.ratio)["narrow"]
+        return _exported(one, net)
+    if step in ("teacher", "student", "student_8bit"):
+        entry = checkpoints.get(stack.teacher if step == "teacher" else stack.student)
+        return _shipped(entry, "hw7-8bit" if step == "student_8bit" else "onnx")
+    if step == "tuned":
+        if one.pixels is None:
+            return None
+        return _shipped(_tune(one, key, say, device), "onnx")
+    tuned = stack.row("tuned")
+    if tuned is None or tuned.checkpoint is None:
+        return None
+    entry = checkpoints.get(tuned.checkpoint)
+    if step == "tuned_int8" and not calibrate(entry.id):
+        return None
+    return _shipped(entry, "onnx-int8" if step == "tuned_int8" else "hw7-8bit")
+
+
+def _shipped(entry: Checkpoint, format: Format) -> _File:
+    return _File(entry, format, shipped(entry.id, format), entry.params, entry.macs)
+
+
+def _exported(one: PruningExperiment, net: nn.Module) -> _File:
+    """A network that is no checkpoint, as the same kind of file."""
+    data = onnx_bytes(trace(net, one.spec, one.px))
+    return _File(None, "onnx", data, count_params(net), count_macs(net, (3, one.px, one.px)))
+
+
+def _tune(one: PruningExperiment, key: RowKey, say: Say, device: str | None) -> Checkpoint:
+    """Cut, fine-tune (a stopped or finished run is gone on with) and publish."""
+    began = time.perf_counter()
+
+    def report(entry: dict[str, Any]) -> None:
+        say(f"tuned: epoch {entry['epoch']} of {key.finetune_epochs}")
+
+    net = prune_and_finetune(one, key, report=report, device=device)
+    narrow = networks(one, key.method, key.ratio, net=net)["narrow"]
+    return publish_pruned(one, narrow, key, time.perf_counter() - began)
+
+
+def _session(one: PruningExperiment, file: _File) -> ort.InferenceSession:
+    id = file.checkpoint.id if file.checkpoint else one.checkpoint.id
+    return open_file(id, file.format, file.data, one.threads)
+
+
+def _row(one: PruningExperiment, step: Step, file: _File) -> StackRow:
+    pictures = one.pictures()
+    return StackRow(
+        step=step,
+        checkpoint=file.checkpoint.id if file.checkpoint else None,
+        weights_sha256=file.checkpoint.files[WEIGHTS].sha256 if file.checkpoint else "",
+        format=file.format,
+        size_bytes=len(file.data),
+        params=file.params,
+        macs=file.macs,
+        n=None if pictures is None else len(pictures.labels),
+        correct=None if pictures is None else count_correct(_session(one, file), pictures),
+    )
+
+
+def _untimed(stack: Stack) -> list[Step]:
+    """Steps whose file runs as it is, in a stack where one of them has no time yet."""
+    running = [row for row in stack.rows if RUNTIMES[row.format] != "none"]
+    return [row.step for row in running] if any(not row.latency for row in running) else []
+
+
+def _timed(one: PruningExperiment, stack: Stack) -> Stack:
+    """Every file that runs, one picture at a time, in one sitting."""
+    runs: dict[str, Any] = {}
+    for step in _untimed(stack):
+        file = _file(one, stack, step, print, None)
+        assert file is not None  # it has a row
+        id = file.checkpoint.id if file.checkpoint else one.checkpoint.id
+        runs[step] = partial(_run, open_file(id, file.format, file.data))
+    timed = time_sessions(runs, one.px, repeats=REPEATS, budget_s=BUDGET_S)
+    return stack.with_rows(
+        row.model_copy(update={"latency": Spread.of(timed[row.step])})
+        for row in stack.rows
+        if row.step in timed
+    )
+
+
+def _run(session: ort.InferenceSession, pixels: Any) -> Any:
+    return session.run(None, {"pixels": pixels})

@@ -1,0 +1,1 @@
+"""A checkpoint answers: ONNX Runtime, no torch but to export."""

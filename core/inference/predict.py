@@ -1,0 +1,229 @@
+"""Photographs in, class probabilities out, with ONNX Runtime and without torch.
+
+A session is opened once per checkpoint and shared by all visitors: ONNX Runtime's `run` may be
+called from many threads at once. Sessions are kept by the hash of their files, so a checkpoint
+that was published anew is opened anew.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import ArrayLike, NDArray
+
+from core.checkpoints import GRAPH, WEIGHTS, get, read_files
+from core.course import CLASSES
+from core.errors import CheckpointError
+from core.i18n import _
+from core.stats import Labelled
+from core.timing import Timing, time_calls
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+THREADS = 1
+"""Computing threads of a session: one visitor's photo must not slow the others' down."""
+BATCH = 32
+
+Heard = Callable[[int, int], None]
+"""Called with (pictures done, of how many)."""
+
+MAX_SESSIONS = 16
+TIMED_RUNS = 7
+TIMED_BUDGET_S = 0.5
+"""Seconds of timing for all checkpoints of one photo, beyond three runs each."""
+
+
+def open_session(
+    graph: bytes, weights: bytes | None = None, threads: int = THREADS
+) -> ort.InferenceSession:
+    """An ONNX Runtime session on the CPU; `weights` is the safetensors file `graph` points into.
+
+    Both are bytes already checked, so no path matters. Raises CheckpointError if ONNX Runtime
+    cannot make sense of them.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # a waiting pool must not burn the cores that training, or another visitor, could use
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3  # errors come as exceptions, its warnings are not for visitors
+    if weights is not None:
+        options.add_external_initializers_from_files_in_memory([WEIGHTS], [weights], [len(weights)])
+    try:
+        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions share no base class
+        raise CheckpointError(_("ONNX Runtime cannot open a checkpoint's graph.")) from error
+
+
+def run_batches(session: ort.InferenceSession, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Logits (N, 11) of uint8 pixels (N, 3, px, px), `BATCH` pictures at a time.
+
+    Always in the same batches: then the last bits, too, come out the same each time.
+    """
+    parts = [
+        session.run(None, {"pixels": np.ascontiguousarray(pixels[at : at + BATCH])})[0]
+        for at in range(0, len(pixels), BATCH)
+    ]
+    return np.concatenate(parts) if parts else np.zeros((0, len(CLASSES)), np.float32)
+
+
+def count_correct(
+    session: ort.InferenceSession, pictures: Labelled, heard: Heard | None = None
+) -> int:
+    """Right answers of an open session; the same batches as everywhere, so the same last bits.
+
+    Raises CheckpointError for answers that are not finite: argmax would call them Bread.
+    """
+    right, n = 0, len(pictures.labels)
+    for at in range(0, n, BATCH):
+        logits = run_batches(session, pictures.pixels[at : at + BATCH])
+        if not np.isfinite(logits).all():
+            raise CheckpointError(_("With these weights the network's answers are not numbers."))
+        right += int((logits.argmax(1) == pictures.labels[at : at + BATCH]).sum())
+        if heard:
+            heard(min(at + BATCH, n), n)
+    return right
+
+
+class Predictor:
+    """One checkpoint, ready to answer; safe to share between threads."""
+
+    def __init__(self, checkpoint_id: str, threads: int = THREADS) -> None:
+        """Opens a session. Raises CheckpointError if a file is not what the manifest says."""
+        self.checkpoint, files = read_files(checkpoint_id, GRAPH, WEIGHTS)
+        self.threads = threads
+        self._session = open_session(files[GRAPH], files[WEIGHTS], threads)
+
+    def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits (N, 11) of uint8 RGB pixels (N, 3, px, px), px = `checkpoint.input_px`.
+
+        Raises ValueError for another shape or dtype.
+        """
+        px = self.checkpoint.input_px
+        if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != (3, px, px):
+            raise ValueError(f"not uint8 (N, 3, {px}, {px}): {pixels.dtype} {pixels.shape}")
+        return run_batches(self._session, pixels)
+
+
+class _Shelf:
+    """The open predictors, at most `MAX_SESSIONS` of them, the longest unused going first."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._opening: dict[str, threading.Lock] = {}
+        self._open: OrderedDict[str, Predictor] = OrderedDict()
+
+    def take(self, id: str) -> Predictor:
+        wanted = get(id)
+        with self._guard:
+            opening = self._opening.setdefault(id, threading.Lock())
+        with opening:  # one visitor opens it, the others of this checkpoint wait
+            with self._guard:
+                found = self._open.get(id)
+                if found is not None and found.checkpoint.files == wanted.files:
+                    self._open.move_to_end(id)
+                    return found
+            made = Predictor(id)
+            with self._guard:
+                self._open[id] = made
+                self._open.move_to_end(id)
+                while len(self._open) > MAX_SESSIONS:
+                    self._open.popitem(last=False)
+            return made
+
+
+_shelf = _Shelf()
+
+
+def predictor(checkpoint_id: str) -> Predictor:
+    """The shared predictor of a checkpoint, opened at the first call.
+
+    Raises CheckpointError if there is no such checkpoint or its files are not sound.
+    """
+    return _shelf.take(checkpoint_id)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What one checkpoint says of one photo."""
+
+    checkpoint: str
+    """Its id."""
+    logits: NDArray[np.float32]
+    """(11,), in label order."""
+    probabilities: NDArray[np.float64]
+    """(11,), the softmax at temperature 1."""
+    timing: Timing
+    """One picture per call, on this machine, just now; threads stated."""
+
+    @property
+    def label(self) -> int:
+        """The most probable class, 0..10."""
+        return int(self.probabilities.argmax())
+
+    @property
+    def top(self) -> str:
+        """Its name, untranslated."""
+        return CLASSES[self.label]
+
+    @property
+    def confidence(self) -> float:
+        """Its probability."""
+        return float(self.probabilities[self.label])
+
+    @property
+    def latency_ms(self) -> float:
+        """Median milliseconds of inference for one picture, preparation not included."""
+        return self.timing.median_ms
+
+
+def predict_photo(image: "Image", ids: Sequence[str]) -> list[Prediction]:
+    """What each of the checkpoints `ids` makes of an RGB photo, in that order.
+
+    The times are medians of a few interleaved single-picture runs after a warm-up, `THREADS`
+    threads (`core.timing`). Raises CheckpointError as `predictor` does.
+    """
+    from core.photos import prepare
+
+    if not ids:
+        return []
+    chosen = {id: predictor(id) for id in ids}
+    seen = {id: (one.checkpoint.input_px, one.checkpoint.crop) for id, one in chosen.items()}
+    pixels = {view: prepare(image, *view)[None] for view in set(seen.values())}  # (1, 3, px, px)
+    calls = {id: partial(one.logits, pixels[seen[id]]) for id, one in chosen.items()}
+    timings = time_calls(
+        calls, repeats=TIMED_RUNS, warmup=1, budget_s=TIMED_BUDGET_S, threads=THREADS
+    )
+    logits = {id: call()[0] for id, call in calls.items()}
+    return [Prediction(id, logits[id], softmax(logits[id]), timings[id]) for id in ids]
+
+
+def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
+    """exp(z / T) / sum exp(z / T) over the last axis; any shape, temperature T > 0.
+
+    The largest logit is subtracted first, so nothing overflows however small T is. T -> 0 leaves
+    the largest logit's class alone, T -> infinity makes all equal (Hinton et al. 2015).
+    Raises ValueError unless T is a positive number.
+    """
+    if not (np.isfinite(temperature) and temperature > 0):
+        raise ValueError(f"a temperature is a positive number, not {temperature}")
+    z = np.asarray(logits, dtype=np.float64)
+    with np.errstate(over="ignore"):  # a gap / T beyond the floats is -inf, whose exp is 0
+        powers = np.exp((z - z.max(axis=-1, keepdims=True)) / temperature)
+    total: NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
+    return total
+
+
+def entropy(probabilities: ArrayLike) -> NDArray[np.float64]:
+    """- sum p ln p over the last axis, in nats: 0 for certainty, ln 11 = 2.398 for no idea."""
+    p = np.asarray(probabilities, dtype=np.float64)
+    logs = np.log(p, out=np.zeros_like(p), where=p > 0)  # p ln p -> 0 as p -> 0
+    result: NDArray[np.float64] = np.maximum(-(p * logs).sum(axis=-1), 0.0)
+    return result

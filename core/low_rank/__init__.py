@@ -1,0 +1,1 @@
+"""Low rank: layers replaced with two or three thinner ones."""

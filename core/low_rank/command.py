@@ -1,0 +1,174 @@
+"""`lowrank`: factor a checkpoint and measure it; `lowrank-grid`: what the low-rank page shows."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from tyro.conf import Positional, arg
+
+from core.checkpoints.factored import Method
+from core.cli.answer import Answer, table
+from core.cli.train import device_here, epoch_line, say
+from core.cores import cores
+from core.i18n import _
+from core.low_rank.method import check_energy
+
+CHECKPOINT = arg(metavar="CHECKPOINT")
+
+
+@dataclass(frozen=True)
+class LowRank:
+    """Factor a checkpoint's layers, and measure the result. Depthwise and group convolutions are
+    left alone, and so is a layer in which factoring would not save a parameter. Accuracy is
+    measured where a copy of Food-11 is on this machine.
+    """
+
+    checkpoint: Annotated[Positional[str], CHECKPOINT]
+    """Which one: `python -m core check` lists them."""
+
+    energy: Annotated[tuple[float, ...], arg(metavar="E [E ...]")] = ()
+    """Shares of each layer's squared weights to keep, 0 to 1; without any option: 0.9 0.7 0.5."""
+
+    params: Annotated[tuple[int, ...], arg(metavar="N [N ...]")] = ()
+    """Instead: at most so many parameters in the whole network."""
+
+    method: Method = "auto"
+    """svd: only linear and 1 x 1 layers. spatial: k x k ones, too, as k x 1 and 1 x k. tucker2: as
+    1 x 1, k x k, 1 x 1. auto: whichever is smaller, layer by layer."""
+
+    finetune_epochs: int = 0
+    """Epochs of training after factoring; taught by its teacher, if the checkpoint had one."""
+
+    save: bool = False
+    """Keep the results as checkpoints."""
+
+    device: Annotated[str | None, arg(metavar="cpu|cuda|mps")] = None
+    """Where to time and fine-tune; without it, time on the processor, train on a GPU if any."""
+
+    json: bool = False
+    """Print one JSON document and nothing else."""
+
+    def run(self) -> Answer:
+        from core.errors import ConfigError
+
+        for energy in self.energy:
+            check_energy(energy)
+        if any(count < 1 for count in self.params) or self.finetune_epochs < 0:
+            raise ConfigError(_("Parameters and epochs are counted from 1."))
+        device = device_here(self.device)
+        from core.low_rank.measure import LowRankExperiment
+
+        low = LowRankExperiment.open(self.checkpoint, threads=cores())
+        if low.checkpoint.ranks:
+            raise ConfigError(
+                _("{id} is factored already. Start from the network it was made of.").format(
+                    id=self.checkpoint
+                )
+            )
+        energies = self.energy or (() if self.params else (0.9, 0.7, 0.5))
+        plans = [low.plan(self.method, energy) for energy in dict.fromkeys(energies)]
+        plans += [low.plan_for_budget(self.method, n) for n in dict.fromkeys(self.params)]
+        rows: list[dict[str, Any]] = []
+        saved = []
+        for plan in plans:
+            row, net = self._measure(low, plan, device)
+            rows.append(row.report())
+            if self.save:
+                from core.low_rank.measure import publish_factored
+
+                saved.append(publish_factored(low, net.cpu(), plan, self.finetune_epochs).id)
+            said = _("{method}, {energy:.1%} of the energy: done")
+            say(said.format(method=self.method, energy=plan.energy))
+        hidden = ("budget",) if not self.params else ()
+        shown = [
+            {name: value for name, value in row.items() if name not in hidden}
+            | {"latency_ms": (row["latency_ms"] or {}).get("median")}
+            for row in rows
+        ]
+        notes = [_("Saved as {id}").format(id=id) for id in saved]
+        if low.pixels is None:
+            notes.append(_("No photographs here, so no accuracy: see python -m core data"))
+        document = {"rows": rows} | ({"saved": saved} if self.save else {})
+        return Answer(document, "\n".join([table(shown), *notes]))
+
+    def _measure(self, low: Any, plan: Any, device: str | None) -> tuple[Any, Any]:
+        """The row of one plan, and its network."""
+        from core.low_rank import measure as lowrank
+        from core.timing import time_networks
+
+        def timed(nets: Any) -> Any:
+            return time_networks(nets, low.px, budget_s=5, device=device or "cpu")
+
+        if self.finetune_epochs:
+            net = lowrank.factor_and_finetune(
+                low,
+                plan,
+                self.finetune_epochs,
+                device=device,
+                report=lambda entry: say(epoch_line(entry, self.finetune_epochs)),
+            )
+            return lowrank.measure_finetuned(low, net, plan, self.finetune_epochs, timed), net
+        net = low.network(plan)
+        correct = lowrank.correct_of(low, plan)
+        return lowrank.describe(low, net, plan, correct, time=timed), net
+
+
+@dataclass(frozen=True)
+class LowRankGrid:
+    """Measure what the low-rank page shows: every method at energies from 100 to 30 %, times, and
+    some points after fine-tuning. What is done is skipped: give it again to go on.
+    """
+
+    checkpoints: Annotated[Positional[tuple[str, ...]], arg(metavar="[CHECKPOINT ...]")] = ()
+    """Which ones; without it, those of plain_2m and resnet18 that are whole."""
+
+    stages: Annotated[tuple[str, ...], arg(metavar="[STAGE ...]")] = ()
+    """Only these of: curves, times, finetune."""
+
+    device: Annotated[str | None, arg(metavar="cpu|cuda|mps")] = None
+    """Where to fine-tune; without it, on the GPU if there is one. Times are the processor's."""
+
+    json: bool = False
+    """Print one JSON document and nothing else."""
+
+    def run(self) -> Answer:
+        from core import checkpoints
+        from core.charts.theme import role_of
+        from core.errors import ConfigError
+
+        ids = [checkpoints.get(id).id for id in self.checkpoints]
+        device = device_here(self.device)
+        from core.low_rank.measure import STAGES, make_grid
+        from core.low_rank.rows import MODELS
+
+        ids = ids or [
+            one.id
+            for one in checkpoints.load_manifest().values()
+            if one.model in MODELS
+            and role_of(one.family, one.recipe) in ("teacher", "scratch", "distilled")
+        ]
+        if not ids:
+            raise ConfigError(
+                _("There is no checkpoint of {models} yet. Name another one.").format(
+                    models=", ".join(MODELS)
+                )
+            )
+        unknown = set(self.stages) - set(STAGES)
+        if unknown:
+            raise ConfigError(
+                _("There is no stage {unknown}. Choose from: {known}.").format(
+                    unknown=", ".join(sorted(unknown)), known=", ".join(STAGES)
+                )
+            )
+        stages = tuple(stage for stage in STAGES if stage in (self.stages or STAGES))
+        rows = []
+        for id in ids:
+            grid = make_grid(id, stages, say, threads=cores(), device=device)
+            rows.append(
+                {
+                    "checkpoint": id,
+                    "rows": len(grid.rows),
+                    "timed": sum(bool(row.latency) for row in grid.rows),
+                    "finetuned": sum(row.finetune_epochs > 0 for row in grid.rows),
+                }
+            )
+        return Answer({"grids": rows}, table(rows))

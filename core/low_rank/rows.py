@@ -1,0 +1,140 @@
+"""What was measured of a checkpoint's factored versions: rows, and the file that keeps them.
+
+A row is one method at one energy (`core.low_rank.method`), before or after fine-tuning.
+The rows of a checkpoint stand in `pretrained/results/lowrank-<checkpoint>.json`, with the hash of
+the weights and the fingerprint of the photographs they belong to. Nothing here imports torch.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from pydantic import Field
+
+from core.checkpoints.factored import LayerShape, Method, Ranks
+from core.live import Job, LiveRuns
+from core.results import CheckpointRows, MeasuredRow
+from core.stats import Score
+from core.timing import Spread
+
+MODELS = ("plain_2m", "resnet18")
+"""The models whose checkpoints `reproduce` measures: networks of k x k convolutions."""
+ENERGIES = (1.0, 0.99, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
+"""Where the curves are measured."""
+TIMED_ENERGIES = (1.0, 0.9, 0.7, 0.5)
+"""Where times are measured; at 1 the network is whole."""
+
+
+class RowKey(NamedTuple):
+    """What names a row."""
+
+    method: Method
+    energy: float
+    finetune_epochs: int = 0
+
+
+class LowRankRow(MeasuredRow):
+    """One factored network, measured. What was not measured is None."""
+
+    method: Method
+    energy: float = Field(ge=0, le=1)
+    """The share of its squared weights that every layer was asked to keep."""
+    finetune_epochs: int = 0
+    budget: int | None = None
+    """The parameters that were asked for, where the energy was found from them."""
+    ranks: Ranks
+    """Of the layers that are factored; the others are whole."""
+    kept: float = Field(ge=0, le=1)
+    """Share of all squared weights that is really kept (before fine-tuning)."""
+    params: int
+    macs: int
+    size_bytes: int
+    """Length of its weights file, written as a checkpoint's is, in the whole network's numbers."""
+    latency: dict[str, Spread] = Field(default_factory=dict)
+    """`torch_1`, `torch_32`, `onnx_1`, `onnx_32` (engine and batch size), as far as measured;
+    `whole_torch_1` is the whole network's in the same sitting, where it has no row of its own."""
+    n: int | None = None
+    correct: int | None = None
+
+    @property
+    def key(self) -> RowKey:
+        """What names this row."""
+        return RowKey(self.method, self.energy, self.finetune_epochs)
+
+    @property
+    def score(self) -> Score | None:
+        """The accuracy with its interval, if pictures were there."""
+        if self.n is None or self.correct is None:
+            return None
+        return Score.of(self.correct, self.n)
+
+    def report(self) -> dict[str, Any]:
+        """The row as the command line gives it; the time is torch's, one picture at a time."""
+        time = self.latency.get("torch_1")
+        return {
+            "method": self.method,
+            "energy": round(self.energy, 6),
+            "budget": self.budget,
+            "kept": round(self.kept, 6),
+            "factored_layers": len(self.ranks),
+            "params": self.params,
+            "macs": self.macs,
+            "size_bytes": self.size_bytes,
+            "finetune_epochs": self.finetune_epochs,
+            "latency_ms": time and time.report(),
+            "n": self.n,
+            "correct": self.correct,
+            "accuracy": self.score and self.score.accuracy,
+        }
+
+
+class LowRankGrid(CheckpointRows[LowRankRow]):
+    """Everything measured of one checkpoint's factored versions, and where."""
+
+    kind = "lowrank"
+    command = "python -m core lowrank-grid {name}"
+    lists = ("shapes", "rows")
+
+    split: str = "testing"
+    shapes: tuple[LayerShape, ...]
+    """Its linear layers and convolutions in order of execution."""
+
+    def of(self, method: Method) -> list[LowRankRow]:
+        """Rows of a method without fine-tuning, the highest energy first."""
+        found = [row for row in self.rows if row.method == method and not row.finetune_epochs]
+        return sorted(found, key=lambda row: -row.energy)
+
+    def finetuned(self, method: Method) -> list[LowRankRow]:
+        """Rows of a method after fine-tuning, the highest energy first."""
+        found = [row for row in self.rows if row.method == method and row.finetune_epochs]
+        return sorted(found, key=lambda row: -row.energy)
+
+    def worth_showing(self, methods: Iterable[Method]) -> tuple[Method, ...]:
+        """Those of the methods that take a tenth of the parameters or more at some energy."""
+        found = []
+        for method in methods:
+            params = [row.params for row in self.of(method)]
+            if params and min(params) <= 0.9 * max(params):
+                found.append(method)
+        return tuple(found)
+
+
+# ------------------------------------------------------------------------------------------------
+# Live runs of the low-rank page: one point of the curves measured again, here and now.
+
+
+class LowRankPoint(NamedTuple):
+    """What is measured; the hash makes a newly published network a new point."""
+
+    checkpoint: str
+    weights_sha256: str
+    method: Method
+    energy: float
+
+
+LowRankJob = Job[LowRankPoint, LowRankRow]
+
+
+RUNS: LiveRuns[LowRankPoint, LowRankRow] = LiveRuns(
+    LowRankRow, "core.low_rank.measure:measure_live"
+)
+"""The line of this server."""

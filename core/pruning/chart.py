@@ -1,0 +1,633 @@
+"""The pruning page's charts: ratio against accuracy, ratio against time, and guesses beside them.
+
+Colour says whose network it is (its role); what was done to it is said by dashes and marks. Curves
+of pruned networks all end in the same corner, so their names stand in a margin at the right, each
+tied to its curve's end.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import altair as alt
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core.charts import numbers
+from core.charts.compiled import Spec, filled, shape
+from core.charts.curves import CHANCE, DASHES, LABEL_SIZE, beside, level, spread, stacked
+from core.charts.theme import finish, ink_text, layered, painted, role_color
+from core.i18n import _
+from core.pruning.method import METHODS, ChannelGroup, Keep, Method, Tensors, channel_scores
+from core.pruning.network import FORMS, Form
+from core.pruning.rows import PruningGrid, PruningRow, RowKey, ScanPoint
+from core.stats import wilson
+from core.timing import BATCHES, ENGINES, Spread
+
+HEIGHT_PX = 400
+_MARGIN = 1.42  # where the ratio axis' plot ends; names stand between 1 and here
+_GAP = 0.11
+_TICKS = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]
+_SHAPES = ["circle", "square", "triangle-up", "diamond", "cross"]
+_GLYPHS = "●■▲◆✚"
+"""The same marks as text, for the curves' names."""
+
+GUESSES = ("straight", "early", "late", "never")
+"""Ways in which accuracy might fall, to choose from before looking."""
+
+
+class Measured(NamedTuple):
+    """One network's grid as the charts name it."""
+
+    title: str
+    role: str
+    grid: PruningGrid
+
+
+def method_title(method: Method) -> str:
+    """What a method is called."""
+    return {
+        "l1": _("L1, per layer"),
+        "global_l1": _("L1, whole network"),
+        "random": _("Random weights"),
+        "channel_l2": _("Channels by L2"),
+        "bn_gamma": _("Channels by BN gamma"),
+    }[method]
+
+
+def form_title(form: Form) -> str:
+    """What a form is called."""
+    return {
+        "masked": _("masked"),
+        "removed": _("masks removed"),
+        "narrow": _("really narrower"),
+    }[form]
+
+
+def guess_title(guess: str) -> str:
+    """What a guessed curve is called."""
+    return {
+        "straight": _("evenly, all the way"),
+        "early": _("at once, from the first 10 %"),
+        "late": _("hardly, then off a cliff"),
+        "never": _("hardly at all"),
+    }[guess]
+
+
+def guess_curve(guess: str, start: float) -> pd.DataFrame:
+    """The guessed curve from the accuracy `start` down to chance: columns ratio, accuracy."""
+    x = np.linspace(0, 0.95, 39)
+    fall = {
+        "straight": x / 0.95,
+        "early": 1 - np.exp(-x / 0.1),
+        "late": 1 / (1 + np.exp(-(x - 0.75) / 0.05)),
+        "never": 0.15 * (x / 0.95) ** 4,
+    }[guess]
+    return pd.DataFrame({"ratio": x, "accuracy": start - (start - CHANCE) * fall})
+
+
+def accuracy_frame(
+    networks: Sequence[Measured], methods: Sequence[Method], finetuned: bool = False
+) -> pd.DataFrame:
+    """A row per network, method and ratio with an accuracy; `finetuned` adds those after training.
+
+    Columns: checkpoint, network (title), role, method, series (name of its curve), tuned, ratio,
+    accuracy, low, high (95 % interval), n, correct.
+    """
+    rows = []
+    for network in networks:
+        for method in methods:
+            found = {row.ratio: row for row in network.grid.of(method)}
+            tuned = network.grid.finetuned(method) if finetuned else []
+            for row in (*found.values(), *tuned):
+                if row.score is not None:
+                    rows.append(_accuracy_row(network, row, len(methods) > 1))
+    columns = ["checkpoint", "network", "role", "method", "series", "tuned", "ratio", "accuracy",
+               "low", "high", "n", "correct"]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _accuracy_row(network: Measured, row: PruningRow, by_method: bool) -> dict[str, Any]:
+    score = row.score
+    assert score is not None
+    name = method_title(row.method) if by_method else network.title
+    tuned = row.finetune_epochs > 0
+    return {
+        "checkpoint": network.grid.checkpoint,
+        "network": network.title,
+        "role": network.role,
+        "method": row.method,
+        "series": _("{name}, fine-tuned").format(name=name) if tuned else name,
+        "tuned": tuned,
+        "ratio": row.ratio,
+        "accuracy": score.accuracy,
+        "low": score.ci95[0],
+        "high": score.ci95[1],
+        "n": score.n,
+        "correct": score.correct,
+    }
+
+
+def accuracy_chart(
+    frame: pd.DataFrame,
+    ratio: float,
+    guess: pd.DataFrame | None = None,
+    live: pd.DataFrame | None = None,
+    reveal: bool = True,
+) -> Spec:
+    """Accuracy against ratio with 95 % bands; without `reveal` only the whole networks' points.
+
+    `live`: rows of `accuracy_frame`'s columns measured here just now, drawn as stars.
+    """
+    drawn = frame if reveal else frame[frame["ratio"] == 0]
+    shown = drawn.assign(
+        dash=[f"m{way}" for way in _ways(drawn)],
+        score=[
+            f"{numbers.percent(p, n)} ({numbers.interval(low, high, n)})"
+            for p, low, high, n in zip(
+                drawn["accuracy"], drawn["low"], drawn["high"], drawn["n"], strict=True
+            )
+        ],
+    )
+    curves = shown[~shown["tuned"]]
+    ends = curves.loc[curves.groupby("series", sort=False)["ratio"].idxmax()].copy()
+    ends["label_at"] = beside(ends["accuracy"], _GAP)
+    ends["name"] = [
+        f"{_GLYPHS[int(dash[1:])]} {stacked(name)}"
+        for name, dash in zip(ends["series"], ends["dash"], strict=True)
+    ]
+    few = curves[
+        np.isclose((curves["ratio"] * 10) % 1, 0) | np.isclose((curves["ratio"] * 10) % 1, 1)
+    ]
+    empty = pd.DataFrame({"ratio": [], "accuracy": []}).astype(float)
+    return filled(
+        _accuracy_shape(),
+        curves=curves,
+        marks=few,
+        tuned=shown[shown["tuned"]],
+        ends=ends,
+        guess=empty if guess is None else guess,
+        live=empty.assign(role="text") if live is None else live,
+        now=pd.DataFrame({"ratio": [ratio]}),
+    )  # fmt: skip
+
+
+def _ways(frame: pd.DataFrame) -> list[int]:
+    """Which dashes and marks each row has: its method's; its network's where there is one method,
+    since two networks may share a role, and hence a colour."""
+    if frame["method"].nunique() > 1:
+        return [METHODS.index(method) for method in frame["method"]]
+    places = pd.factorize(frame["checkpoint"])[0] % len(_SHAPES)
+    return [int(place) for place in places]
+
+
+def ratio_axis() -> alt.X:
+    """0 to 100 %, and room for the curves' names at the right."""
+    return alt.X(
+        "ratio:Q",
+        title=_("Pruning ratio"),
+        scale=alt.Scale(domain=[0, _MARGIN], nice=False),
+        axis=alt.Axis(format=".0%", values=_TICKS, grid=False),
+    )
+
+
+@shape
+def _accuracy_shape() -> Any:
+    x = ratio_axis()
+    title = _("Right on the test photographs")
+    scale = alt.Scale(domain=[0, 1], nice=False)
+    axis = alt.Axis(format=".0%", tickCount=6)
+    y = alt.Y("accuracy:Q", title=title, scale=scale, axis=axis)
+    tooltip = [
+        alt.Tooltip("network:N", title=_("Network")),
+        alt.Tooltip("series:N", title=_("Curve")),
+        alt.Tooltip("ratio:Q", title=_("Pruning ratio"), format=".0%"),
+        alt.Tooltip("score:N", title=_("Right (95 % interval)")),
+        alt.Tooltip("n:Q", title=_("Test photographs"), format=","),
+    ]
+    dash = alt.StrokeDash(
+        "dash:N",
+        scale=alt.Scale(domain=[f"m{i}" for i in range(5)], range=DASHES),
+        legend=None,
+    )
+    mark = alt.Shape(
+        "dash:N", scale=alt.Scale(domain=[f"m{i}" for i in range(5)], range=_SHAPES), legend=None
+    )
+    detail = alt.Detail("series:N")
+    curves = alt.Chart(alt.NamedData("curves")).encode(x=x, color=role_color(), detail=detail)
+    band = curves.mark_area(opacity=0.14).encode(
+        alt.Y("low:Q", title=title, scale=scale, axis=axis), y2="high:Q"
+    )
+    lines = curves.mark_line(strokeWidth=2.5).encode(y=y, strokeDash=dash)
+    marks = alt.Chart(alt.NamedData("marks")).mark_point(size=55, filled=True, opacity=1)
+    tuned = alt.Chart(alt.NamedData("tuned")).encode(x=x, color=role_color())
+    tuned_bars = tuned.mark_rule(strokeWidth=2).encode(
+        alt.Y("low:Q", title=title, scale=scale, axis=axis), y2="high:Q"
+    )
+    tuned_marks = tuned.mark_point(size=130, strokeWidth=2.5, filled=False).encode(
+        y=y, shape=mark, tooltip=tooltip
+    )
+    guess = alt.Chart(alt.NamedData("guess")).mark_line(strokeDash=[3, 5], strokeWidth=3)
+    live = alt.Chart(alt.NamedData("live")).mark_point(
+        size=260, shape="M0,-1L.3,-.3L1,0L.3,.3L0,1L-.3,.3L-1,0L-.3,-.3Z", filled=True, opacity=1
+    )
+    now = alt.Chart(alt.NamedData("now")).mark_rule(strokeWidth=2).encode(x=x)
+    ends = alt.Chart(alt.NamedData("ends")).transform_calculate(margin="1.03", near="1.02")
+    leaders = ends.mark_rule(strokeWidth=1, opacity=0.7).encode(
+        x=x, x2="near:Q", y=y, y2="label_at:Q", color=role_color()
+    )
+    names = ends.encode(
+        alt.X("margin:Q", title=_("Pruning ratio")), alt.Y("label_at:Q", title=title)
+    )
+    return finish(
+        layered(
+            level(CHANCE, "muted"),
+            painted(now, "muted"),
+            band,
+            painted(guess.encode(x=x, y=y), "text"),
+            lines,
+            marks.encode(x=x, y=y, color=role_color(), shape=mark, tooltip=tooltip),
+            tuned_bars,
+            tuned_marks,
+            painted(live.encode(x=x, y=y, tooltip=["ratio:Q", "accuracy:Q"]), "text"),
+            leaders,
+            ink_text(
+                names, "name:N", align="left", baseline="middle", lineBreak="\n", **LABEL_SIZE
+            ),
+        ),
+        height=HEIGHT_PX,
+    )
+
+
+# ------------------------------------------------------------------------------------------------
+# Ratio against time and size: what masks cost, what removing them gives back, what cutting saves.
+#
+# All times of one line-up come from one sitting, in which the networks took turns
+# (`core.pruning.measure`). Times, bytes and MACs are shown as shares of the whole network's.
+
+
+TIMES = tuple(f"{engine}_{batch}" for engine in ENGINES for batch in BATCHES)
+SIZES = ("size_bytes", "gzip_bytes", "macs")
+COSTS = (*TIMES, *SIZES)
+"""What a network can cost: milliseconds per call, bytes, multiply-accumulates."""
+
+
+def cost(row: PruningRow, column: str) -> Spread | None:
+    """A row's figure for one of COSTS, if it was measured; a size has no spread."""
+    if column in TIMES:
+        return row.latency.get(column)
+    figure: int | None = getattr(row, column)
+    return None if figure is None else Spread(median=figure, p25=figure, p75=figure, n=1)
+
+
+def cost_text(value: float, column: str) -> str:
+    """A figure with its unit."""
+    if column == "macs":
+        return f"{value / 1e6:.1f}{numbers.THIN}M"
+    return numbers.milliseconds(value) if column in TIMES else numbers.size(value)
+
+
+def timed_row(grid: PruningGrid, form: Form, ratio: float, column: str) -> PruningRow | None:
+    """The row whose cost stands for a form at a ratio, if it was measured; ratio 0 is whole."""
+    method: Method = "channel_l2" if form == "narrow" else "l1"
+    if form == "narrow" and ratio == 0:
+        form, method = "removed", "l1"
+    row = grid.row(RowKey(method, ratio, form))
+    return row if row is not None and cost(row, column) else None
+
+
+def time_frame(grid: PruningGrid, column: str) -> pd.DataFrame:
+    """Costs of the three forms against ratio, as shares of the whole network's.
+
+    `column`: one of COSTS. Columns: form, series, ratio, share, low, high (quartiles of the share),
+    value (milliseconds, bytes or MACs), figure (the same with its unit). Empty where nothing was
+    measured.
+    """
+    columns = ["form", "series", "ratio", "share", "low", "high", "value", "figure"]
+    whole = timed_row(grid, "removed", 0.0, column)
+    base = whole and cost(whole, column)
+    if not base:
+        return pd.DataFrame(columns=columns)
+    rows = []
+    for form in FORMS:
+        for ratio in sorted({row.ratio for row in grid.rows}):
+            row = timed_row(grid, form, ratio, column)
+            found = row and cost(row, column)
+            if found:
+                figures = [one / base.median for one in (found.median, found.p25, found.p75)]
+                text = cost_text(found.median, column)
+                rows.append((form, form_title(form), ratio, *figures, found.median, text))
+    return pd.DataFrame(rows, columns=columns)
+
+
+def time_chart(frame: pd.DataFrame, ratio: float, column: str = "torch_1") -> Spec:
+    """A cost as a share of the whole network's, one line a form; quartiles as bars."""
+    ends = frame.loc[frame.groupby("form", sort=False)["ratio"].idxmax()].copy()
+    top = max(1.25, float(np.ceil(10 * frame["high"].max()) / 10))
+    ends["label_at"] = beside(ends["share"], 0.11 * top)
+    ends["name"] = [stacked(name) for name in ends["series"]]
+    kind = column if column in SIZES else "time"
+    now = pd.DataFrame({"ratio": [ratio]})
+    return filled(_time_shape(top, kind), times=frame, ends=ends, now=now)
+
+
+@shape
+def _time_shape(top: float, kind: str) -> Any:
+    x = ratio_axis()
+    title = {
+        "time": _("Time, as a share of the whole network's"),
+        "macs": _("MACs, as a share of the whole network's"),
+    }.get(kind, _("Bytes, as a share of the whole network's"))
+    scale = alt.Scale(domain=[0, top], nice=False)
+    axis = alt.Axis(format=".0%", tickCount=6)
+    y = alt.Y("share:Q", title=title, scale=scale, axis=axis)
+    domain = list(FORMS)
+    dash = alt.StrokeDash(
+        "form:N", scale=alt.Scale(domain=domain, range=[[2, 3], [8, 4], [1, 0]]), legend=None
+    )
+    mark = alt.Shape(
+        "form:N",
+        scale=alt.Scale(domain=domain, range=["cross", "square", "triangle-up"]),
+        legend=None,
+    )
+    times = alt.Chart(alt.NamedData("times")).encode(x=x)
+    lines = times.mark_line(strokeWidth=2.5).encode(y=y, strokeDash=dash, detail="form:N")
+    bars = times.mark_rule(strokeWidth=2, opacity=0.8).encode(
+        alt.Y("low:Q", title=title, scale=scale, axis=axis), y2="high:Q"
+    )
+    marks = times.mark_point(size=110, filled=True, opacity=1).encode(
+        y=y,
+        shape=mark,
+        tooltip=[
+            alt.Tooltip("series:N", title=_("Form")),
+            alt.Tooltip("ratio:Q", title=_("Pruning ratio"), format=".0%"),
+            alt.Tooltip("share:Q", title=title, format=".0%"),
+            alt.Tooltip("figure:N", title=_("Median") if kind == "time" else _("Figure")),
+        ],
+    )
+    ends = alt.Chart(alt.NamedData("ends")).transform_calculate(margin="1.03", near="1.02")
+    leaders = ends.mark_rule(strokeWidth=1, opacity=0.7).encode(
+        x=x, x2="near:Q", y=y, y2="label_at:Q"
+    )
+    names = ends.encode(
+        alt.X("margin:Q", title=_("Pruning ratio")), alt.Y("label_at:Q", title=title)
+    )
+    now = alt.Chart(alt.NamedData("now")).mark_rule(strokeWidth=2).encode(x=x)
+    return finish(
+        layered(
+            level(1.0, "text"),
+            painted(now, "muted"),
+            painted(lines, "pruned"),
+            painted(bars, "pruned"),
+            painted(marks, "pruned"),
+            painted(leaders, "pruned"),
+            ink_text(
+                names, "name:N", align="left", baseline="middle", lineBreak="\n", **LABEL_SIZE
+            ),
+        ),
+        height=HEIGHT_PX,
+    )
+
+
+# ------------------------------------------------------------------------------------------------
+# Inside a pruned network: the weights of a layer, the zeros of every layer, channels and gammas.
+#
+# The selection is that of `core.pruning.method`, run here and now on the shipped weights;
+# only the sensitivity scan was measured beforehand.
+
+
+SURGERY_HEIGHT_PX = 300
+BINS = 61
+
+
+def histogram_frame(weight: NDArray[np.float32], keep: NDArray[np.bool_] | None) -> pd.DataFrame:
+    """How a layer's weights are spread, kept and taken apart: low, high, n, slot (a bin and kind).
+
+    `slot` is "pruned" for what stays and "muted" for what becomes zero; the bins are the same.
+    """
+    reach = float(np.abs(weight).max()) or 1.0
+    stays = np.ones(weight.shape, np.bool_) if keep is None else keep
+    frames = []
+    for slot, part in (("muted", weight[~stays]), ("pruned", weight[stays])):
+        counts, edges = np.histogram(part, bins=BINS, range=(-reach, reach))
+        frames.append(
+            pd.DataFrame({"low": edges[:-1], "high": edges[1:], "n": counts, "slot": slot})
+        )
+    both = pd.concat(frames, ignore_index=True)
+    below = both.groupby("low")["n"].transform("first").where(both["slot"] == "pruned", 0)
+    return both.assign(bottom=below, top=below + both["n"])
+
+
+def histogram_chart(frame: pd.DataFrame) -> Spec:
+    """Stacked bars: grey what goes, in colour what stays. The axes do not move with the ratio."""
+    whole = frame.groupby("low")["n"].sum().max()
+    reach = float(frame["high"].max())
+    return filled(_histogram_shape(reach, int(whole)), bins=frame)
+
+
+@shape
+def _histogram_shape(reach: float, most: int) -> Any:
+    base = alt.Chart(alt.NamedData("bins")).encode(
+        alt.X(
+            "low:Q",
+            title=_("Weight"),
+            scale=alt.Scale(domain=[-reach, reach], nice=False),
+            axis=alt.Axis(tickCount=5, grid=False),
+        ),
+        alt.X2("high:Q"),
+        alt.Y("bottom:Q", title=_("How many"), scale=alt.Scale(domain=[0, most])),
+        alt.Y2("top:Q"),
+        tooltip=[alt.Tooltip("low:Q", format=".3f"), alt.Tooltip("n:Q", format=",")],
+    )
+    goes = painted(base.mark_rect(opacity=0.55).transform_filter("datum.slot == 'muted'"), "muted")
+    stays = painted(base.mark_rect().transform_filter("datum.slot == 'pruned'"), "pruned")
+    return finish(layered(goes, stays), height=SURGERY_HEIGHT_PX)
+
+
+def sparsity_frame(tensors: Tensors, keep: Keep, layers: Sequence[str]) -> pd.DataFrame:
+    """Zeros per convolution: columns place (1, 2 ...), layer, size, zeros, share."""
+    rows = []
+    for place, name in enumerate(layers, 1):
+        mask = keep.get(name)
+        zeros = 0 if mask is None else int((~mask).sum())
+        size = tensors[name].size
+        rows.append((place, layer_title(name), size, zeros, zeros / size))
+    return pd.DataFrame(rows, columns=["place", "layer", "size", "zeros", "share"])
+
+
+def layer_title(name: str) -> str:
+    """A parameter's name without the word that all of them end in."""
+    return name.removesuffix(".weight")
+
+
+def sparsity_chart(frame: pd.DataFrame, chosen: str) -> Spec:
+    """One bar a layer: the share of its weights that become zero; the chosen one in full colour."""
+    return filled(_sparsity_shape(len(frame)), layers=frame.assign(on=frame["layer"] == chosen))
+
+
+@shape
+def _sparsity_shape(count: int) -> Any:
+    bars = (
+        alt.Chart(alt.NamedData("layers"))
+        .mark_bar(cornerRadiusEnd=2)
+        .encode(
+            alt.X(
+                "place:O",
+                title=_("Convolution, from the input to the output"),
+                axis=alt.Axis(labelAngle=0, labelOverlap="parity"),
+            ),
+            alt.Y(
+                "share:Q",
+                title=_("Weights that become zero"),
+                scale=alt.Scale(domain=[0, 1]),
+                axis=alt.Axis(format=".0%", tickCount=5),
+            ),
+            opacity=alt.condition("datum.on", alt.value(1), alt.value(0.5)),
+            tooltip=[
+                alt.Tooltip("layer:N", title=_("Layer")),
+                alt.Tooltip("size:Q", title=_("Weights"), format=","),
+                alt.Tooltip("zeros:Q", title=_("become zero"), format=","),
+                alt.Tooltip("share:Q", title=_("share"), format=".1%"),
+            ],
+        )
+    )
+    return finish(layered(painted(bars, "pruned")), height=SURGERY_HEIGHT_PX)
+
+
+def channel_frame(
+    tensors: Tensors, group: ChannelGroup, dropped: NDArray[np.int64]
+) -> pd.DataFrame:
+    """The units of a group: place by norm (1 the weakest), unit, norm, gamma (or NaN), goes."""
+    norm = channel_scores(tensors, group, "channel_l2")
+    gamma = channel_scores(tensors, group, "bn_gamma")
+    assert norm is not None
+    goes = np.isin(np.arange(group.units), dropped[dropped < group.units])
+    frame = pd.DataFrame(
+        {
+            "unit": np.arange(group.units) + 1,
+            "norm": norm,
+            "gamma": np.full(group.units, np.nan) if gamma is None else gamma,
+            "goes": goes,
+        }
+    )
+    frame = frame.sort_values("norm", ignore_index=True)
+    return frame.assign(place=np.arange(len(frame)) + 1)
+
+
+def channel_chart(frame: pd.DataFrame, ranked_by: str) -> Spec:
+    """Channels in order of their filters' norm; `ranked_by` ("norm" or "gamma") is the height.
+
+    What goes is a grey cross, what stays a triangle in colour.
+    """
+    shown = frame.assign(value=frame[ranked_by], slot=np.where(frame["goes"], "muted", "pruned"))
+    return filled(_channel_shape(ranked_by), channels=shown)
+
+
+@shape
+def _channel_shape(ranked_by: str) -> Any:
+    titles = {"norm": _("L2 norm of its filters"), "gamma": _("|gamma| of its BatchNorm")}
+    base = (
+        alt.Chart(alt.NamedData("channels"))
+        .mark_point(size=60, strokeWidth=2, opacity=1)
+        .encode(
+            alt.X("place:Q", title=_("Channels, the weakest filters first"),
+                  axis=alt.Axis(grid=False, tickMinStep=1)),
+            alt.Y("value:Q", title=titles[ranked_by], scale=alt.Scale(domainMin=0)),
+            tooltip=[
+                alt.Tooltip("unit:Q", title=_("Channel")),
+                alt.Tooltip("norm:Q", title=titles["norm"], format=".3f"),
+                alt.Tooltip("gamma:Q", title=titles["gamma"], format=".3f"),
+            ],
+        )
+    )  # fmt: skip
+    cross = alt.value("M-1,-1L1,1M-1,1L1,-1")
+    goes = base.transform_filter("datum.goes").encode(shape=cross)
+    stays = base.transform_filter("!datum.goes").encode(shape=alt.value("triangle-up"))
+    return finish(
+        layered(painted(goes, "muted"), painted(stays, "pruned")), height=SURGERY_HEIGHT_PX
+    )
+
+
+def scan_frame(scan: Sequence[ScanPoint], layers: Sequence[str]) -> pd.DataFrame:
+    """The sensitivity scan: place, layer, ratio, series, accuracy, low, high, n."""
+    places = {name: place for place, name in enumerate(layers, 1)}
+    rows = [
+        (
+            places[point.layer],
+            layer_title(point.layer),
+            point.ratio,
+            _("{ratio} gone").format(ratio=numbers.share(point.ratio)),
+            point.correct / point.n,
+            *wilson(point.correct, point.n),
+            point.n,
+        )
+        for point in scan
+        if point.layer in places
+    ]
+    columns = ["place", "layer", "ratio", "series", "accuracy", "low", "high", "n"]
+    return pd.DataFrame(rows, columns=columns).sort_values(["ratio", "place"], ignore_index=True)
+
+
+def scan_chart(frame: pd.DataFrame, whole: float | None) -> Spec:
+    """Accuracy after pruning one layer alone, a line per ratio; `whole`: without pruning."""
+    ends = frame.loc[frame.groupby("series", sort=False)["place"].idxmax()].copy()
+    ends["short"] = [numbers.share(ratio) for ratio in ends["ratio"]]  # for a phone
+    ends["label_at"] = spread(ends["accuracy"].to_numpy(dtype=float).clip(0.04), 0.09)
+    return filled(
+        _scan_shape(int(frame["place"].max())),
+        scan=frame,
+        ends=ends,
+        whole=pd.DataFrame({"accuracy": [] if whole is None else [whole]}, dtype=float),
+    )
+
+
+@shape
+def _scan_shape(count: int) -> Any:
+    x = alt.X(
+        "place:Q",
+        title=_("Convolution, from the input to the output"),
+        scale=alt.Scale(domain=[0.5, count * 1.22 + 0.5], nice=False),
+        axis=alt.Axis(
+            values=list(range(1, count + 1, max(1, count // 12))), grid=False, format="d"
+        ),
+    )
+    title = _("Right, with only this layer pruned")
+    y = alt.Y("accuracy:Q", title=title, scale=alt.Scale(domain=[0, 1]),
+              axis=alt.Axis(format=".0%", tickCount=5))  # fmt: skip
+    domain = ["0.5", "0.8", "0.95"]
+    scan = (
+        alt.Chart(alt.NamedData("scan"))
+        .transform_calculate(kind="toString(datum.ratio)")
+        .encode(
+            x=x,
+            y=y,
+            detail="series:N",
+            strokeDash=alt.StrokeDash(
+                "kind:N",
+                scale=alt.Scale(domain=domain, range=[[1, 0], [8, 4], [2, 3]]),
+                legend=None,
+            ),
+        )
+    )
+    marks = alt.Chart(alt.NamedData("scan")).mark_point(size=45, filled=True, opacity=1)
+    tooltip = [
+        alt.Tooltip("layer:N", title=_("Layer")),
+        alt.Tooltip("series:N", title=_("Pruned")),
+        alt.Tooltip("accuracy:Q", title=title, format=".1%"),
+        alt.Tooltip("n:Q", title=_("Pictures"), format=","),
+    ]
+    names = (
+        alt.Chart(alt.NamedData("ends"))
+        .transform_calculate(shown="width < 420 ? datum.short : datum.series")
+        .encode(x=x, y=alt.Y("label_at:Q", title=title))
+    )
+    whole = alt.Chart(alt.NamedData("whole")).mark_rule(strokeDash=[5, 4]).encode(y=y)
+    return finish(
+        layered(
+            painted(whole, "text"),
+            painted(scan.mark_line(strokeWidth=2), "pruned"),
+            painted(marks.encode(x=x, y=y, tooltip=tooltip), "pruned"),
+            ink_text(names, "shown:N", align="left", baseline="middle", dx=8),
+        ),
+        height=SURGERY_HEIGHT_PX,
+    )

@@ -1,0 +1,1 @@
+"""Quantisation: weights as small whole numbers, real packed files, real int8."""

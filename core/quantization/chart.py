@@ -1,0 +1,634 @@
+"""The quantisation page's main chart: bits, or bytes of the file, against accuracy.
+
+Colour and mark say whose network it is; the scheme is said by dashes. Few bits stand at the left,
+on a scale of halvings; the network as it was trained stands at the right end, at 32 bits.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import altair as alt
+import pandas as pd
+
+from core.charts import numbers
+from core.charts.compiled import Spec, filled, shape
+from core.charts.curves import CHANCE, DASHES, LABEL_SIZE, beside, stacked
+from core.charts.theme import SLOTS, finish, ink_text, layered, painted, role_color
+from core.course import SIZE_LIMITS_BYTES
+from core.i18n import _, ngettext
+from core.quantization.method import Scheme
+from core.quantization.number_line import LINE_BITS, LayerError, Line
+from core.quantization.rows import Form, QuantizationGrid, QuantRow
+
+HEIGHT_PX = 400
+Against = Literal["bits", "bytes"]
+LIMIT_BYTES = SIZE_LIMITS_BYTES["HW7 2020, 8 bit"]
+_GAP = 0.11
+_SHAPES = {"circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲", "triangle-down": "▼"}
+"""Mark of a scheme, where one network's schemes stand side by side: as a shape and as a letter."""
+_STAR = "M0,-1L.3,-.3L1,0L.3,.3L0,1L-.3,.3L-1,0L-.3,-.3Z"
+COLUMNS = ["checkpoint", "network", "role", "scheme", "series", "bits", "size_bytes", "accuracy",
+           "low", "high", "n", "correct"]  # fmt: skip
+
+
+class Measured(NamedTuple):
+    """One network's grid as the charts name it."""
+
+    title: str
+    role: str
+    grid: QuantizationGrid
+
+
+def curve_rows(grid: QuantizationGrid, scheme: Scheme) -> list[QuantRow]:
+    """Post-training rows of a scheme by falling bits, the network as it was trained first.
+
+    float16 and float32 belong to every scheme. Empty where the scheme was not measured.
+    """
+    low = grid.of(scheme)
+    if not low:
+        return []
+    ends = [grid.float32, *grid.of("float16")]
+    return [row for row in ends if row is not None] + list(low)
+
+
+def accuracy_frame(networks: Sequence[Measured], schemes: Sequence[Scheme]) -> pd.DataFrame:
+    """A row per network, scheme and number of bits with an accuracy; columns COLUMNS."""
+    rows = [
+        {
+            "checkpoint": network.grid.checkpoint,
+            "network": network.title,
+            "role": network.role,
+            "scheme": scheme,
+            "series": scheme_title(scheme) if len(schemes) > 1 else network.title,
+            "bits": row.bits,
+            "size_bytes": row.size_bytes,
+            "accuracy": row.score.accuracy,
+            "low": row.score.ci95[0],
+            "high": row.score.ci95[1],
+            "n": row.score.n,
+            "correct": row.score.correct,
+        }
+        for network in networks
+        for scheme in schemes
+        for row in curve_rows(network.grid, scheme)
+        if row.score is not None
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def scheme_title(scheme: str) -> str:
+    """What a scheme, or a format, is called."""
+    return {
+        "tensor_minmax": _("Min–max, per tensor"),
+        "tensor_symmetric": _("Symmetric, per tensor"),
+        "channel_minmax": _("Min–max, per channel"),
+        "channel_symmetric": _("Symmetric, per channel"),
+        "kmeans": _("k-means codebook"),
+        "float32": _("float32"),
+        "float16": _("float16"),
+        "hw7_8bit": _("HW7's 8-bit file"),
+        "ort_int8": _("static int8"),
+        "ort_dynamic": _("dynamic int8"),
+        "ort_dynamic_conv": _("dynamic int8, convolutions too"),
+    }[scheme]
+
+
+def file_kind(scheme: str) -> str:
+    """What kind of file a format is weighed as; sizes of two kinds are not quite comparable."""
+    if scheme.startswith("ort"):
+        return _("ONNX")
+    return _("pickle") if scheme == "hw7_8bit" else _("safetensors")
+
+
+def accuracy_chart(
+    frame: pd.DataFrame,
+    against: Against,
+    guess: int | None = None,
+    chosen: str = "",
+    live: pd.DataFrame | None = None,
+    reveal: bool = True,
+) -> Spec:
+    """Accuracy against bits or bytes with 95 % bands; without `reveal` only the whole networks.
+
+    `frame`: columns COLUMNS, a row a point. `guess`: the bits at which the visitor expects it to
+    break. `chosen`: the scheme whose band is drawn where there are several. `live`: rows with
+    bits, size_bytes and accuracy measured here just now, drawn as stars.
+    """
+    drawn = frame if reveal else frame[frame["bits"] == 32]
+    x = "bits" if against == "bits" else "size_bytes"
+    order = list(dict.fromkeys(frame["scheme"]))
+    many = len(order) > 1
+    shapes = list(_SHAPES)
+    shown = drawn.assign(
+        x=drawn[x].astype(float),
+        shape=[
+            shapes[order.index(scheme) % len(shapes)] if many else SLOTS[role].shape
+            for scheme, role in zip(drawn["scheme"], drawn["role"], strict=True)
+        ],
+        # five bands over one another would say nothing
+        banded=(drawn["scheme"] == (chosen if chosen in order else order[0])) if many else True,
+        dash=[f"m{order.index(scheme) % len(DASHES)}" for scheme in drawn["scheme"]],
+        score=[
+            f"{numbers.percent(p, n)} ({numbers.interval(low, high, n)})"
+            for p, low, high, n in zip(
+                drawn["accuracy"], drawn["low"], drawn["high"], drawn["n"], strict=True
+            )
+        ],
+        size=[numbers.size(size) for size in drawn["size_bytes"]],
+    ).sort_values(["series", "x"])
+    empty = pd.DataFrame({"x": [], "accuracy": []}).astype(float)
+    stars = empty if live is None or live.empty else live.assign(x=live[x].astype(float))
+    return filled(
+        _shape(against, *_domain(frame[x], against)),
+        curves=shown,
+        ends=_ends(shown, against),
+        guess=pd.DataFrame({"x": [float(guess)] if guess and against == "bits" else []}),
+        live=stars,
+    )
+
+
+def _domain(values: pd.Series, against: Against) -> tuple[float, float]:
+    """From the smallest to past the largest: the room at the right is for names."""
+    if against == "bits":
+        return 1.8, 100.0
+    low, high = float(values.min()), float(values.max())
+    return 10 ** _floor_tenth(low), 10 ** (_floor_tenth(high) + 0.9)
+
+
+def _floor_tenth(value: float) -> float:
+    return math.floor(10 * math.log10(value)) / 10
+
+
+def _ends(shown: pd.DataFrame, against: Against) -> pd.DataFrame:
+    """The right end of every curve, and where its name stands."""
+    ends = shown.loc[shown.groupby("series", sort=False)["x"].idxmax()].copy()
+    ends["label_at"] = beside(ends["accuracy"], _GAP)
+    ends["label_x"] = 40.0 if against == "bits" else ends["x"] * 1.25
+    ends["near"] = ends["label_x"] / 1.04
+    many = ends["scheme"].nunique() > 1
+    ends["name"] = [
+        stacked(f"{_SHAPES[shape]} {name}" if many else name)
+        for shape, name in zip(ends["shape"], ends["series"], strict=True)
+    ]
+    return ends
+
+
+@shape
+def _shape(against: Against, low: float, high: float) -> Any:
+    is_bits = against == "bits"
+    x = alt.X(
+        "x:Q",
+        title=_("Bits per weight") if is_bits else _("Bytes of the file"),
+        scale=alt.Scale(type="log", base=2 if is_bits else 10, domain=[low, high], nice=False),
+        axis=alt.Axis(values=[2, 3, 4, 5, 6, 8, 16, 32], format="d", grid=False)
+        if is_bits
+        else alt.Axis(
+            values=[3e4, 1e5, 3e5, 1e6, 3e6, 1e7, 3e7],
+            labelExpr="datum.value < 1e6 ? datum.value / 1e3 + ' KB' : datum.value / 1e6 + ' MB'",
+            grid=False,
+        ),
+    )
+    title = _("Right on the test photographs")
+    scale = alt.Scale(domain=[0, 1], nice=False)
+    axis = alt.Axis(format=".0%", tickCount=6)
+    y = alt.Y("accuracy:Q", title=title, scale=scale, axis=axis)
+    tooltip = [
+        alt.Tooltip("network:N", title=_("Network")),
+        alt.Tooltip("series:N", title=_("Curve")),
+        alt.Tooltip("bits:Q", title=_("Bits")),
+        alt.Tooltip("size:N", title=_("Bytes of the file")),
+        alt.Tooltip("score:N", title=_("Right (95 % interval)")),
+        alt.Tooltip("n:Q", title=_("Test photographs"), format=","),
+    ]
+    dash = alt.StrokeDash(
+        "dash:N",
+        scale=alt.Scale(domain=[f"m{i}" for i in range(len(DASHES))], range=DASHES),
+        legend=None,
+    )
+    kinds = list(dict.fromkeys([*_SHAPES, *(slot.shape for slot in SLOTS.values())]))
+    shape_of = alt.Shape("shape:N", scale=alt.Scale(domain=kinds, range=kinds), legend=None)
+    curves = alt.Chart(alt.NamedData("curves")).encode(
+        x=x, color=role_color(), detail=alt.Detail("series:N")
+    )
+    band = (
+        curves.transform_filter("datum.banded")
+        .mark_area(opacity=0.14)
+        .encode(alt.Y("low:Q", title=title, scale=scale, axis=axis), y2="high:Q")
+    )
+    marks = curves.mark_point(size=80, filled=True, opacity=1).encode(
+        y=y, shape=shape_of, tooltip=tooltip
+    )
+    guess = alt.Chart(alt.NamedData("guess")).mark_rule(strokeDash=[3, 5], strokeWidth=3)
+    live = alt.Chart(alt.NamedData("live")).mark_point(
+        size=260, shape=_STAR, filled=True, opacity=1
+    )
+    ends = alt.Chart(alt.NamedData("ends"))
+    leaders = ends.mark_rule(strokeWidth=1, opacity=0.7).encode(
+        x=x, x2="near:Q", y=y, y2="label_at:Q", color=role_color()
+    )
+    names = ends.encode(alt.X("label_x:Q", title=x["title"]), alt.Y("label_at:Q", title=title))
+    return finish(
+        layered(
+            *_lines(x, low, high, None if is_bits else LIMIT_BYTES),
+            band,
+            painted(guess.encode(x=x), "text"),
+            curves.mark_line(strokeWidth=2.5).encode(y=y, strokeDash=dash),
+            marks,
+            painted(live.encode(x=x, y=y, tooltip=["bits:Q", "accuracy:Q"]), "text"),
+            leaders,
+            ink_text(
+                names, "name:N", align="left", baseline="middle", lineBreak="\n", **LABEL_SIZE
+            ),
+        ),
+        height=HEIGHT_PX,
+    )
+
+
+def _lines(x: alt.X, low: float, high: float, limit: int | None) -> list[alt.Chart]:
+    """Chance, and the homework's limit where bytes are drawn."""
+    even = alt.Chart(alt.InlineData(values=[{"x": low, "to": high, "at": CHANCE}]))
+    rules = [
+        painted(
+            even.mark_rule(strokeDash=[5, 4], strokeWidth=1.5).encode(x=x, x2="to:Q", y="at:Q"),
+            "muted",
+        )
+    ]
+    if limit is not None:
+        line = alt.Chart(alt.InlineData(values=[{"x": limit}])).encode(x=x)
+        rules.append(painted(line.mark_rule(strokeDash=[8, 3], strokeWidth=1.5), "text"))
+        rules.append(
+            ink_text(
+                line.encode(y=alt.value(10)),
+                alt.value(_("HW7: {size}").format(size=numbers.size(limit))),
+                align="left",
+                dx=6,
+            )
+        )
+    return rules
+
+
+# ------------------------------------------------------------------------------------------------
+# The number line: a layer's weights, the levels they are rounded to, and the error that makes.
+#
+# Levels and errors of every bit width travel once; the bits are a Vega parameter bound to a row of
+# buttons, so moving them sends nothing to the server. As on the temperature page all stands in one
+# plot: the error in words, the histogram with the levels over it, a strip of levels for three
+# channels, and the signal-to-noise ratio against the bits. All axes stand still.
+
+
+_WORDS = (8, 30)
+"""Where, in px from the top, the two lines of figures stand."""
+_BARS = (52, 250)
+"""From where to where, in px from the top, the histogram stands; the strips and the curve below."""
+_STRIPS = (268, 400)
+_CURVE = (516, 680)
+LINE_HEIGHT_PX = 680
+INPUTS_PX = 60
+"""Room for the buttons above the plot."""
+_SQNR = (-10, 80)
+
+
+def line_chart(line: Line, bits: int) -> Spec:
+    """One layer's weights and levels; `bits`: where the buttons start, one of LINE_BITS."""
+    errors = line.errors.assign(
+        place=[LINE_BITS.index(one) for one in line.errors["bits"]],
+        shown=line.errors["sqnr_db"].astype(float).clip(*_SQNR),  # nothing where nothing is lost
+        figures=[
+            error_text(mse, sqnr)
+            for mse, sqnr in zip(line.errors["mse"], line.errors["sqnr_db"], strict=True)
+        ],
+        head=[
+            levels_text(bits, levels)
+            for bits, levels in zip(line.errors["bits"], line.errors["levels"], strict=True)
+        ],
+        title=[scheme_title(scheme) for scheme in line.errors["scheme"]],
+    )
+    strips = line.strips.assign(
+        name=[
+            _("channel {n}, {kind}").format(n=numbers.count(channel), kind=kind_title(kind))
+            for channel, kind in zip(line.strips["channel"], line.strips["kind"], strict=True)
+        ]
+    )
+    return filled(
+        _line_shape(bits if bits in LINE_BITS else 4, line.reach, int(line.bins["n"].max())),
+        bins=line.bins,
+        levels=line.levels,
+        strips=strips,
+        errors=errors,
+    )
+
+
+def line_data(line: Line) -> pd.DataFrame:
+    """What the number line shows, to take along: its tables under each other, `part` says which."""
+    parts = {"weights": line.bins, "levels": line.levels, "channels": line.strips,
+             "errors": line.errors}  # fmt: skip
+    return pd.concat([frame.assign(part=name) for name, frame in parts.items()], ignore_index=True)
+
+
+def kind_title(kind: str) -> str:
+    """What a chosen channel is, among the layer's channels."""
+    return {
+        "widest": _("the widest"),
+        "middle": _("in the middle"),
+        "narrowest": _("the narrowest"),
+    }[kind]
+
+
+def line_lines(errors: Sequence[LayerError], scheme: Scheme, size: int) -> list[str]:
+    """Sentences on a layer of `size` weights: its errors, dB per bit, the other schemes."""
+    own = {one.bits: one.error for one in errors if one.scheme == scheme}
+    eight, four, two = (error_text(own[bits].mse, own[bits].sqnr_db) for bits in (8, 4, 2))
+    lines = [
+        _("**{scheme}**: {eight} at 8 bits, {four} at 4 bits, {two} at 2 bits.").format(
+            scheme=scheme_title(scheme), eight=eight, four=four, two=two
+        )
+    ]
+    high, low = own[8].sqnr_db, own[4].sqnr_db
+    if high is not None and low is not None:
+        lines.append(
+            _(
+                "From 4 to 8 bits each bit adds {gain} dB. The rule of thumb is 6 dB: twice as "
+                "many levels, half the distance, a quarter of the squared error."
+            ).format(gain=decibels((high - low) / 4))
+        )
+    at_four = sorted(
+        (one.error.sqnr_db, scheme_title(one.scheme))
+        for one in errors
+        if one.bits == 4 and one.error.sqnr_db is not None
+    )
+    if len(at_four) > 1:
+        (least, worst), (most, best) = at_four[0], at_four[-1]
+        lines.append(
+            _(
+                "At 4 bits the schemes reach {low} dB ({worst}) to {high} dB ({best}) in this "
+                "layer of {n} weights."
+            ).format(
+                low=decibels(least),
+                high=decibels(most),
+                worst=worst,
+                best=best,
+                n=numbers.count(size),
+            )
+        )
+    return lines
+
+
+def decibels(value: float) -> str:
+    """With one decimal and a real minus: "−0.4"."""
+    return f"{value:.1f}".replace("-", "−")
+
+
+def levels_text(bits: int, levels: int) -> str:
+    """ "4 bits: 16 levels"."""
+    if bits > 8:
+        return _("{bits} bits: float16").format(bits=bits)
+    return ngettext("{bits} bit: {n} levels", "{bits} bits: {n} levels", bits).format(
+        bits=bits, n=numbers.count(levels)
+    )
+
+
+def error_text(mse: float, sqnr_db: float | None) -> str:
+    """Both errors of a layer, short: "MSE 8.1e-05, SQNR 21.3 dB"."""
+    if sqnr_db is None or pd.isna(sqnr_db):
+        return _("no error: nothing is lost")
+    return _("MSE {mse}, SQNR {sqnr} dB").format(mse=f"{mse:.1e}", sqnr=decibels(sqnr_db))
+
+
+@shape
+def _line_shape(bits: int, reach: float, most: int) -> Any:
+    buttons = alt.param(
+        name="bits",
+        value=bits,
+        bind=alt.binding_radio(
+            options=list(LINE_BITS), labels=[str(one) for one in LINE_BITS], name=_("Bits")
+        ),
+    )
+    above = layered(*_weights(reach, most))
+    below = layered(*_errors())
+    both = layered(above, below).resolve_scale(x="independent", y="independent")
+    # fit the width only: the parts stand at fixed heights, which a fitted height would squeeze
+    exact = alt.AutoSizeParams(type="fit-x", contains="padding")
+    return finish(both.add_params(buttons).properties(autosize=exact), height=LINE_HEIGHT_PX)
+
+
+def _here(chart: alt.Chart) -> alt.Chart:
+    """Only the rows of the chosen number of bits."""
+    return chart.transform_filter("datum.bits == bits")
+
+
+def _weights(reach: float, most: int) -> list[alt.Chart]:
+    x = alt.X(
+        "low:Q",
+        title=None,
+        scale=alt.Scale(domain=[-reach, reach], nice=False),
+        axis=alt.Axis(
+            orient="bottom",
+            offset=_STRIPS[1] + 6 - LINE_HEIGHT_PX,
+            grid=False,
+            tickCount=5,
+            format="~g",
+        ),
+    )
+    y = alt.Y(
+        "n:Q",
+        title=None,
+        scale=alt.Scale(domain=[0, most], range=[_BARS[1], _BARS[0]], nice=False),
+        axis=alt.Axis(orient="left", grid=False, tickCount=3, format="~s"),
+    )
+    top, bottom = (alt.value(px) for px in _BARS)
+    bins = alt.Chart(alt.NamedData("bins")).encode(
+        x=x,
+        x2="high:Q",
+        y=y,
+        y2=alt.datum(0),
+        tooltip=[
+            alt.Tooltip("low:Q", title=_("Weights from"), format=".3f"),
+            alt.Tooltip("high:Q", title=_("to"), format=".3f"),
+            alt.Tooltip("n:Q", title=_("How many"), format=","),
+        ],
+    )
+    levels = _here(alt.Chart(alt.NamedData("levels"))).encode(alt.X("value:Q", title=None))
+    width = alt.expr("bits > 6 ? 0.8 : bits > 4 ? 1.2 : 2")
+    shared = levels.transform_filter("datum.strip < 0").mark_rule(strokeWidth=width)
+    solid = alt.Chart(alt.NamedData("strips")).transform_filter("bits > 8")
+    strip = alt.Y(
+        "strip:O",
+        axis=None,
+        scale=alt.Scale(type="band", range=list(_STRIPS), padding=0, domain=[0, 1, 2]),
+    )
+    spans = alt.Chart(alt.NamedData("strips")).mark_bar(opacity=0.35, size=14, yOffset=8)
+    own = levels.transform_filter("datum.strip >= 0").mark_tick(thickness=1.3, size=14, yOffset=8)
+    names = alt.Chart(alt.NamedData("strips")).encode(x=alt.value(0), y=strip)
+    return [
+        painted(bins.mark_rect(opacity=0.6), "muted"),
+        painted(shared.encode(y=top, y2=bottom), "quantised"),
+        painted(spans.encode(alt.X("low:Q", title=None), x2="high:Q"), "muted").encode(y=strip),
+        painted(own.encode(y=strip), "quantised"),
+        painted(
+            solid.mark_bar(opacity=0.8, size=14, yOffset=8).encode(
+                alt.X("low:Q", title=None), x2="high:Q", y=strip
+            ),
+            "quantised",
+        ),
+        ink_text(names, "name:N", "muted", align="left", dy=-9, fontSize=12),
+        *_said(),
+    ]
+
+
+def _said() -> list[alt.Chart]:
+    """The figures over the histogram."""
+    now = _here(alt.Chart(alt.NamedData("errors"))).transform_filter("datum.chosen")
+    left = alt.value(0)
+    top = ink_text(
+        now.encode(x=left, y=alt.value(_WORDS[0])), "head:N", align="left", fontWeight="bold"
+    )
+    second = ink_text(now.encode(x=left, y=alt.value(_WORDS[1])), "figures:N", align="left")
+    return [top, second]
+
+
+def _errors() -> list[alt.Chart]:
+    x = alt.X(
+        "place:Q",
+        title=_("Bits"),
+        scale=alt.Scale(domain=[-0.3, len(LINE_BITS) - 0.7], nice=False),
+        axis=alt.Axis(
+            orient="bottom",
+            grid=False,
+            values=list(range(len(LINE_BITS))),
+            labelExpr=f"{list(LINE_BITS)}[datum.value]",
+        ),
+    )
+    y = alt.Y(
+        "shown:Q",
+        title=None,
+        scale=alt.Scale(domain=list(_SQNR), range=[_CURVE[1], _CURVE[0]], nice=False),
+        axis=alt.Axis(orient="left", values=[0, 20, 40, 60, 80], grid=True),
+    )
+    base = alt.Chart(alt.NamedData("errors"))
+    tooltip = [
+        alt.Tooltip("title:N", title=_("Scheme")),
+        alt.Tooltip("bits:Q", title=_("Bits")),
+        alt.Tooltip("figures:N", title=_("Error")),
+    ]
+    others = base.transform_filter("!datum.chosen").mark_line(strokeWidth=1.2, opacity=0.7)
+    chosen = base.transform_filter("datum.chosen")
+    marks = chosen.mark_point(filled=True, opacity=1, size=60, shape="triangle-down")
+    now = _here(base).transform_filter("datum.chosen")
+    rule = now.mark_rule(strokeWidth=2).encode(
+        x=x, y=alt.value(_CURVE[0] - 12), y2=alt.value(_CURVE[1])
+    )
+    big = now.mark_point(filled=True, opacity=1, size=240, shape="triangle-down")
+    head = alt.Chart(alt.InlineData(values=[{}])).encode(
+        x=alt.value(0), y=alt.value(_CURVE[0] - 44)
+    )
+    key = head.encode(y=alt.value(_CURVE[0] - 24))
+    return [
+        painted(others.encode(x=x, y=y, detail="scheme:N"), "muted"),
+        painted(chosen.mark_line(strokeWidth=2.5).encode(x=x, y=y), "quantised"),
+        painted(rule, "text"),
+        painted(marks.encode(x=x, y=y, tooltip=tooltip), "quantised"),
+        painted(big.encode(x=x, y=y, tooltip=tooltip), "quantised"),
+        ink_text(
+            head, alt.value(_("Signal to noise (SQNR), in dB")), align="left", fontWeight="bold"
+        ),
+        ink_text(
+            key, alt.value(_("thin lines: the other schemes")), "muted", align="left", fontSize=12
+        ),
+    ]
+
+
+# ------------------------------------------------------------------------------------------------
+# Real int8: bytes and time of each ONNX form as shares of float32's, a row a form.
+#
+# All times of one picture come from one sitting, in which the forms took turns. Two marks a row: a
+# square for the bytes of the file, a triangle with its quartiles for the time of a call.
+
+
+FORMS: tuple[Form, ...] = ("float32", "ort_int8", "ort_dynamic", "ort_dynamic_conv")
+ROW_PX, AXIS_PX = 70, 62
+INT8_COLUMNS = ("onnx_1", "onnx_32")
+TRAINED = "none"
+
+
+def form_row(grid: QuantizationGrid, scheme: Form) -> QuantRow | None:
+    """The row of an ONNX form, if it was measured."""
+    if scheme == "float32":
+        return grid.float32
+    return next((row for row in grid.of(scheme) if row.training == TRAINED), None)
+
+
+def timed_columns(grid: QuantizationGrid) -> list[str]:
+    """The columns (batch sizes) in which float32 and static int8 were both timed."""
+    rows = [form_row(grid, "float32"), form_row(grid, "ort_int8")]
+    return [name for name in INT8_COLUMNS if all(row and name in row.latency for row in rows)]
+
+
+def int8_frame(grid: QuantizationGrid, column: str) -> pd.DataFrame:
+    """A row per measured form: scheme, name, size and time as shares of float32's, and as text.
+
+    Columns: scheme, name, size_bytes, size, time, low, high (quartiles; shares), text.
+    """
+    whole = form_row(grid, "float32")
+    columns = ["scheme", "name", "size_bytes", "size", "time", "low", "high", "text"]
+    if whole is None or column not in whole.latency:
+        return pd.DataFrame(columns=columns)
+    base = whole.latency[column].median
+    rows = []
+    for scheme in FORMS:
+        row = form_row(grid, scheme)
+        if row is None or column not in row.latency:
+            continue
+        time = row.latency[column]
+        told = _("{size} ({kind}) · {time}").format(
+            size=numbers.size(row.size_bytes),
+            kind=file_kind(scheme),
+            time=numbers.milliseconds(time.median),
+        )
+        shares = (time.median / base, time.p25 / base, time.p75 / base)
+        size = row.size_bytes / whole.size_bytes
+        rows.append((scheme, scheme_title(scheme), row.size_bytes, size, *shares, told))
+    return pd.DataFrame(rows, columns=columns)
+
+
+def int8_chart(frame: pd.DataFrame) -> Spec:
+    """Bytes and time of every form of `int8_frame`, about a line at float32's own."""
+    top = max(1.25, 1.08 * float(frame[["high", "size"]].to_numpy().max()))
+    shown = frame.assign(place=range(len(frame)))
+    return filled(_int8_shape(len(frame), round(top, 2)), forms=shown)
+
+
+@shape
+def _int8_shape(rows: int, top: float) -> Any:
+    x = alt.X(
+        "time:Q",
+        title=_("As a share of float32's"),
+        scale=alt.Scale(domain=[0, top], nice=False),
+        axis=alt.Axis(format=".0%", tickCount=6, grid=False),
+    )
+    base = alt.Chart(alt.NamedData("forms")).encode(
+        y=alt.Y("place:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0.1))
+    )
+    tooltip = [
+        alt.Tooltip("name:N", title=_("Form")),
+        alt.Tooltip("size:Q", title=_("Bytes, share of float32's"), format=".0%"),
+        alt.Tooltip("time:Q", title=_("Time, share of float32's"), format=".0%"),
+        alt.Tooltip("text:N", title=_("Measured")),
+    ]
+    size = base.mark_point(shape="square", size=130, filled=False, strokeWidth=2.5, opacity=1)
+    span = base.mark_rule(strokeWidth=3)
+    time = base.mark_point(shape="triangle-down", size=150, filled=True, opacity=1)
+    whole = alt.Chart(alt.InlineData(values=[{"time": 1}]))
+    name = base.encode(x=alt.value(0))
+    figures = base.encode(x=alt.XValue(alt.expr("width")))
+    return finish(
+        layered(
+            painted(whole.mark_rule(strokeDash=[5, 4], strokeWidth=1.5).encode(x=x), "muted"),
+            painted(size.encode(alt.X("size:Q", title=x["title"]), tooltip=tooltip), "text"),
+            painted(span.encode(alt.X("low:Q", title=x["title"]), x2="high:Q"), "quantised"),
+            painted(time.encode(x=x, tooltip=tooltip), "quantised"),
+            ink_text(name, "name:N", align="left", dy=-20, fontWeight="bold"),
+            ink_text(figures, "text:N", "muted", align="right", dy=20, fontSize=12),
+        ),
+        height=ROW_PX * rows + AXIS_PX,
+    )

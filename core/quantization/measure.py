@@ -1,0 +1,413 @@
+"""Quantised versions of a checkpoint measured: bytes on the disk, error, right answers, time.
+
+Accuracies are paired: every version answers the same photographs in the same batches as the
+checkpoint itself does. No torch, so a page can measure a point while its visitor waits.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from core import checkpoints
+from core.checkpoints import Checkpoint
+from core.data.pixels import Pixels, pixels_here
+from core.inference.predict import BATCH, Heard, open_session, run_batches
+from core.live import Report
+from core.provenance import made_here
+from core.quantization.graph import (
+    Ranges,
+    Version,
+    calibrate,
+    float32_graph,
+    make,
+    operators,
+    prepared,
+    ranges_of,
+    source,
+    suffix,
+)
+from core.quantization.method import SCHEMES
+from core.quantization.rows import (
+    COMPUTED,
+    ROW_BITS,
+    Comparison,
+    Form,
+    QuantizationGrid,
+    QuantRow,
+    RowKey,
+    key_of,
+)
+from core.stats import Labelled, labelled, mcnemar, paired_difference
+from core.timing import Spread, time_sessions
+
+CALIBRATION_PICTURES = 128
+BATCHES = (1, 32)
+REPEATS = {1: 60, 32: 8}
+BUDGET_S = {1: 10.0, 32: 25.0}
+"""Rounds at most and seconds of measuring, per batch size."""
+
+Answers = NDArray[np.bool_]
+"""(n,) true where a version was right."""
+State = Mapping[str, NDArray[Any]]
+
+
+@dataclass
+class QuantizationExperiment:
+    """A checkpoint to be quantised: its graph and weights, the photographs if there are any."""
+
+    checkpoint: Checkpoint
+    graph: bytes
+    state: dict[str, NDArray[Any]]
+    pixels: Pixels | None
+    threads: int = 1
+    """Computing threads while measuring accuracy; times always use one."""
+    ranges: Ranges | None = None
+    """Of the activations, once `calibrated` has found them."""
+    answered: dict[RowKey, NDArray[np.int64]] = field(default_factory=dict)
+    """What each version measured so far answered on the test split, (n,) classes."""
+
+    @classmethod
+    def open(cls, id: str, threads: int = 1) -> Self:
+        """A checkpoint and the photographs on this machine, if any. Raises CheckpointError."""
+        checkpoint, graph, state = source(id)
+        pixels = pixels_here(checkpoint.input_px, checkpoint.crop)
+        return cls(checkpoint, graph, state, pixels, threads)
+
+    @cached_property
+    def pictures(self) -> Labelled | None:
+        """The labelled pictures of the test split, or None where there are none."""
+        return self.split("testing")
+
+    def split(self, name: str) -> Labelled | None:
+        """The labelled pictures of a split, or None where there are none."""
+        if self.pixels is None:
+            return None
+        found = labelled(self.pixels, name, self.checkpoint.input_px)
+        return found if len(found.labels) else None
+
+    def right(self, key: RowKey) -> Answers | None:
+        """Where a version measured before was right; None if it was not measured here."""
+        if self.pictures is None or key not in self.answered:
+            return None
+        right: Answers = self.answered[key] == self.pictures.labels
+        return right
+
+
+WHOLE = RowKey("float32", 32)
+
+
+def calibrated(one: QuantizationExperiment) -> Ranges:
+    """The activations' ranges: measured on training photographs, or else those in the grid.
+
+    Raises ConfigError where there are neither.
+    """
+    if one.ranges is None:
+        pictures = one.split("training")
+        if pictures is None:
+            one.ranges = ranges_of(one.checkpoint.id)
+        else:
+            drawn = np.random.default_rng(0).permutation(len(pictures.labels))
+            chosen = pictures.pixels[np.sort(drawn[:CALIBRATION_PICTURES])]
+            ready = prepared(float32_graph(one.graph, one.state, {}))
+            one.ranges = calibrate(ready, chosen)
+    return one.ranges
+
+
+def version(one: QuantizationExperiment, key: RowKey, state: State | None = None) -> Version:
+    """The network in the format of `key`, with the weights `state` instead of its own if given."""
+    ranges = calibrated(one) if key.scheme == "ort_int8" else None
+    return make(one.graph, one.state if state is None else state, key.scheme, key.bits, ranges)
+
+
+def measure(
+    one: QuantizationExperiment,
+    key: RowKey,
+    *,
+    made: Version | None = None,
+    heard: Heard | None = None,
+) -> QuantRow:
+    """One row, without times. `made`: its version, if it is there already; a key that tells of
+    fine-tuning needs it. Raises ConfigError as `make` and `calibrated` do.
+    """
+    made = made or version(one, key)
+    row = QuantRow(
+        **key._asdict(),
+        params=one.checkpoint.params,
+        size_bytes=written_bytes(made.file, suffix(key.scheme)),
+        sqnr_db=None if made.error is None else made.error.sqnr_db,
+        operators=operators(made.graph) if key.scheme in COMPUTED else {},
+    )
+    if one.pictures is None:
+        return row
+    if WHOLE not in one.answered and key != WHOLE:
+        whole = float32_graph(one.graph, one.state, {})
+        one.answered[WHOLE] = _answers(whole, one.pictures, one.threads)
+    found = one.answered[key] = _answers(made.graph, one.pictures, one.threads, heard)
+    right, before = one.right(key), one.right(WHOLE)
+    assert right is not None and before is not None
+    return row.model_copy(
+        update={
+            "n": len(right),
+            "correct": int(right.sum()),
+            "difference": None if key == WHOLE else paired_difference(right, before),
+            "agreement": float((found == one.answered[WHOLE]).mean()),
+        }
+    )
+
+
+def compare(one: QuantizationExperiment, a: RowKey, b: RowKey) -> Comparison | None:
+    """Two versions that were measured here, paired; None without photographs."""
+    right_a, right_b = one.right(a), one.right(b)
+    if right_a is None or right_b is None:
+        return None
+    difference, low, high = paired_difference(right_a, right_b)
+    return Comparison(
+        a=a, b=b, n=len(right_a), difference=difference, low=low, high=high,
+        p=mcnemar(right_a, right_b),
+    )  # fmt: skip
+
+
+def written_bytes(file: bytes, ending: str) -> int:
+    """How long the file is once it is on a disk: written, looked at, removed."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"network{ending}"
+        path.write_bytes(file)
+        return path.stat().st_size
+
+
+def time_versions(
+    graphs: Mapping[RowKey, bytes], px: int, batches: Sequence[int] = BATCHES
+) -> dict[RowKey, dict[str, Spread]]:
+    """`onnx_<batch>` of each graph, all taking turns in one sitting; one computing thread."""
+    sessions = {key: open_session(graph) for key, graph in graphs.items()}
+    runs = {str(tuple(key)): partial(_run, session) for key, session in sessions.items()}
+    found: dict[RowKey, dict[str, Spread]] = {key: {} for key in graphs}
+    for batch in batches:
+        timed = time_sessions(runs, px, batch, repeats=REPEATS[batch], budget_s=BUDGET_S[batch])
+        for key, columns in found.items():
+            columns[f"onnx_{batch}"] = Spread.of(timed[str(tuple(key))])
+    return found
+
+
+def _run(session: ort.InferenceSession, pixels: Any) -> Any:
+    return session.run(None, {"pixels": pixels})
+
+
+def _answers(
+    graph: bytes, pictures: Labelled, threads: int, heard: Heard | None = None
+) -> NDArray[np.int64]:
+    """(n,) the class that the graph names for each picture."""
+    session, n = open_session(graph, threads=threads), len(pictures.labels)
+    found = np.empty(n, np.int64)
+    for at in range(0, n, BATCH):
+        logits = run_batches(session, pictures.pixels[at : at + BATCH])
+        found[at : at + BATCH] = logits.argmax(1)
+        if heard:
+            heard(min(at + BATCH, n), n)
+    return found
+
+
+# ------------------------------------------------------------------------------------------------
+# Fill a checkpoint's grid of quantised versions, stage by stage; what is there is not done again.
+#
+# - `weights`: every scheme at 8, 6, 5, 4, 3, 2 bits, float32, float16 and HW7's 8-bit file.
+# - `int8`: ONNX Runtime's int8, static and dynamic, and one sitting of times beside float32.
+# - `aware`: fine-tuning with 4-bit weights against the same fine-tuning without, then quantised.
+#
+# The file is written after every point, so a stopped run goes on where it was.
+
+
+Stage = Literal["weights", "int8", "aware"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+Say = Callable[[str], None]
+
+FEWER: tuple[Form, ...] = ("tensor_minmax", "channel_symmetric", "kmeans")
+"""Schemes of a teacher: each point takes it long."""
+AWARE_BITS, AWARE_EPOCHS = 4, 5
+LARGE_MACS = 60_000_000
+"""Networks with more to compute are fine-tuned only if asked for: an epoch takes them minutes."""
+
+NONE = RowKey("channel_symmetric", AWARE_BITS)
+PLAIN = RowKey("channel_symmetric", AWARE_BITS, "plain", AWARE_EPOCHS)
+AWARE = RowKey("channel_symmetric", AWARE_BITS, "aware", AWARE_EPOCHS)
+PLAIN_FLOAT = RowKey("float32", 32, "plain", AWARE_EPOCHS)
+COMPARED = ((AWARE, NONE), (AWARE, PLAIN), (PLAIN, NONE), (AWARE, WHOLE))
+"""Which rows are compared, first minus second."""
+
+
+def points(checkpoint: Checkpoint) -> list[RowKey]:
+    """The rows of the stage `weights`."""
+    schemes = FEWER if checkpoint.family == "teacher" else SCHEMES
+    return [
+        WHOLE,
+        RowKey("float16", 16),
+        RowKey("hw7_8bit", 8),
+        *(RowKey(scheme, bits) for scheme in schemes for bits in ROW_BITS),
+    ]
+
+
+def is_large(checkpoint: Checkpoint) -> bool:
+    """Whether it is left out of the stage `aware` unless asked for."""
+    return checkpoint.family == "teacher" or checkpoint.macs > LARGE_MACS
+
+
+def missing_stages(id: str) -> tuple[Stage, ...]:
+    """What `make_grid` would still have to do for this checkpoint, large networks' training aside.
+
+    Raises CheckpointError if there is no such checkpoint.
+    """
+    entry, grid = checkpoints.get(id), QuantizationGrid.load(id)
+    wanted = [stage for stage in STAGES if stage != "aware" or not is_large(entry)]
+    if grid is None or grid.weights_sha256 != entry.files[checkpoints.WEIGHTS].sha256:
+        return tuple(wanted)
+    known = {row.key for row in grid.rows if row.n}
+    done = {
+        "weights": known.issuperset(points(entry)),
+        "int8": known.issuperset(RowKey(form, 8) for form in COMPUTED[1:]) and _is_timed(grid),
+        "aware": known.issuperset((PLAIN_FLOAT, PLAIN, AWARE))
+        and all(grid.comparison(*pair) for pair in COMPARED),
+    }
+    return tuple(stage for stage in wanted if not done[stage])
+
+
+def make_grid(
+    id: str,
+    stages: Sequence[Stage] = STAGES,
+    say: Say = print,
+    *,
+    threads: int = 1,
+    large: bool = False,
+    device: str | None = None,
+) -> QuantizationGrid:
+    """Do what is missing of these stages for one checkpoint; returns its grid.
+
+    `threads`: computing threads for accuracies (times use one). `large`: fine-tune teachers and
+    other large networks, too. Raises CheckpointError, ConfigError where there are no photographs
+    to calibrate on, and what training raises.
+    """
+    one = QuantizationExperiment.open(id, threads)
+    grid = QuantizationGrid.begin(
+        one.checkpoint, one.pixels.index if one.pixels else None, made_here
+    )
+
+    def hear(line: str) -> None:
+        say(f"{id}: {line}")
+
+    if "weights" in stages:
+        for key in points(one.checkpoint):
+            grid = _point(one, grid, key, hear)
+    if "int8" in stages:
+        grid = _int8(one, grid, hear)
+    if "aware" in stages and (large or not is_large(one.checkpoint)):
+        grid = _aware(one, grid, hear, device)
+    return grid
+
+
+def _is_timed(grid: QuantizationGrid) -> bool:
+    rows = [grid.row(RowKey(form, 32 if form == "float32" else 8)) for form in COMPUTED]
+    return all(row and {f"onnx_{n}" for n in BATCHES} <= set(row.latency) for row in rows)
+
+
+def _point(
+    one: QuantizationExperiment, grid: QuantizationGrid, key: RowKey, say: Say
+) -> QuantizationGrid:
+    """The grid with this row in it, measured if it was not; times that are known stay."""
+    known = grid.row(key)
+    if known and (known.n or one.pictures is None):
+        return grid
+    row = measure(one, key)
+    if known and known.latency:
+        row = row.model_copy(update={"latency": known.latency})
+    say(f"{key.scheme} {key.bits} bits, {_told(row)}")
+    return _keep(grid, row)
+
+
+def _keep(grid: QuantizationGrid, *rows: QuantRow) -> QuantizationGrid:
+    return grid.keep(rows)
+
+
+def _told(row: QuantRow) -> str:
+    right = "no photographs" if row.score is None else f"{row.score.accuracy:.1%} right"
+    return f"{row.size_bytes:,} bytes, {right}"
+
+
+def _int8(one: QuantizationExperiment, grid: QuantizationGrid, say: Say) -> QuantizationGrid:
+    if not grid.calibration:
+        found = calibrated(one)
+        training = one.split("training")
+        used = 0 if training is None else min(CALIBRATION_PICTURES, len(training.labels))
+        grid = grid.model_copy(update={"calibration": found, "calibrated_on": used})
+        grid.save()
+        say(f"calibrated on {used} photographs")
+    one.ranges = dict(grid.calibration)
+    keys = [RowKey(form, 32 if form == "float32" else 8) for form in COMPUTED]
+    for key in keys:
+        grid = _point(one, grid, key, say)
+    if _is_timed(grid):
+        return grid
+    timed = time_versions({key: version(one, key).graph for key in keys}, one.checkpoint.input_px)
+    say("timed")
+    rows = {key: grid.row(key) for key in keys}
+    return _keep(
+        grid,
+        *(row.model_copy(update={"latency": timed[key]}) for key, row in rows.items() if row),
+    )
+
+
+def _aware(
+    one: QuantizationExperiment, grid: QuantizationGrid, say: Say, device: str | None
+) -> QuantizationGrid:
+    """Fine-tune twice, quantise, compare on the same photographs."""
+    if all(grid.row(key) for key in (PLAIN_FLOAT, PLAIN, AWARE)) and all(
+        grid.comparison(*pair) for pair in COMPARED
+    ):
+        return grid
+    from core.quantization import aware
+    from core.training.experiment import Experiment
+
+    networked = Experiment.open(one.checkpoint.id, one.threads)
+
+    def heard(entry: dict[str, object]) -> None:
+        say(f"epoch {entry['epoch']}, loss {entry['loss']:.3f}")
+
+    rows = []
+    for key in (PLAIN, AWARE):
+        began = time.perf_counter()
+        net = aware.tuned(networked, key, heard, device)
+        if key == AWARE:
+            aware.publish_aware(networked, net, key, time.perf_counter() - began)
+        state = aware.state_arrays(net)
+        for of in (PLAIN_FLOAT, PLAIN) if key == PLAIN else (AWARE,):
+            rows.append(measure(one, of, made=version(one, of, state)))
+            say(f"{of.training} fine-tuning, {of.scheme} {of.bits} bits, {_told(rows[-1])}")
+    rows += [measure(one, key) for key in (NONE, WHOLE) if key not in one.answered]
+    found = [made for pair in COMPARED if (made := compare(one, *pair))]
+    kept = [row for row in rows if row.training != "none" or grid.row(row.key) is None]
+    return _keep(grid.model_copy(update={"comparisons": tuple(found)}), *kept)
+
+
+def measure_live(asked: dict[str, Any], report: Report) -> None:
+    """Measure one point, and the network in float32 before it, on the same photographs.
+
+    `report` hears steps, and at the end `{"rows": [...]}`: the point's row, then float32's.
+
+    `asked`: the fields of `QuantPoint`. Raises UserError.
+    """
+    one = QuantizationExperiment.open(asked["checkpoint"])
+    rows = []
+    for step, key in (("whole", WHOLE), ("accuracy", key_of(asked["scheme"], asked["bits"]))):
+        report({"step": step})
+
+        def heard(done: int, of: int, step: str = step) -> None:
+            report({"step": step, "done": done, "of": of})
+
+        rows.append(measure(one, key, heard=heard))
+    report({"rows": [row.model_dump(mode="json") for row in reversed(rows)]})

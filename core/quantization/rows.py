@@ -1,0 +1,203 @@
+"""What was measured of a checkpoint's quantised versions: rows, and the file that keeps them.
+
+A row is one scheme at one number of bits: bytes of the file as written, error of the weights, right
+answers, and the time where something computes in that format. The rows of a checkpoint stand in
+`pretrained/results/quantization-<checkpoint>.json`, with the hash of the weights and the
+fingerprint of the photographs they belong to. Nothing here imports torch.
+"""
+
+from typing import Any, Literal, NamedTuple, get_args
+
+from pydantic import Field
+
+from core.errors import ConfigError
+from core.i18n import _
+from core.live import LiveRuns
+from core.quantization.method import SCHEMES, check
+from core.results import CheckpointRows, Frozen, MeasuredRow
+from core.stats import Score
+from core.timing import Spread
+
+Form = Literal[
+    "float32",
+    "float16",
+    "tensor_minmax",
+    "tensor_symmetric",
+    "channel_symmetric",
+    "channel_minmax",
+    "kmeans",
+    "hw7_8bit",
+    "ort_int8",
+    "ort_dynamic",
+    "ort_dynamic_conv",
+]
+"""A way to write a network down: `core.quantization.method`'s schemes, the two float formats,
+HW7's own file, and ONNX Runtime's int8: static; dynamic for linear layers; for convolutions too."""
+FORMS: tuple[Form, ...] = get_args(Form)
+FIXED_BITS: dict[str, int] = {
+    "float32": 32, "float16": 16, "hw7_8bit": 8, "ort_int8": 8, "ort_dynamic": 8,
+    "ort_dynamic_conv": 8,
+}  # fmt: skip
+"""Forms that come in one width only."""
+COMPUTED: tuple[Form, ...] = ("float32", "ort_int8", "ort_dynamic", "ort_dynamic_conv")
+"""Forms that something computes in; the others are widened to float32 first, at its speed."""
+ROW_BITS = (8, 6, 5, 4, 3, 2)
+Training = Literal["none", "plain", "aware"]
+"""Before quantising: nothing; fine-tuned as ever (the control); fine-tuned with quantised
+weights."""
+
+
+class RowKey(NamedTuple):
+    """What names a row."""
+
+    scheme: Form
+    bits: int
+    training: Training = "none"
+    epochs: int = 0
+
+
+def key_of(scheme: str, bits: int) -> RowKey:
+    """The row in which that scheme stands at that width: every scheme's 16 bits are float16.
+
+    Raises ConfigError for a scheme that is not there and a width that it does not have.
+    """
+    if scheme in SCHEMES:
+        check(scheme, bits)
+        return RowKey("float16", 16) if bits == 16 else RowKey(scheme, bits)
+    found = next((form for form in FORMS if form == scheme), None)
+    if found is None:
+        raise ConfigError(
+            _("There is no quantisation scheme {scheme}. Choose one of: {known}.").format(
+                scheme=repr(scheme), known=", ".join(FORMS)
+            )
+        )
+    if bits != FIXED_BITS[found]:
+        raise ConfigError(
+            _("{scheme} has {own} bits, not {bits}.").format(
+                scheme=found, own=FIXED_BITS[found], bits=bits
+            )
+        )
+    return RowKey(found, bits)
+
+
+class QuantRow(MeasuredRow):
+    """One quantised network, measured. What was not measured is None."""
+
+    scheme: Form
+    bits: int
+    training: Training = "none"
+    epochs: int = 0
+    """Of fine-tuning, before or while quantising."""
+    params: int
+    size_bytes: int
+    """Of the file, as it was on the disk."""
+    sqnr_db: float | None = None
+    """Signal to quantisation noise over all quantised weights; None if none changed."""
+    latency: dict[str, Spread] = Field(default_factory=dict)
+    """`onnx_1`, `onnx_32` (batch size), for the forms that something computes in."""
+    n: int | None = None
+    correct: int | None = None
+    difference: tuple[float, float, float] | None = None
+    """Accuracy minus that of the checkpoint in float32, same photographs, 95 % interval."""
+    agreement: float | None = None
+    """Share of the photographs to which both give the same answer."""
+    operators: dict[str, int] = Field(default_factory=dict)
+    """How many nodes of each kind the ONNX file has, for the forms that something computes in."""
+
+    @property
+    def key(self) -> RowKey:
+        """What names this row."""
+        return RowKey(self.scheme, self.bits, self.training, self.epochs)
+
+    @property
+    def score(self) -> Score | None:
+        """The accuracy with its interval, if pictures were there."""
+        if self.n is None or self.correct is None:
+            return None
+        return Score.of(self.correct, self.n)
+
+    def report(self) -> dict[str, Any]:
+        """The row as the command line gives it; the time is ONNX Runtime's, one picture at once."""
+        time = self.latency.get("onnx_1")
+        return {
+            "scheme": self.scheme,
+            "bits": self.bits,
+            "params": self.params,
+            "size_bytes": self.size_bytes,
+            "sqnr_db": self.sqnr_db,
+            "latency_ms": time and time.report(),
+            "n": self.n,
+            "correct": self.correct,
+            "accuracy": self.score and self.score.accuracy,
+        }
+
+
+class Comparison(Frozen):
+    """Two rows on the same photographs: accuracy of a minus accuracy of b, paired."""
+
+    a: RowKey
+    b: RowKey
+    n: int
+    difference: float
+    low: float
+    high: float
+    """95 % interval (Newcombe 1998)."""
+    p: float
+    """McNemar's exact test that both are equally often right."""
+
+
+class QuantizationGrid(CheckpointRows[QuantRow]):
+    """Everything measured of one checkpoint's quantised versions, and where."""
+
+    kind = "quantization"
+    command = "python -m core quantize-grid {name}"
+    lists = ("rows", "comparisons")
+
+    split: str = "testing"
+    comparisons: tuple[Comparison, ...] = ()
+    calibration: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    """Range of each activation, for static int8: with them it can be made without photographs."""
+    calibrated_on: int = 0
+    """Training photographs that the ranges come from."""
+
+    @property
+    def float32(self) -> QuantRow | None:
+        """The checkpoint as it is: what the others are compared with."""
+        return self.row(RowKey("float32", 32))
+
+    @property
+    def tuned(self) -> list[QuantRow]:
+        """Rows after fine-tuning of either kind."""
+        return [row for row in self.rows if row.training != "none"]
+
+    def of(self, scheme: Form) -> list[QuantRow]:
+        """Rows of a scheme without fine-tuning, by falling bits."""
+        found = [row for row in self.rows if row.scheme == scheme and row.training == "none"]
+        return sorted(found, key=lambda row: -row.bits)
+
+    def comparison(self, a: RowKey, b: RowKey) -> Comparison | None:
+        """The comparison of these two rows, if it was made."""
+        return next((one for one in self.comparisons if (one.a, one.b) == (a, b)), None)
+
+    @staticmethod
+    def order(key: RowKey) -> tuple[Any, ...]:
+        """Forms as listed, the widest first."""
+        return (FORMS.index(key.scheme), -key.bits, *key[2:])
+
+
+# ------------------------------------------------------------------------------------------------
+# Live runs of the quantisation page: one point of the curves measured again, here and now.
+
+
+class QuantPoint(NamedTuple):
+    """What is measured; the hash makes a newly published network a new point."""
+
+    checkpoint: str
+    weights_sha256: str
+    scheme: str
+    """One of `core.quantization.method.SCHEMES`."""
+    bits: int
+
+
+RUNS: LiveRuns[QuantPoint, QuantRow] = LiveRuns(QuantRow, "core.quantization.measure:measure_live")
+"""The line of this server."""

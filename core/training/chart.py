@@ -1,0 +1,188 @@
+"""Several runs over each other, epoch by epoch, and the table of what was taken for what."""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import altair as alt
+import pandas as pd
+
+from core.charts.compiled import Spec, filled, shape
+from core.charts.curves import end_labelled_lines
+from core.charts.theme import FONT_PX, RoleKey, finish, guide, ink_text, layered, painted
+from core.course import CLASSES
+from core.i18n import _, food_class
+
+HEIGHT_PX: Final = 260
+
+
+class Curve(NamedTuple):
+    """One run as the charts name it."""
+
+    title: str
+    role: RoleKey
+    entries: Sequence[dict[str, Any]]
+    """Its metrics, one an epoch, as `core.training.runs` writes them."""
+    alpha: float
+    distilled: bool
+
+
+class Panel(NamedTuple):
+    """One picture of the live page: which columns of the metrics, and how they are read."""
+
+    key: str
+    title: str
+    columns: dict[str, str]
+    """Column of the metrics -> what its line is called."""
+    percent: bool = False
+
+
+def panels() -> list[Panel]:
+    """The pictures of a running training, the most asked for first."""
+    return [
+        Panel(
+            "accuracy",
+            _("Accuracy"),
+            {"val_accuracy": _("validation"), "train_accuracy": _("training")},
+            percent=True,
+        ),
+        Panel(
+            "losses",
+            _("Losses"),
+            {
+                "loss": _("total"),
+                "loss_hard": _("hard"),
+                "loss_soft": _("soft"),
+            },
+        ),
+        Panel(
+            "agreement",
+            _("Agreement"),
+            {"agreement": _("agreement")},
+            percent=True,
+        ),
+        Panel("lr", _("Learning rate"), {"lr": _("learning rate")}),
+        Panel("speed", _("Speed"), {"images_per_s": _("images/s")}),
+    ]
+
+
+def metrics_frame(curves: Sequence[Curve]) -> pd.DataFrame:
+    """All runs' metrics in one table, a row an epoch: the CSV of the page."""
+    rows = [{"run": curve.title, **entry} for curve in curves for entry in curve.entries]
+    return pd.DataFrame(rows)
+
+
+def curves_frame(curves: Sequence[Curve], panel: Panel) -> pd.DataFrame:
+    """Columns epoch, value, series, role, dash: tidy, for `curves_chart`."""
+    rows = []
+    for curve in curves:
+        several = len(curves) > 1
+        for column, name in panel.columns.items():
+            for entry in curve.entries:
+                if entry.get(column) is None or (column == "loss" and not curve.distilled):
+                    continue  # without a teacher the total is the hard loss
+                title = f"{curve.title}: {name}" if several else name
+                rows.append(
+                    {
+                        "epoch": entry["epoch"],
+                        "value": entry[column],
+                        "series": title,
+                        "role": curve.role,
+                        "line": column,
+                    }
+                )
+    return pd.DataFrame(rows, columns=["epoch", "value", "series", "role", "line"])
+
+
+def curves_chart(frame: pd.DataFrame, panel: Panel, epochs: int) -> alt.LayerChart:
+    """One panel. The x axis holds all `epochs` from the start, so that nothing jumps."""
+    high = float(frame["value"].max()) if len(frame) else 1.0
+    scale = alt.Scale(domain=[0, 1] if panel.percent else [0, _round_up(high)])
+    y = alt.Y("value:Q", title=None, scale=scale)
+    y = y.axis(format=".0%", tickCount=5) if panel.percent else y.axis(tickCount=5)
+    x = alt.X("epoch:Q", title=_("epoch"), scale=alt.Scale(domain=[0, max(1, epochs)]))
+    x = x.axis(tickMinStep=1, format="d")
+    tooltip = ["series:N", "epoch:Q", "value:Q"]
+    top = 1.0 if panel.percent else _round_up(high)
+    chart = end_labelled_lines(frame, x, y, label_gap=top / 9, tooltip=tooltip)
+    chart.layer[0].encoding.strokeDash = alt.StrokeDash(
+        "line:N",
+        legend=None,
+        scale=alt.Scale(
+            domain=list(panel.columns), range=[[1, 0], [6, 4], [2, 3]][: len(panel.columns)]
+        ),
+    )
+    return finish(layered(*chart.layer, *_guesses(panel)), HEIGHT_PX)
+
+
+def _guesses(panel: Panel) -> list[alt.Chart]:
+    """Where a coin with eleven sides would be."""
+    return [guide("y", 1 / len(CLASSES))] if panel.key == "accuracy" else []
+
+
+def _round_up(value: float) -> float:
+    """The next of 1, 2, 3, 5 times a power of ten: an axis that seldom changes."""
+    if not value > 0:
+        return 1.0
+    power = 10.0 ** (len(f"{value:.0f}") - 1) if value >= 1 else 10.0 ** _exponent(value)
+    return next(step * power for step in (1, 2, 3, 5, 10, 20) if step * power >= value)
+
+
+def _exponent(value: float) -> int:
+    return int(f"{value:e}".split("e")[1])
+
+
+def confusion_frame(counts: Sequence[Sequence[int]]) -> pd.DataFrame:
+    """(11, 11) counts, row the true class -> true, answer, n, share of the true class, is_right."""
+    rows = []
+    for label, line in enumerate(counts):
+        total = sum(line)
+        for answer, n in enumerate(line):
+            rows.append(
+                {
+                    "true": food_class(CLASSES[label]),
+                    "answer": food_class(CLASSES[answer]),
+                    "n": n,
+                    "share": n / total if total else 0.0,
+                    "is_right": label == answer,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def confusion_chart(counts: Sequence[Sequence[int]]) -> Spec:
+    """What was taken for what: a cell a pair, as full as its share of the true class."""
+    return filled(_confusion(), cells=confusion_frame(counts))
+
+
+@shape
+def _confusion() -> Any:
+    names = [food_class(name) for name in CLASSES]
+    place = alt.Chart(alt.NamedData("cells")).encode(
+        alt.X("answer:N", sort=names, title=_("the network's answer")).axis(
+            orient="top", labelAngle=-50, labelOverlap=False, grid=False
+        ),
+        alt.Y("true:N", sort=names, title=_("the label")).axis(grid=False),
+        tooltip=[
+            alt.Tooltip("true:N", title=_("the label")),
+            alt.Tooltip("answer:N", title=_("the network's answer")),
+            alt.Tooltip("n:Q", title=_("photographs")),
+            alt.Tooltip("share:Q", title=_("share of the label's"), format=".0%"),
+        ],
+    )
+    fullness = alt.Opacity(  # at most half, so that the count on it stays readable
+        "share:Q", legend=None, scale=alt.Scale(domain=[0, 0.7], range=[0.04, 0.5], clamp=True)
+    )
+
+    def cells(rule: str, slot: str) -> alt.Chart:
+        chart = place.transform_filter(rule).mark_rect(cornerRadius=4)
+        return painted(chart.encode(opacity=fullness), slot)
+
+    numbers = place.transform_filter("datum.n > 0")
+    return finish(
+        layered(
+            cells("datum.is_right", "correct"),
+            cells("!datum.is_right", "wrong"),
+            ink_text(numbers, "n:Q", fontSize=FONT_PX - 1),
+        ),
+        520,
+    )

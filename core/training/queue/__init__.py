@@ -1,0 +1,1 @@
+"""The queue of trainings: its memory, its processes, what a process does."""

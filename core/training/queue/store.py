@@ -1,0 +1,253 @@
+"""The queue's memory: one SQLite file beside the run folders, shared by every server on them.
+
+Each change is one `BEGIN IMMEDIATE` transaction: only one process at a time decides what starts
+next, so two servers on one folder cannot start a job twice, and a server killed in the middle
+leaves what was there before. What a run did stands in its folder; here stands only who asked for
+what, in which order, and which process does it.
+"""
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple, Self
+
+from filelock import FileLock, Timeout
+
+from core.cores import cores
+from core.errors import ConfigError, JobError
+from core.i18n import _
+
+State = Literal["queued", "running", "done", "stopped", "failed", "killed", "interrupted"]
+ACTIVE: tuple[State, ...] = ("queued", "running")
+
+FILE = "jobs.sqlite3"
+WAIT_S = 30.0
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    id TEXT PRIMARY KEY,               -- also the name of the run folder
+    config TEXT NOT NULL,              -- TrainConfig as JSON
+    state TEXT NOT NULL,
+    turn INTEGER NOT NULL,             -- place in the queue: the lowest starts first
+    slot INTEGER,                      -- which of the server's devices it runs on
+    pid INTEGER,
+    born REAL,                         -- when it was made, by the clock: earlier versions need it
+    exit_code INTEGER,
+    reason TEXT NOT NULL DEFAULT '',
+    message TEXT NOT NULL DEFAULT '',
+    asked REAL NOT NULL,               -- seconds since the epoch, as are the next two
+    began REAL,
+    ended REAL
+);
+CREATE TABLE IF NOT EXISTS owners (
+    job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    visitor TEXT NOT NULL,             -- a hash: the file tells nobody who somebody is
+    wants INTEGER NOT NULL,            -- 0: has stopped it, but keeps it
+    PRIMARY KEY (job, visitor)
+);
+"""
+
+
+class Row(NamedTuple):
+    """One job as the file has it."""
+
+    id: str
+    config: str
+    state: State
+    turn: int
+    slot: int | None
+    pid: int | None
+    born: float | None
+    exit_code: int | None
+    reason: str
+    message: str
+    asked: float
+    began: float | None
+    ended: float | None
+
+
+class Store:
+    """The SQLite file of a folder of runs. Any thread may use it: each change opens its own."""
+
+    def __init__(self, root: Path) -> None:
+        self.path = root / FILE
+
+    @contextmanager
+    def change(self) -> Iterator["Change"]:
+        """A transaction that may write; undone where the block raises.
+
+        Raises JobError where the file cannot be read or written: a full disk, a damaged file.
+        """
+        try:
+            self._make()
+            with closing(self._open()) as base:
+                base.execute("PRAGMA foreign_keys = ON")
+                base.execute("BEGIN IMMEDIATE")
+                try:
+                    yield Change(base)
+                    base.execute("COMMIT")
+                except BaseException:
+                    if base.in_transaction:
+                        base.execute("ROLLBACK")
+                    raise
+        except (sqlite3.Error, OSError, Timeout) as error:
+            raise JobError(
+                _("The list of trainings, {file}, cannot be used ({reason}).").format(
+                    file=self.path, reason=getattr(error, "strerror", None) or error
+                )
+            ) from error
+
+    def _make(self) -> None:
+        """The file with its tables, if there is none: made under another name, then renamed."""
+        if self.path.exists():
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.path.with_suffix(".lock"), timeout=WAIT_S):
+            if self.path.exists():
+                return
+            new = self.path.with_suffix(".new")
+            new.unlink(missing_ok=True)
+            with closing(sqlite3.connect(new)) as base:
+                # the file remembers it; asked while nobody else has it open, or it may be refused
+                base.execute("PRAGMA journal_mode = WAL")
+                base.executescript(_SCHEMA)
+            new.rename(self.path)
+
+    def _open(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.path, timeout=WAIT_S, isolation_level=None)
+
+    def exists(self) -> bool:
+        """Whether anything was ever asked for here."""
+        return self.path.exists()
+
+
+class Change:
+    """What can be read and written inside one transaction."""
+
+    def __init__(self, base: sqlite3.Connection) -> None:
+        self._base = base
+
+    def rows(self, *states: State) -> list[Row]:
+        """Jobs in these states (all, if none is named), in the order of the queue."""
+        found = map(Row._make, self._base.execute(f"SELECT {_COLUMNS} FROM jobs ORDER BY turn"))
+        return [row for row in found if not states or row.state in states]
+
+    def row(self, id: str) -> Row | None:
+        """One job, or None."""
+        found = self._base.execute(f"SELECT {_COLUMNS} FROM jobs WHERE id = ?", (id,)).fetchone()
+        return None if found is None else Row._make(found)
+
+    def add(self, id: str, config: str, asked: float) -> None:
+        """A new job, last in the queue."""
+        self._base.execute(
+            "INSERT INTO jobs (id, config, state, turn, asked) VALUES (?, ?, 'queued', ?, ?)",
+            (id, config, self.next_turn(), asked),
+        )
+
+    def set(self, id: str, **values: object) -> None:
+        """Change columns of a job."""
+        unknown = values.keys() - set(Row._fields)
+        if unknown:
+            raise ValueError(f"no such columns: {unknown}")
+        names = ", ".join(f"{name} = ?" for name in values)
+        self._base.execute(f"UPDATE jobs SET {names} WHERE id = ?", (*values.values(), id))
+
+    def remove(self, id: str) -> None:
+        """Forget a job and who wanted it."""
+        self._base.execute("DELETE FROM jobs WHERE id = ?", (id,))
+
+    def next_turn(self) -> int:
+        """The place behind everybody who waits."""
+        (last,) = self._base.execute("SELECT coalesce(max(turn), 0) FROM jobs").fetchone()
+        return int(last) + 1
+
+    def owners(self) -> dict[str, dict[str, bool]]:
+        """Job -> {visitor's hash: whether they want it to run}."""
+        found: dict[str, dict[str, bool]] = {}
+        for job, visitor, wants in self._base.execute("SELECT job, visitor, wants FROM owners"):
+            found.setdefault(job, {})[visitor] = bool(wants)
+        return found
+
+    def own(self, job: str, visitor: str, wants: bool) -> None:
+        """Note that a visitor (a hash) has this job, and whether they want it to run."""
+        self._base.execute(
+            "INSERT INTO owners VALUES (?, ?, ?) "
+            "ON CONFLICT (job, visitor) DO UPDATE SET wants = excluded.wants",
+            (job, visitor, int(wants)),
+        )
+
+    def disown(self, job: str, visitor: str) -> None:
+        """A visitor (a hash) has it no more."""
+        self._base.execute("DELETE FROM owners WHERE job = ? AND visitor = ?", (job, visitor))
+
+
+_COLUMNS = ", ".join(Row._fields)
+
+
+def mark(visitor: str) -> str:
+    """What the file knows of a visitor: a hash of their secret id."""
+    return hashlib.sha256(visitor.encode()).hexdigest()[:20] if visitor else ""
+
+
+# ------------------------------------------------------------------------------------------------
+# What whoever runs the server may set for its queue of trainings, by environment variables.
+#
+# SMALL_PLATES_DEVICES            cuda:0,cuda:1: a job at a time on each; without it, every GPU,
+#                                 or the processor
+# SMALL_PLATES_TRAIN_THREADS      processor threads of a job
+# SMALL_PLATES_JOBS_PER_VISITOR   how many one visitor may have running and waiting
+# SMALL_PLATES_JOBS_WAITING       how many may be running and waiting altogether
+# SMALL_PLATES_JOB_MINUTES        how long a job may run at a stretch; it is then stopped, not lost
+
+
+@dataclass(frozen=True)
+class JobSettings:
+    """The limits of a queue."""
+
+    devices: tuple[str, ...] = ("",)
+    """Where jobs compute, one at a time each; "" lets the job choose: a GPU if there is one."""
+    threads: int = 1
+    per_visitor: int = 4
+    waiting: int = 60
+    limit_s: float = 2 * 3600
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """What the variables say. Raises ConfigError where one is no number."""
+        named = os.environ.get("SMALL_PLATES_DEVICES", "")
+        devices = tuple(word.strip() for word in named.split(",") if word.strip()) or _found()
+        on_processor = sum(device in ("", "cpu") for device in devices)
+        return cls(
+            devices=devices,
+            threads=_number("SMALL_PLATES_TRAIN_THREADS", max(1, cores() // max(1, on_processor))),
+            per_visitor=_number("SMALL_PLATES_JOBS_PER_VISITOR", cls.per_visitor),
+            waiting=_number("SMALL_PLATES_JOBS_WAITING", cls.waiting),
+            limit_s=60.0 * _number("SMALL_PLATES_JOB_MINUTES", round(cls.limit_s / 60)),
+        )
+
+
+def _found() -> tuple[str, ...]:
+    """One place a GPU where there are several; asking torch would cost the server its memory."""
+    gpus = sorted(Path("/dev").glob("nvidia[0-9]*"))
+    return tuple(f"cuda:{n}" for n in range(len(gpus))) if len(gpus) > 1 else ("",)
+
+
+def _number(name: str, default: int) -> int:
+    text = os.environ.get(name, "")
+    if not text:
+        return default
+    try:
+        number = int(text)
+        if number < 1:
+            raise ValueError
+    except ValueError:
+        raise ConfigError(
+            _("{name} must be a whole number from 1, not {text}.").format(
+                name=name, text=repr(text)
+            )
+        ) from None
+    return number

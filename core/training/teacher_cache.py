@@ -1,0 +1,156 @@
+"""What the teacher says to a view, asked once and kept.
+
+A view depends on its seed alone (`core.data.augment`), so the teacher's logits for it are the same
+for every student, temperature, alpha and seed. They are stored under the teacher's hash, the
+photographs' fingerprint and the view's settings: the second student to use them trains as fast
+as from scratch. This changes no result: the student gets what it would have been told live.
+
+On a processor the teacher answers through ONNX Runtime, several times faster than through torch.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.data.augment import View
+from core.paths import cache_dir, write_atomic
+from core.photos import CROP
+from core.training.distributed import ALONE, World
+from core.training.speed import Compute
+
+Batches = Iterator[tuple[Tensor, Tensor]]
+"""(rows, pictures): row numbers of a batch and what the networks see of it, 0..255."""
+
+
+Ask = Callable[[Tensor], Tensor]
+"""(B, 3, px, px) whole numbers on 0..255 -> (B, 11) float32 logits, on the same device."""
+
+
+@dataclass
+class Teacher:
+    """A frozen network in eval mode and the key of its answers."""
+
+    name: str
+    sha256: str
+    ask: Ask
+    runtime: str
+    """What computes the answers: `torch`, `torch-float16` or `onnxruntime`."""
+    px: int
+    """Side of the pictures that it is asked about."""
+    crop: float = CROP
+    """What it sees of a picture's centre square (`ModelSpec.crop`)."""
+
+    def logits(self, x: Tensor) -> Tensor:
+        """(B, 3, px, px) whole numbers on 0..255 -> (B, 11) float32."""
+        return self.ask(x)
+
+    def answers(
+        self,
+        n: int,
+        key: dict[str, Any],
+        batches: Callable[[], Batches],
+        world: World = ALONE,
+    ) -> Tensor:
+        """(n, 11) logits to one view of n photographs, from the store or asked now.
+
+        `key` names the view; `batches` yields every row once, in one of the processes. The first
+        process has the store; all get all answers.
+        """
+        named = {"teacher": self.sha256, "runtime": self.runtime, **key}
+        digest = hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:20]
+        file = cache_dir() / "answers" / f"{digest}.npy"
+        stored = world.share_bytes(_read(file, n) if world.leads else None)
+        if stored is not None:
+            return torch.from_numpy(np.load(io.BytesIO(stored), allow_pickle=False))
+        answers = torch.zeros(n, 11)
+        for rows, x in batches():
+            answers[rows.cpu()] = self.logits(x).cpu()
+        answers = world.add(answers)
+        with world.together():
+            if world.leads:
+                _write(file, answers)
+        return answers
+
+
+def load_teacher(name: str, px: int, device: str, crop: float = CROP) -> Teacher:
+    """A checkpoint of `pretrained/` as a teacher of a student that sees `px` x `px`.
+
+    It is shown what the student is, unless it sees another share of the square's side than `crop`:
+    then it has squares of its own, at its own side. Raises CheckpointError if there is none of that
+    name, or its files are not what they should be.
+    """
+    from core import checkpoints
+
+    entry = checkpoints.get(name)
+    sha256 = entry.files[checkpoints.WEIGHTS].sha256
+    if entry.crop != crop:
+        px = entry.input_px
+    if torch.device(device).type == "cpu" and px == entry.input_px:
+        ask, runtime = _through_onnxruntime(name), "onnxruntime"
+    else:
+        half = torch.device(device).type == "cuda"
+        ask = _through_torch(name, device, half)
+        runtime = "torch-float16" if half else "torch"  # kept answers of one are not the other's
+    return Teacher(name, sha256, ask, runtime, px, entry.crop)
+
+
+def _through_onnxruntime(name: str) -> Ask:
+    from core.inference.predict import Predictor
+
+    predictor = Predictor(name, threads=torch.get_num_threads())
+
+    def ask(x: Tensor) -> Tensor:
+        return torch.from_numpy(predictor.logits(x.to(torch.uint8).numpy()))
+
+    return ask
+
+
+def _through_torch(name: str, device: str, half: bool = False) -> Ask:
+    """`half`: convolutions in float16, as a GPU is fastest; not bfloat16, whose three digits would
+    show in softened answers."""
+    from core import checkpoints
+    from core.models import get
+
+    spec = get(checkpoints.get(name).model)
+    # not the student's format: the answers are kept and shared, whatever this machine trains in
+    compute = Compute(device, bfloat16=False, channels_last=True)
+    net = compute.place(checkpoints.load_model(name)).eval()
+
+    @torch.inference_mode()
+    def ask(x: Tensor) -> Tensor:
+        with torch.autocast(torch.device(device).type, dtype=torch.float16, enabled=half):
+            return net(compute.lay(spec.normalize(x))).float()
+
+    return lambda x: ask(x).clone()  # an inference tensor could not enter the loss
+
+
+def view_key(view: View, fingerprint: str, px: int, rows: np.ndarray) -> dict[str, Any]:
+    """What identifies a view's pictures: the photographs, their side, and every number drawn."""
+    digest = hashlib.sha256(np.ascontiguousarray(rows).tobytes())
+    for tensor in (view.matrix, view.colour, view.erased, view.partner, view.lam):
+        digest.update(tensor.cpu().numpy().tobytes())
+    return {"data": fingerprint, "px": px, "view": digest.hexdigest()}
+
+
+def _read(file: Path, n: int) -> bytes | None:
+    """The stored answers, if they are whole and as many as asked for."""
+    try:
+        data = file.read_bytes()
+        kept = np.load(io.BytesIO(data), allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return data if kept.shape == (n, 11) else None
+
+
+def _write(file: Path, answers: Tensor) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, answers.numpy(), allow_pickle=False)
+    write_atomic(file, buffer.getvalue())

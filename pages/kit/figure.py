@@ -1,0 +1,56 @@
+"""A chart on the page: full width, the theme's colours, and words for who cannot see it."""
+
+from functools import partial
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core.charts.tables import to_csv
+from core.i18n import _
+
+
+def show(chart: Any, alt: str, key: str | None = None) -> None:
+    """Draw an Altair chart, or a shape filled with data (`core.charts.compiled`).
+
+    `alt` says in one or two sentences what it shows, with its numbers.
+    """
+    if isinstance(chart, dict):
+        st.vega_lite_chart(chart, width="stretch", theme="streamlit", alt=alt, key=key)
+    else:
+        st.altair_chart(chart, width="stretch", theme="streamlit", alt=alt, key=key)
+
+
+def show_with_slider(chart: Any, alt: str, key: str, height_px: int) -> None:
+    """`show` for a chart with a slider of its own, which Vega would put below it: put it on top.
+
+    `height_px`, of chart and slider, is kept free while the chart loads, so that nothing jumps.
+    """
+    place = f".st-key-{key} .vega-embed"
+    st.html(
+        f"<style>{place} {{display: flex; flex-direction: column-reverse}}"
+        f"{place} .vega-bindings {{padding-bottom: 1rem}}"
+        f"{place} .vega-bindings input[type='range'] {{width: min(34rem, 60vw)}}"
+        f"{place} .vega-bind-name {{font-weight: 600}}"
+        f".st-key-{key} {{min-height: {height_px}px}}</style>"
+    )
+    with st.container(key=key):
+        show(chart, alt, f"{key}-chart")
+
+
+def data_button(frame: pd.DataFrame, name: str) -> None:
+    """A chart's data as CSV, in a quiet button under it; `name` becomes part of the file's name.
+
+    The file is written when the button is pressed, not at every rerun.
+    """
+    if len(frame):
+        st.download_button(
+            _("This chart's data"),
+            partial(to_csv, frame),
+            file_name=f"small-plates-{name}.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+            type="tertiary",
+            key=f"data-{name}",
+        )

@@ -1,0 +1,216 @@
+"""The table of contents: every page once, for the navigation, the home page and "next page"."""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+import pandas as pd
+import streamlit as st
+from streamlit.errors import StreamlitAPIException
+
+from core import i18n
+from core.charts.tables import to_csv
+from core.i18n import _
+from pages.kit.url_state import one_of
+
+
+class Entry(NamedTuple):
+    """One page: its file, place in the address bar, icon, short name, and the question it asks."""
+
+    key: str
+    icon: str
+    name: str
+    question: str
+
+    @property
+    def file(self) -> str:
+        """Path from the folder of app.py, as Streamlit wants it."""
+        return f"pages/{self.key}.py"
+
+
+def sections() -> dict[str, list[Entry]]:
+    """Section title -> its pages, in reading order, in the language of the session.
+
+    A new page is a new line here: nothing else lists the pages.
+    """
+    return {
+        "": [
+            Entry(
+                "home",
+                ":material/restaurant_menu:",
+                _("Home"),
+                _("How does a big network become a small one?"),
+            ),
+        ],
+        _("See"): [
+            Entry(
+                "compare",
+                ":material/photo_camera:",
+                _("Compare"),
+                _("What does each network see on your plate?"),
+            ),
+            Entry(
+                "results",
+                ":material/leaderboard:",
+                _("Results"),
+                _("What did the two homeworks find, and does it hold?"),
+            ),
+        ],
+        _("Build"): [
+            Entry(
+                "convolutions",
+                ":material/grid_on:",
+                _("Convolutions"),
+                _("What does a convolution cost, and can it cost less?"),
+            ),
+            Entry(
+                "architecture",
+                ":material/account_tree:",
+                _("Architecture"),
+                _("Where do a network's parameters sit?"),
+            ),
+        ],
+        _("Distil"): [
+            Entry(
+                "temperature",
+                ":material/device_thermostat:",
+                _("Temperature"),
+                _("What does a higher temperature do to an answer?"),
+            ),
+            Entry(
+                "distillation",
+                ":material/local_drink:",
+                _("Distillation"),
+                _("What does a student learn from its teacher?"),
+            ),
+            Entry(
+                "training",
+                ":material/model_training:",
+                _("Training"),
+                _("Can you train a student yourself?"),
+            ),
+        ],
+        _("Cut"): [
+            Entry(
+                "pruning",
+                ":material/content_cut:",
+                _("Pruning"),
+                _("Does pruning make a network smaller, or faster?"),
+            ),
+            Entry(
+                "quantization",
+                ":material/straighten:",
+                _("Quantisation"),
+                _("How few bits does a weight need?"),
+            ),
+            Entry(
+                "low_rank",
+                ":material/view_column_2:",
+                _("Low rank"),
+                _("Does a layer need all its ranks?"),
+            ),
+        ],
+        _("Ship"): [
+            Entry(
+                "export",
+                ":material/phone_iphone:",
+                _("Export"),
+                _("What do you put on the phone?"),
+            ),
+        ],
+    }
+
+
+def entries() -> Iterator[Entry]:
+    """All pages in reading order."""
+    for listed in sections().values():
+        yield from listed
+
+
+def entry(key: str) -> Entry:
+    """The page `key`; KeyError if the contents do not list it."""
+    return next(found for found in entries() if found.key == key)
+
+
+def after(key: str) -> Entry:
+    """The page to read after `key`; the first one after the last."""
+    listed = list(entries())
+    place = [found.key for found in listed].index(key)
+    return listed[(place + 1) % len(listed)]
+
+
+# ------------------------------------------------------------------------------------------------
+# The foot of a page: its data as CSV, a link to this very setting, the next page.
+
+
+def page_link(found: Entry, label: str, query: Mapping[str, str] | None = None) -> None:
+    """A link to another page, with its settings if given; plain text where a page runs alone,
+    without app.py around it."""
+    try:
+        st.page_link(found.file, label=label, icon=found.icon, query_params=query)
+    except (StreamlitAPIException, KeyError):
+        st.markdown(label)
+
+
+def setting_link() -> str:
+    """The address of this page with the settings now in force."""
+    base = (st.context.url or "").split("?", 1)[0]
+    pairs = [(key, value) for key in st.query_params for value in st.query_params.get_all(key)]
+    query = urlencode(pairs)
+    return f"{base}?{query}" if query else base
+
+
+def foot(page: str, frame: pd.DataFrame | None = None) -> None:
+    """Draw the foot of `page` (a key of the contents); `frame` is what its main picture shows."""
+    st.divider()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if frame is not None and len(frame):
+            st.download_button(
+                _("Data as CSV"),
+                to_csv(frame),
+                file_name=f"small-plates-{page}.csv",
+                mime="text/csv",
+                icon=":material/download:",
+                on_click="ignore",
+            )
+        with st.popover(_("Link to this setting"), icon=":material/link:"):
+            st.code(setting_link(), language=None, wrap_lines=True)
+        following = after(page)
+        page_link(following, _("Next: {page}").format(page=following.name))
+
+
+# ------------------------------------------------------------------------------------------------
+# Which language this session reads: the address bar's `lang`, the menu's, or the browser's.
+
+
+def speak() -> None:
+    """Set the language for this run, and offer a menu where there is more than one.
+
+    Call it first in app.py, and first in a function under `st.fragment`: a fragment's rerun does
+    not pass through app.py, and the language is a context variable of the running thread.
+    """
+    i18n.set_language(st.session_state.get("lang") or i18n.match_language(st.context.locale))
+
+
+def menu() -> None:
+    """The language menu, in the sidebar; nothing where there is only English."""
+    offered = i18n.available_languages()
+    if len(offered) < 2:
+        return
+    default = i18n.match_language(st.context.locale)
+    chosen = one_of(st.sidebar.selectbox, _("Language"), offered, "lang", default=default)
+    i18n.set_language(chosen)
+
+
+# ------------------------------------------------------------------------------------------------
+# What the theme of `.streamlit/config.toml` has no setting for.
+
+
+def halo() -> None:
+    """A rim of the page's colour around every word in a chart: one that crosses a line stays
+    readable."""
+    day, night = (st.get_option(f"theme.{half}.backgroundColor") for half in ("light", "dark"))
+    st.html(
+        "<style>[data-testid='stVegaLiteChart'] .mark-text.role-mark text {paint-order: stroke; "
+        f"stroke: light-dark({day}, {night}); stroke-width: 4px; stroke-linejoin: round}}</style>"
+    )

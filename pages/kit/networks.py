@@ -1,0 +1,122 @@
+"""The shipped checkpoints as a page meets them: all, some, or none with words on how to get one."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from core.charts.theme import glyph, role_of
+from core.checkpoints import Checkpoint, listing, own_dir
+from core.errors import CheckpointError
+from core.i18n import _
+from pages.kit.url_state import one_of, several_of
+
+
+def checkpoints() -> list[Checkpoint]:
+    """What the manifest lists, teachers first, then by size; what cannot be read is said.
+
+    Runs that were trained on this machine are among them where the session has finished one, or
+    came by a link that names one: a class's forty runs would bury everything else.
+    """
+    found = [*_listed().values(), *_own()]
+    return sorted(found, key=lambda one: (one.family != "teacher", -one.params, one.id))
+
+
+def _listed(root: Path | None = None, wanted: Iterable[str] | None = None) -> dict[str, Checkpoint]:
+    """What a manifest lists, or those of it that are wanted; says what of that cannot be read."""
+    try:
+        there = listing(root)
+    except CheckpointError as error:
+        st.error(str(error), icon=":material/error:")
+        return {}
+    ids = [*there.checkpoints, *there.unreadable] if wanted is None else list(dict.fromkeys(wanted))
+    if lost := [id for id in ids if id in there.unreadable]:
+        st.warning(
+            _("Left out, since the manifest cannot be read there: {ids} ({why}).").format(
+                ids=", ".join(lost), why=there.unreadable[lost[0]]
+            ),
+            icon=":material/rule:",
+        )
+    return {id: there.checkpoints[id] for id in ids if id in there.checkpoints}
+
+
+def _own() -> list[Checkpoint]:
+    keys = ("networks", "network", "student", "teacher")
+    named = [id for key in keys for id in st.query_params.get_all(key)]
+    wanted = [*st.session_state.get("own_checkpoints", ()), *named]
+    return list(_listed(own_dir(), wanted).values()) if wanted else []
+
+
+def own() -> dict[str, Checkpoint]:
+    """Every network that was trained on this machine, by its id, as far as they can be read."""
+    try:
+        return listing(own_dir()).checkpoints
+    except CheckpointError:
+        return {}
+
+
+def explain_empty() -> None:
+    """Say that no checkpoint is here and how to get one."""
+    st.info(
+        _(
+            "No trained network is here yet. The repository ships them in its `pretrained` folder; "
+            "to train them yourself, put a copy of Food-11 in place and run these two lines:"
+        ),
+        icon=":material/inventory_2:",
+    )
+    st.code("python -m core data fetch\npython -m core reproduce", language="bash")
+
+
+def name_of(checkpoint: Checkpoint) -> str:
+    """A checkpoint's title after the mark of its role: what menus and headings show.
+
+    Seed 0 stands for its recipe; of the others the seed is said.
+    """
+    name = f"{glyph(role_of(checkpoint.family, checkpoint.recipe))} {_(checkpoint.title)}"
+    if checkpoint.seed == 0:
+        return name
+    return _("{name}, seed {seed}").format(name=name, seed=checkpoint.seed)
+
+
+def teachers(found: Iterable[Checkpoint]) -> list[Checkpoint]:
+    """The teachers, the best on the validation photographs first."""
+    known = [one for one in found if one.family == "teacher"]
+    return sorted(known, key=lambda one: -one.validation.accuracy if one.validation else 1.0)
+
+
+def starters(found: Sequence[Checkpoint]) -> list[str]:
+    """Three ids to begin with, if shipped: the best teacher, and one student twice: from scratch,
+    and taught by that teacher."""
+    teacher = next(iter(teachers(found)), None)
+    by_role: dict[str, list[Checkpoint]] = {"scratch": [], "distilled": []}
+    for one in found:
+        by_role.setdefault(role_of(one.family, one.recipe), []).append(one)
+    taught = [one for one in by_role["distilled"] if teacher and one.teacher == teacher.id]
+    distilled = next(iter(taught or by_role["distilled"]), None)
+    twins = [one for one in by_role["scratch"] if distilled and one.model == distilled.model]
+    twins.sort(key=lambda one: one.recipe != "scratch")  # not the one that saw other photographs
+    scratch = next(iter(twins or by_role["scratch"]), None)
+    picked = [one.id for one in (teacher, scratch, distilled) if one]
+    return picked or [one.id for one in found[:2]]
+
+
+def choose(found: Sequence[Checkpoint], key: str = "networks") -> list[Checkpoint]:
+    """A menu of checkpoints to compare, kept in the link; at least the chosen, maybe none."""
+    by_id = {one.id: one for one in found}
+    chosen = several_of(
+        st.multiselect,
+        _("Networks"),
+        {one.id: name_of(one) for one in found},
+        key,
+        default=starters(found),
+        most=6,
+        placeholder=_("Choose networks"),
+    )
+    return [by_id[one] for one in chosen]
+
+
+def choose_one(label: str, found: Iterable[Checkpoint], key: str) -> Checkpoint:
+    """A menu of which one checkpoint is chosen (the first to begin with), kept in the link."""
+    by_id = {one.id: one for one in found}
+    titles = {name: name_of(one) for name, one in by_id.items()}
+    return by_id[one_of(st.selectbox, label, titles, key, default=next(iter(by_id)))]

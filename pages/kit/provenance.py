@@ -1,0 +1,209 @@
+"""Where the numbers come from: one line under them, everything else one click away."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import streamlit as st
+
+from core.charts import numbers
+from core.checkpoints import Checkpoint, DataInfo
+from core.checkpoints.by_recipe import Collected, own_data
+from core.collection.latency import LatencyTable
+from core.errors import CheckpointError
+from core.i18n import _
+from pages.kit.networks import name_of
+
+MOST_LISTED = 4
+
+
+class Measured(Protocol):
+    """What a cached table says of its making."""
+
+    @property
+    def date(self) -> str:
+        """Year, month, day."""
+
+    @property
+    def device(self) -> str:
+        """The processor."""
+
+    @property
+    def commit(self) -> str:
+        """The code that measured."""
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of what can change a number."""
+
+
+def data_name(data: DataInfo) -> str:
+    """The data set, with "not Food-11" said where it is not."""
+    if data.is_food11 or "not food-11" in data.name.lower():
+        return data.name
+    return _("{name} (not Food-11)").format(name=data.name)
+
+
+def provenance(checkpoints: Sequence[Checkpoint]) -> None:
+    """A line on what was measured on what, and a box with every detail of each checkpoint."""
+    if not checkpoints:
+        return
+    sets: dict[str, list[Checkpoint]] = {}
+    for one in checkpoints:
+        sets.setdefault(one.data.fingerprint, []).append(one)
+    said = []
+    for of_set in sets.values():
+        name = data_name(own_data(of_set))
+        counts = sorted({one.test.n for one in of_set if one.test})
+        said.append(
+            _("{n} test photographs of {data}").format(
+                n=" / ".join(map(numbers.count, counts)), data=name
+            )
+            if counts
+            else name
+        )
+    st.caption(_("Accuracies measured on {data}.").format(data="; ".join(said)))
+    with st.popover(_("Where these numbers come from"), icon=":material/fact_check:"):
+        for one in _some(checkpoints):
+            st.markdown(f"**{name_of(one)}**")
+            st.markdown("\n".join(f"- {line}" for line in _details(one)))
+            with st.expander(_("Its manifest entry, configuration and all")):
+                st.json(one.model_dump(mode="json"), expanded=False)
+
+
+def _some(checkpoints: Sequence[Checkpoint]) -> Sequence[Checkpoint]:
+    """A few are listed; of many, the reader picks one."""
+    if len(checkpoints) <= MOST_LISTED:
+        return checkpoints
+    picked = st.selectbox(
+        _("Network"),
+        checkpoints,
+        format_func=name_of,
+        key=f"provenance-{checkpoints[0].id}-{len(checkpoints)}",
+    )
+    return [picked]
+
+
+def measured_line(what: str, where: "Measured") -> None:
+    """Where and when a table of measurements was made; `what` names it."""
+    st.caption(
+        _("{what}: measured {date} on {device}, commit `{commit}`, {versions}.").format(
+            what=what,
+            date=where.date,
+            device=where.device,
+            commit=where.commit[:10],
+            versions=", ".join(f"{name} {version}" for name, version in where.versions.items()),
+        )
+    )
+
+
+def accuracy_line(checkpoint: Checkpoint) -> str:
+    """ "76.6 % right (74.4 to 78.7 %, n = 1,492)", or that it was not measured."""
+    test = checkpoint.test
+    if test is None:
+        return _("test accuracy not measured; python -m core evaluate {id} does it").format(
+            id=checkpoint.id
+        )
+    return _("{accuracy} right on the test split (95 % interval {interval}, n = {n})").format(
+        accuracy=numbers.percent(test.accuracy, test.n),
+        interval=numbers.interval(*test.ci95, test.n),
+        n=numbers.count(test.n),
+    )
+
+
+def accuracy_lines(checkpoints: Sequence[Checkpoint]) -> list[tuple[Checkpoint, str]]:
+    """`accuracy_line` of each; with its photographs, where those are not the same for all."""
+    several = len({one.data.fingerprint for one in checkpoints}) > 1
+    return [
+        (one, f"{accuracy_line(one)}, {data_name(one.data)}" if several else accuracy_line(one))
+        for one in checkpoints
+    ]
+
+
+def _details(one: Checkpoint) -> list[str]:
+    lines = [
+        _("checkpoint `{id}`, recipe {recipe}").format(id=one.id, recipe=one.recipe),
+        accuracy_line(one),
+        _("data: {data}, fingerprint `{mark}`").format(
+            data=data_name(one.data), mark=one.data.fingerprint
+        ),
+        _("trained on {n} photographs at {px} px, {epochs} epochs, seed {seed}").format(
+            n=numbers.count(one.data.training), px=one.input_px, epochs=one.epochs, seed=one.seed
+        ),
+        _("on {date}, {device}, {minutes} minutes, commit {commit}").format(
+            date=one.date[:10],
+            device=one.device,
+            minutes=numbers.count(round(one.wall_s / 60)),
+            commit=f"`{one.commit[:10]}`" if one.commit else _("not recorded"),
+        ),
+    ]
+    if one.config.get("start_from"):
+        lines.insert(1, _("started from `{id}`").format(id=one.config["start_from"]))
+    if one.teacher:
+        lines.insert(1, _("taught by `{id}`").format(id=one.teacher))
+    return lines
+
+
+# ------------------------------------------------------------------------------------------------
+# The sitting in which all shipped networks were timed, and how it was held.
+
+
+def latency() -> LatencyTable | None:
+    """The table of times; None where there is none. A damaged file is said."""
+    try:
+        return LatencyTable.load()
+    except CheckpointError as error:
+        st.error(str(error), icon=":material/error:")
+        return None
+
+
+def explain_missing_times() -> None:
+    """Say that times are missing and which command measures them."""
+    st.info(
+        _("Some networks are not timed yet. On a machine that does nothing else, run:"),
+        icon=":material/timer_off:",
+    )
+    st.code(LatencyTable.command, language="bash")
+
+
+def latency_provenance(times: LatencyTable | None) -> None:
+    """Where and how the times were measured."""
+    if times is None:
+        return
+    st.caption(
+        _(
+            "Times: one picture, {engine} on {device}, {threads} thread, median of {rounds} rounds "
+            "after {warmup} to warm up, all networks taking turns, {date}, commit `{commit}`."
+        ).format(
+            engine=times.engine,
+            device=times.device,
+            threads=times.threads,
+            rounds=times.rounds,
+            warmup=times.warmup,
+            date=times.date,
+            commit=times.commit[:10],
+        )
+    )
+
+
+# ------------------------------------------------------------------------------------------------
+# Networks measured on other photographs: named, and kept out of what is ranked or drawn.
+
+
+def measured_elsewhere(groups: Sequence[Collected]) -> None:
+    """Say which they are, how often right, on what; nothing where there are none."""
+    if not groups:
+        return
+    lines = [
+        _("*{title}*: {accuracy} of {n} test photographs of {data}").format(
+            title=_(group.first.title),
+            accuracy=numbers.percent(group.interval()[0], group.n),
+            n=numbers.count(group.n),
+            data=data_name(group.first.data),
+        )
+        for group in groups
+    ]
+    st.caption(
+        _("Not among them, because other photographs give other accuracies: {networks}.").format(
+            networks="; ".join(lines)
+        )
+    )

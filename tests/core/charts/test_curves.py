@@ -1,0 +1,127 @@
+"""Numbers, tables, shapes, and the general charts."""
+
+import csv
+import io
+import re
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core import i18n
+from core.charts import compiled, curves, numbers, tables
+
+
+@pytest.mark.parametrize(
+    ("shown", "wanted"),
+    [
+        (numbers.count(256779), "256,779"),
+        (numbers.percent(0.76586, 1492), "76.6 %"),
+        (numbers.percent(0.76586, 66), "77 %"),
+        (numbers.interval(0.7437, 0.7866, 1492), "74.4 to 78.7 %"),
+        (numbers.share(0.004), "<1 %"),
+        (numbers.share(0.0), "0 %"),
+        (numbers.share(0.996), ">99 %"),
+        (numbers.share(1.0), "100 %"),
+        (numbers.share(0.42), "42 %"),
+        (numbers.size(999), "999 B"),
+        (numbers.size(262_144), "262 KB"),
+        (numbers.size(6_812_345), "6.8 MB"),
+        (numbers.milliseconds(1.2345), "1.23 ms"),
+        (numbers.milliseconds(13.14), "13.1 ms"),
+        (numbers.milliseconds(230.4), "230 ms"),
+        (numbers.ratio(8.444), "8.4×"),
+        (numbers.ratio(127.2), "127×"),
+    ],
+)
+def test_numbers_read_well(shown: str, wanted: str) -> None:
+    assert shown.replace(numbers.THIN, " ") == wanted
+
+
+def test_csv_comes_back_as_it_was_and_runs_nothing() -> None:
+    frame = pd.DataFrame({"photo": ["a, b", "=1+1", "@x"], "p": [0.25, -1.0, 3.5]})
+    data = tables.to_csv(frame)
+    assert data.startswith(b"\xef\xbb\xbf")
+    rows = list(csv.reader(io.StringIO(data.decode("utf-8-sig"))))
+    assert rows == [["photo", "p"], ["a, b", "0.25"], ["'=1+1", "-1.0"], ["'@x", "3.5"]]
+
+
+numbers_0_1 = st.floats(0, 1, allow_nan=False)
+
+
+@given(st.lists(numbers_0_1, min_size=1, max_size=12), st.floats(0, 0.3))
+def test_labels_spread_apart_and_stay_near(values: list[float], gap: float) -> None:
+    placed = curves.spread(values, gap)
+    order = np.argsort(values, kind="stable")
+    assert np.all(np.diff(placed[order]) >= gap - 1e-9)
+    # moving apart is a projection: the mean stays, and what was far enough apart does not move
+    assert np.isclose(placed.mean(), np.mean(values))
+    if np.all(np.diff(np.sort(values)) >= gap):
+        assert np.allclose(placed, values)
+
+
+def test_spread_moves_as_little_as_possible() -> None:
+    assert np.allclose(curves.spread([0.5, 0.5, 0.0], 0.2), [0.4, 0.6, 0.0])
+
+
+def test_curves_are_named_at_their_end() -> None:
+    frame = pd.DataFrame(
+        {
+            "epoch": [1, 2, 3, 1, 2],
+            "accuracy": [0.1, 0.2, 0.6, 0.1, 0.59],
+            "low": 0.0,
+            "high": 1.0,
+            "series": ["a", "a", "a", "b", "b"],
+            "role": ["teacher"] * 3 + ["scratch"] * 2,
+        }
+    )
+    chart = curves.end_labelled_lines(
+        frame, alt.X("epoch:Q"), alt.Y("accuracy:Q"), low="low", high="high", label_gap=0.1
+    )
+    spec = chart.to_dict()
+    text = next(layer for layer in spec["layer"] if layer["mark"]["type"] == "text")
+    rows = {row["series"]: row for row in spec["datasets"][text["data"]["name"]]}
+    assert (rows["a"]["epoch"], rows["b"]["epoch"]) == (3, 2)
+    assert rows["a"]["label_at"] - rows["b"]["label_at"] == pytest.approx(0.1)
+    assert rows["a"]["accuracy"] == 0.6  # the curve itself stays where it is
+    assert all("legend" not in str(layer).replace("'legend': None", "") for layer in spec["layer"])
+
+
+def test_a_shape_is_compiled_once_and_shared_unharmed() -> None:
+    built = []
+
+    @compiled.shape
+    def plain(size: int) -> alt.Chart:
+        built.append(size)
+        return alt.Chart(alt.NamedData("rows")).mark_point(size=size).encode(alt.X("x:Q"))
+
+    first = compiled.filled(plain(5), rows=pd.DataFrame({"x": [1]}))
+    first["mark"]["size"] = 99  # what one session does to its copy
+    second = compiled.filled(plain(size=5), rows=pd.DataFrame({"x": [2]}))
+    assert second["mark"]["size"] == 5
+    assert list(second["datasets"]["rows"]["x"]) == [2]
+    plain(5)
+    assert built == [5, 5]  # once for the way it was called first, once by name
+    i18n.set_language("zh_TW")
+    try:
+        plain(5)
+    finally:
+        i18n.set_language("en")
+    assert len(built) == 3
+
+
+def test_no_chart_carries_its_words_untranslated() -> None:
+    """Titles in core/charts are `_()` calls, variables or None, never bare text."""
+    from pathlib import Path
+
+    folder = Path(curves.__file__).parent
+    found = [
+        f"{path.name}: {line.strip()}"
+        for path in folder.glob("*.py")
+        for line in path.read_text().splitlines()
+        if re.search(r"\b(title|head)=f?\"[^\"]*[A-Za-z]{3}", line) and "param" not in line
+    ]
+    assert not found

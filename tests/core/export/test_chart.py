@@ -1,0 +1,225 @@
+"""The export page's pictures and sentences, against numbers worked out by hand."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from core.charts.numbers import THIN
+from core.checkpoints import Checkpoint
+from core.export import chart
+from core.export.chart import (
+    files_frame,
+    format_about,
+    format_title,
+    size_chart,
+    stack_alt,
+    stack_chart,
+    stack_frame,
+    stack_lines,
+    stack_table,
+    step_title,
+    time_chart,
+)
+from core.export.files import FORMATS, FileRow, Format, Parity
+from core.export.stack import STEPS, Stack, StackRow, Step
+from core.pruning.rows import RowKey
+from core.stats import wilson
+from core.timing import Spread
+
+ONE = cast(Checkpoint, SimpleNamespace(family="student", recipe="distilled"))
+SIZES = {"safetensors": 530_000, "onnx": 1_050_000, "onnx-fp16": 540_000, "onnx-int8": 320_000,
+         "hw7-8bit": 265_000}  # fmt: skip
+TIMES = {"safetensors": 8.0, "onnx": 1.0, "onnx-fp16": 1.01, "onnx-int8": 2.0}
+AGREES = {"onnx-int8": 0.97, "hw7-8bit": 0.985}
+
+
+def spread(median: float) -> Spread:
+    return Spread(median=median, p25=0.95 * median, p75=1.05 * median, n=30)
+
+
+def row(format: Format, **changes: Any) -> FileRow:
+    parity = Parity(
+        pictures="testing",
+        n=1000,
+        max_logit_difference=0.0 if AGREES.get(format, 1) == 1 else 1.5,
+        agreement=AGREES.get(format, 1.0),
+        correct=560,
+        original_correct=561,
+    )
+    given: dict[str, Any] = {
+        "format": format,
+        "size_bytes": SIZES[format],
+        "sha256": "0" * 64,
+        "latency": spread(TIMES[format]) if format in TIMES else None,
+        "parity": parity,
+    }
+    return FileRow(**given | changes)
+
+
+ROWS = tuple(row(format) for format in FORMATS)
+
+
+def plain(lines: list[str]) -> str:
+    return "\n".join(lines).replace(THIN, " ")
+
+
+def test_the_frame_holds_the_rows() -> None:
+    frame = files_frame(ONE, reversed(ROWS))
+    assert list(frame["format"]) == list(FORMATS)
+    assert list(frame["role"]) == ["distilled"] * 3 + ["quantised"] * 2
+    assert list(frame["size_bytes"]) == list(SIZES.values())
+    assert frame["median"].isna().sum() == 1
+    low, high = wilson(560, 1000)
+    assert (frame["low"][0], frame["high"][0]) == (low, high)
+
+
+def test_formats_have_names_of_their_own() -> None:
+    assert len({format_title(format) for format in FORMATS}) == len(FORMATS)
+    assert len({format_about(format) for format in FORMATS}) == len(FORMATS)
+    assert len({step_title(step) for step in STEPS}) == len(STEPS)
+
+
+def test_bars_are_the_bytes_and_limits_fit_the_picture() -> None:
+    spec = size_chart(files_frame(ONE, ROWS)).to_dict()
+    data = [d for d in spec["datasets"].values() if d and "place" in d[0]]
+    assert [d["size_bytes"] for d in data[0]] == list(SIZES.values())
+    (limits,) = (
+        [d["size_bytes"] for d in rows]
+        for rows in spec["datasets"].values()
+        if rows and set(rows[0]) == {"size_bytes", "text"}
+    )
+    assert limits == [300_000, 1_000_000]
+    small = size_chart(files_frame(ONE, [row("hw7-8bit", size_bytes=90_000)])).to_dict()
+    edges = [rows for rows in small["datasets"].values() if rows and rows[0].get("place") is None]
+    assert not edges  # both limits are far outside
+
+
+def test_only_what_has_a_runtime_is_timed() -> None:
+    spec = time_chart(files_frame(ONE, ROWS)).to_dict()
+    (data,) = (d for d in spec["datasets"].values())
+    assert [d["format"] for d in data] == list(TIMES)
+    assert all(d["p25"] < d["median"] < d["p75"] for d in data)
+
+
+def test_smallest_and_fastest() -> None:
+    assert chart.smallest(ROWS) == "hw7-8bit"
+    assert chart.fastest(ROWS) == ["onnx", "onnx-fp16"]  # cannot be told apart
+    assert chart.fastest([row("hw7-8bit")]) == []
+
+
+@pytest.mark.parametrize(
+    ("guess", "what", "wanted"),
+    [
+        ("hw7-8bit", "smallest", "Well seen"),
+        ("onnx-int8", "smallest", "Not quite. You guessed ONNX, int8: 320 KB. The smallest is "
+         "HW7's 8-bit file: 265 KB."),
+        ("onnx-int8", "fastest", "The fastest is ONNX, float32: 1.00 ms."),
+        ("onnx-fp16", "fastest", "Nobody can tell ONNX, float32 and ONNX, float16 weights apart"),
+    ],
+)  # fmt: skip
+def test_a_guess_is_answered_with_figures(guess: Format, what: str, wanted: str) -> None:
+    truth = chart.fastest(ROWS) if what == "fastest" else ["hw7-8bit"]
+    line = chart.guess_line(ROWS, guess, cast(Any, truth), what)
+    assert wanted in plain([line])
+
+
+def test_a_guess_that_could_not_be_made_is_said() -> None:
+    some = [one for one in ROWS if one.format != "onnx-int8"]
+    line = chart.guess_line(some, "onnx-int8", ["hw7-8bit"], "smallest")
+    assert "could not be made here" in line
+
+
+def test_sentences_say_what_was_measured() -> None:
+    said = plain(chart.time_lines(ROWS))
+    assert "**ONNX, int8** against float32: 30 % of the bytes; slower: 2.00 ms instead" in said
+    assert "**ONNX, float16 weights** against float32: 51 % of the bytes; no difference" in said
+    faster = [row("onnx"), row("onnx-int8", latency=spread(0.5))]
+    assert "faster: 0.50 ms instead of 1.00 ms" in plain(chart.time_lines(faster))
+    assert chart.time_lines([row("onnx", latency=None)]) == []
+    said = plain(chart.size_lines(ROWS))
+    assert "HW7's 8-bit file, 265 KB, 4.0× smaller" in said
+    assert "Under HW7's 300 KB: HW7's 8-bit file." in said
+    assert "None of them" in plain(chart.size_lines([row("onnx")]))
+    said = plain(chart.parity_lines(ROWS))
+    assert "every picture: safetensors, ONNX, float32, ONNX, float16 weights." in said
+    assert "**ONNX, int8** gives another class on 30 of 1,000" in said
+    assert "**HW7's 8-bit file** gives another class on 15 of 1,000" in said
+
+
+def test_the_table_leaves_out_what_was_not_measured() -> None:
+    made = Parity(pictures="made", n=64, max_logit_difference=0.1, agreement=1.0)
+    table = chart.files_table([row("hw7-8bit", parity=made), row("onnx")])
+    assert table["time"][0] == "n/a" and table["right"][0] == ""
+    low, high = wilson(560, 1000)
+    assert table["right"][1].replace(THIN, " ") == (
+        f"56.0 % ({100 * low:.1f} to {100 * high:.1f} %)"
+    )
+
+
+# -- the stack -------------------------------------------------------------------------------------
+
+BYTES: dict[Step, int] = {
+    "teacher": 13_900_000, "student": 1_050_000, "student_8bit": 265_000, "cut": 604_000,
+    "tuned": 604_000, "tuned_int8": 196_000, "tuned_8bit": 152_000,
+}  # fmt: skip
+RIGHT: dict[Step, int] = {
+    "teacher": 757, "student": 561, "student_8bit": 560, "cut": 208, "tuned": 520,
+    "tuned_int8": 519, "tuned_8bit": 518,
+}  # fmt: skip
+
+
+def step(name: Step, **changes: Any) -> StackRow:
+    given: dict[str, Any] = {
+        "step": name,
+        "format": "hw7-8bit" if name.endswith("8bit") else "onnx",
+        "size_bytes": BYTES[name],
+        "params": 256_779 if name.startswith("student") else 145_903,
+        "macs": 10**7,
+        "n": 1000,
+        "correct": RIGHT[name],
+    }
+    return StackRow(**given | changes)
+
+
+def way(*rows: StackRow) -> Stack:
+    return Stack(
+        student="s", teacher="t", weights_sha256="0", teacher_sha256="0",
+        key=RowKey("bn_gamma", 0.25, "narrow", 12), data="", fingerprint="", device="an abacus",
+        versions={}, commit="", date="", rows=rows,
+    )  # fmt: skip
+
+
+ALL = way(*(step(name) for name in STEPS))
+
+
+def test_every_step_is_a_mark_with_its_interval() -> None:
+    frame = stack_frame(ALL.rows)
+    assert list(frame["number"]) == list(range(1, 8))
+    assert frame["low"][0] == wilson(757, 1000)[0]
+    spec = stack_chart(frame).to_dict()
+    marks = next(d for d in spec["datasets"].values() if len(d) == 7)
+    names = [d["name"] for d in marks if d["name"]]
+    assert len(names) == 7 and len(set(names)) == 7  # a phone has room for all of them here
+    assert "1 teacher: 13.9 MB, 75.7 %" in stack_alt(frame).replace(THIN, " ")
+
+
+def test_a_way_without_accuracies_has_a_table_and_no_sentence_about_them() -> None:
+    rows = [step(name, n=None, correct=None) for name in STEPS]
+    table = stack_table(rows)
+    assert list(table["right"]) == [""] * 7 and table["bytes"][0] == "13,900,000"
+    (line,) = stack_lines(way(*rows))
+    assert "accuracy not measured" in line
+
+
+def test_sentences_tell_the_way() -> None:
+    said = plain(stack_lines(ALL))
+    assert "13.9 MB to 152 KB, 91× smaller; 75.7 %" in said
+    assert "leaves 145,903 of 256,779 parameters: 56.1 % right becomes 20.8 %; fine-tuning" in said
+    assert "takes 265 KB, under HW7's 300 KB, and is right on 56.0 %" in said
+
+
+def test_half_a_way_is_drawn_too() -> None:
+    half = way(step("teacher"), step("student"))
+    assert stack_chart(stack_frame(half.rows)).to_dict()
+    assert stack_lines(half) == []

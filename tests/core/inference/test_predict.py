@@ -1,0 +1,191 @@
+"""Predicting with ONNX Runtime: torch's answers, without torch, for many visitors at once."""
+
+import math
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from scipy import special, stats
+
+from core import checkpoints, paths
+from core.course import CLASSES
+from core.errors import CheckpointError
+from core.inference import predict
+from core.inference.predict import Predictor, entropy, predict_photo, predictor, softmax
+from core.photos import prepare
+from tests.tiny_network import PX, pictures, publish_tiny, torch_logits
+
+
+@pytest.fixture
+def photo() -> Image.Image:
+    rng = np.random.default_rng(3)
+    return Image.fromarray(rng.integers(0, 256, (60, 80, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("n", [1, 5, predict.BATCH + 3])
+def test_logits_are_torchs(tiny_checkpoint: str, n: int) -> None:
+    pixels = pictures(n).pixels
+    answers = Predictor(tiny_checkpoint).logits(pixels)
+    expected = torch_logits(checkpoints.load_model(tiny_checkpoint), pixels)
+    assert answers.dtype == np.float32 and answers.shape == (n, 11)
+    assert np.abs(expected).max() > 1
+    assert np.abs(answers - expected).max() <= 1e-4
+
+
+def test_no_pictures_give_no_logits(tiny_checkpoint: str) -> None:
+    assert Predictor(tiny_checkpoint).logits(pictures(0).pixels).shape == (0, 11)
+
+
+def test_other_shapes_and_types_are_refused(tiny_checkpoint: str) -> None:
+    one = Predictor(tiny_checkpoint)
+    good = pictures(2).pixels
+    floats: Any = good.astype(np.float32)
+    for wrong in (good[0], good[:, :, 1:], floats, good.transpose(0, 2, 3, 1)):
+        with pytest.raises(ValueError, match="uint8"):
+            one.logits(wrong)
+
+
+def test_damaged_files_are_refused(pretrained: Path, tiny_checkpoint: str) -> None:
+    path = pretrained / tiny_checkpoint / "weights.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match="SHA-256"):
+        predictor(tiny_checkpoint)
+
+
+@pytest.mark.parametrize("graph", [b"", b"junk", b"\x08\x0a" * 100])
+def test_bytes_that_are_no_graph_are_refused(graph: bytes) -> None:
+    with pytest.raises(CheckpointError, match="cannot open"):
+        predict.open_session(graph)
+
+
+def test_a_photo_is_answered_by_each_checkpoint_in_the_order_asked(
+    pretrained: Path, tiny_checkpoint: str, photo: Image.Image
+) -> None:
+    publish_tiny("tiny-other-s1", seed=1)
+    ids = ["tiny-other-s1", tiny_checkpoint]
+    found = predict_photo(photo, ids)
+    assert [one.checkpoint for one in found] == ids
+    for one in found:
+        net = checkpoints.load_model(one.checkpoint)
+        logits = torch_logits(net, prepare(photo, PX)[None])[0]
+        assert np.abs(one.logits - logits).max() <= 1e-4
+        assert one.probabilities == pytest.approx(special.softmax(logits), abs=1e-4)
+        assert one.top == CLASSES[int(logits.argmax())]
+        assert one.confidence == one.probabilities.max()
+        assert one.latency_ms == one.timing.median_ms > 0
+        assert one.timing.threads == 1 and one.timing.n >= 3
+    assert predict_photo(photo, []) == []
+    with pytest.raises(CheckpointError, match="no checkpoint called"):
+        predict_photo(photo, ["unknown"])
+
+
+def test_a_session_is_opened_once_however_many_ask(
+    tiny_checkpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predict, "_shelf", predict._Shelf())
+    opened = []
+    real, together = predict.open_session, threading.Barrier(8)
+
+    def counted(*arguments: object) -> object:
+        opened.append(arguments)
+        return real(*arguments)  # type: ignore[arg-type]
+
+    def ask(_: int) -> Predictor:
+        together.wait()
+        return predictor(tiny_checkpoint)
+
+    monkeypatch.setattr(predict, "open_session", counted)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(ask, range(8)))
+    assert len(opened) == 1 and len(set(map(id, found))) == 1
+    pixels = pictures(20).pixels
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda one: one.logits(pixels), found))
+    assert all(np.array_equal(answer, answers[0]) for answer in answers)
+
+
+def test_a_checkpoint_published_anew_is_opened_anew(tiny_checkpoint: str) -> None:
+    before = predictor(tiny_checkpoint)
+    assert predictor(tiny_checkpoint) is before
+    publish_tiny(tiny_checkpoint, seed=5)
+    after = predictor(tiny_checkpoint)
+    assert after is not before
+    pixels = pictures(4).pixels
+    expected = torch_logits(checkpoints.load_model(tiny_checkpoint), pixels)
+    assert np.abs(after.logits(pixels) - expected).max() <= 1e-4
+
+
+def test_only_so_many_sessions_are_kept(
+    pretrained: Path, tiny_checkpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predict, "_shelf", predict._Shelf())
+    monkeypatch.setattr(predict, "MAX_SESSIONS", 2)
+    entry, files = checkpoints.read_files(tiny_checkpoint)
+    ids = [f"tiny-copy-s{number}" for number in range(3)]
+    for name in ids:
+        checkpoints.store(entry.model_copy(update={"id": name}), files)
+    first, second = predictor(ids[0]), predictor(ids[1])
+    assert predictor(ids[0]) is first  # so the second is now the longest unused
+    predictor(ids[2])
+    assert predictor(ids[0]) is first
+    assert predictor(ids[1]) is not second
+
+
+def test_predicting_imports_no_torch(
+    tiny_checkpoint: str, photo: Image.Image, tmp_path: Path
+) -> None:
+    photo.save(tmp_path / "photo.png")
+    source = (
+        "import sys; from PIL import Image; from core.inference.predict import predict_photo; "
+        f"image = Image.open({str(tmp_path / 'photo.png')!r}).convert('RGB'); "
+        f"assert len(predict_photo(image, [{tiny_checkpoint!r}])) == 1; "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", source], cwd=paths.REPO).returncode == 0
+
+
+LOGITS = st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=11)
+
+
+@given(LOGITS, st.floats(0.01, 100))
+def test_softmax_is_scipys(logits: list[float], temperature: float) -> None:
+    """Up to what float64 holds: logits / T near 1e6 have an error of about 1e-10 themselves."""
+    expected = special.softmax(np.array(logits) / temperature)
+    assert softmax(logits, temperature) == pytest.approx(expected, rel=1e-8, abs=1e-12)
+
+
+@given(LOGITS, st.floats(1e-300, 1e300))
+def test_softmax_is_a_distribution_at_any_temperature(logits: list[float], t: float) -> None:
+    p = softmax(logits, t)
+    assert np.isfinite(p).all() and (p >= 0).all()
+    assert p.sum() == pytest.approx(1)
+
+
+def test_softmax_at_its_limits() -> None:
+    logits = np.array([[1.0, 3.0, 2.0], [0.0, -1.0, -1.0]], np.float32)
+    assert softmax(logits, 1e-6) == pytest.approx(np.array([[0, 1, 0], [1, 0, 0]]))
+    assert softmax(logits, 1e9) == pytest.approx(np.full((2, 3), 1 / 3))
+    for wrong in (0, -1, math.nan, math.inf):
+        with pytest.raises(ValueError, match="temperature"):
+            softmax(logits, wrong)
+
+
+@given(LOGITS, st.floats(0.1, 50))
+def test_entropy_is_scipys(logits: list[float], temperature: float) -> None:
+    p = softmax(logits, temperature)
+    assert entropy(p) == pytest.approx(stats.entropy(p), abs=1e-9)
+
+
+def test_entropy_at_its_limits() -> None:
+    assert entropy([0.0, 1.0, 0.0]) == 0
+    assert entropy(np.full((2, 11), 1 / 11)) == pytest.approx([math.log(11)] * 2)

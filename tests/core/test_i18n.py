@@ -1,0 +1,114 @@
+"""Languages: English without a catalogue, another with one, and never another thread's."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.mofile import write_mo
+
+from core import i18n
+from core.course import CLASSES
+
+
+@pytest.fixture
+def chinese(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A catalogue of three sentences for zh_TW."""
+    catalogue = Catalog(locale="zh_TW")
+    catalogue.add("Bread", "麵包")
+    catalogue.add(("{n} photo", "{n} photos"), ("{n} 張照片",))
+    folder = tmp_path / "zh_TW" / "LC_MESSAGES"
+    folder.mkdir(parents=True)
+    with (folder / "smallplates.mo").open("wb") as file:
+        write_mo(file, catalogue)
+    monkeypatch.setattr(i18n, "LOCALE_DIR", tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def english_afterwards() -> object:
+    yield
+    i18n.set_language("en")
+
+
+def test_english_is_the_source_text() -> None:
+    assert i18n.language() == "en"
+    assert i18n._("Bread") == "Bread"
+    assert i18n.ngettext("{n} photo", "{n} photos", 1) == "{n} photo"
+    assert i18n.ngettext("{n} photo", "{n} photos", 2) == "{n} photos"
+
+
+def test_a_catalogue_translates_and_what_it_lacks_stays_english(chinese: None) -> None:
+    i18n.set_language("zh_TW")
+    assert i18n._("Bread") == "麵包"
+    assert i18n.food_class("Bread") == "麵包"
+    assert i18n.ngettext("{n} photo", "{n} photos", 1) == "{n} 張照片"
+    assert i18n._("Egg") == "Egg"
+    assert i18n._("") == ""  # gettext would give the catalogue's header
+
+
+def test_a_language_without_a_catalogue_reads_english(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(i18n, "LOCALE_DIR", tmp_path / "nowhere")
+    i18n.set_language("zh_TW")
+    assert i18n._("Bread") == "Bread"
+    assert i18n.available_languages() == {"en": "English"}
+
+
+def test_an_unknown_language_is_english() -> None:
+    i18n.set_language("../../etc")
+    assert i18n.language() == "en"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "code"),
+    [
+        ("zh-TW", "zh_TW"),
+        ("zh_tw", "zh_TW"),
+        ("zh-Hant-HK", "zh_TW"),
+        ("en-GB", "en"),
+        ("fr", "en"),
+        ("", "en"),
+        (None, "en"),
+        ("../../etc/passwd", "en"),
+    ],
+)
+def test_a_browsers_tag_finds_its_language(chinese: None, wanted: str | None, code: str) -> None:
+    assert i18n.match_language(wanted) == code
+
+
+def test_threads_do_not_share_a_language(chinese: None) -> None:
+    """As sessions: each script runs in a thread of its own."""
+    heard: dict[str, str] = {}
+    ready = threading.Barrier(2)
+
+    def session(code: str) -> None:
+        i18n.set_language(code)
+        ready.wait(timeout=10)  # both have set theirs before either speaks
+        heard[code] = i18n._("Bread")
+
+    threads = [threading.Thread(target=session, args=(code,)) for code in ("en", "zh_TW")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=10)
+    assert heard == {"en": "Bread", "zh_TW": "麵包"}
+    assert i18n.language() == "en"
+
+
+def test_every_class_has_a_word(chinese: None) -> None:
+    listed = {name: i18n.food_class(name) for name in CLASSES}
+    assert listed == {name: name for name in CLASSES}
+    i18n.set_language("zh_TW")
+    assert i18n.food_class(CLASSES[0]) == "麵包"
+
+
+def test_importing_words_costs_nothing_heavy() -> None:
+    program = "import sys, core.i18n; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    heavy = {"streamlit", "babel", "pandas", "numpy", "torch"}
+    assert not heavy & set(done.stdout.split())
