@@ -3,20 +3,42 @@
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
+from core.errors import ConfigError
+from core.i18n import _
+
 REPO = Path(__file__).resolve().parents[1]
 
 
 def _folder(variable: str, default: Path) -> Path:
-    return Path(os.environ[variable]).expanduser() if os.environ.get(variable) else default
+    """The folder that a variable names; it need not be there yet.
+
+    Raises ConfigError where it cannot be one: it, or a folder that it would lie in, is a file.
+    """
+    named = os.environ.get(variable)
+    if not named:
+        return default
+    folder = Path(os.path.expanduser(named))
+    there = next((one for one in (folder, *folder.parents) if os.path.lexists(one)), None)
+    if there is not None and not os.path.isdir(there):
+        raise ConfigError(
+            _("{variable} must name a folder, and {file} is none.").format(
+                variable=variable, file=there
+            )
+        )
+    return folder
 
 
 def pretrained_dir() -> Path:
-    """Checkpoints and cached results that ship with the app (`SMALL_PLATES_PRETRAINED`)."""
+    """Checkpoints and cached results that ship with the app (`SMALL_PLATES_PRETRAINED`).
+
+    Raises ConfigError, as the others do, where the variable names what is no folder.
+    """
     return _folder("SMALL_PLATES_PRETRAINED", REPO / "pretrained")
 
 
@@ -35,6 +57,32 @@ def data_dir() -> Path:
     """Data sets that were made here, a folder each (`SMALL_PLATES_DATA`)."""
     default = Path(platformdirs.user_data_dir("small-plates", False)) / "data"
     return _folder("SMALL_PLATES_DATA", default)
+
+
+FOLDERS: dict[str, Callable[[], Path]] = {
+    "SMALL_PLATES_PRETRAINED": pretrained_dir,
+    "SMALL_PLATES_CACHE": cache_dir,
+    "SMALL_PLATES_RUNS": runs_dir,
+    "SMALL_PLATES_DATA": data_dir,
+}
+"""The variables, and what they name."""
+
+
+def remedy(file: str | bytes | Path | int | None) -> str:
+    """Which variable to set where this file, of one of our folders, cannot be read or written: a
+    sentence. Empty for any other file."""
+    if not isinstance(file, str | bytes | Path):
+        return ""
+    path = Path(os.path.abspath(os.fsdecode(file)))
+    for variable, folder in FOLDERS.items():
+        try:
+            root = Path(os.path.abspath(folder()))
+        except ConfigError:
+            continue
+        # a folder that is still to be made fails at the first one above it that is not there
+        if root in (path, *path.parents) or (path in root.parents and not root.exists()):
+            return _("To use another folder, set {variable}.").format(variable=variable)
+    return ""
 
 
 def write_atomic(path: Path, data: bytes) -> None:

@@ -1,17 +1,28 @@
 """`python -m tools`: programs for those who make `pretrained/` and measure the project."""
 
-import sys
+import os
+from collections.abc import Sequence
 
-from core.cli.main import Entry, main
+try:
+    from core.cli.start import start
+
+    if __name__ == "__main__":
+        start("tools.__main__:main")
+    from core.cli import main as cli
+except KeyboardInterrupt:  # before `start` sees to it
+    os.write(2, b"Stopped.\n")
+    os._exit(130)
 
 COMMANDS = {
-    "bench": Entry("tools.bench:Bench", "measure speed on this machine"),
-    "distinct": Entry(
+    "bench": cli.Entry("tools.bench:Bench", "measure speed on this machine"),
+    "distinct": cli.Entry(
         "tools.near_duplicates:Distinct", "a data set without what another one is tested on"
     ),
-    "dreams": Entry("tools.dreams:DreamCommand", "the pictures that the teacher dreams"),
-    "tables": Entry("tools.tables:Tables", "write the tables of README and docs"),
+    "dreams": cli.Entry("tools.dreams:DreamCommand", "the pictures that the teacher dreams"),
+    "tables": cli.Entry("tools.tables:Tables", "write the tables of README and docs"),
 }
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], COMMANDS, "python -m tools"))
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one of `COMMANDS`; returns the exit code."""
+    return cli.main(arguments, COMMANDS, "python -m tools")

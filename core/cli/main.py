@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 from core.cli.answer import BAD_INPUT, BROKEN_PIPE, INTERRUPTED, OK, Answer
 from core.errors import UserError
 from core.i18n import _
+from core.paths import remedy
 
 PROGRAM = "python -m core"
 
@@ -97,7 +98,8 @@ def main(
         return _complain(str(error), BAD_INPUT)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _complain(f"{where}{error.strerror or error}", BAD_INPUT)
+        said = f"{where}{(error.strerror or str(error)).rstrip('.')}. {remedy(error.filename)}"
+        return _complain(said, BAD_INPUT)
 
 
 def overview(commands: Mapping[str, Entry], program: str) -> str:

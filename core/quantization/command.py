@@ -10,6 +10,7 @@ from tyro.conf import Positional, arg
 from core.cli.answer import Answer, table
 from core.cli.train import device_here, say
 from core.cores import cores
+from core.errors import ConfigError, UserError
 from core.i18n import _
 from core.quantization.rows import COMPUTED, FIXED_BITS, Form, RowKey, key_of
 
@@ -21,6 +22,9 @@ class Quantize:
     """Write a checkpoint with fewer bits a weight, and measure the file: bytes, error of the
     weights, accuracy where a copy of Food-11 is on this machine, time where something computes in
     that format (other formats are widened to float32 when loaded, and run at its speed).
+
+    Of several schemes and widths, one that does not fit is named with its reason, and the others
+    are measured.
     """
 
     checkpoint: Annotated[Positional[str], CHECKPOINT]
@@ -44,19 +48,25 @@ class Quantize:
     def run(self) -> Answer:
         from core.quantization import measure as measuring
 
-        asked = self._asked()
+        asked, errors = self._asked()
         one = measuring.QuantizationExperiment.open(self.checkpoint, threads=cores())
         rows: dict[tuple[str, int], dict[str, Any]] = {}
         graphs: dict[RowKey, bytes] = {}
         for scheme, bits, key in asked:
-            made = measuring.version(one, key)
-            row = measuring.measure(one, key, made=made)
+            try:
+                made = measuring.version(one, key)
+                row = measuring.measure(one, key, made=made)
+            except UserError as error:
+                errors.append({"scheme": scheme, "bits": bits, "message": str(error)})
+                continue
             rows[scheme, bits] = row.report() | {"scheme": scheme}
             if key.scheme in COMPUTED:
                 graphs[key] = made.graph
             if self.out is not None:
                 self._write(made.file, key)
             say(_("{scheme}, {bits} bits: done").format(scheme=scheme, bits=bits))
+        if not rows:
+            raise ConfigError(" ".join(dict.fromkeys(error["message"] for error in errors)))
         if graphs:
             timed = measuring.time_versions(graphs, one.checkpoint.input_px, (1,))
             for scheme, bits, key in asked:
@@ -66,18 +76,29 @@ class Quantize:
         found = list(rows.values())
         shown = [row | {"latency_ms": (row["latency_ms"] or {}).get("median")} for row in found]
         notes = [] if one.pictures else [_("No photographs, so no accuracy: python -m core data")]
-        return Answer({"rows": found}, "\n".join([table(shown), *notes]))
+        return Answer(
+            {"rows": found} | ({"errors": errors} if errors else {}),
+            "\n".join([table(shown), *notes]),
+            notes=tuple(
+                _("Left out: {scheme}, {bits} bits. {message}").format(**error) for error in errors
+            ),
+        )
 
-    def _asked(self) -> list[tuple[Form, int, RowKey]]:
-        """Scheme and bits as they were asked for, and the row they are. Raises ConfigError."""
-        asked = []
+    def _asked(self) -> tuple[list[tuple[Form, int, RowKey]], list[dict[str, Any]]]:
+        """Scheme and bits as they were asked for, and the row they are; what does not fit."""
+        asked: list[tuple[Form, int, RowKey]] = []
+        errors: list[dict[str, Any]] = []
         for scheme in dict.fromkeys(self.scheme):
             own = FIXED_BITS.get(scheme)
             widths = dict.fromkeys(self.bits)
             if own is not None and (own in widths or self.bits == (8,)):
                 widths = {own: None}
-            asked += [(scheme, bits, key_of(scheme, bits)) for bits in widths]
-        return asked
+            for bits in widths:
+                try:
+                    asked.append((scheme, bits, key_of(scheme, bits)))
+                except ConfigError as error:
+                    errors.append({"scheme": scheme, "bits": bits, "message": str(error)})
+        return asked, errors
 
     def _write(self, file: bytes, key: RowKey) -> None:
         from pathlib import Path
@@ -113,7 +134,6 @@ class QuantizeGrid:
     def run(self) -> Answer:
         from core import checkpoints
         from core.charts.theme import role_of
-        from core.errors import ConfigError
 
         found = checkpoints.load_manifest()
         whole = [

@@ -221,14 +221,25 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def list_runs(folder: Path | None = None) -> list[RunFolder]:
-    """All runs under `folder` (default: this machine's runs), oldest first.
+    """All runs under `folder` (default: this machine's runs, which need not be there yet), oldest
+    first. Whether one can be read is for the reader to find out: `RunFolder.read`.
 
-    Whether one can be read is for the reader to find out: `RunFolder.read`.
+    Raises OSError for a folder that is not there or cannot be looked into.
     """
+    try:
+        inside = sorted((folder or runs_dir()).iterdir())
+    except FileNotFoundError:
+        if folder is not None:
+            raise
+        return []
     found = []
-    for file in (folder or runs_dir()).glob("*/run.json"):
-        with contextlib.suppress(OSError):  # deleted meanwhile
-            found.append((file.stat().st_mtime, file.parent))
+    for run in inside:
+        try:
+            found.append(((run / "run.json").stat().st_mtime, run))
+        except (FileNotFoundError, NotADirectoryError):  # no run, or deleted meanwhile
+            continue
+        except OSError:  # whoever reads it will say why not
+            found.append((0.0, run))
     return [RunFolder(run) for _when, run in sorted(found)]
 
 

@@ -1,13 +1,13 @@
 """The shipped checkpoints as a page meets them: all, some, or none with words on how to get one."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import streamlit as st
 
 from core.charts.theme import glyph, role_of
 from core.checkpoints import Checkpoint, listing, own_dir
-from core.errors import CheckpointError
+from core.errors import UserError
 from core.i18n import _
 from pages.kit.url_state import one_of, several_of
 
@@ -22,11 +22,13 @@ def checkpoints() -> list[Checkpoint]:
     return sorted(found, key=lambda one: (one.family != "teacher", -one.params, one.id))
 
 
-def _listed(root: Path | None = None, wanted: Iterable[str] | None = None) -> dict[str, Checkpoint]:
+def _listed(
+    folder: Callable[[], Path] | None = None, wanted: Iterable[str] | None = None
+) -> dict[str, Checkpoint]:
     """What a manifest lists, or those of it that are wanted; says what of that cannot be read."""
     try:
-        there = listing(root)
-    except CheckpointError as error:
+        there = listing(folder() if folder is not None else None)
+    except UserError as error:
         st.error(str(error), icon=":material/error:")
         return {}
     ids = [*there.checkpoints, *there.unreadable] if wanted is None else list(dict.fromkeys(wanted))
@@ -44,14 +46,14 @@ def _own() -> list[Checkpoint]:
     keys = ("networks", "network", "student", "teacher")
     named = [id for key in keys for id in st.query_params.get_all(key)]
     wanted = [*st.session_state.get("own_checkpoints", ()), *named]
-    return list(_listed(own_dir(), wanted).values()) if wanted else []
+    return list(_listed(own_dir, wanted).values()) if wanted else []
 
 
 def own() -> dict[str, Checkpoint]:
     """Every network that was trained on this machine, by its id, as far as they can be read."""
     try:
         return listing(own_dir()).checkpoints
-    except CheckpointError:
+    except UserError:
         return {}
 
 

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from core.cores import cores
 from core.errors import ConfigError, JobError
 from core.i18n import _
+from core.paths import remedy
 
 State = Literal["queued", "running", "done", "stopped", "failed", "killed", "interrupted"]
 ACTIVE: tuple[State, ...] = ("queued", "running")
@@ -95,11 +96,10 @@ class Store:
                         base.execute("ROLLBACK")
                     raise
         except (sqlite3.Error, OSError, Timeout) as error:
-            raise JobError(
-                _("The list of trainings, {file}, cannot be used ({reason}).").format(
-                    file=self.path, reason=getattr(error, "strerror", None) or error
-                )
-            ) from error
+            said = _("The list of trainings, {file}, cannot be used ({reason}).").format(
+                file=self.path, reason=getattr(error, "strerror", None) or error
+            )
+            raise JobError(f"{said} {remedy(self.path)}".strip()) from error
 
     def _make(self) -> None:
         """The file with its tables, if there is none: made under another name, then renamed."""

@@ -118,6 +118,31 @@ def test_quantize_refuses_in_one_line(
     assert said.out == "" and said.err.count("\n") == 1 and says in said.err
 
 
+def test_quantize_measures_what_fits_and_names_what_does_not(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A width that a scheme does not have, and a scheme without what it needs, of several."""
+    monkeypatch.setenv("FOOD11_ROOT", str(tmp_path / "nowhere"))
+    words = ["--scheme", "tensor_minmax", "ort_int8", "hw7_8bit", "float16", "--bits", "8", "4"]
+    assert main(["quantize", ID, *words, "--json"]) == 0
+    out, err = capfd.readouterr()
+    told = json.loads(out)
+    assert [(row["scheme"], row["bits"]) for row in told["rows"]] == [
+        ("tensor_minmax", 8), ("tensor_minmax", 4), ("hw7_8bit", 8),
+    ]  # fmt: skip
+    left_out = {(error["scheme"], error["bits"]): error["message"] for error in told["errors"]}
+    assert left_out.keys() == {("float16", 8), ("float16", 4), ("ort_int8", 8)}
+    assert "16 bits, not 4" in left_out["float16", 4]
+    assert "quantize-grid" in left_out["ort_int8", 8]  # nothing to calibrate on
+    assert err.count("Left out") == 3 and "Traceback" not in err
+
+    assert main(["quantize", ID, "--bits", "9", "8"]) == 0
+    out, err = capfd.readouterr()
+    assert "tensor_minmax" in out and "Left out: tensor_minmax, 9 bits." in err
+    assert main(["quantize", ID, "--bits", "9", "0", "--scheme", "kmeans"]) == 2
+    assert capfd.readouterr().err.count("\n") == 1
+
+
 def test_a_row_is_compared_with_the_network_itself(here: Path) -> None:
     one, key = QuantizationExperiment.open(ID), RowKey("tensor_minmax", 2)
     row = measure(one, key)
