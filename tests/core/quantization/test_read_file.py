@@ -163,28 +163,41 @@ def test_what_is_not_read_is_called_by_its_name(name: str) -> None:
         read_network(NAMED[name])
 
 
-def npy(header: str, content: bytes = b"") -> bytes:
-    text = header.encode("latin1").ljust(118) + b"\n"
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + content
-
-
 KEY = b"X\x01\x00\x00\x00k"
 
 
-def program(offset: bytes = b"K\x00", shape: bytes = b"K\x04\x85",
+def storage(kind: bytes = b"Float") -> bytes:
+    """The instructions of a storage of four numbers."""
+    return b"(X\x07\x00\x00\x00storagectorch\n" + kind + b"Storage\n" + KEY + b"NK\x04tQ"
+
+
+def program(numbers: bytes = storage(), offset: bytes = b"K\x00", shape: bytes = b"K\x04\x85",
             steps: bytes = b"K\x01\x85") -> bytes:  # fmt: skip
-    """The pickle of one tensor, a view of a storage of four numbers."""
-    storage = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\n" + KEY + b"NK\x04tQ"
-    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + offset + shape + steps + b"\x89NtR"
+    """The pickle of one tensor, a view of a storage."""
+    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(" + numbers + offset + shape + steps + b"\x89NtR"
     return b"\x80\x02}X\x01\x00\x00\x00w" + tensor + b"s."
 
 
-def legacy(numel: int = 4, content: bytes = bytes(16), **view: bytes) -> bytes:
-    """A file of before torch 1.6 with that tensor."""
+def stored_in(data: bytes) -> bytes:
+    """The instructions of a storage that is an old file of torch's, as `pickle.dump` has it."""
+    return b"ctorch.storage\n_load_from_bytes\nB" + struct.pack("<I", len(data)) + data + b"\x85R"
+
+
+def legacy(numel: int = 4, content: bytes = bytes(16), what: bytes = b"", **view: bytes) -> bytes:
+    """A file of before torch 1.6 with that tensor, or with `what`."""
     return (
         b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}."
-        + program(**view) + b"\x80\x02]" + KEY + b"a." + struct.pack("<Q", numel) + content
+        + (what or program(**view)) + b"\x80\x02]" + KEY + b"a."
+        + struct.pack("<Q", numel) + content
     )  # fmt: skip
+
+
+EMPTY = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tC\x01btR"
+
+
+def npy(header: str, content: bytes = b"") -> bytes:
+    text = header.encode("latin1").ljust(118) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + content
 
 
 def sound() -> dict[str, bytes]:
@@ -202,7 +215,16 @@ def sound() -> dict[str, bytes]:
         "few bits": pack(STATE, "channel_symmetric", 4),
         "torch's zip": zipped({"m/data.pkl": program(), "m/data/k": bytes(16)}, 0),
         "torch's stream": legacy(),
-    }
+        "torch's bfloat16": zipped(
+            {"m/data.pkl": program(storage(b"BFloat16")), "m/data/k": bytes(8)}, 0
+        ),
+        "torch's parameter": legacy(what=program().replace(
+            b"ctorch", b"ctorch._utils\n_rebuild_parameter\n(ctorch", 1).replace(b"Rs.", b"RtRs.")),
+        "torch's storage": program(stored_in(legacy(what=b"\x80\x02" + storage() + b"."))),
+        "npy of a dict": npy("{'descr': '|O', 'fortran_order': False, 'shape': (), }",
+            encode8(STATE)[:-1].replace(b"}(", EMPTY + b"(K\x01)cnumpy\ndtype\n(X\x02\x00\x00\x00"
+                b"O8\x89\x88tR(K\x03X\x01\x00\x00\x00|NNNtb\x89]}(", 1) + b"atb."),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", sorted(sound()))
@@ -333,11 +355,9 @@ def _entry(number: int, value: bytes) -> bytes:
 
 
 def _array(n: int) -> bytes:
-    return (
-        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tC\x01btR(K\x01J"
-        + struct.pack("<i", n) + b"\x85cnumpy\ndtype\n(X\x02\x00\x00\x00u1\x89\x88tR\x89B"
-        + struct.pack("<I", n) + bytes(n) + b"tb"
-    )  # fmt: skip
+    shape = b"(K\x01J" + struct.pack("<i", n) + b"\x85"
+    content = b"B" + struct.pack("<I", n) + bytes(n)
+    return EMPTY + shape + b"cnumpy\ndtype\n(X\x02\x00\x00\x00u1\x89\x88tR\x89" + content + b"tb"
 
 
 @pytest.mark.parametrize("name", sorted(BOMBS))
