@@ -4,9 +4,13 @@ So `--json` can promise one JSON document and nothing else, whatever a library s
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+from core.errors import ConfigError, UserError
+from core.i18n import _
 
 OK = 0
 NOT_OK = 1
@@ -28,6 +32,40 @@ class Answer:
     def json(self) -> str:
         """One JSON document, in ASCII so that any terminal and any file can hold it."""
         return json.dumps(self.document, indent=2, allow_nan=False)
+
+
+class LeftOut:
+    """What of several things asked for could not be done, and why; the others are done all the
+    same."""
+
+    def __init__(self) -> None:
+        self.errors: list[dict[str, Any]] = []
+
+    @contextmanager
+    def each(self, **thing: Any) -> Iterator[None]:
+        """Do one of them in this block; a UserError that it raises leaves it out."""
+        try:
+            yield
+        except UserError as error:
+            self.errors.append(thing | {"message": str(error)})
+
+    def answer(self, document: dict[str, Any], text: str, done: Sequence[Any]) -> Answer:
+        """The answer about what was `done`, and a note a thing that was left out.
+
+        Raises ConfigError where nothing was done.
+        """
+        if self.errors and not done:
+            raise ConfigError(" ".join(dict.fromkeys(error["message"] for error in self.errors)))
+        return Answer(
+            document | ({"errors": self.errors} if self.errors else {}),
+            text,
+            notes=tuple(map(self._note, self.errors)),
+        )
+
+    @staticmethod
+    def _note(error: dict[str, Any]) -> str:
+        thing = ", ".join(f"{name} {value}" for name, value in error.items() if name != "message")
+        return _("Left out: {thing}. {message}").format(thing=thing, message=error["message"])
 
 
 def table(rows: Sequence[dict[str, Any]], columns: Sequence[str] | None = None) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from core.checkpoints.factored import Method
-from core.cli.answer import Answer, table
+from core.cli.answer import Answer, LeftOut, table
 from core.cli.train import device_here, epoch_line, say
 from core.cores import cores
 from core.i18n import _
@@ -65,19 +65,26 @@ class LowRank:
                 )
             )
         energies = self.energy or (() if self.params else (0.9, 0.7, 0.5))
-        plans = [low.plan(self.method, energy) for energy in dict.fromkeys(energies)]
-        plans += [low.plan_for_budget(self.method, n) for n in dict.fromkeys(self.params)]
+        left_out = LeftOut()
+        plans = []
+        for energy in dict.fromkeys(energies):
+            with left_out.each(energy=energy):
+                plans.append(low.plan(self.method, energy))
+        for n in dict.fromkeys(self.params):
+            with left_out.each(params=n):
+                plans.append(low.plan_for_budget(self.method, n))
         rows: list[dict[str, Any]] = []
         saved = []
         for plan in plans:
-            row, net = self._measure(low, plan, device)
-            rows.append(row.report())
-            if self.save:
-                from core.low_rank.measure import publish_factored
+            with left_out.each(method=self.method, energy=round(plan.energy, 4)):
+                row, net = self._measure(low, plan, device)
+                rows.append(row.report())
+                if self.save:
+                    from core.low_rank.measure import publish_factored
 
-                saved.append(publish_factored(low, net.cpu(), plan, self.finetune_epochs).id)
-            said = _("{method}, {energy:.1%} of the energy: done")
-            say(said.format(method=self.method, energy=plan.energy))
+                    saved.append(publish_factored(low, net.cpu(), plan, self.finetune_epochs).id)
+                said = _("{method}, {energy:.1%} of the energy: done")
+                say(said.format(method=self.method, energy=plan.energy))
         hidden = ("budget",) if not self.params else ()
         shown = [
             {name: value for name, value in row.items() if name not in hidden}
@@ -88,7 +95,7 @@ class LowRank:
         if low.pixels is None:
             notes.append(_("No photographs here, so no accuracy: see python -m core data"))
         document = {"rows": rows} | ({"saved": saved} if self.save else {})
-        return Answer(document, "\n".join([table(shown), *notes]))
+        return left_out.answer(document, "\n".join([table(shown), *notes]), rows)
 
     def _measure(self, low: Any, plan: Any, device: str | None) -> tuple[Any, Any]:
         """The row of one plan, and its network."""
@@ -160,15 +167,17 @@ class LowRankGrid:
                 )
             )
         stages = tuple(stage for stage in STAGES if stage in (self.stages or STAGES))
-        rows = []
+        rows: list[dict[str, Any]] = []
+        left_out = LeftOut()
         for id in ids:
-            grid = make_grid(id, stages, say, threads=cores(), device=device)
-            rows.append(
-                {
-                    "checkpoint": id,
-                    "rows": len(grid.rows),
-                    "timed": sum(bool(row.latency) for row in grid.rows),
-                    "finetuned": sum(row.finetune_epochs > 0 for row in grid.rows),
-                }
-            )
-        return Answer({"grids": rows}, table(rows))
+            with left_out.each(checkpoint=id):
+                grid = make_grid(id, stages, say, threads=cores(), device=device)
+                rows.append(
+                    {
+                        "checkpoint": id,
+                        "rows": len(grid.rows),
+                        "timed": sum(bool(row.latency) for row in grid.rows),
+                        "finetuned": sum(row.finetune_epochs > 0 for row in grid.rows),
+                    }
+                )
+        return left_out.answer({"grids": rows}, table(rows), rows)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from core.cli.answer import Answer, table
+from core.cli.answer import Answer, LeftOut, table
 from core.cli.train import device_here, epoch_line, say
 from core.cores import cores
 from core.i18n import _
@@ -63,20 +63,22 @@ class Prune:
         one = PruningExperiment.open(self.checkpoint, threads=cores())
         rows: list[dict[str, Any]] = []
         saved = []
+        left_out = LeftOut()
         for ratio in dict.fromkeys(self.ratios):
-            found, made = self._measure(one, ratio, device)
-            rows += [row.report() for row in found]
-            if self.save:
-                from core.pruning.measure import publish_pruned
+            with left_out.each(ratio=ratio):
+                found, made = self._measure(one, ratio, device)
+                rows += [row.report() for row in found]
+                if self.save:
+                    from core.pruning.measure import publish_pruned
 
-                saved.append(publish_pruned(one, made[found[-1].form], found[-1].key).id)
-            say(_("{method} {ratio:.0%}: done").format(method=self.method, ratio=ratio))
+                    saved.append(publish_pruned(one, made[found[-1].form], found[-1].key).id)
+                say(_("{method} {ratio:.0%}: done").format(method=self.method, ratio=ratio))
         shown = [row | {"latency_ms": (row["latency_ms"] or {}).get("median")} for row in rows]
         notes = [_("Saved as {id}").format(id=id) for id in saved]
         if one.pixels is None:
             notes.append(_("No photographs here, so no accuracy: see python -m core data"))
         document = {"rows": rows} | ({"saved": saved} if self.save else {})
-        return Answer(document, "\n".join([table(shown), *notes]))
+        return left_out.answer(document, "\n".join([table(shown), *notes]), rows)
 
     def _measure(self, one: Any, ratio: float, device: str | None) -> tuple[list[Any], Any]:
         """Rows of every form at one ratio, and the networks."""
@@ -153,25 +155,20 @@ class PruneGrid:
                 )
             )
         stages = tuple(stage for stage in STAGES if stage in (self.stages or STAGES))
-        rows = []
+        rows: list[dict[str, Any]] = []
+        left_out = LeftOut()
         for id in ids:
-            grid = make_grid(
-                id,
-                stages,
-                say,
-                threads=cores(),
-                teachers=self.teachers,
-                device=device,
-            )
-            timed = sum(bool(row.latency) for row in grid.rows)
-            tuned = sum(row.finetune_epochs > 0 for row in grid.rows)
-            rows.append(
-                {
-                    "checkpoint": id,
-                    "rows": len(grid.rows),
-                    "timed": timed,
-                    "scanned": len(grid.scan),
-                    "finetuned": tuned,
-                }
-            )
-        return Answer({"grids": rows}, table(rows))
+            with left_out.each(checkpoint=id):
+                grid = make_grid(
+                    id, stages, say, threads=cores(), teachers=self.teachers, device=device
+                )
+                rows.append(
+                    {
+                        "checkpoint": id,
+                        "rows": len(grid.rows),
+                        "timed": sum(bool(row.latency) for row in grid.rows),
+                        "scanned": len(grid.scan),
+                        "finetuned": sum(row.finetune_epochs > 0 for row in grid.rows),
+                    }
+                )
+        return left_out.answer({"grids": rows}, table(rows), rows)

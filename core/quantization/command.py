@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from core.cli.answer import Answer, table
+from core.cli.answer import Answer, LeftOut, table
 from core.cli.train import device_here, say
 from core.cores import cores
-from core.errors import ConfigError, UserError
+from core.errors import ConfigError
 from core.i18n import _
 from core.quantization.rows import COMPUTED, FIXED_BITS, Form, RowKey, key_of
 
@@ -48,25 +48,21 @@ class Quantize:
     def run(self) -> Answer:
         from core.quantization import measure as measuring
 
-        asked, errors = self._asked()
+        left_out = LeftOut()
+        asked = self._asked(left_out)
         one = measuring.QuantizationExperiment.open(self.checkpoint, threads=cores())
         rows: dict[tuple[str, int], dict[str, Any]] = {}
         graphs: dict[RowKey, bytes] = {}
         for scheme, bits, key in asked:
-            try:
+            with left_out.each(scheme=scheme, bits=bits):
                 made = measuring.version(one, key)
                 row = measuring.measure(one, key, made=made)
-            except UserError as error:
-                errors.append({"scheme": scheme, "bits": bits, "message": str(error)})
-                continue
-            rows[scheme, bits] = row.report() | {"scheme": scheme}
-            if key.scheme in COMPUTED:
-                graphs[key] = made.graph
-            if self.out is not None:
-                self._write(made.file, key)
-            say(_("{scheme}, {bits} bits: done").format(scheme=scheme, bits=bits))
-        if not rows:
-            raise ConfigError(" ".join(dict.fromkeys(error["message"] for error in errors)))
+                rows[scheme, bits] = row.report() | {"scheme": scheme}
+                if key.scheme in COMPUTED:
+                    graphs[key] = made.graph
+                if self.out is not None:
+                    self._write(made.file, key)
+                say(_("{scheme}, {bits} bits: done").format(scheme=scheme, bits=bits))
         if graphs:
             timed = measuring.time_versions(graphs, one.checkpoint.input_px, (1,))
             for scheme, bits, key in asked:
@@ -76,29 +72,20 @@ class Quantize:
         found = list(rows.values())
         shown = [row | {"latency_ms": (row["latency_ms"] or {}).get("median")} for row in found]
         notes = [] if one.pictures else [_("No photographs, so no accuracy: python -m core data")]
-        return Answer(
-            {"rows": found} | ({"errors": errors} if errors else {}),
-            "\n".join([table(shown), *notes]),
-            notes=tuple(
-                _("Left out: {scheme}, {bits} bits. {message}").format(**error) for error in errors
-            ),
-        )
+        return left_out.answer({"rows": found}, "\n".join([table(shown), *notes]), found)
 
-    def _asked(self) -> tuple[list[tuple[Form, int, RowKey]], list[dict[str, Any]]]:
-        """Scheme and bits as they were asked for, and the row they are; what does not fit."""
+    def _asked(self, left_out: LeftOut) -> list[tuple[Form, int, RowKey]]:
+        """Scheme and bits as they were asked for, and the row they are, as far as they fit."""
         asked: list[tuple[Form, int, RowKey]] = []
-        errors: list[dict[str, Any]] = []
         for scheme in dict.fromkeys(self.scheme):
             own = FIXED_BITS.get(scheme)
             widths = dict.fromkeys(self.bits)
             if own is not None and (own in widths or self.bits == (8,)):
                 widths = {own: None}
             for bits in widths:
-                try:
+                with left_out.each(scheme=scheme, bits=bits):
                     asked.append((scheme, bits, key_of(scheme, bits)))
-                except ConfigError as error:
-                    errors.append({"scheme": scheme, "bits": bits, "message": str(error)})
-        return asked, errors
+        return asked
 
     def _write(self, file: bytes, key: RowKey) -> None:
         from pathlib import Path
@@ -156,15 +143,17 @@ class QuantizeGrid:
                 )
             )
         stages = tuple(stage for stage in STAGES if stage in (self.stages or STAGES))
-        rows = []
+        rows: list[dict[str, Any]] = []
+        left_out = LeftOut()
         for id in ids:
-            grid = make_grid(id, stages, say, threads=cores(), large=self.large, device=device)
-            rows.append(
-                {
-                    "checkpoint": id,
-                    "rows": len(grid.rows),
-                    "timed": sum(bool(row.latency) for row in grid.rows),
-                    "finetuned": len(grid.tuned),
-                }
-            )
-        return Answer({"grids": rows}, table(rows))
+            with left_out.each(checkpoint=id):
+                grid = make_grid(id, stages, say, threads=cores(), large=self.large, device=device)
+                rows.append(
+                    {
+                        "checkpoint": id,
+                        "rows": len(grid.rows),
+                        "timed": sum(bool(row.latency) for row in grid.rows),
+                        "finetuned": len(grid.tuned),
+                    }
+                )
+        return left_out.answer({"grids": rows}, table(rows), rows)

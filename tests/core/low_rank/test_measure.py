@@ -343,3 +343,14 @@ def test_the_worker_tells_its_steps_and_a_row_with_both_times(here: Path) -> Non
     assert set(row.latency) == {"torch_1", "whole_torch_1"} and row.n == 22
     low = LowRankExperiment.open(ID)
     assert row.correct == measure(low, low.plan("auto", 0.5)).correct
+
+
+def test_lowrank_measures_what_can_be_and_names_what_cannot(
+    here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["lowrank", ID, "--params", "3", "400", "--json"]) == 0
+    out, err = capfd.readouterr()
+    told = json.loads(out)
+    assert [row["budget"] for row in told["rows"]] == [400]
+    assert [error["params"] for error in told["errors"]] == [3]
+    assert "Left out: params 3." in err

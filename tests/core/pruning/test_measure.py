@@ -266,6 +266,23 @@ def test_the_grid_is_made_once_and_goes_on_where_it_stopped(
     assert PruningGrid.path(ID).read_bytes() == before
 
 
+def test_a_checkpoint_that_is_damaged_keeps_no_other_from_its_grid(
+    here: Path, quick: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    entry, files = checkpoints.read_files(ID)
+    broken = "a-tiny-scratch-s0"  # the first of the list
+    checkpoints.store(entry.model_copy(update={"id": broken}), files)
+    (here / broken / checkpoints.WEIGHTS).write_bytes(b"cut")
+    assert main(["prune-grid", "--stages", "curves", "--json"]) == 0
+    out, err = capfd.readouterr()
+    told = json.loads(out)
+    assert [row["checkpoint"] for row in told["grids"]] == [ID]
+    assert [error["checkpoint"] for error in told["errors"]] == [broken]
+    assert f"Left out: checkpoint {broken}." in err
+    assert main(["prune-grid", broken, "--stages", "curves"]) == 2
+    assert "SHA-256" in capfd.readouterr().err
+
+
 def test_teachers_are_fine_tuned_only_if_asked_for(
     here: Path, quick: None, capfd: pytest.CaptureFixture[str]
 ) -> None:

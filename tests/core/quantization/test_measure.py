@@ -138,7 +138,7 @@ def test_quantize_measures_what_fits_and_names_what_does_not(
 
     assert main(["quantize", ID, "--bits", "9", "8"]) == 0
     out, err = capfd.readouterr()
-    assert "tensor_minmax" in out and "Left out: tensor_minmax, 9 bits." in err
+    assert "tensor_minmax" in out and "Left out: scheme tensor_minmax, bits 9." in err
     assert main(["quantize", ID, "--bits", "9", "0", "--scheme", "kmeans"]) == 2
     assert capfd.readouterr().err.count("\n") == 1
 
