@@ -28,13 +28,13 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -57,6 +57,7 @@ _RETIRE_CPU_S = 600  # a worker that worked so long is replaced: decoders leak
 _LOOK_S = 0.05  # between two looks at memory, where the kernel does not hold it
 _KERNEL_HOLDS_MEMORY = sys.platform == "linux"
 _WIDE_TYPES = ("i2", "i4", "i8", "u2", "u4", "u8", "f2", "f4", "f8")
+_NO_WORKER = frozenset({"start", "busy"})  # kinds of fault that say nothing about the data
 _DTYPES = frozenset(
     {"|b1", "|i1", "|u1"} | {f"{order}{kind}" for order in "<>" for kind in _WIDE_TYPES}
 )
@@ -103,27 +104,58 @@ def call(
     context. Everything else that goes wrong (a limit, a crash, an exception, an answer that is too
     large) is raised as `error` with one plain sentence.
     """
+    try:
+        (answer,) = _ask(function, [(args, kwargs)], limits or Limits())
+    except _Fault as fault:
+        raise error(fault.sentence()) from fault
+    if isinstance(answer, UserError):
+        raise answer
+    found: T = answer
+    return found
+
+
+def call_each(
+    function: Callable[..., T],
+    items: Sequence[Any],
+    *args: Any,
+    limits: Limits | None = None,
+    error: type[UserError] = UserError,
+) -> list[T | UserError]:
+    """`call` of a task with each item and `args`, in one exchange with one worker.
+
+    Gives an answer or the error for each. The limits are those of one item. Raises `error` where
+    no worker is to be had.
+    """
+    limits = limits or Limits()
+    try:
+        return _ask(function, [((item, *args), {}) for item in items], limits)
+    except _Fault as fault:
+        if fault.kind in _NO_WORKER:
+            raise error(fault.sentence()) from fault
+        if len(items) <= 1:
+            return [error(fault.sentence()) for _item in items]
+    singly = (call_each(function, [item], *args, limits=limits, error=error) for item in items)
+    return [answer for answers in singly for answer in answers]  # one of them spoilt it for all
+
+
+def _ask(function: Callable[..., Any], calls: list[Any], limits: Limits) -> list[Any]:
+    """What a worker answers to some calls: a value or a UserError to each. Raises _Fault."""
     name = _name(function)
     if name not in _tasks:
         raise TypeError(f"{name} is not marked as a task")
-    limits = limits or Limits()
-    request = {
-        "task": name,
-        "language": i18n.language(),
-        "limits": [limits.cpu_s, limits.wall_s, limits.memory_bytes],
-        "args": args,
-        "kwargs": kwargs,
-    }
-    message = _message(request)
+    message = _message(
+        {
+            "task": name,
+            "language": i18n.language(),
+            "limits": [limits.cpu_s, limits.wall_s, limits.memory_bytes],
+            "calls": calls,
+        }
+    )
     try:
-        answer = _pool.ask(name.split(":")[0], message, limits)
+        return _pool.ask(name.split(":")[0], message, limits, len(calls))
     except _Fault as fault:
         _log.warning("%s in a worker: %s", name, fault)
-        raise error(fault.sentence()) from fault
-    if "error" in answer:
-        raise _ERRORS[answer["error"]](answer["text"])
-    value: T = answer["value"]
-    return value
+        raise
 
 
 @contextmanager
@@ -139,9 +171,9 @@ def workers(n: int) -> Iterator[None]:
         _pool.shrink(added)
 
 
-def warm(*functions: Callable[..., Any]) -> None:
-    """Start the workers, with the modules of these tasks loaded, without waiting for them."""
-    _pool.warm(*(_name(function).split(":")[0] for function in functions))
+def warm(*functions: Callable[..., Any], n: int = WORKERS) -> None:
+    """Start up to `n` workers, with the modules of these tasks loaded, without waiting for them."""
+    _pool.warm([_name(function).split(":")[0] for function in functions], n)
 
 
 def _name(function: Callable[..., Any]) -> str:
@@ -307,9 +339,9 @@ class _Worker:
         return 0
 
     def exchange(
-        self, watch: "_Watch", message: list[memoryview], limits: Limits
-    ) -> dict[str, Any]:
-        """Send a message and wait for its answer. Raises _Fault, after which it is of no use."""
+        self, watch: "_Watch", message: list[memoryview], limits: Limits, calls: int
+    ) -> "_Answers":
+        """Send a message and wait for its answers. Raises _Fault, after which it is of no use."""
         assert self.process.stdin and self.process.stdout
         stage = "start"
         try:
@@ -320,12 +352,12 @@ class _Worker:
                 self.resident = 0 if _KERNEL_HOLDS_MEMORY else self.memory()
             stage = "crash"
             most = 0 if _KERNEL_HOLDS_MEMORY else self.resident + limits.memory_bytes
-            with watch.over(self, limits.wall_s, most):
+            with watch.over(self, limits.wall_s * calls, most):
                 _send(self.process.stdin, message)
-                answer = _receive(self.process.stdout, _MAX_HEADER, limits.answer_bytes)
+                answer = _receive(self.process.stdout, _MAX_HEADER, limits.answer_bytes * calls)
             if self.ended_for:
                 raise EOFError
-            return _checked(answer)
+            return _checked(answer, calls)
         except _Fault:
             raise
         except (OSError, EOFError) as error:
@@ -353,19 +385,32 @@ _KIND_OF_END = (
 )
 
 
-def _checked(answer: Any) -> dict[str, Any]:
-    """An answer of a known form; raises _Fault for one that reports a fault, else ValueError."""
+class _Answers(NamedTuple):
+    values: list[Any]
+    """To each call a value, or a UserError to be raised."""
+    last: bool
+    """Whether the worker wants to be replaced."""
+
+
+def _checked(answer: Any, calls: int) -> _Answers:
+    """Answers of a known form; raises _Fault where a fault is reported, ValueError for others."""
     if type(answer) is not dict:
         raise ValueError("no answer")
     if "fault" in answer:
         kind = "memory" if answer["fault"] == "memory" else "exception"
         raise _Fault(kind, repr(answer.get("text"))[:_MAX_TEXT])
-    if "error" in answer:
-        if answer["error"] not in _ERRORS or type(answer["text"]) is not str:
-            raise ValueError("an unknown error")
-        text = answer["text"][:_MAX_TEXT].encode(errors="replace").decode()
-        return {"error": answer["error"], "text": text}
-    return {"value": answer["value"], "last": bool(answer.get("last"))}
+    if type(answer["answers"]) is not list or len(answer["answers"]) != calls:
+        raise ValueError("another number of answers")
+    values: list[Any] = []
+    for each in answer["answers"]:
+        if "error" in each:
+            if type(each["text"]) is not str:
+                raise ValueError("a message that is no text")
+            text = each["text"][:_MAX_TEXT].encode(errors="replace").decode()
+            values.append(_ERRORS[each["error"]](text))
+        else:
+            values.append(each["value"])
+    return _Answers(values, answer.get("last") is True)
 
 
 class _Watch:
@@ -430,8 +475,8 @@ class _Pool:
         self._modules: list[str] = []
         self._watch = _Watch()
 
-    def ask(self, module: str, message: list[memoryview], limits: Limits) -> dict[str, Any]:
-        """A worker's answer to a message for a task of `module`. Raises _Fault."""
+    def ask(self, module: str, message: list[memoryview], limits: Limits, calls: int) -> list[Any]:
+        """A worker's answers to a message for a task of `module`. Raises _Fault."""
         if module not in self._modules:
             self._modules.append(module)  # every worker started from now on loads it at once
         slot = self._take()
@@ -439,7 +484,7 @@ class _Pool:
             if slot.worker is None or not slot.worker.alive():
                 self._start(slot)
             assert slot.worker
-            answer = slot.worker.exchange(self._watch, message, limits)
+            answers = slot.worker.exchange(self._watch, message, limits, calls)
         except _Fault as fault:
             self._stop(slot)
             if fault.kind != "start":
@@ -449,10 +494,10 @@ class _Pool:
             self._stop(slot)
             raise
         else:
-            if answer.get("last"):
+            if answers.last:
                 self._stop(slot)
                 self._start_early(slot)
-            return answer
+            return answers.values
         finally:
             self._give(slot)
 
@@ -503,10 +548,11 @@ class _Pool:
         with suppress(_Fault):  # then whoever needs it tries again
             self._start(slot)
 
-    def warm(self, *modules: str) -> None:
+    def warm(self, modules: list[str], n: int) -> None:
         with self._lock:
             self._modules += [module for module in modules if module not in self._modules]
-            idle = [slot for slot in self._idle if slot.worker is None]
+            started = self._size - sum(slot.worker is None for slot in self._idle)
+            idle = [slot for slot in self._idle if slot.worker is None][: max(0, n - started)]
             for slot in idle:
                 self._idle.remove(slot)
         for slot in idle:
@@ -579,16 +625,19 @@ def _answer(request: dict[str, Any], limited: "_Limited") -> list[memoryview]:
         importlib.import_module(module)  # before the limits: it is ours
         limited.measure()
     i18n.set_language(request["language"])
+    answers: list[dict[str, Any]] = []
     try:
         if request["task"] not in _tasks:
             raise TypeError("this function is not a task")
         function = getattr(sys.modules[module], name)
-        with limited.to(*request["limits"]):
-            value = function(*request["args"], **request["kwargs"])
-        return _message({"value": value, "last": time.process_time() > _RETIRE_CPU_S})
-    except UserError as error:
-        known = next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _ERRORS)
-        return _message({"error": known, "text": str(error)})
+        for args, kwargs in request["calls"]:
+            try:
+                with limited.to(*request["limits"]):
+                    answers.append({"value": function(*args, **kwargs)})
+            except UserError as error:
+                known = next(c.__name__ for c in type(error).__mro__ if c.__name__ in _ERRORS)
+                answers.append({"error": known, "text": str(error)})
+        return _message({"answers": answers, "last": time.process_time() > _RETIRE_CPU_S})
     except MemoryError:
         return _message({"fault": "memory", "text": ""})
     except BaseException:
@@ -616,7 +665,8 @@ else:
         def __init__(self) -> None:
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-            resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+            files = _least(64, *resource.getrlimit(resource.RLIMIT_NOFILE))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
             self._cpu = resource.getrlimit(resource.RLIMIT_CPU)
             self._memory = resource.getrlimit(resource.RLIMIT_AS)
             self.measure()
@@ -632,7 +682,8 @@ else:
         def to(self, cpu_s: int, wall_s: float, memory_bytes: int) -> Iterator[None]:
             used = math.ceil(time.process_time() + cpu_s)  # it counts from the process's start
             resource.setrlimit(resource.RLIMIT_CPU, (_least(used, *self._cpu), self._cpu[1]))
-            if self._idle and _KERNEL_HOLDS_MEMORY:
+            holds = self._idle and _KERNEL_HOLDS_MEMORY
+            if holds:
                 most = _least(self._idle + memory_bytes, *self._memory)
                 resource.setrlimit(resource.RLIMIT_AS, (most, self._memory[1]))
             signal.setitimer(signal.ITIMER_REAL, wall_s)  # ends it if the parent cannot
@@ -640,7 +691,8 @@ else:
                 yield
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
-                resource.setrlimit(resource.RLIMIT_AS, self._memory)
+                if holds:
+                    resource.setrlimit(resource.RLIMIT_AS, self._memory)
                 resource.setrlimit(resource.RLIMIT_CPU, self._cpu)
 
     def _least(*limits: int) -> int:

@@ -36,6 +36,12 @@ def wait(seconds: float) -> int:
 
 
 @task
+def sleep(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+@task
 def endless() -> None:
     while True:
         pass
@@ -182,3 +188,16 @@ def environment(name: str) -> str | None:
 
 def unmarked() -> None:
     raise AssertionError("only tasks are run")
+
+
+@task
+def first_byte_decides(data: bytes) -> int:
+    if data[:1] == b"x":
+        os._exit(1)
+    if data[:1] == b"l":
+        endless()
+    if data[:1] == b"m":
+        hog_in_steps()
+    if data[:1] == b"y":
+        raise PhotoError("This one is refused.")
+    return data[0]

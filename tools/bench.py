@@ -17,13 +17,15 @@ import numpy as np
 from PIL import Image
 from tyro.conf import arg, subcommand
 
+from core import limited
 from core.checkpoints import load_manifest
 from core.cli.answer import Answer, table
 from core.cli.train import device_here
-from core.errors import CheckpointError, ConfigError
+from core.errors import CheckpointError, ConfigError, PhotoError
 from core.i18n import _
 from core.inference.predict import THREADS, predict_photo, predictor
-from core.photos import prepare, read_photo, read_photo_file
+from core.photos import LIMITS, prepare, read_photo, read_photo_file
+from core.photos.decode import size
 from core.timing import time_calls
 
 PHONE = (4000, 3000)
@@ -59,8 +61,7 @@ def bench_photo(
     if photo is not None:
         read_photo_file(photo)  # refuses what is no photo, and too large a file, before it is read
     data = phone_photo() if photo is None else photo.read_bytes()
-    with Image.open(io.BytesIO(data)) as header:
-        megapixels = header.width * header.height / 1e6
+    width, height = limited.call(size, data, limits=LIMITS, error=PhotoError)
     steps = time_calls(
         {
             "read": partial(read_photo, data),
@@ -72,7 +73,7 @@ def bench_photo(
     )
     return {
         "photo": photo.name if photo else _("made up, {w} x {h}").format(w=PHONE[0], h=PHONE[1]),
-        "megapixels": round(megapixels, 1),
+        "megapixels": round(width * height / 1e6, 1),
         "bytes": len(data),
         "checkpoints": chosen,
         "threads": THREADS,

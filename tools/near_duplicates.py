@@ -15,7 +15,6 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -29,12 +28,13 @@ from tyro.conf import Positional, arg
 
 from core import paths
 from core.cli.answer import Answer
-from core.cores import cores
 from core.data.find import IN_ITS_LAYOUT, SPLITS, Index, find_food11
 from core.data.named import DISTINCT, data_root, read_distinct
-from core.errors import ConfigError, DataError, PhotoError
+from core.errors import ConfigError, DataError
 from core.i18n import _
-from core.photos import read_photo_file
+from core.limited import task
+from core.photos import read_photos
+from core.photos.decode import decode
 
 THRESHOLD = 0.95
 """Cosine from which on two photographs count as the same."""
@@ -75,6 +75,11 @@ def thumbnails(image: Image.Image) -> NDArray[np.float32]:
         length = float(np.linalg.norm(flat))
         rows.append(flat / length if length > _PLAIN else np.zeros_like(flat))
     return np.stack(rows)
+
+
+@task
+def _seen(data: bytes) -> NDArray[np.float32]:
+    return thumbnails(decode(data))
 
 
 def similarity(
@@ -129,21 +134,16 @@ def _look(
     """Thumbnails of these splits, the file of each row, and the files that cannot be read."""
     names = [index.files[row] for split in splits for row in index.of(split)]
 
-    def seen(name: str) -> NDArray[np.float32]:
-        try:
-            return thumbnails(read_photo_file(index.root / name))
-        except PhotoError:
-            return _NONE
-
     bar: Callable[..., Any] = tqdm
-    workers = min(8, cores())  # threads: Pillow lets go of the interpreter's lock
-    with ThreadPoolExecutor(workers) as pool:
-        found = list(
-            bar(
-                pool.map(seen, names), total=len(names), desc=_("Comparing photographs"),
-                unit="photo", file=sys.stderr, disable=not progress,
-            )
-        )  # fmt: skip
+    seen = bar(
+        read_photos(_seen, [index.root / name for name in names]),
+        total=len(names),
+        desc=_("Comparing photographs"),
+        unit="photo",
+        file=sys.stderr,
+        disable=not progress,
+    )
+    found = [_NONE if isinstance(rows, str) else rows for rows in seen]
     files = [name for name, rows in zip(names, found, strict=True) for _row in rows]
     unreadable = [name for name, rows in zip(names, found, strict=True) if not len(rows)]
     return files, np.concatenate([_NONE, *found]), unreadable

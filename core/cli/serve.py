@@ -15,7 +15,7 @@ MOST_OF_A_FOLDER = 200
 
 @dataclass(frozen=True)
 class Predict:
-    """What the checkpoints see in your photos (JPEG, PNG, WebP or HEIC).
+    """What the checkpoints see in your photos (JPEG, PNG, WebP, HEIC or AVIF).
 
     Exit code 2 where a file or a checkpoint could not be read; the others are answered all the
     same.
@@ -36,8 +36,10 @@ class Predict:
     def run(self) -> Answer:
         if not self.files:
             raise UserError(_("Name at least one photo."))
+        from core.photos import read_photo_file, warm
+
+        warm(1)  # gets ready while the networks are
         from core.inference.predict import predict_photo
-        from core.photos import read_photo_file
 
         predictions: list[dict[str, Any]] = []
         ids, errors = _sound(self.checkpoints)
@@ -156,12 +158,12 @@ def _sound(names: str) -> tuple[list[str], list[dict[str, str]]]:
 def _photos_of(path: Path) -> tuple[list[Path], str]:
     """The photos that a path names: itself, or those in the folder that it is; and what is wrong
     with that."""
-    from core.data.layouts import EXTENSIONS
+    from core.photos import ENDINGS
 
     if not path.is_dir():
         return [path], ""
     try:
-        inside = sorted(file for file in path.iterdir() if file.suffix.lower() in EXTENSIONS)
+        inside = sorted(file for file in path.iterdir() if file.suffix.lower() in ENDINGS)
     except OSError as error:
         return [], error.strerror or str(error)
     found = [file for file in inside if not file.name.startswith(".") and not file.is_dir()]

@@ -13,8 +13,7 @@ from typing import NamedTuple
 from core.course import CLASSES
 from core.errors import DataError
 from core.i18n import _
-
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".heic", ".heif"})
+from core.photos.formats import ENDINGS
 
 _LABEL_OF = {
     spelling: label
@@ -73,7 +72,7 @@ def _pictures(folder: Path) -> Iterator[tuple[Path, int]]:
             for entry in entries:
                 if entry.name.startswith(".") or not entry.is_file():
                     continue  # ._0_1.jpg is what macOS leaves in archives
-                if os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
+                if os.path.splitext(entry.name)[1].lower() in ENDINGS:
                     yield Path(entry.path), entry.stat().st_size
     except OSError as error:
         raise DataError(_("{folder} cannot be read.").format(folder=folder)) from error

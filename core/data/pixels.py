@@ -11,7 +11,6 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,17 +20,14 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from core import paths
-from core.cores import cores
+from core import paths as places
 from core.data.find import Index, find_food11, rows_of
-from core.errors import DataError, PhotoError
+from core.errors import DataError
 from core.i18n import _
-from core.photos import CROP, STORED, read_photo_file, to_square
+from core.photos import CROP, STORED, read_photos, square
 
 RECIPE = 1
 """Raise it when `read_photo` or `to_square` changes what comes out: no older cache is then used."""
-
-_BATCH = 256  # photographs decoded ahead of the writer: bounds memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +66,7 @@ def load_pixels(index: Index, px: int = 128, progress: bool = True, crop: float 
     folder cannot be written (full disk, no permission).
     """
     stored = STORED(px, crop)
-    root = paths.cache_dir() / "pixels"
+    root = places.cache_dir() / "pixels"
     folder = root / f"{index.fingerprint}-{stored}-r{RECIPE}"
     try:
         loaded = _open(folder, index, px, stored)
@@ -105,7 +101,7 @@ def pixels_here(px: int, crop: float = CROP) -> Pixels | None:
 def _open(folder: Path, index: Index, px: int, stored: int) -> Pixels | None:
     """The cache in `folder`, or None where there is none or it is not what its description says."""
     try:
-        meta: dict[str, Any] = paths.read_json(folder / "meta.json")
+        meta: dict[str, Any] = places.read_json(folder / "meta.json")
         pixels = np.lib.format.open_memmap(folder / "pixels.npy", mode="r")
         unreadable = tuple((str(file), str(reason)) for file, reason in meta["unreadable"])
     except (OSError, EOFError, ValueError, KeyError, TypeError):
@@ -157,7 +153,7 @@ def _build(folder: Path, index: Index, stored: int, progress: bool) -> None:
             "n": len(index) - len(unreadable),
             "unreadable": unreadable,
         }
-        paths.write_json(work / "meta.json", meta)
+        places.write_json(work / "meta.json", meta)
         if folder.exists():  # damaged, or _open had taken it
             shutil.rmtree(folder)
         work.rename(folder)
@@ -188,26 +184,14 @@ def _squares(
 ) -> Iterator[tuple[str, NDArray[np.uint8] | str]]:
     """(file, its square (3, stored, stored) or why there is none) in the index's order."""
 
-    def square(name: str) -> NDArray[np.uint8] | str:
-        try:
-            return to_square(read_photo_file(index.root / name), stored)
-        except PhotoError as error:
-            return str(error)
-
+    paths = (index.root / name for name in index.files)
     bar: Callable[..., Any] = tqdm
-    workers = min(8, cores())  # threads: Pillow lets go of the interpreter's lock
-    with (
-        ThreadPoolExecutor(workers) as pool,
-        bar(
-            total=len(index),
-            desc=_("Reading photographs"),
-            unit="photo",
-            file=sys.stderr,
-            disable=not progress,
-        ) as shown,
-    ):
-        for start in range(0, len(index), _BATCH):
-            names = index.files[start : start + _BATCH]
-            for name, result in zip(names, pool.map(square, names), strict=True):
-                yield name, result
-                shown.update()
+    squares = bar(
+        read_photos(square, paths, stored),
+        total=len(index),
+        desc=_("Reading photographs"),
+        unit="photo",
+        file=sys.stderr,
+        disable=not progress,
+    )
+    yield from zip(index.files, squares, strict=True)

@@ -36,7 +36,7 @@ from core.errors import CheckpointError, DataError, PhotoError
 from core.i18n import _, food_class
 from core.inference.compare import Answer, photo_name
 from core.inference.predict import predict_photo, predictor
-from core.photos import MAX_BYTES, read_photo, read_photo_file
+from core.photos import ENDINGS, MAX_BYTES, read_photo, read_photo_file, warm
 from pages.kit.figure import data_button, show
 from pages.kit.url_state import one_of
 
@@ -143,7 +143,6 @@ def how_made(dreams: Dreams, chosen: DreamSet) -> str:
 
 
 MAX_PHOTOS = 8
-ENDINGS = ["jpg", "jpeg", "png", "webp", "heic", "heif"]
 
 
 @dataclass(frozen=True)
@@ -170,6 +169,7 @@ def pick(many: bool = True) -> list[Photo]:
     What was dropped counts. Until then an example stands in where there is a copy of Food-11, else
     a dream, and the camera can be switched on; nothing asks for the camera by itself.
     """
+    warm()
     dropped = _from_upload(many)
     if dropped:
         return dropped
@@ -200,11 +200,13 @@ def _from_upload(many: bool) -> list[Photo]:
     label = _("Drop photos of food here") if many else _("Drop a photo of food here")
     files = st.file_uploader(
         label,
-        type=ENDINGS,
+        type=list(ENDINGS),
         accept_multiple_files=many,
         max_upload_size=MAX_BYTES // 2**20,
         key="uploads" if many else "upload",
-        help=_("JPEG, PNG, WebP or HEIC. Photos stay in memory and are never written to disk."),
+        help=_(
+            "JPEG, PNG, WebP, HEIC or AVIF. Photos stay in memory and are never written to disk."
+        ),
     )
     chosen = files if isinstance(files, list) else [files] if files else []
     if len(chosen) > MAX_PHOTOS:

@@ -19,7 +19,7 @@ import pytest
 
 from core import i18n, limited, paths
 from core.errors import CheckpointError, PhotoError, UserError
-from core.limited import Limits, call
+from core.limited import Limits, call, call_each
 from tests import limited_tasks as tasks
 
 FEW = Limits(cpu_s=1, wall_s=5, memory_bytes=200 * 2**20, answer_bytes=20 * 2**20)
@@ -113,9 +113,9 @@ def test_a_task_without_end_is_ended(endless: Callable[[], None]) -> None:
 
 def test_processor_seconds_are_counted_anew_for_each_task() -> None:
     first = call(tasks.process)
-    for _time in range(5):
-        assert call(tasks.spend, 0.5, limits=FEW) == 0.5
-    assert call(tasks.process) == first, "half a second each is within a limit of one"
+    for _time in range(3):
+        assert call(tasks.spend, 0.6, limits=FEW) == 0.6
+    assert call(tasks.process) == first, "each is within a limit of one second"
 
 
 def test_wall_time_ends_a_task_that_sleeps() -> None:
@@ -248,6 +248,39 @@ def test_a_process_that_a_task_starts_ends_with_the_worker() -> None:
         time.sleep(0.05)
 
 
+def test_many_items_in_one_exchange() -> None:
+    items = [b".", b"y", b"z", b"."]
+    got = call_each(tasks.first_byte_decides, items, limits=FEW, error=CheckpointError)
+    assert got[0] == got[3] == 46 and got[2] == 122
+    assert type(got[1]) is PhotoError and str(got[1]) == "This one is refused."
+    assert call_each(tasks.first_byte_decides, []) == []
+    assert call_each(tasks.echo, [1, 2], "and more") == [[1, "and more"], [2, "and more"]]
+
+
+@pytest.mark.parametrize("bad", [b"x", b"l", b"m"])
+def test_one_item_that_ends_its_worker_spoils_no_other(bad: bytes) -> None:
+    items = [b".", b".", bad, b"."]
+    got = call_each(tasks.first_byte_decides, items, limits=FEW, error=CheckpointError)
+    assert [got[0], got[1], got[3]] == [46] * 3
+    assert type(got[2]) is CheckpointError
+    says = {b"x": "damaged", b"l": "too long", b"m": "memory"}[bad]
+    assert says in str(got[2])
+
+
+def test_no_worker_says_nothing_about_an_item(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limited, "_COMMAND", ["-c", "raise SystemExit(1)"])
+    monkeypatch.setattr(limited, "_pool", limited._Pool(1))
+    with pytest.raises(CheckpointError, match="just now"):
+        call_each(tasks.first_byte_decides, [b".", b"."], error=CheckpointError)
+    limited._pool.close()
+
+
+def test_limits_are_those_of_one_item() -> None:
+    assert call_each(tasks.spend, [0.4] * 4, limits=FEW) == [0.4] * 4
+    assert len(call_each(tasks.huge, [10] * 4, limits=FEW)) == 4
+    assert call_each(tasks.sleep, [0.4] * 4, limits=Limits(wall_s=0.8)) == [0.4] * 4
+
+
 def test_fifty_threads_at_once_are_served_by_two_workers() -> None:
     def one(n: int) -> tuple[int, int]:
         (got,) = call(tasks.echo, n)
@@ -281,8 +314,8 @@ def test_faults_and_answers_at_once() -> None:
             return "refused"
 
     with ThreadPoolExecutor(16) as threads:
-        answers = list(threads.map(one, range(48)))
-    assert answers == [[n] if n % 3 == 0 else "refused" for n in range(48)]
+        answers = list(threads.map(one, range(24)))
+    assert answers == [[n] if n % 3 == 0 else "refused" for n in range(24)]
 
 
 def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,6 +345,21 @@ def test_more_workers_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len({child.pid for child in psutil.Process().children()} - usual) <= 2
     with limited.workers(1), ThreadPoolExecutor(8) as threads:
         assert len(set(threads.map(lambda _n: call(tasks.wait, 0.1), range(8)))) == 2
+
+
+def test_workers_are_started_before_they_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = limited._Pool(3)
+    monkeypatch.setattr(limited, "_pool", pool)
+
+    def started() -> int:
+        return sum(slot.worker is not None for slot in pool._idle)
+
+    for n, expected in ((1, 1), (1, 1), (2, 2), (1, 2), (9, 3)):
+        limited.warm(tasks.echo, n=n)
+        assert started() == expected
+    assert call(tasks.echo, 1) == [1]
+    assert len(pool._idle) == 3
+    pool.close()
 
 
 def test_a_worker_that_leaks_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,7 +398,7 @@ def test_the_environment_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 PARENT = """
     import os, sys, threading, time
-    from core.limited import Limits, call
+    from core.limited import Limits, call, call_each
     from tests import limited_tasks as tasks
 
     print(call(tasks.process), flush=True)

@@ -75,17 +75,17 @@ def network_reader() -> Callable[[bytes], object]:
 
 def photo_reader() -> Callable[[bytes], object]:
     """The reader of photos, for small ones: large ones may take what a photo may take."""
-    from core import photos
+    from core.photos import decode, formats
 
-    photos.MAX_PIXELS = 1_000_000
-    return photos.read_photo
+    formats.MAX_PIXELS = formats.MAX_JPEG_PIXELS = 1_000_000
+    return decode.decode
 
 
 def boxes_reader() -> Callable[[bytes], object]:
-    """The reader of HEIC's boxes."""
-    from core.heic import coded_sizes
+    """The reader of HEIC's and AVIF's boxes."""
+    from core.photos.boxes import read_boxes
 
-    return coded_sizes
+    return read_boxes
 
 
 class Target(NamedTuple):

@@ -62,10 +62,10 @@ def test_a_second_call_decodes_nothing(
     index = find_food11(food)
     first = np.array(load_pixels(index, PX, progress=False).pixels)
 
-    def refuse(path: object) -> None:
-        raise AssertionError(f"{path} was read again")
+    def refuse(*_arguments: object) -> None:
+        raise AssertionError("photographs were read again")
 
-    monkeypatch.setattr("core.data.pixels.read_photo_file", refuse)
+    monkeypatch.setattr("core.data.pixels.read_photos", refuse)
     assert np.array_equal(load_pixels(index, PX, progress=False).pixels, first)
 
 
@@ -180,18 +180,19 @@ BUILDER = """
     from core.data.find import find_food11
 
     food, log, pause = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
-    build, read = pixels._build, pixels.read_photo_file
+    build, read = pixels._build, pixels.read_photos
 
     def noted_build(*arguments):
         with log.open("a") as file:
             file.write("built\\n")
         build(*arguments)
 
-    def slow_read(path):
-        time.sleep(pause)
-        return read(path)
+    def slow_read(*arguments):
+        for square in read(*arguments):
+            time.sleep(pause)
+            yield square
 
-    pixels._build, pixels.read_photo_file = noted_build, slow_read
+    pixels._build, pixels.read_photos = noted_build, slow_read
     loaded = pixels.load_pixels(find_food11(food), 14, progress=False)
     print(len(loaded), int(loaded.pixels.astype("int64").sum()))
 """

@@ -1,49 +1,81 @@
-"""What a HEIC would unfold to, read from its boxes before libheif decodes it (ISO/IEC 23008-12).
+"""What a HEIC or AVIF would unfold to, read from its boxes before a decoder is (ISO/IEC 23008-12).
 
-The size a HEIC claims binds nobody: a crop box makes 80 megapixels look like 100 x 100, and a grid
-may name one small tile a thousand times, so 3 KB can ask for gigabytes. libheif does refuse a coded
-picture larger than its own `ispe` box says, and a grid that its tiles do not cover. Hence the
-`ispe` boxes, and their sum over the tiles of each grid, are what decoding can cost.
+The size such a file claims binds nobody: a crop box makes 80 megapixels look like 100 x 100, and a
+grid may name one small tile a thousand times, so 3 KB can ask for gigabytes. The decoders do refuse
+a coded picture larger than its own `ispe` box says, and a grid that its tiles do not cover. Hence
+the `ispe` boxes, and their sum over the tiles of each grid, are what decoding can cost.
 """
 
+import struct
 from collections.abc import Iterator
+from typing import NamedTuple
 
-_CODED = {b"hvc1", b"hev1"}
-# An overlay, an identity, uncompressed or tiled pixels: sizes of their own that no `ispe` binds.
-_UNBOUND = {b"iovl", b"iden", b"tili", b"unci", b"mski"}
+_CODED = {b"hvc1", b"hev1", b"av01"}
+# Others (an overlay, uncompressed or tiled pixels) have sizes of their own that no `ispe` binds.
+# They may stand beside the picture, for then nobody decodes them.
 
 _MOST_BOXES = 2_000  # in one box; libheif itself reads 1,000 items
 _MOST_META = 2**20  # bytes; a phone's has some 5,000
+_MOST_STEPS = 4  # from an `iden` item, which shows another one turned or cropped, to what it shows
 
 
-def coded_sizes(data: bytes) -> tuple[list[tuple[int, int]], int]:
-    """(width, height) of every picture in a HEIC, and the pixels in the tiles of its largest grid.
+class Contents(NamedTuple):
+    """What the boxes say."""
+
+    sizes: list[tuple[int, int]]
+    """(width, height) in pixels of every picture in the file."""
+    mosaic: int
+    """Pixels in the tiles of its largest grid; 0 where there is none."""
+    coding: tuple[int, int] | None
+    """Primaries and transfer function of the picture's colours, as numbers of ITU-T H.273."""
+
+
+class _Properties(NamedTuple):
+    areas: dict[int, int]
+    """Item number -> the pixels of its largest `ispe`."""
+    sizes: list[tuple[int, int]]
+    codings: dict[int, tuple[int, int]]
+
+
+def read_boxes(data: bytes) -> Contents:
+    """What the pictures of a HEIC or AVIF would unfold to.
 
     Raises ValueError where the boxes are damaged, or describe something whose cost is not bounded
     by them.
     """
     metas = [(a, b) for kind, a, b in _boxes(data, 0, len(data)) if kind == b"meta"]
     if len(metas) != 1:
-        raise ValueError("a HEIC has one meta box")
+        raise ValueError("such a file has one meta box")
     if metas[0][1] - metas[0][0] > _MOST_META:
         raise ValueError("the meta box is too long")
     boxes: dict[bytes, tuple[int, int]] = {}
     for kind, start, end in _boxes(data, metas[0][0] + 4, metas[0][1]):
-        if kind in boxes:
-            raise ValueError("a box of the meta box stands there twice")
-        boxes[kind] = (start, end)
+        if kind in (b"iinf", b"iprp", b"pitm", b"iref"):
+            if kind in boxes:
+                raise ValueError("a box of the meta box stands there twice")
+            boxes[kind] = (start, end)
     kinds = _kinds(data, *boxes[b"iinf"]) if b"iinf" in boxes else {}
-    areas, sizes = _sizes(data, *boxes[b"iprp"]) if b"iprp" in boxes else ({}, [])
-    primary = _primary(data, *boxes[b"pitm"]) if b"pitm" in boxes else -1
-    if kinds.get(primary) not in _CODED | {b"grid"} or _UNBOUND & set(kinds.values()):
+    found = _properties(data, *boxes[b"iprp"]) if b"iprp" in boxes else _Properties({}, [], {})
+    picture = _primary(data, *boxes[b"pitm"]) if b"pitm" in boxes else -1
+    derived = list(_derived(data, *boxes[b"iref"])) if b"iref" in boxes else []
+    parts = dict(derived)
+    coding = found.codings.get(picture)
+    for _step in range(_MOST_STEPS):
+        if kinds.get(picture) != b"iden":
+            break
+        picture = next(iter(parts.get(picture, ())), -1)
+        coding = coding or found.codings.get(picture)
+    if kinds.get(picture) not in _CODED | {b"grid"}:
         raise ValueError("a kind of picture that is not read")
     mosaic = 0
-    for grid, tiles in _derived(data, *boxes[b"iref"]) if b"iref" in boxes else ():
+    for grid, tiles in derived:
         if kinds.get(grid) == b"grid":
             if any(kinds.get(tile) not in _CODED for tile in tiles):
                 raise ValueError("a grid of something else than coded pictures")
-            mosaic = max(mosaic, sum(areas.get(tile, 0) for tile in tiles))
-    return sizes, mosaic
+            mosaic = max(mosaic, sum(found.areas.get(tile, 0) for tile in tiles))
+            if grid == picture and tiles:
+                coding = coding or found.codings.get(tiles[0])
+    return Contents(found.sizes, mosaic, coding)
 
 
 def _int(data: bytes, at: int, width: int, end: int) -> int:
@@ -83,17 +115,21 @@ def _kinds(data: bytes, start: int, end: int) -> dict[int, bytes]:
     return kinds
 
 
-def _sizes(data: bytes, start: int, end: int) -> tuple[dict[int, int], list[tuple[int, int]]]:
-    """Item number -> the pixels of its largest `ispe`; and (width, height) of every `ispe`."""
-    areas: dict[int, int] = {}
-    properties: list[tuple[int, int] | None] = []
+def _properties(data: bytes, start: int, end: int) -> _Properties:
+    """The sizes and colours in the property boxes, and which item has them."""
+    sizes: list[tuple[int, int] | None] = []
+    codings: list[tuple[int, int] | None] = []
     for kind, at, stop in _boxes(data, start, end):
         if kind == b"ipco":
             for name, inner, inner_stop in _boxes(data, at, stop):
-                size = None
+                size = coding = None
                 if name == b"ispe":
                     size = (_int(data, inner + 4, 4, inner_stop), _int(data, inner + 8, 4, stop))
-                properties.append(size)
+                elif name == b"colr" and data[inner : inner + 4] == b"nclx":
+                    coding = struct.unpack_from(">HH", data[:inner_stop], inner + 4)
+                sizes.append(size)
+                codings.append(coding)
+    found = _Properties({}, [size for size in sizes if size], {})
     for kind, at, stop in _boxes(data, start, end):
         if kind != b"ipma":
             continue
@@ -106,10 +142,14 @@ def _sizes(data: bytes, start: int, end: int) -> tuple[dict[int, int], list[tupl
                 # the top bit says that the property is essential; numbers count from 1
                 number = _int(data, at, index_width, stop) & (2 ** (8 * index_width - 1) - 1)
                 at += index_width
-                found = properties[number - 1] if 0 < number <= len(properties) else None
-                if found:
-                    areas[item] = max(areas.get(item, 0), found[0] * found[1])
-    return areas, [size for size in properties if size]
+                if not 0 < number <= len(sizes):
+                    continue
+                size, coding = sizes[number - 1], codings[number - 1]
+                if size:
+                    found.areas[item] = max(found.areas.get(item, 0), size[0] * size[1])
+                if coding:
+                    found.codings.setdefault(item, coding)
+    return found
 
 
 def _derived(data: bytes, start: int, end: int) -> Iterator[tuple[int, list[int]]]:

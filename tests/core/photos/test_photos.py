@@ -3,7 +3,6 @@
 import io
 import math
 import sys
-import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from core import photos
 from core.errors import PhotoError
-from core.photos import STORED, centre_crop, prepare, read_photo, to_square
+from core.models.registry import MODELS
+from core.photos import STORED, centre_crop, decode, prepare, read_photo, to_square
 from tests.food import food_picture
 from tests.uploads import encoded, samples
 
@@ -37,9 +36,10 @@ def test_every_kind_is_read(kind: str) -> None:
     assert image.mode == "RGB"
     assert type(image) is Image.Image, "decoded: nothing still hangs on the bytes"
     assert image.info == {}, "no EXIF, place or time goes further"
-    assert image.size == ((48, 64) if kind in ("jpeg", "png", "webp") else (64, 48))
+    turned = kind in ("jpeg", "png", "webp", "avif")
+    assert image.size == ((48, 64) if turned else (64, 48))
     expected: Image.Image = PICTURE
-    if kind in ("jpeg", "png", "webp"):
+    if turned:
         expected = PICTURE.rotate(-90, expand=True)
     if kind in ("grey", "png, 16 bit"):
         expected = PICTURE.convert("L").convert("RGB")
@@ -54,7 +54,7 @@ def test_every_kind_is_read(kind: str) -> None:
 def test_the_first_frame_of_an_animation() -> None:
     first, second = food_picture(0, 0), food_picture(7, 0)
     assert apart(first, second) > 20
-    for kind in ("PNG", "WEBP", "MPO"):
+    for kind in ("PNG", "WEBP", "MPO", "AVIF"):
         data = encoded(first, kind, save_all=True, append_images=[second])
         assert apart(read_photo(data), first) < 3, kind
 
@@ -106,7 +106,7 @@ UPRIGHT = {
 }
 
 
-@pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG"])
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG", "AVIF"])
 @pytest.mark.parametrize("orientation", UPRIGHT)
 def test_upright_by_exif(kind: str, orientation: int) -> None:
     exif = Image.Exif()
@@ -115,7 +115,7 @@ def test_upright_by_exif(kind: str, orientation: int) -> None:
     got = read_photo(encoded(PICTURE, kind, exif=exif, **options))
     expected = Image.fromarray(np.ascontiguousarray(UPRIGHT[orientation](np.asarray(PICTURE))))
     assert got.size == expected.size
-    assert apart(got, expected) <= (3 if kind == "JPEG" else 0)
+    assert apart(got, expected) <= (3 if kind in ("JPEG", "AVIF") else 0)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -139,18 +139,25 @@ def test_a_photo_with_broken_exif_is_still_a_photo(exif: bytes) -> None:
     assert apart(read_photo(encoded(PICTURE, "JPEG", exif=exif)), PICTURE) < 3
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "HEIF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "HEIF", "AVIF"])
 def test_a_large_photo_is_halved_but_shows_the_same(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert STORED(224) * 3 < photos.KEEP_SIDE, "far more than any network here looks at"
-    monkeypatch.setattr(photos, "KEEP_SIDE", 64)
+    assert max(STORED(spec.input_px, spec.crop) for spec in MODELS.values()) * 2 < decode.KEEP_SIDE
+    monkeypatch.setattr(decode, "KEEP_SIDE", 64)
     large = food_picture(2, 3, (300, 220))
-    got = read_photo(encoded(large, kind))
+    got = decode.decode(encoded(large, kind))
     assert got.size == (150, 110)
     assert apart(got, large.resize((150, 110), Image.Resampling.BOX)) < 3
-    assert read_photo(encoded(large.crop((0, 0, 300, 127)), kind)).size == (300, 127)
-    assert read_photo(encoded(large.resize((700, 520)), kind)).size == (88, 65)
+    assert decode.decode(encoded(large.crop((0, 0, 300, 127)), kind)).size == (300, 127)
+    assert decode.decode(encoded(large.resize((700, 520)), kind)).size == (88, 65)
+
+
+def test_a_phones_photo_through_the_door() -> None:
+    large = food_picture(2, 3, (4032, 3024))
+    got = read_photo(encoded(large, "JPEG"))
+    assert got.size == (1008, 756)
+    assert apart(got, large.resize((1008, 756), Image.Resampling.BOX)) < 1
 
 
 def cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -221,33 +228,6 @@ def test_many_threads_read_what_one_does_and_change_nothing_global() -> None:
         assert list(pool.map(one, data * 20)) == expected * 20
     assert list(warnings.filters) == filters
     assert limit == Image.MAX_IMAGE_PIXELS
-
-
-def test_large_photos_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    at_once, most, lock = 0, 0, threading.Lock()
-    decode, meet = photos._decode, threading.Event()
-
-    def counting(image: Image.Image) -> Image.Image:
-        nonlocal at_once, most
-        with lock:
-            at_once += 1
-            most = max(most, at_once)
-        meet.wait(0.05)
-        try:
-            return decode(image)
-        finally:
-            with lock:
-                at_once -= 1
-
-    monkeypatch.setattr(photos, "_decode", counting)
-    data = encoded(Image.new("RGB", (2500, 2000)), "JPEG")
-    with ThreadPoolExecutor(6) as pool:
-        assert len(list(pool.map(read_photo, [data] * 6))) == 6
-    assert most == 2
-    small = encoded(Image.new("RGB", (25, 20)), "JPEG")
-    with ThreadPoolExecutor(6) as pool:
-        list(pool.map(read_photo, [small] * 6))
-    assert most > 2, "small ones do not wait"
 
 
 def test_sizes_of_the_stored_squares() -> None:
