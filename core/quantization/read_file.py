@@ -1,9 +1,14 @@
-"""Arrays out of a pickle without unpickling it: a small machine that can only make arrays.
+"""Networks that strangers bring, read to arrays by name: nothing is unpickled, nor torch needed.
+
+A file is known by its first bytes. Read are pickles of numpy arrays or torch tensors, torch's own
+files, .npz, .npy and safetensors, and such a file compressed (gzip, bz2, xz, a zip of one file),
+which is unpacked up to `MAX_FILE_BYTES` and no further. Other formats that networks come in are
+called by their names.
 
 A pickle is a program; `pickle.load` calls whatever functions it names. `pickletools.genops` splits
-it into instructions and runs none. The machine here follows those that numpy 1 and 2 write arrays
-with, in protocols 0 to 5; functions of our own stand for those that such a file names. All else is
-refused.
+it into instructions and runs none. A small machine here follows those that numpy 1 and 2 write
+arrays with, in protocols 0 to 5; functions of our own stand for those that such a file names. All
+else is refused.
 
 Why not a restricted `pickle.Unpickler`, some 60 lines shorter: numpy's `dtype.__setstate__` and
 `scalar` would get a stranger's arguments in C code that was not written for them, BUILD can set
@@ -64,13 +69,13 @@ def read_pickle(data: bytes, names: Mapping[str, Any] | None = None) -> dict[str
         if len(data) > MAX_FILE_BYTES:
             raise Refused(_("it is larger than any network of ours"))
         stream = io.BytesIO(data)
-        result = run(stream, names or NAMES)
+        result = _run(stream, names or NAMES)
         if stream.read(1):
             raise ValueError(_("something follows its end"))
-        return table(result)
+        return _table(result)
 
 
-class Array:
+class _Array:
     """An array in the making: its content may come in a later step."""
 
     def __init__(self, content: Any = None) -> None:
@@ -79,21 +84,21 @@ class Array:
     def build(self, state: Any) -> None:
         """numpy's `ndarray.__setstate__`; an array of objects becomes those objects."""
         _version, shape, dtype, columns_first, content = state
-        if type(content) is list and only(DType, dtype).kind == "O8":
+        if type(content) is list and _only(_DType, dtype).kind == "O8":
             self.content = content[0] if shape == () else tuple(content)
         else:
-            self.content = array(content, dtype, shape, "F" if columns_first else "C")
+            self.content = _array(content, dtype, shape, "F" if columns_first else "C")
 
     def finished(self) -> Any:
         """An array, or what an array of objects held; None before it was built."""
         return self.content
 
 
-class DType:
+class _DType:
     """A dtype in the making: its byte order comes in a later step."""
 
     def __init__(self, kind: Any, order: str = "<") -> None:
-        self.kind, self.order = only(str, kind), order
+        self.kind, self.order = _only(str, kind), order
         if kind not in _KINDS | {"O8"}:
             raise Refused(_("it has the dtype {name}").format(name=repr(kind[:20])))
 
@@ -108,10 +113,10 @@ def _ndarray() -> None:
     raise Refused(_("it would call a function"))
 
 
-def _reconstruct(kind: Any, *_rest: Any) -> Array:  # (ndarray, (0,), b"b")
+def _reconstruct(kind: Any, *_rest: Any) -> _Array:  # (ndarray, (0,), b"b")
     if kind is not _ndarray:
         raise Refused(_("it makes an array of another class"))
-    return Array()
+    return _Array()
 
 
 def _encode(text: Any, codec: Any) -> bytes:  # how protocols 0 to 2 write bytes
@@ -126,7 +131,7 @@ def _dict() -> dict[Any, Any]:
 
 NAMES: dict[str, Any] = {
     "numpy ndarray": _ndarray,
-    "numpy dtype": lambda kind, *_rest: DType(kind),  # ("f4", False, True)
+    "numpy dtype": lambda kind, *_rest: _DType(kind),  # ("f4", False, True)
     "_codecs encode": _encode,
     "collections OrderedDict": _dict,
     "__builtin__ bytes": lambda: b"",
@@ -135,8 +140,8 @@ NAMES: dict[str, Any] = {
 """What a pickle may name -> what stands for it here: a function of ours, or a label."""
 for _core in ("numpy.core", "numpy._core"):
     NAMES[f"{_core}.multiarray _reconstruct"] = _reconstruct
-    NAMES[f"{_core}.multiarray scalar"] = lambda dtype, data: array(data, dtype, (), "C").item()
-    NAMES[f"{_core}.numeric _frombuffer"] = lambda *arguments: Array(array(*arguments))
+    NAMES[f"{_core}.multiarray scalar"] = lambda dtype, data: _array(data, dtype, (), "C").item()
+    NAMES[f"{_core}.numeric _frombuffer"] = lambda *arguments: _Array(_array(*arguments))
 
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
@@ -148,7 +153,7 @@ _PUSHED = {
 }  # fmt: skip
 
 
-def run(
+def _run(
     stream: io.BytesIO, names: Mapping[str, Any], stored: Callable[..., Any] | None = None
 ) -> Any:
     """What the next pickle in `stream` describes: containers of numbers, text, bytes, arrays.
@@ -209,19 +214,19 @@ def run(
                     raise Refused(_("it would call {function}").format(function=called))
                 stack.append(names[called])
             case "BINPERSID" if stored is not None:
-                stack.append(stored(*only(tuple, stack.pop())))
+                stack.append(stored(*_only(tuple, stack.pop())))
             case "REDUCE":
-                arguments, function = only(tuple, stack.pop()), only(FunctionType, stack.pop())
+                arguments, function = _only(tuple, stack.pop()), _only(FunctionType, stack.pop())
                 spare -= sum(len(one) for one in arguments if type(one) in (str, bytes))
                 if spare < 0:
                     raise Refused(_("it would grow to more than its length"))
                 stack.append(function(*arguments))  # functions come from `names` alone
             case "BUILD":
                 state = stack.pop()
-                if isinstance(stack[-1], DType | Array):
+                if isinstance(stack[-1], _DType | _Array):
                     stack[-1].build(state)
                 else:
-                    only(dict, stack[-1])  # torch's dicts keep versions in an attribute
+                    _only(dict, stack[-1])  # torch's dicts keep versions in an attribute
             case name:
                 raise Refused(_("it has the step {name}").format(name=name))
     raise ValueError(_("it has no end"))
@@ -233,38 +238,38 @@ def _fill(target: Any, items: list[Any]) -> Any:
         target.extend(items)
     else:
         for name, value in zip(items[::2], items[1::2], strict=True):
-            only(dict, target)[name if type(name) is int else only(str, name)] = value
+            _only(dict, target)[name if type(name) is int else _only(str, name)] = value
     return target
 
 
-def only(kind: type, value: Any) -> Any:
+def _only(kind: type, value: Any) -> Any:
     """`value`, if it is of just this kind; else it is refused."""
     if type(value) is not kind:
         raise Refused(_("it puts things together as no array is"))
     return value
 
 
-def array(content: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
+def _array(content: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
     """A view of `content`, once its length is known to be that of the shape."""
-    if type(content) not in (bytes, bytearray) or only(DType, dtype).kind not in _KINDS:
+    if type(content) not in (bytes, bytearray) or _only(_DType, dtype).kind not in _KINDS:
         raise Refused(_("it has an array of objects"))
-    if math.prod(sides(shape)) * int(dtype.kind[1]) != len(content):
+    if math.prod(_sides(shape)) * int(dtype.kind[1]) != len(content):
         raise ValueError(_("an array is not as long as its shape says"))
     kind = np.dtype(dtype.order + dtype.kind)
     row = np.frombuffer(content, kind) if len(content) else np.empty(0, kind)
     return row.reshape(shape, order=order)
 
 
-def sides(shape: Any) -> tuple[int, ...]:
+def _sides(shape: Any) -> tuple[int, ...]:
     """`shape`, if it is a few whole numbers."""
-    numbers: tuple[int, ...] = only(tuple, shape)
+    numbers: tuple[int, ...] = _only(tuple, shape)
     if len(numbers) > MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in numbers):
         raise ValueError(_("an array has no shape"))
     return numbers
 
 
-def table(result: Any) -> dict[str, Value]:
-    """The arrays and numbers by name in what `run` gave; out of `{"state_dict": {...}}`, too.
+def _table(result: Any) -> dict[str, Value]:
+    """The arrays and numbers by name in what `_run` gave; out of `{"state_dict": {...}}`, too.
 
     One array may stand under many names. Raises Refused or ValueError.
     """
@@ -281,7 +286,7 @@ def table(result: Any) -> dict[str, Value]:
 
 def _unwrapped(result: Any) -> dict[Any, Any]:
     """`{"state_dict": {...}, "epoch": 3}` or `{"anything": {...}}` -> {...}, once."""
-    found: dict[Any, Any] = only(dict, _finished(result))
+    found: dict[Any, Any] = _only(dict, _finished(result))
     for name in _WRAPPERS if len(found) > 1 else found:
         inner = _finished(found.get(name))
         if type(inner) is dict:
@@ -290,7 +295,7 @@ def _unwrapped(result: Any) -> dict[Any, Any]:
 
 
 def _finished(value: Any) -> Any:
-    return value.finished() if isinstance(value, Array) else value
+    return value.finished() if isinstance(value, _Array) else value
 
 
 def _value(value: Any, inside: bool = False) -> Any:
@@ -304,19 +309,14 @@ def _value(value: Any, inside: bool = False) -> Any:
     raise Refused(_("something in it is neither array nor number"))
 
 
-# ------------------------------------------------------------------------------------------------
-# A state dict saved by torch, read without torch: the zip of today and the stream of before 1.6.
-#
-# Both hold a pickle in which a tensor is a view (offset, shape, steps) of a storage, and the
-# storages' bytes beside it. The pickle is read by the machine of `quantize_pickle`, with four more
-# names; the views are made here. `torch.load(weights_only=True)` would cost each file 3.6 s and
-# 680 MB for its import, and it refuses a pickle of numpy arrays that went through `torch.save`.
-# Source: torch/serialization.py, torch/_utils.py.
-
+# torch's files, whose pickle has tensors: views (offset, shape, steps) of storages beside it. The
+# zip of today and the stream of before 1.6 (torch/serialization.py, torch/_utils.py). torch's own
+# `load(weights_only=True)` would cost each file 3.6 s and 680 MB for its import, and it refuses
+# numpy arrays that went through `torch.save`.
 
 MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 """What a file of before torch 1.6 begins with: a pickle of one number."""
-_FILES_KINDS = {
+_TORCH_KINDS = {
     "Float": "<f4", "Half": "<f2", "Double": "<f8", "BFloat16": "bf16", "Bool": "|b1",
     "Byte": "|u1", "Char": "|i1", "Short": "<i2", "Int": "<i4", "Long": "<i8",
 }  # fmt: skip
@@ -336,16 +336,16 @@ class _Storage:
     def fill(self, content: bytes) -> None:
         if len(content) != self.n_bytes:
             raise ValueError(_("a tensor's bytes are cut off"))
-        self.row = flat(content, self.kind)
+        self.row = _flat(content, self.kind)
 
 
-class _Tensor(Array):
+class _Tensor(_Array):
     """A view of a storage; steps count items, as torch counts them."""
 
     def __init__(self, storage: Any, offset: Any, shape: Any, steps: Any, *_rest: Any) -> None:
-        self._storage: _Storage = only(_Storage, storage)
-        self._offset: int = only(int, offset)
-        self._shape, self._steps = sides(shape), sides(steps)
+        self._storage: _Storage = _only(_Storage, storage)
+        self._offset: int = _only(int, offset)
+        self._shape, self._steps = _sides(shape), _sides(steps)
 
     def finished(self) -> Any:
         row = self._storage.row
@@ -366,13 +366,13 @@ def _rebuild_tensor(*arguments: Any) -> _Tensor:
 
 
 def _rebuild_parameter(tensor: Any, *_rest: Any) -> _Tensor:
-    made: _Tensor = only(_Tensor, tensor)
+    made: _Tensor = _only(_Tensor, tensor)
     return made
 
 
 def _load_from_bytes(data: Any) -> Any:
     """How `pickle.dump` writes a tensor's storage: as a whole old file, in which no other lies."""
-    return read_legacy(only(bytes, data))
+    return _torch_stream(_only(bytes, data))
 
 
 class _StorageType(str):
@@ -382,13 +382,13 @@ class _StorageType(str):
 _OWN_NAMES = NAMES | {
     "torch._utils _rebuild_tensor_v2": _rebuild_tensor,
     "torch._utils _rebuild_parameter": _rebuild_parameter,
-    **{f"torch {name}Storage": _StorageType(kind) for name, kind in _FILES_KINDS.items()},
+    **{f"torch {name}Storage": _StorageType(kind) for name, kind in _TORCH_KINDS.items()},
 }
 TORCH_NAMES = _OWN_NAMES | {"torch.storage _load_from_bytes": _load_from_bytes}
 """What a pickle with torch's tensors in it may name -> what stands for it here."""
 
 
-def flat(content: bytes, kind: str) -> NDArray[Any]:
+def _flat(content: bytes, kind: str) -> NDArray[Any]:
     """The numbers in `content` in one row. `kind`: numpy's, or bf16, which becomes float32."""
     if kind == "bf16":
         wide = np.frombuffer(content, "<u2").astype("<u4")
@@ -397,33 +397,33 @@ def flat(content: bytes, kind: str) -> NDArray[Any]:
     return np.frombuffer(content, kind) if content else np.empty(0, kind)
 
 
-def read_zip(members: Mapping[str, bytes], folder: str) -> Any:
+def _torch_zip(members: Mapping[str, bytes], folder: str) -> Any:
     """What the pickle in a zip of torch's describes; its files lie in `folder`, "" or "<name>/".
 
-    Raises as `quantize_pickle.run` does.
+    Raises as `_run` does.
     """
     if members.get(f"{folder}byteorder", b"little") != b"little":
         raise Refused(_("it was written on a big-endian machine"))
     storages: dict[str, _Storage] = {}
     program = io.BytesIO(members[f"{folder}data.pkl"])
-    result = run(program, _OWN_NAMES, _collector(storages))
+    result = _run(program, _OWN_NAMES, _collector(storages))
     for key, storage in storages.items():
         storage.fill(members[f"{folder}data/{key}"])
     return result
 
 
-def read_legacy(data: bytes) -> Any:
-    """What a file of before torch 1.6 describes. Raises as `quantize_pickle.run` does."""
+def _torch_stream(data: bytes) -> Any:
+    """What a file of before torch 1.6 describes. Raises as `_run` does."""
     if not data.startswith(MAGIC):
         raise ValueError(_("it is no file of torch's"))
     stream = io.BytesIO(data)
     stream.seek(len(MAGIC))
     storages: dict[str, _Storage] = {}
     collect = _collector(storages)
-    _version, system, result, keys = (run(stream, _OWN_NAMES, collect) for _part in range(4))
-    if not only(dict, system).get("little_endian", True):
+    _version, system, result, keys = (_run(stream, _OWN_NAMES, collect) for _part in range(4))
+    if not _only(dict, system).get("little_endian", True):
         raise Refused(_("it was written on a big-endian machine"))
-    for key in only(list, keys):
+    for key in _only(list, keys):
         storage = storages[key]
         if int.from_bytes(stream.read(8), "little") != storage.items:
             raise ValueError(_("a tensor's bytes are cut off"))
@@ -437,20 +437,13 @@ def _collector(storages: dict[str, _Storage]) -> Callable[..., _Storage]:
     def stored(word: Any, kind: Any, key: Any, _place: Any, items: Any, view: Any = None) -> Any:
         if word != "storage" or view is not None:
             raise Refused(_("it refers to something that is no tensor"))
-        made = _Storage(str(only(_StorageType, kind)), only(int, items))
-        return storages.setdefault(only(str, key), made)
+        made = _Storage(str(_only(_StorageType, kind)), _only(int, items))
+        return storages.setdefault(_only(str, key), made)
 
     return stored
 
 
-# ------------------------------------------------------------------------------------------------
-# The files in which networks are handed on: known by their first bytes, read to arrays by name.
-#
-# Read are pickles of numpy arrays or torch tensors, torch's own files, .npz, .npy and safetensors,
-# and such a file compressed (gzip, bz2, xz, a zip of one file). Nothing is unpickled, torch is not
-# needed, and nothing is decompressed beyond `MAX_FILE_BYTES`. Other formats that networks come in
-# are called by their names.
-
+# all files of networks
 
 MAX_MEMBERS = 5_000
 """Files in a zip: torch and numpy write one for each tensor."""
@@ -514,13 +507,13 @@ def _read(data: bytes) -> dict[str, Value]:
             return _zip(data)
     if data.startswith(b"\x93NUMPY"):
         with refusals(_("NumPy file")):
-            return table({"array": _npy(data)})
+            return _table({"array": _npy(data)})
     if data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data) - 8:
         with refusals(_("safetensors file")):
             return _safetensors(data)
     if data.startswith(MAGIC):
         with refusals(_("PyTorch file")):
-            return table(read_legacy(data))
+            return _table(_torch_stream(data))
     _refuse_named(data)
     return read_pickle(data, TORCH_NAMES)
 
@@ -552,9 +545,9 @@ def _zip(data: bytes) -> dict[str, Value]:
         raise CheckpointError(_not_read(_("a Keras model")))
     if program and not more:
         with refusals(_("PyTorch file")):
-            return table(read_zip(content, folder))
+            return _table(_torch_zip(content, folder))
     if content and all(name.endswith(".npy") for name in content):
-        return table({name[:-4]: _npy(one) for name, one in content.items()})
+        return _table({name[:-4]: _npy(one) for name, one in content.items()})
     if len(content) == 1:
         (inner,) = content.values()
         if inner.startswith(b"PK"):
@@ -573,9 +566,11 @@ def _npy(data: bytes) -> Any:
     stream = io.BytesIO(data)
     stream.seek(header.end())
     if kind == "O":
-        return run(stream, TORCH_NAMES)
+        return _run(stream, TORCH_NAMES)
     shape = tuple(int(n) for n in numbers.split(",") if n.strip())
-    return array(stream.read(), DType(kind, order), shape, "F" if columns_first == "True" else "C")
+    return _array(
+        stream.read(), _DType(kind, order), shape, "F" if columns_first == "True" else "C"
+    )
 
 
 def _safetensors(data: bytes) -> dict[str, Value]:
@@ -595,9 +590,9 @@ def _safetensors(data: bytes) -> dict[str, Value]:
     for name, one in sorted(stored, key=lambda item: _in_order(item[0])):
         if one["dtype"] not in _SAFETENSORS:
             raise Refused(_("it has the dtype {name}").format(name=one["dtype"][:20]))
-        row = flat(bytes(one["data"]), _SAFETENSORS[one["dtype"]])
-        arrays[name] = row.reshape(sides(tuple(one["shape"])))
-    return table(arrays)
+        row = _flat(bytes(one["data"]), _SAFETENSORS[one["dtype"]])
+        arrays[name] = row.reshape(_sides(tuple(one["shape"])))
+    return _table(arrays)
 
 
 def _in_order(name: str) -> tuple[list[tuple[int, str]], int]:

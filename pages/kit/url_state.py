@@ -8,12 +8,6 @@ from typing import Any, TypeVar, cast
 
 import streamlit as st
 
-# ------------------------------------------------------------------------------------------------
-# Choices that a link carries by key, not by label: a link made in one language opens in another.
-#
-# Streamlit's own `bind="query-params"` writes what the menu shows, so it serves numbers only.
-
-
 K = TypeVar("K", bound=str)
 
 
