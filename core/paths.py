@@ -53,6 +53,11 @@ def runs_dir() -> Path:
     return _folder("SMALL_PLATES_RUNS", default)
 
 
+def own_checkpoints_dir() -> Path:
+    """Where what was trained, or made of another network, on this machine is kept."""
+    return runs_dir() / "checkpoints"
+
+
 def data_dir() -> Path:
     """Data sets that were made here, a folder each (`SMALL_PLATES_DATA`)."""
     default = Path(platformdirs.user_data_dir("small-plates", False)) / "data"

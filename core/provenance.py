@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from core.cores import cores
+from core.i18n import _
 from core.paths import REPO
 
 
@@ -51,6 +52,19 @@ def commit() -> str:
         return name + ("+" if _git("status", "--porcelain", "--", "core") else "")
     except (OSError, subprocess.SubprocessError):
         return "unknown"
+
+
+def commit_text(commit: str | None, digits: int = 12) -> str:
+    """A commit as a reader is shown it: its first digits, and whether files were changed since.
+
+    `commit`: as `commit()` gives it, `+` behind it where files were changed; None or "unknown"
+    where nobody knows.
+    """
+    if commit in (None, "", "unknown"):
+        return _("not recorded")
+    name, changed, _rest = str(commit).partition("+")
+    shown = f"`{name[:digits]}{changed}`"
+    return _("{commit} with uncommitted changes").format(commit=shown) if changed else shown
 
 
 def _git(*arguments: str) -> str:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core.errors import CheckpointError
 from core.i18n import _
-from core.paths import pretrained_dir, write_atomic
+from core.paths import own_checkpoints_dir, pretrained_dir, write_atomic
 
 if TYPE_CHECKING:
     from core.checkpoints import Checkpoint
@@ -117,6 +117,13 @@ class CheckpointRows(ResultFile, Generic[Row]):
     def name(self) -> str:
         """The checkpoint's id."""
         return self.checkpoint
+
+    @classmethod
+    def path(cls, name: str = "") -> Path:
+        """The file of that checkpoint; of one of this machine's own, beside that one."""
+        usual, own = super().path(name), own_checkpoints_dir()
+        is_own = (own / name).is_dir() and not (pretrained_dir() / name).is_dir()
+        return own / "results" / usual.name if is_own else usual
 
     @staticmethod
     def order(key: Any) -> Any:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.charts import numbers
 from core.charts.compiled import Spec
-from core.charts.theme import RoleKey, glyph, role_of
+from core.charts.theme import RoleKey, glyph, trained_role
 from core.course import PARAM_LIMITS
 from core.errors import ConfigError
 from core.i18n import _
@@ -869,7 +869,7 @@ def _side(own: int, key: str) -> int:
 
 
 def _role(one: Described) -> RoleKey:
-    return role_of(one.family, "scratch")
+    return trained_role(one.family, "scratch")
 
 
 def _to_designer(made: Design) -> None:

@@ -195,7 +195,7 @@ def draw_answer(seen: Seen, answer: compare.Answer, temperature: float) -> None:
     first = bars.iloc[0]
     st.markdown(f"**{shelf.name_of(one)}**")
     show(
-        answer_chart(bars, role_of(one.family, one.recipe)),
+        answer_chart(bars, role_of(one)),
         _("{network}: {food} {p}, then {second} and {third}.").format(
             network=one.title,
             food=first.food,

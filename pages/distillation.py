@@ -52,6 +52,7 @@ from core.distillation.verdict import (
 )
 from core.errors import CheckpointError, DataError, UserError
 from core.i18n import _, food_class
+from core.provenance import commit_text
 from core.source_text import source_of
 from pages.kit import example, frame, networks
 from pages.kit.example import Example
@@ -85,7 +86,7 @@ def choose_networks(found: list[Checkpoint]) -> tuple[Checkpoint, Checkpoint | N
     first = networks.starters(found)
     order = sorted(
         students.values(),
-        key=lambda one: (role_of(one.family, one.recipe) != "scratch", one.id not in first),
+        key=lambda one: (role_of(one) != "scratch", one.id not in first),
     )
     titles = {one.id: networks.name_of(one) for one in order}
     titles[BLANK] = _("A student that knows nothing yet (all logits 0)")
@@ -825,7 +826,7 @@ def sweep() -> None:
         _(
             "Small marks: single trainings ({seeds} seeds a setting). Each is short, {epochs} "
             "epochs at {px} px, so read differences, not heights. {n} test photographs of {data}; "
-            "teacher `{teacher}`; made on {date} on {device}, commit `{commit}`."
+            "teacher `{teacher}`; made on {date} on {device}, commit {commit}."
         ).format(
             seeds=best.seeds,
             epochs=found.shared["epochs"],
@@ -835,7 +836,7 @@ def sweep() -> None:
             teacher=found.teacher,
             date=found.date,
             device=found.device,
-            commit=found.commit[:10],
+            commit=commit_text(found.commit, 10),
         )
     )
     with st.expander(_("Every training of the sweep"), icon=":material/table:"):

@@ -86,7 +86,7 @@ def predict_first() -> Guess:
 def preferred(found: list[Checkpoint]) -> Checkpoint:
     """The menu of networks; it begins with a distilled student, if there is one."""
     by_id = {one.id: one for one in found}
-    students = [one for one in found if role_of(one.family, one.recipe) == "distilled"]
+    students = [one for one in found if role_of(one) == "distilled"]
     first = next((one.id for one in students if one.recipe == "distilled"), found[0].id)
     titles = {id: networks.name_of(one) for id, one in by_id.items()}
     return by_id[one_of(st.selectbox, _("Network"), titles, "network", default=first)]

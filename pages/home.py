@@ -58,7 +58,9 @@ def frontier_chart(frame: pd.DataFrame) -> None:
         explain_missing_times()
     if shown.empty:
         return
-    best, smallest = shown.iloc[0], shown.sort_values(cost).iloc[0]
+    trained = shown[shown["derived"] == ""]  # a copy of a network is no better training
+    best = (shown if trained.empty else trained).iloc[0]
+    smallest = shown.sort_values(cost).iloc[0]
     first = shown[frontier(shown, cost)].sort_values(cost)
     show(
         collection_chart(shown, cost, None if year == NO_BASELINES else year),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from core.charts import numbers
 from core.charts.numbers import points, points_interval
 from core.charts.theme import role_of
-from core.checkpoints import WEIGHTS, Checkpoint
+from core.checkpoints import WEIGHTS, Checkpoint, DerivedFrom
 from core.checkpoints.by_recipe import by_stem, collect, contrast, stem_of
 from core.checkpoints.factored import Form, LayerShape, Method, Ranks
 from core.errors import CheckpointError, PhotoError
@@ -779,7 +779,8 @@ def photo_check(at: Setting, how: Whole, found: list[Checkpoint]) -> None:
         st.caption(_("Drop a photo: it goes through the network whole, and factored."))
         return
     one = at.checkpoint
-    tuned = [each for each in found if each.config.get("factored_from") == one.id
+    factored = DerivedFrom(id=one.id, kind="factored")
+    tuned = [each for each in found if each.derived_from == factored
              and each.config.get("finetune_epochs")][:1]  # fmt: skip
     energies = [percent / 100 for percent in sorted(chosen, reverse=True)[:AT_MOST]]
     try:
@@ -798,7 +799,7 @@ def photo_check(at: Setting, how: Whole, found: list[Checkpoint]) -> None:
         [
             Bars(
                 name,
-                role_of(one.family, one.recipe) if name == first else "factored",
+                role_of(one) if name == first else "factored",
                 frame,
                 f"photo-{name}",
             )
@@ -890,7 +891,7 @@ def _plain(found: Sequence[Checkpoint], model: str) -> Checkpoint | None:
         (
             one
             for one in sorted(found, key=lambda one: (one.recipe != "scratch", one.seed))
-            if one.model == model and role_of(one.family, one.recipe) == "scratch"
+            if one.model == model and role_of(one) == "scratch"
         ),
         None,
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from core.charts import numbers
 from core.charts.theme import role_of, role_title
 from core.checkpoints import WEIGHTS, Checkpoint, checkpoint_tensors
-from core.errors import CheckpointError, PhotoError
+from core.errors import CheckpointError, ConfigError, PhotoError
 from core.i18n import _, ngettext
 from core.inference.compare import Answer, bars_frame
 from core.photos import prepare
@@ -340,7 +340,7 @@ def _grid(id: str, file: str, changed_ns: int, size: int) -> PruningGrid | None:
 def measured(found: list[Checkpoint]) -> list[Measured]:
     """The checkpoints whose curves were measured, under short names where those tell them apart."""
     known = [(one, grid) for one in found if (grid := grid_of(one)) is not None]
-    roles = [role_of(one.family, one.recipe) for one, _grid in known]
+    roles = [role_of(one) for one, _grid in known]
     return [
         Measured(role_title(role) if roles.count(role) == 1 else _(one.title), role, grid)
         for (one, grid), role in zip(known, roles, strict=True)
@@ -689,7 +689,11 @@ def _channels(at: Setting, grid: PruningGrid) -> None:
     st.markdown(_("**Which channels go**"))
     chosen = at.method in CHANNEL_METHODS
     method: ChannelMethod = "bn_gamma" if at.method == "bn_gamma" else "channel_l2"
-    dropped = dropped_channels(values, grid.groups, method, at.ratio)
+    try:
+        dropped = dropped_channels(values, grid.groups, method, at.ratio)
+    except ConfigError as error:
+        st.info(str(error), icon=":material/link_off:")
+        return
     titles = [
         _("{first}: {n} channels").format(first=group.writers[0], n=group.channels)
         for group in grid.groups
@@ -799,7 +803,7 @@ def photo_check(at: Setting) -> None:
     answers = [bars_frame(Answer(one, each, 0.0)) for each in logits]
     answer_bars(
         [
-            Bars(_("whole"), role_of(one.family, one.recipe), bars, "photo-0")
+            Bars(_("whole"), role_of(one), bars, "photo-0")
             if ratio == 0
             else Bars(
                 _("{ratio} pruned").format(ratio=numbers.share(ratio)),

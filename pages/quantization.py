@@ -368,7 +368,7 @@ def _grid(id: str, file: str, changed_ns: int, size: int) -> QuantizationGrid | 
 def measured(found: list[Checkpoint]) -> list[Measured]:
     """The checkpoints that were measured, under short names where those tell them apart."""
     known = [(one, grid) for one in found if (grid := grid_of(one)) is not None]
-    roles = [role_of(one.family, one.recipe) for one, _grid in known]
+    roles = [role_of(one) for one, _grid in known]
     return [
         Measured(role_title(role) if roles.count(role) == 1 else _(one.title), role, grid)
         for (one, grid), role in zip(known, roles, strict=True)
@@ -1064,7 +1064,7 @@ def photo_check(at: Setting) -> None:
     answers = [bars_frame(Answer(one, each, 0.0)) for each in logits]
     answer_bars(
         [
-            Bars(_("float32"), role_of(one.family, one.recipe), bars, f"photo-{bits}")
+            Bars(_("float32"), role_of(one), bars, f"photo-{bits}")
             if bits == WHOLE
             else Bars(bits_text(bits), "quantised", bars, f"photo-{bits}")
             for bits, bars in zip(tried, answers, strict=True)

@@ -535,10 +535,8 @@ def final_table(groups: Mapping[str, Collected], times: LatencyTable | None) -> 
     shown = pd.DataFrame(
         {
             "network": [
-                f"{glyph(role_of(family, recipe))} {_(title)}"
-                for family, recipe, title in zip(
-                    frame["family"], frame["recipe"], frame["title"], strict=True
-                )
+                f"{glyph(role_of(groups[stem].first))} {_(title)}"
+                for stem, title in zip(frame["stem"], frame["title"], strict=True)
             ],
             "right": [numbers.percent(p, n) for p, n in zip(frame["accuracy"], frame["n"],
                                                             strict=True)],
@@ -615,7 +613,8 @@ def main() -> None:
 
     found = networks.checkpoints()
     same, others = on_one_set(collect(found))
-    groups = by_stem(same)
+    every = by_stem(same)
+    groups = {stem: group for stem, group in every.items() if group.is_trained}
     if not groups:
         networks.explain_empty()
         st.stop()
@@ -635,7 +634,7 @@ def main() -> None:
 
     st.subheader(_("Every network"))
     times = latency()
-    table = final_table(groups, times)
+    table = final_table(every, times)
     measured_elsewhere(others)
 
     with st.expander(
@@ -651,7 +650,7 @@ def main() -> None:
     ):
         homework()
 
-    provenance([one for group in groups.values() for one in group.seeds])
+    provenance([one for group in every.values() for one in group.seeds])
     latency_provenance(times)
     foot("results", table)
 

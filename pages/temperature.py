@@ -47,7 +47,7 @@ if chosen is None:
 guess = example.predict_first()
 
 voices = [
-    Voice(short, one.title, role_of(one.family, one.recipe), logits)
+    Voice(short, one.title, role_of(one), logits)
     for short, one, logits in zip(example.short_names(pair), pair, chosen.logits, strict=True)
 ]
 first = pair[0]

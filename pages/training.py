@@ -12,7 +12,7 @@ from streamlit.errors import StreamlitAPIException
 
 from core import checkpoints
 from core.charts import numbers
-from core.charts.theme import RoleKey, glyph, role_of, role_title
+from core.charts.theme import RoleKey, glyph, role_title, trained_role
 from core.checkpoints import Checkpoint
 from core.collection.recipes import LESSON, PRESETS
 from core.collection.recipes import preset as preset_settings
@@ -403,7 +403,7 @@ def marked_title(job: Job, among: Sequence[Job] = ()) -> str:
 
 def role(config: TrainConfig) -> RoleKey:
     """What colour and mark a run has."""
-    return role_of(get(config.model).family, recipe_of(config))
+    return trained_role(get(config.model).family, recipe_of(config))
 
 
 def curve(job: Job, among: Sequence[Job]) -> charts.Curve:

@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from core.checkpoints import HISTORY, TEST_LOGITS, WEIGHTS, Checkpoint, FileInfo, History, store
+from core.checkpoints import (
+    HISTORY,
+    TEST_LOGITS,
+    WEIGHTS,
+    Checkpoint,
+    DerivedFrom,
+    FileInfo,
+    History,
+    store,
+)
+from core.checkpoints.entry import Derivation
 from core.collection.latency import LatencyTable, Timed
 from core.stats import Score
 from core.timing import Spread
@@ -38,6 +48,10 @@ _SAID = {
     "food101_scratch": "pre-trained on Food-101, labels alone",
     "food101_distilled": "pre-trained on Food-101, distilled",
     "distilled_narrow_bn_gamma22p6_ft1x5": "distilled, 22.6 % of channels cut out",
+}
+_DERIVED: dict[str, Derivation] = {
+    "scratch_qat4_ft5": "quantised",
+    "distilled_narrow_bn_gamma22p6_ft1x5": "narrow",
 }
 WHOLE: dict[str, tuple[int, ...]] = {
     "efficientnet_lite0-imagenet": (1010,),
@@ -99,7 +113,8 @@ def publish(stem: str, seed: int, right: int, *, epochs: int = 30, **more: Any) 
     }
     if epochs:
         files[HISTORY] = curve(right, epochs, seed).to_bytes()
-    is_narrow = "narrow" in recipe
+    derived = _DERIVED.get(recipe)
+    is_narrow = derived == "narrow"
     fields: dict[str, Any] = {
         "id": f"{stem}-s{seed}",
         "model": model,
@@ -107,6 +122,9 @@ def publish(stem: str, seed: int, right: int, *, epochs: int = 30, **more: Any) 
         "recipe": recipe,
         "title": f"{title}, {_SAID[recipe]}",
         "teacher": "efficientnet_lite0-imagenet-s0" if "distil" in recipe else None,
+        "derived_from": DerivedFrom(id=f"{model}-{recipe.split('_')[0]}-s{seed}", kind=derived)
+        if derived
+        else None,
         "seed": seed,
         "epochs": epochs or 30,
         "input_px": 128,

@@ -333,7 +333,11 @@ def _run(config: TrainConfig, ratio: dict[str, float]) -> dict[str, Any]:
 
 
 def _any_teacher() -> str:
-    found = [one.id for one in checkpoints.load_manifest().values() if one.family == "teacher"]
+    found = [
+        one.id
+        for one in checkpoints.load_manifest().values()
+        if one.family == "teacher" and one.derived_from is None
+    ]
     if not found:
         raise ConfigError(_("There is no teacher among the checkpoints: name one."))
     return found[0]

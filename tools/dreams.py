@@ -562,7 +562,7 @@ def pack(
 def independent(teacher: Checkpoint) -> Checkpoint | None:
     """The best network that heard no teacher and is not this one, by its validation accuracy.
 
-    None where there is none. A pruned version of the teacher is the teacher.
+    None where there is none. A version of a network is that network.
     """
     others = [
         one
@@ -570,7 +570,7 @@ def independent(teacher: Checkpoint) -> Checkpoint | None:
         if one.model != teacher.model
         and one.teacher is None
         and one.recipe.startswith("scratch")
-        and not one.widths
+        and one.derived_from is None
         and one.validation is not None
         and one.data.fingerprint == teacher.data.fingerprint
     ]

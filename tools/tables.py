@@ -5,7 +5,7 @@ Nobody types a measured number twice. A document holds a place between two comme
 longer is what the manifest says (a test asks).
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -15,23 +15,17 @@ import pandas as pd
 
 from core import checkpoints
 from core.checkpoints import Checkpoint
-from core.checkpoints.by_recipe import (
-    Collected,
-    by_stem,
-    collect,
-    is_compressed,
-    is_trial,
-    on_one_set,
-    own_data,
-)
+from core.checkpoints.by_recipe import Collected, by_stem, collect, is_trial, on_one_set, own_data
+from core.checkpoints.entry import Derivation
 from core.cli.answer import NOT_OK, OK, Answer
 from core.collection.homework import results_frame
 from core.collection.latency import LatencyTable
-from core.collection.reproduce import STEPS
+from core.collection.reproduce import STEPS, Step
 from core.errors import UserError
 from core.export.stack import Stack
 from core.i18n import _
 from core.paths import REPO, read_json, write_atomic
+from core.provenance import commit_text
 from core.results import results_dir
 
 
@@ -48,11 +42,22 @@ def results_table() -> str:
     main, others = on_one_set(collect(checkpoints.load_manifest().values()))
     if not main:
         return "No network is published yet."
-    tables = [_results(main)]
+    tables = [*_trained_then_made(main)]
     while others:
         one, others = on_one_set(others)
-        tables.append(f"Measured on other photographs, not to be compared:\n\n{_results(one)}")
+        first, *rest = _trained_then_made(one)
+        tables += [f"Measured on other photographs, not to be compared:\n\n{first}", *rest]
     return "\n\n".join(tables)
+
+
+def _trained_then_made(groups: Sequence[Collected]) -> Iterator[str]:
+    """The table of one set's trainings, then that of the networks that were made from them."""
+    made = [one for one in groups if not one.is_trained]
+    trained = [one for one in groups if one.is_trained]
+    if trained:
+        yield _results(trained)
+    if made:
+        yield f"Made from trained networks, the same photographs:\n\n{_results(made)}"
 
 
 def _results(groups: Sequence[Collected]) -> str:
@@ -107,7 +112,7 @@ def _cached(path: Path) -> tuple[str, ...]:
         said = read_json(path)
         return (
             f"`results/{path.name}`", f"`{_command(path.stem)}`", said["device"],
-            f"`{said['commit'][:12]}`", said["date"][:10],
+            commit_text(said["commit"]), said["date"][:10],
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
@@ -129,22 +134,22 @@ def students_table() -> str:
 
 
 def _remade(one: Checkpoint) -> tuple[str, ...]:
-    command = f"reproduce --only {one.id} --steps training"
-    for name, step in (("pruned_from", "pruning"), ("factored_from", "lowrank"),
-                       ("quantised_from", "quantization")):  # fmt: skip
-        if base := one.config.get(name):
-            command = f"reproduce --only {base} --steps {'stack' if _in_stack(one) else step}"
-    needs = [one.config.get(name) for name in _NEEDS]
+    made, step = one.derived_from, "training"
+    if made is not None:
+        step = "stack" if _in_stack(one) else _STEPS[made.kind]
+    base = made.id if made else None
+    command = f"reproduce --only {base or one.id} --steps {step}"
+    needs = [one.config.get("start_from"), one.config.get("teacher"), base]
     after = ", ".join(f"`{name}`" for name in needs if name)
     return (
         f"`{one.id}`", f"`{command}`", after, f"{one.wall_s / 60:,.0f}", one.device,
-        f"`{(one.commit or 'unknown')[:12]}`", one.date[:10],
+        commit_text(one.commit), one.date[:10],
     )  # fmt: skip
 
 
 def _in_stack(one: Checkpoint) -> bool:
     """Whether a student's whole way leads over this network: then that step makes it."""
-    stack = Stack.load(one.config.get("pruned_from") or "")
+    stack = Stack.load((one.derived_from and one.derived_from.id) or "")
     return stack is not None and any(
         row.step == "tuned" and row.checkpoint == one.id for row in stack.rows
     )
@@ -161,7 +166,13 @@ def _command(stem: str) -> str:
     return f"reproduce{steps}" + (f" --only {checkpoint}" if checkpoint else "")
 
 
-_NEEDS = ("start_from", "teacher", "pruned_from", "factored_from", "quantised_from")
+_STEPS: dict[Derivation, Step] = {
+    "pruned": "pruning",
+    "narrow": "pruning",
+    "factored": "lowrank",
+    "quantised": "quantization",
+}
+"""Steps of `reproduce` that make networks from others."""
 
 PLACES: tuple[Place, ...] = (
     Place("README.md", "results", results_table),
@@ -246,13 +257,9 @@ STUDENTS = ("dwpw_256k", "best_100k")
 
 
 def trained() -> list[Collected]:
-    """Every recipe trained to its end at full side, on the photographs of most; not compressed."""
+    """Every recipe trained to its end at full side, on the photographs of most; no versions."""
     same, _others = on_one_set(collect(checkpoints.load_manifest().values()))
-    return [
-        group
-        for group in same
-        if not is_compressed(group.first) and not is_trial(group.first.recipe)
-    ]
+    return [group for group in same if group.is_trained and not is_trial(group.first.recipe)]
 
 
 def aims_rows(groups: Sequence[Collected]) -> list[tuple[str, ...]]:

@@ -62,14 +62,14 @@ def _recipe_words(recipe: str, title: str) -> str:
     return ", ".join(filter(None, (said.get(recipe.split("_")[0], ""), done)))
 
 
-def versions(model: str, recipe: str, title: str) -> list[str]:
+def versions(model: str, recipe: str, title: str, derived: str = "") -> list[str]:
     """Names for a mark, the longest first: whole, network with recipe, network alone.
 
-    The last is enough, as colour and shape say what was done to it; of a network that was cut it
-    says so.
+    The last is enough, as colour and shape say what was done to it; of a network that was cut
+    (`derived` is "narrow") it says so.
     """
     short, words = short_network(model, title), _recipe_words(recipe, title)
-    last = _("{name}, cut").format(name=short) if "narrow" in recipe else short
+    last = _("{name}, cut").format(name=short) if derived == "narrow" else short
     return list(dict.fromkeys([title, f"{short}, {words}" if words else last, last]))
 
 
@@ -83,8 +83,8 @@ def named(
 ) -> pd.DataFrame:
     """Every name that found a place, for each of WIDTHS_PX; columns as COLUMNS.
 
-    `shown`: model, recipe, title, low, high, first (on the frontier). `x`, `y`: the marks, as
-    shares of the picture from its top left corner. `lines`: accuracy, text and shorter words of
+    `shown`: model, recipe, title, derived, low, high, first (on the frontier). `x`, `y`: the marks,
+    as shares of the picture from its top left corner. `lines`: accuracy, text and shorter words of
     lines across it.
     `accuracies`: the axis, bottom and top. In px: `dx`, `dy` from the mark to the name's first
     line, at the end that `align` says, `tie_dx`, `tie_dy` to the end of the line that ties it to
@@ -113,9 +113,9 @@ def _at(
         return height * (top - value) / (top - bottom)
 
     names = [
-        _wrapped(versions(model, recipe, title), most)
-        for model, recipe, title in zip(
-            shown["model"], shown["recipe"], shown["title"], strict=True
+        _wrapped(versions(*words), most)
+        for words in zip(
+            shown["model"], shown["recipe"], shown["title"], shown["derived"], strict=True
         )
     ]
     marks = list(zip(wide * x, height * y, strict=True))

@@ -7,11 +7,15 @@ colours are chosen to stay apart under protan-, deutan- and tritanopia and to ke
 page (tested); the mark's shape, and a label, say the same again without colour.
 """
 
-from typing import Any, Final, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
 import altair as alt
 
 from core.i18n import _
+
+if TYPE_CHECKING:
+    from core.checkpoints import Checkpoint
+    from core.checkpoints.entry import Derivation
 
 
 class Slot(NamedTuple):
@@ -67,19 +71,24 @@ def role_title(role: str) -> str:
     }.get(role, role)
 
 
-def role_of(family: str, recipe: str) -> RoleKey:
+def role_of(one: "Checkpoint") -> RoleKey:
     """The role of a checkpoint. What was done last names it: a pruned teacher is "pruned"."""
-    words = recipe.lower()
-    for role, stems in (
-        ("quantised", ("quant", "int8", "qat", "8bit")),
-        ("factored", ("lowrank", "low_rank", "factor")),
-        ("pruned", ("prun", "slim", "narrow")),
-    ):
-        if any(stem in words for stem in stems):
-            return role  # type: ignore[return-value]
+    if one.derived_from is None:
+        return trained_role(one.family, one.recipe)
+    roles: dict[Derivation, RoleKey] = {
+        "pruned": "pruned",
+        "narrow": "pruned",
+        "factored": "factored",
+        "quantised": "quantised",
+    }
+    return roles[one.derived_from.kind]
+
+
+def trained_role(family: str, recipe: str) -> RoleKey:
+    """The role of a network that was trained and is no version of another one."""
     if family == "teacher":
         return "teacher"
-    return "distilled" if "distil" in words else "scratch"
+    return "distilled" if "distil" in recipe.lower() else "scratch"
 
 
 def glyph(role: str) -> str:

@@ -6,6 +6,7 @@ Reading is torch-free; `load_weights` and `load_model` import torch when called.
 from core.checkpoints.entry import (
     Checkpoint,
     DataInfo,
+    DerivedFrom,
     FileInfo,
     FurtherData,
     HalfPrecision,
@@ -23,6 +24,7 @@ from core.checkpoints.manifest import (
     own_dir,
     read_files,
     remove,
+    root_of,
     store,
     verify,
 )
@@ -41,6 +43,7 @@ __all__ = [
     "WEIGHTS",
     "Checkpoint",
     "DataInfo",
+    "DerivedFrom",
     "FileInfo",
     "FurtherData",
     "HalfPrecision",
@@ -59,6 +62,7 @@ __all__ = [
     "own_dir",
     "read_files",
     "remove",
+    "root_of",
     "store",
     "test_logits",
     "verify",

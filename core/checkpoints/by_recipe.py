@@ -40,6 +40,11 @@ class Collected:
         return self.seeds[0]
 
     @property
+    def is_trained(self) -> bool:
+        """Whether these are trainings; else they are versions of networks that were trained."""
+        return self.first.derived_from is None
+
+    @property
     def n(self) -> int:
         """Test photographs."""
         return self.seeds[0].test.n if self.seeds[0].test else 0
@@ -64,12 +69,6 @@ def is_dream_trial(recipe: str) -> bool:
     return any(mark in recipe for mark in _DREAM_TRIALS)
 
 
-def is_compressed(one: Checkpoint) -> bool:
-    """Whether a trained network was pruned, factored or taught fewer bits afterwards."""
-    by_name = any(mark in one.recipe for mark in ("narrow", "lowrank", "qat"))
-    return by_name or bool(one.widths or one.ranks)
-
-
 def stem_of(one: Checkpoint) -> str:
     """The id without its seed; the whole id where it does not end in one (a visitor's run)."""
     return one.id.removesuffix(f"-s{one.seed}")
@@ -78,12 +77,14 @@ def stem_of(one: Checkpoint) -> str:
 def collect(found: Iterable[Checkpoint]) -> list[Collected]:
     """Measured checkpoints by recipe, in the order in which each recipe's first was found.
 
-    Seeds belong together if photographs and side are the same too.
+    Seeds belong together if photographs and side are the same too. A version of a network
+    (`Checkpoint.derived_from`) is no seed of a training, whatever it is called.
     """
-    groups: dict[tuple[str, str, int, int], list[Checkpoint]] = {}
+    groups: dict[tuple[str, str, int, int, str], list[Checkpoint]] = {}
     for one in found:
         if one.test is not None:
-            key = (stem_of(one), one.data.fingerprint, one.input_px, one.test.n)
+            kind = one.derived_from.kind if one.derived_from else ""
+            key = (stem_of(one), one.data.fingerprint, one.input_px, one.test.n, kind)
             groups.setdefault(key, []).append(one)
     return [
         Collected(stem, tuple(sorted(seeds, key=lambda one: one.seed)))
@@ -177,12 +178,13 @@ def _right(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np
 
 
 def on_one_set(groups: Sequence[Collected]) -> tuple[list[Collected], list[Collected]]:
-    """The groups measured on the photographs that most of them were, and the others, in order.
+    """The groups measured on the photographs that most trainings were, and the others, in order.
 
     An accuracy on other photographs is another quantity: what is ranked or drawn together is of one
     set. Of two sets with as many groups, the first one met counts.
     """
-    marks = [group.first.data.fingerprint for group in groups]
+    voting = [group for group in groups if group.is_trained] or groups
+    marks = [group.first.data.fingerprint for group in voting]
     main = max(marks, key=marks.count, default="")  # of equals, max keeps the first
     same = [group for group in groups if group.first.data.fingerprint == main]
     return same, [group for group in groups if group.first.data.fingerprint != main]
@@ -197,8 +199,11 @@ def own_data(found: Iterable[Checkpoint]) -> DataInfo:
 
 
 def by_stem(groups: Sequence[Collected]) -> dict[str, Collected]:
-    """The groups by `<model>-<recipe>`; of several on different photographs, the first."""
+    """The groups by `<model>-<recipe>`; of several on different photographs, the first.
+
+    Trainings come before versions of networks.
+    """
     found: dict[str, Collected] = {}
-    for one in groups:
+    for one in sorted(groups, key=lambda group: not group.is_trained):
         found.setdefault(one.stem, one)
     return found

@@ -1,6 +1,8 @@
 """A checkpoint's entry in the manifest: validated, frozen, and enough to measure it all again."""
 
 import hashlib
+from collections.abc import Mapping
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -88,6 +90,43 @@ class HalfPrecision(_Entry):
     """Share of pictures on which both give the same class."""
 
 
+Derivation = Literal["pruned", "narrow", "factored", "quantised"]
+"""Weights zeroed, channels cut out, layers factored, weights of few bits."""
+
+
+class DerivedFrom(_Entry):
+    """Of which network this one is a version, and how it was made from it.
+
+    A version shares the training of the network it was made from: it is no second training.
+    """
+
+    id: str | None
+    """The other network's checkpoint; None where nothing says which one it was."""
+    kind: Derivation
+    """What was done last."""
+
+    @classmethod
+    def told_by(
+        cls, config: Mapping[str, Any], widths: Mapping[str, Any], ranks: Mapping[str, Any]
+    ) -> Self | None:
+        """What an entry without the field says: its settings, and shapes that are not its model's.
+
+        None for a network that was trained.
+        """
+        kinds: dict[str, Derivation] = {
+            "quantised_from": "quantised",
+            "factored_from": "factored",
+            "pruned_from": "narrow" if config.get("form") == "narrow" else "pruned",
+        }
+        for key, kind in kinds.items():
+            if config.get(key):
+                return cls(id=str(config[key]), kind=kind)
+        if not widths and not ranks:
+            return None
+        start = PurePath(str(config.get("start_from") or "")).name
+        return cls(id=start or None, kind="factored" if ranks else "narrow")
+
+
 class Checkpoint(_Entry):
     """One trained network, where it came from and what it measured."""
 
@@ -99,6 +138,9 @@ class Checkpoint(_Entry):
     title: str
     teacher: str | None = None
     """Id of the checkpoint it was distilled from."""
+    derived_from: DerivedFrom | None = None
+    """Set for a version of another network (pruned, narrow, factored, of few bits): it enters no
+    comparison of trainings. None for a network that was trained."""
     seed: int
     epochs: int = Field(ge=0)
     input_px: int = Field(gt=0)
@@ -133,13 +175,22 @@ class Checkpoint(_Entry):
     wall_s: float = Field(ge=0)
     versions: dict[str, str] = Field(default_factory=dict)
 
-    def version_id(self, recipe: str) -> str:
+    def version_id(self, recipe: str, own: bool = False) -> str:
         """The id for a version of this network made by `recipe`: `<model>-<recipe>-s<seed>`.
 
         A run of this machine has digits of its own in its id; they follow, so that no version of
-        it takes the place of another run's, or of a shipped one.
+        it takes the place of another run's, or of a shipped one. `own`: the version is kept on
+        this machine; `-own` follows where no digits do.
         """
         model = short_name(self.model)
         plain = f"{model}-{self.recipe}-s{self.seed}"
-        own = "" if self.id == plain else f"-{self.id.rpartition('-')[2]}"
-        return f"{model}-{recipe}-s{self.seed}{own}"
+        mark = "-own" if own else ""
+        if self.id != plain:
+            mark = f"-{self.id.rpartition('-')[2]}"
+        return f"{model}-{recipe}-s{self.seed}{mark}"
+
+
+def method_name(method: str, share: float) -> str:
+    """A method and its share in percent as a part of an id: `bn_gamma22p6`, `l1_90`."""
+    percent = f"{100 * share:.3g}".replace(".", "p")
+    return f"{method}_{percent}" if method[-1].isdigit() else f"{method}{percent}"

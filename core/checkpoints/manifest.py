@@ -9,9 +9,10 @@ may be killed between any two. Until the last is done the old folder stays as `.
 one of the two folders always matches the manifest: readers take that one, and the next writer
 clears up. Nothing here imports torch.
 
-Runs of the people who use the app become checkpoints too, in a folder of their own beside the runs
-(`own_dir`), built in the same way: their names are found like any other, but only `pretrained/` is
-listed.
+Runs of the people who use the app, and the versions that they make of a network, become checkpoints
+too, in a folder of their own beside the runs (`own_dir`), built in the same way: their names are
+found like any other, but only `pretrained/` is listed. `python -m core reproduce` alone writes to
+`pretrained/`.
 """
 
 import json
@@ -27,7 +28,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from core import paths
-from core.checkpoints.entry import Checkpoint, FileInfo
+from core.checkpoints.entry import Checkpoint, DerivedFrom, FileInfo
 from core.errors import CheckpointError
 from core.i18n import _
 
@@ -36,8 +37,8 @@ LOCK_WAIT_S = 60.0
 
 
 def own_dir() -> Path:
-    """Where this machine's own finished runs are kept as checkpoints."""
-    return paths.runs_dir() / "checkpoints"
+    """Where what was trained, or made of another network, on this machine is kept."""
+    return paths.own_checkpoints_dir()
 
 
 def manifest_path(root: Path | None = None) -> Path:
@@ -110,7 +111,12 @@ def _parsed(path: Path, *_state: int) -> Listing:
 def _entry(name: str, content: Any) -> Checkpoint:
     if not isinstance(content, dict):
         raise ValueError(_("it is no table of facts"))
-    return Checkpoint.model_validate_json(json.dumps({**content, "id": name}))
+    entry = Checkpoint.model_validate_json(json.dumps({**content, "id": name}))
+    if entry.derived_from is not None:
+        return entry
+    # entries did not always say so
+    told = DerivedFrom.told_by(entry.config, entry.widths, entry.ranks)
+    return entry if told is None else entry.model_copy(update={"derived_from": told})
 
 
 def _damaged(path: Path, reason: str) -> CheckpointError:
@@ -154,11 +160,11 @@ def get(id: str) -> Checkpoint:
 
 def folder(id: str) -> Path:
     """Where the files of the checkpoint `id` are. Raises CheckpointError if there is none."""
-    return _root(get(id).id) / id
+    return root_of(get(id).id) / id
 
 
-def _root(id: str) -> Path:
-    """The folder whose manifest lists this checkpoint."""
+def root_of(id: str) -> Path:
+    """The folder whose manifest lists this checkpoint: `pretrained/`, else `own_dir()`."""
     return paths.pretrained_dir() if id in listing().checkpoints else own_dir()
 
 
@@ -184,7 +190,7 @@ def verify(id: str) -> None:
 
 
 def _matching(checkpoint: Checkpoint, names: tuple[str, ...]) -> dict[str, bytes]:
-    root = _root(checkpoint.id)
+    root = root_of(checkpoint.id)
     try:
         return {name: _read(checkpoint, root / checkpoint.id, name) for name in names}
     except CheckpointError:

@@ -85,6 +85,20 @@ def table(rows: Sequence[dict[str, Any]], columns: Sequence[str] | None = None) 
     return "\n".join([line(columns), line(["-" * w for w in widths]), *map(line, cells)])
 
 
+def own_folder() -> str:
+    """A sentence for `--help`: where checkpoints that are made here are kept."""
+    from core.checkpoints import own_dir
+
+    return f"They go to {own_dir()} (the folder checkpoints in SMALL_PLATES_RUNS)."
+
+
+def saved_line(id: str) -> str:
+    """What a reader is told of a checkpoint that was kept."""
+    from core.checkpoints import folder
+
+    return _("Saved as {id} in {folder}").format(id=id, folder=folder(id))
+
+
 def _is_number(value: Any) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 

@@ -34,7 +34,8 @@ class Train:
     """Where to compute; without it, on the GPU if there is one."""
 
     publish: bool = False
-    """When it is done, test it and keep it as a checkpoint beside the runs (as the app does)."""
+    """When it is done, test it and keep it as a checkpoint (as the app does): in the folder
+    `checkpoints` beside the run's, so usually SMALL_PLATES_RUNS/checkpoints."""
 
     json: bool = False
     """Print one JSON document and nothing else."""

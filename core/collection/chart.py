@@ -39,7 +39,7 @@ COSTS: tuple[Cost, ...] = get_args(Cost)
 
 COLUMNS = (
     "checkpoint", "model", "recipe", "title", "role", "params", "macs", "size_bytes", "latency_ms",
-    "accuracy", "low", "high", "n", "data", "is_food11", "seeds", "of_seeds",
+    "accuracy", "low", "high", "n", "data", "is_food11", "seeds", "of_seeds", "derived",
 )  # fmt: skip
 
 HEIGHT_PX = 460
@@ -88,7 +88,8 @@ def collection_frame(
 
     `accuracy`, `low`, `high` are fractions: the mean over seeds and its 95 % interval
     (`core.stats.accuracy_interval`). `checkpoint` is the lowest seed's id, whose time per
-    picture, parameters and bytes stand for all; `of_seeds` every seed's accuracy.
+    picture, parameters and bytes stand for all; `of_seeds` every seed's accuracy; `derived` what
+    was done to the network after its training, or empty.
     """
     rows = []
     for group in on_one_set(collect(checkpoints))[0]:
@@ -96,10 +97,10 @@ def collection_frame(
         ms = times and WEIGHTS in one.files and times.of(one.id, one.files[WEIGHTS].sha256)
         rows.append(
             (
-                one.id, one.model, one.recipe, one.title, role_of(one.family, one.recipe),
+                one.id, one.model, one.recipe, one.title, role_of(one),
                 one.params, one.macs, one.size_bytes, ms.median if ms else np.nan,
                 *group.interval(), group.n, one.data.name, one.data.is_food11, len(group.seeds),
-                tuple(group.accuracies),
+                tuple(group.accuracies), one.derived_from.kind if one.derived_from else "",
             )
         )  # fmt: skip
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -309,7 +310,7 @@ def drawn_frame(curves: pd.DataFrame, groups: Mapping[str, Collected]) -> pd.Dat
         for stem, split in zip(curves["stem"], curves["split"], strict=True)
     ]
     firsts = {stem: group.first for stem, group in groups.items()}
-    roles = {stem: role_of(one.family, one.recipe) for stem, one in firsts.items()}
+    roles = {stem: role_of(one) for stem, one in firsts.items()}
     frame["role"] = [roles[stem] for stem in curves["stem"]]
     dashes: dict[str, int] = {}
     for _role, names in frame.groupby("role", sort=False)["series"]:
@@ -432,7 +433,7 @@ def ladder_frame(groups: Mapping[str, Collected], figure: Figure) -> pd.DataFram
             )
         if theirs:
             said.append(_("theirs {value}").format(value=numbers.percent(theirs.accuracy)))
-        role = role_of(group.first.family, group.first.recipe) if group else "muted"
+        role = role_of(group.first) if group else "muted"
         mark = f"{glyph(role)} " if group else ""
         rows.append(
             (stem, mark + short_title(stem), role, mean, low, high, group.n if group else None,

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from core import checkpoints
-from core.checkpoints.by_recipe import is_compressed
 from core.collection.recipes import SHOWCASE, TEACHER, Recipe, Schedule, choose, sweep
 from core.cores import cores
 from core.data.dreams import DREAMS, load_dreams
@@ -243,7 +242,7 @@ def order_of(schedule: Schedule, only: tuple[str, ...] = (), device: str | None 
     Raises UserError for an id that is neither.
     """
     there = checkpoints.load_manifest()
-    made = tuple(id for id in only if id in there and is_compressed(there[id]))
+    made = tuple(id for id in only if id in there and there[id].derived_from)
     trained = tuple(id for id in only if id not in made)
     chosen = choose(schedule, trained) if trained or not only else ()
     return Order(chosen, bool(only), schedule, device, made)

@@ -19,7 +19,6 @@ from core.checkpoints.by_recipe import (
     Contrast,
     collect,
     contrast,
-    is_compressed,
     is_dream_trial,
     is_trial,
 )
@@ -99,10 +98,11 @@ def compare(found: Iterable[Checkpoint]) -> tuple[list[Comparison], list[str]]:
     start.
 
     Returns the comparisons (most seeds first) and the ids of distilled students that were left out
-    for want of a twin or of stored answers to the same pictures. Networks that were compressed
-    afterwards do not count, nor the arms of the trial with dreams, which have a judge of their own.
+    for want of a twin or of stored answers to the same pictures. Versions of a trained network do
+    not count, nor the arms of the trial with dreams, which have a judge of their own.
     """
-    whole = [one for one in found if not is_compressed(one) and not is_dream_trial(one.recipe)]
+    trained = (one for one in found if one.derived_from is None)
+    whole = [one for one in trained if not is_dream_trial(one.recipe)]
     groups: dict[tuple[str, ...], list[SeedPair]] = {}
     left_out = []
     for one in whole:
@@ -241,7 +241,7 @@ def steps(one: Checkpoint) -> int:
 
 def trials(found: Iterable[Checkpoint]) -> list[DreamTrial]:
     """Every recipe that learned from dreams, with its twins; smallest network first."""
-    groups = collect(one for one in found if not one.widths)
+    groups = collect(one for one in found if one.derived_from is None)
     made = []
     for group in groups:
         if learned_from_dreams(group.first):

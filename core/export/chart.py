@@ -55,7 +55,7 @@ def format_about(format: Format) -> str:
 
 def role_of_file(one: Checkpoint, format: Format) -> RoleKey:
     """8-bit files are quantised; the others are what their checkpoint is."""
-    return "quantised" if format in EIGHT_BITS else role_of(one.family, one.recipe)
+    return "quantised" if format in EIGHT_BITS else role_of(one)
 
 
 def files_frame(one: Checkpoint, rows: Iterable[FileRow]) -> pd.DataFrame:

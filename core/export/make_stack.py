@@ -49,7 +49,8 @@ class _File(NamedTuple):
 def first_student() -> str:
     """The id of the student to begin with. Raises CheckpointError if no distilled one is here."""
     found = checkpoints.load_manifest()
-    distilled = [one for one in found.values() if one.recipe == "distilled" and one.teacher]
+    trained = [one for one in found.values() if one.derived_from is None]
+    distilled = [one for one in trained if one.recipe == "distilled" and one.teacher]
     if not distilled:
         raise CheckpointError(
             _("There is no distilled student yet. Make one with: python -m core reproduce")

@@ -412,7 +412,7 @@ def others_frame(found: Iterable[Checkpoint], whole: Checkpoint, fingerprint: st
     rows = []
     for group in groups:
         one, (mean, low, high) = group.first, group.interval()
-        role = role_of(one.family, one.recipe)
+        role = role_of(one)
         name = short_network(one.model, one.title)
         name = name if designs.count(one.model) == 1 else one.title
         between = numbers.interval(low, high, group.n)

@@ -6,13 +6,14 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from core.checkpoints.factored import Method
-from core.cli.answer import Answer, LeftOut, table
+from core.cli.answer import Answer, LeftOut, own_folder, saved_line, table
 from core.cli.train import device_here, epoch_line, say
 from core.cores import cores
 from core.i18n import _
 from core.low_rank.method import check_energy
 
 CHECKPOINT = arg(metavar="CHECKPOINT")
+SAVE_HELP = f"Keep the results as checkpoints of your own. {own_folder()}"
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,7 @@ class LowRank:
     finetune_epochs: int = 0
     """Epochs of training after factoring; taught by its teacher, if the checkpoint had one."""
 
-    save: bool = False
-    """Keep the results as checkpoints."""
+    save: Annotated[bool, arg(help=SAVE_HELP)] = False
 
     device: Annotated[str | None, arg(metavar="cpu|cuda|mps")] = None
     """Where to time and fine-tune; without it, time on the processor, train on a GPU if any."""
@@ -82,7 +82,8 @@ class LowRank:
                 if self.save:
                     from core.low_rank.measure import publish_factored
 
-                    saved.append(publish_factored(low, net.cpu(), plan, self.finetune_epochs).id)
+                    kept = publish_factored(low, net.cpu(), plan, self.finetune_epochs, own=True)
+                    saved.append(kept.id)
                 said = _("{method}, {energy:.1%} of the energy: done")
                 say(said.format(method=self.method, energy=plan.energy))
         hidden = ("budget",) if not self.params else ()
@@ -91,7 +92,7 @@ class LowRank:
             | {"latency_ms": (row["latency_ms"] or {}).get("median")}
             for row in rows
         ]
-        notes = [_("Saved as {id}").format(id=id) for id in saved]
+        notes = [saved_line(id) for id in saved]
         if low.pixels is None:
             notes.append(_("No photographs here, so no accuracy: see python -m core data"))
         document = {"rows": rows} | ({"saved": saved} if self.save else {})
@@ -123,6 +124,9 @@ class LowRank:
 class LowRankGrid:
     """Measure what the low-rank page shows: every method at energies from 100 to 30 %, times, and
     some points after fine-tuning. What is done is skipped: give it again to go on.
+
+    It is a part of `reproduce`: what it makes of a shipped network goes to `pretrained/`; of one of
+    your own, beside that.
     """
 
     checkpoints: Annotated[Positional[tuple[str, ...]], arg(metavar="[CHECKPOINT ...]")] = ()
@@ -139,7 +143,6 @@ class LowRankGrid:
 
     def run(self) -> Answer:
         from core import checkpoints
-        from core.charts.theme import role_of
         from core.errors import ConfigError
 
         ids = [checkpoints.get(id).id for id in self.checkpoints]
@@ -150,8 +153,7 @@ class LowRankGrid:
         ids = ids or [
             one.id
             for one in checkpoints.load_manifest().values()
-            if one.model in MODELS
-            and role_of(one.family, one.recipe) in ("teacher", "scratch", "distilled")
+            if one.model in MODELS and one.derived_from is None
         ]
         if not ids:
             raise ConfigError(

@@ -19,7 +19,8 @@ import onnxruntime as ort
 from torch import nn
 
 from core import checkpoints
-from core.checkpoints import Checkpoint, DataInfo
+from core.checkpoints import Checkpoint, DataInfo, DerivedFrom
+from core.checkpoints.entry import method_name
 from core.checkpoints.factored import METHODS, LayerShape, Method, Ranks
 from core.errors import ConfigError
 from core.i18n import _
@@ -182,21 +183,22 @@ def file_bytes(one: Experiment, net: nn.Module) -> int:
 TITLE = "{title}, factored ({percent} % of the energy)"
 
 
-def factored_id(base: Checkpoint, plan: "Plan", epochs: int = 0) -> str:
-    """The id under which a factored version of `base` is kept: `<model>-<recipe>_...-s<seed>`."""
-    return base.version_id(_recipe(base, plan, epochs))
-
-
 def _recipe(base: Checkpoint, plan: "Plan", epochs: int) -> str:
-    percent = f"{100 * plan.energy:.3g}".replace(".", "p")
     tuned = f"_ft{epochs}" if epochs else ""
-    return f"{base.recipe}_lowrank_{plan.method}{percent}{tuned}"
+    return f"{base.recipe}_lowrank_{method_name(plan.method, plan.energy)}{tuned}"
 
 
 def publish_factored(
-    low: "LowRankExperiment", net: "nn.Module", plan: "Plan", epochs: int = 0, wall_s: float = 0
+    low: "LowRankExperiment",
+    net: "nn.Module",
+    plan: "Plan",
+    epochs: int = 0,
+    wall_s: float = 0,
+    *,
+    own: bool = False,
 ) -> Checkpoint:
-    """Publish `net`, a factored version of `low`, fine-tuned for `epochs`.
+    """Publish `net`, a factored version of `low`, fine-tuned for `epochs`; beside `low`, or in
+    `own_dir()` if `own`.
 
     Raises CheckpointError as `publish` does.
     """
@@ -215,11 +217,12 @@ def publish_factored(
         config["finetune"] = finetune_config(base, epochs).model_dump(mode="json")
     return publish(
         net,
-        id=factored_id(base, plan, epochs),
+        id=base.version_id(_recipe(base, plan, epochs), own),
         spec=one.spec,
         recipe=_recipe(base, plan, epochs),
         title=TITLE.format(title=base.title, percent=f"{100 * plan.energy:.3g}"),
         teacher=base.teacher,
+        derived_from=DerivedFrom(id=base.id, kind="factored"),
         seed=base.seed,
         epochs=epochs,
         input_px=one.px,
@@ -230,6 +233,7 @@ def publish_factored(
         commit=commit(),
         device=device_name(best_device()),
         wall_s=wall_s,
+        root=checkpoints.own_dir() if own else checkpoints.root_of(base.id),
     )
 
 

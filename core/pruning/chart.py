@@ -501,7 +501,7 @@ def channel_frame(
     norm = channel_scores(tensors, group, "channel_l2")
     gamma = channel_scores(tensors, group, "bn_gamma")
     assert norm is not None
-    goes = np.isin(np.arange(group.units), dropped[dropped < group.units])
+    goes = np.isin(np.arange(group.units), group.place(group.writers[0])[dropped])
     frame = pd.DataFrame(
         {
             "unit": np.arange(group.units) + 1,

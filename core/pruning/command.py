@@ -5,13 +5,17 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from core.cli.answer import Answer, LeftOut, table
+from core.cli.answer import Answer, LeftOut, own_folder, saved_line, table
 from core.cli.train import device_here, epoch_line, say
 from core.cores import cores
 from core.i18n import _
 from core.pruning.method import Method, check
 
 CHECKPOINT = arg(metavar="CHECKPOINT")
+SAVE_HELP = (
+    "Keep the results as checkpoints of your own: narrow ones for the channel methods, else with "
+    f"zeros. {own_folder()}"
+)
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,7 @@ class Prune:
     seed: int = 0
     """Which weights `random` takes."""
 
-    save: bool = False
-    """Keep the results as checkpoints: narrow ones for the channel methods, else with zeros."""
+    save: Annotated[bool, arg(help=SAVE_HELP)] = False
 
     device: Annotated[str | None, arg(metavar="cpu|cuda|mps")] = None
     """Where to time and fine-tune; without it, time on the processor, train on a GPU if any."""
@@ -71,10 +74,12 @@ class Prune:
                 if self.save:
                     from core.pruning.measure import publish_pruned
 
-                    saved.append(publish_pruned(one, made[found[-1].form], found[-1].key).id)
+                    kept = found[-1]
+                    net = made[kept.form]
+                    saved.append(publish_pruned(one, net, kept.key, own=True, draw=self.seed).id)
                 say(_("{method} {ratio:.0%}: done").format(method=self.method, ratio=ratio))
         shown = [row | {"latency_ms": (row["latency_ms"] or {}).get("median")} for row in rows]
-        notes = [_("Saved as {id}").format(id=id) for id in saved]
+        notes = [saved_line(id) for id in saved]
         if one.pixels is None:
             notes.append(_("No photographs here, so no accuracy: see python -m core data"))
         document = {"rows": rows} | ({"saved": saved} if self.save else {})
@@ -111,6 +116,9 @@ class Prune:
 class PruneGrid:
     """Measure the curves of the pruning page: every method at 0, 5, ... 95 %, times, the scan of
     the layers, and some points after fine-tuning. What is done is skipped: give it again to go on.
+
+    It is a part of `reproduce`: what it makes of a shipped network goes to `pretrained/`; of one of
+    your own, beside that.
     """
 
     checkpoints: Annotated[Positional[tuple[str, ...]], arg(metavar="[CHECKPOINT ...]")] = ()
@@ -130,15 +138,10 @@ class PruneGrid:
 
     def run(self) -> Answer:
         from core import checkpoints
-        from core.charts.theme import role_of
         from core.errors import ConfigError
 
         found = checkpoints.load_manifest()
-        whole = [
-            one.id
-            for one in found.values()
-            if role_of(one.family, one.recipe) in ("teacher", "scratch", "distilled")
-        ]
+        whole = [one.id for one in found.values() if one.derived_from is None]
         ids = [checkpoints.get(id).id for id in self.checkpoints] or whole
         if not ids:
             raise ConfigError(

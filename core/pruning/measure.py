@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from core import checkpoints
-from core.checkpoints import Checkpoint, DataInfo
+from core.checkpoints import Checkpoint, DataInfo, DerivedFrom
+from core.checkpoints.entry import method_name
 from core.errors import ConfigError
 from core.i18n import _
 from core.inference.export import onnx_bytes, trace
@@ -232,36 +233,42 @@ NARROW_TITLE = "{title}, {percent} % of channels cut out"
 ZEROED_TITLE = "{title}, {percent} % of weights zeroed"
 
 
-def pruned_id(base: Checkpoint, key: RowKey) -> str:
-    """The id under which a pruned version of `base` is kept: `<model>-<recipe>_...-s<seed>`."""
-    return base.version_id(_recipe(base, key))
-
-
-def _recipe(base: Checkpoint, key: RowKey) -> str:
-    percent = f"{100 * key.ratio:.3g}".replace(".", "p")
+def _recipe(base: Checkpoint, kind: str, key: RowKey, draw: int) -> str:
     tuned = f"_ft{key.finetune_epochs}x{key.rounds}" if key.finetune_epochs else ""
-    form = "narrow" if key.form == "narrow" else "pruned"
-    return f"{base.recipe}_{form}_{key.method}{percent}{tuned}"
+    drawn = f"_draw{draw}" if draw else ""
+    return f"{base.recipe}_{kind}_{method_name(key.method, key.ratio)}{drawn}{tuned}"
 
 
 def publish_pruned(
-    one: "PruningExperiment", net: "nn.Module", key: RowKey, wall_s: float = 0
+    one: "PruningExperiment",
+    net: "nn.Module",
+    key: RowKey,
+    wall_s: float = 0,
+    *,
+    own: bool = False,
+    draw: int = 0,
 ) -> Checkpoint:
-    """Publish `net`, a version of `one` without masks. Raises CheckpointError as `publish` does."""
+    """Publish `net`, a version of `one` without masks; beside `one`, or in `own_dir()` if `own`.
+
+    `draw`: the seed by which `random` chose the weights. Raises CheckpointError as `publish` does.
+    """
     from core.training.speed import best_device, device_name
 
     base = one.checkpoint
+    kind: Literal["narrow", "pruned"] = "narrow" if key.form == "narrow" else "pruned"
+    recipe = _recipe(base, kind, key, draw if key.method == "random" else 0)
     config = {"pruned_from": base.id, **key._asdict()}
     if key.finetune_epochs:
         config["finetune"] = finetune_config(base, key.finetune_epochs).model_dump(mode="json")
-    title = NARROW_TITLE if key.form == "narrow" else ZEROED_TITLE
+    title = NARROW_TITLE if kind == "narrow" else ZEROED_TITLE
     return publish(
         net,
-        id=pruned_id(base, key),
+        id=base.version_id(recipe, own),
         spec=one.spec,
-        recipe=_recipe(base, key),
+        recipe=recipe,
         title=title.format(title=base.title, percent=f"{100 * key.ratio:.3g}"),
         teacher=base.teacher,
+        derived_from=DerivedFrom(id=base.id, kind=kind),
         seed=base.seed,
         epochs=key.finetune_epochs * key.rounds,
         input_px=one.px,
@@ -272,6 +279,7 @@ def publish_pruned(
         commit=commit(),
         device=device_name(best_device()),
         wall_s=wall_s,
+        root=checkpoints.own_dir() if own else checkpoints.root_of(base.id),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from core.errors import ConfigError
 from core.i18n import _
@@ -36,23 +36,37 @@ class ChannelGroup(BaseModel):
 
     A residual sum ties the channels of all its branches; a depthwise layer ties its output to its
     input. Group convolution ties channel c to c + units, c + 2 units ..., so that every group of
-    the layer stays as wide as the others.
+    the layer stays as wide as the others; where a group has one input or one output, it is cut
+    whole, and then the feature maps on both sides are one group here.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     channels: int
+    """Of the first writer."""
     units: int
     """How many things can be dropped: `channels`, or fewer where group convolution ties them."""
     writers: tuple[str, ...]
     """Layers whose output channels these are (convolution or linear), the first one its root."""
     norms: tuple[str, ...]
     """BatchNorm layers on them."""
+    places: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    """Layer -> the unit of each of its channels; empty where channel c is of unit c % units."""
+
+    def place(self, layer: str) -> NDArray[np.int64]:
+        """The unit of each channel of one of the layers."""
+        if self.places:
+            return np.array(self.places[layer], np.int64)
+        return np.arange(self.channels) % self.units
 
     def of(self, units: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The channels of some units, ascending."""
-        repeats = np.arange(0, self.channels, self.units)
-        return np.sort((units[:, None] + repeats).ravel())
+        """The channels of some units in the first writer, ascending."""
+        return np.flatnonzero(np.isin(self.place(self.writers[0]), units))
+
+    def at(self, layer: str, channels: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The channels of `layer` that go with these of the first writer, ascending."""
+        units = self.place(self.writers[0])[channels]
+        return np.flatnonzero(np.isin(self.place(layer), units))
 
 
 def convolutions(tensors: Tensors) -> list[str]:
@@ -130,14 +144,23 @@ def channel_scores(
     if method == "bn_gamma":
         if not group.norms:
             return None
-        gammas = [np.abs(tensors[f"{norm}.weight"]) for norm in group.norms]
-        return np.mean(gammas, axis=0, dtype=np.float64).reshape(-1, group.units).mean(axis=0)
-    squares = np.zeros(group.channels)
+        gammas = [
+            _sums(group, norm, np.abs(tensors[f"{norm}.weight"])) / _sums(group, norm, None)
+            for norm in group.norms
+        ]
+        return np.mean(gammas, axis=0)
+    squares = np.zeros(group.units)
     for writer in group.writers:
         weight = tensors[f"{writer}.weight"].astype(np.float64)
-        squares += (weight**2).reshape(group.channels, -1).sum(axis=1)
-    result: NDArray[np.float64] = np.sqrt(squares.reshape(-1, group.units).sum(axis=0))
-    return result
+        squares += _sums(group, writer, (weight**2).reshape(len(weight), -1).sum(axis=1))
+    return np.sqrt(squares)
+
+
+def _sums(
+    group: ChannelGroup, layer: str, values: NDArray[np.floating] | None
+) -> NDArray[np.float64]:
+    """(units,) sums of a layer's `values`, one a channel; without them, how many channels."""
+    return np.bincount(group.place(layer), values, group.units).astype(np.float64)
 
 
 def dropped_channels(
@@ -151,9 +174,18 @@ def dropped_channels(
 
     `scope` "layer" takes the share `ratio` of every group (the default of `channel_l2`), "network"
     of all ranked units together (the default of `bn_gamma`, as in the paper).
-    Raises ConfigError as `check` does.
+    Raises ConfigError as `check` does, and where group convolutions leave a feature map that
+    cannot be cut.
     """
     check(method, ratio)
+    whole = next((group for group in groups if group.units == 1 < group.channels), None)
+    if whole is not None and ratio > 0:
+        raise ConfigError(
+            _(
+                "No channel of {layer} can be cut out: the group convolutions beside it tie all "
+                "{n} of them together. Prune single weights (l1), or change the groups."
+            ).format(layer=whole.writers[0], n=whole.channels)
+        )
     scores = [channel_scores(tensors, group, method) for group in groups]
     ranked = [score for score in scores if score is not None]
     if (scope or ("network" if method == "bn_gamma" else "layer")) == "layer" or not ranked:
@@ -189,7 +221,8 @@ def kept_channels(
         for layer in (*group.writers, *group.norms):
             for name in (f"{layer}.weight", f"{layer}.bias"):
                 if name in tensors:
-                    keep.setdefault(name, np.ones(tensors[name].shape, np.bool_))[channels] = False
+                    mask = keep.setdefault(name, np.ones(tensors[name].shape, np.bool_))
+                    mask[group.at(layer, channels)] = False
     return keep
 
 

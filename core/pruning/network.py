@@ -13,7 +13,6 @@ share can be given. torch is imported when a function is called, so that a page 
 """
 
 import copy
-import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -39,6 +38,8 @@ from core.stats import Labelled
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from core.pruning.groups import FeatureMap
 
 
 # ------------------------------------------------------------------------------------------------
@@ -181,16 +182,44 @@ def find_groups(net: "nn.Module", px: int) -> tuple[ChannelGroup, ...]:
 
     `px`: side of a picture that `net` accepts. `net` is left as it is.
     """
+    from torch import nn
+
+    from core.pruning.groups import GroupConv2d, tied
+
     graph, copied, names = _traced(net, px)
-    found = []
-    for group in graph.get_all_groups(ignored_layers=_last_layers(copied)):
-        channels = len(group[0].idxs)
-        writers, norms, ties = _members(group, names, channels)
-        if writers and channels > 1:
-            units = math.gcd(channels, *(channels // tie for tie in ties))
-            found.append(ChannelGroup(channels=channels, units=units, writers=writers, norms=norms))
     order = {name: place for place, name in enumerate(names.values())}
-    return tuple(sorted(found, key=lambda group: order[group.writers[0]]))
+    maps = [
+        found
+        for group in graph.get_all_groups(
+            ignored_layers=_last_layers(copied),
+            root_module_types=(nn.Conv2d, GroupConv2d, nn.Linear),
+        )
+        if (found := _feature_map(group, names, len(group[0].idxs))).writers
+    ]
+    groups = []
+    for units in tied(maps):
+        writers = [(order[name], name, number) for number in units for name in maps[number].writers]
+        first = min(writers)[2]
+        if maps[first].channels == 1:
+            continue
+        norms = sorted(
+            (name for number in units for name in maps[number].norms), key=order.__getitem__
+        )
+        places = {
+            name: tuple(units[number])
+            for number in units
+            for name in (*maps[number].writers, *maps[number].norms)
+        }
+        groups.append(
+            ChannelGroup(
+                channels=maps[first].channels,
+                units=max(units[first]) + 1,
+                writers=tuple(name for _place, name, _number in sorted(writers)),
+                norms=tuple(norms),
+                places=places if len(units) > 1 else {},
+            )
+        )
+    return tuple(sorted(groups, key=lambda group: order[group.writers[0]]))
 
 
 def narrow(
@@ -204,12 +233,19 @@ def narrow(
     The result is proved on the spot: it must answer random pictures as the network does in which
     the same channels are only zeroed. Raises ConfigError if it does not.
     """
+    from core.pruning.groups import show
+
     graph, cut, _names = _traced(net, px)
     for group, channels in zip(groups, dropped, strict=True):
-        if len(channels):
-            root = cut.get_submodule(group.writers[0])
-            prune_out = graph.get_pruner_of_module(root).prune_out_channels
-            graph.get_pruning_group(root, prune_out, channels.tolist()).prune()
+        if not len(channels):
+            continue
+        for writer in group.writers:
+            root = cut.get_submodule(writer)
+            pruner = graph.get_pruner_of_module(root)
+            if pruner.get_out_channels(root) == len(group.place(writer)):  # not cut with another
+                gone = group.at(writer, channels).tolist()
+                graph.get_pruning_group(root, pruner.prune_out_channels, gone).prune()
+    show(cut)
     cut.train(net.training)
     _prove(net, cut, groups, dropped, px)
     return cut
@@ -220,13 +256,19 @@ def _traced(net: "nn.Module", px: int) -> tuple[Any, "nn.Module", dict[Any, str]
     import torch
     import torch_pruning
 
+    from core.pruning.groups import GroupConv2d, GroupPruner, hide
+
     copied = copy_of(net).eval()
+    hide(copied)
     for parameter in copied.parameters():
         parameter.requires_grad_(True)  # the tracing follows gradients
     device = next(copied.parameters()).device
     with torch.enable_grad():
         graph = torch_pruning.DependencyGraph().build_dependency(
-            copied, example_inputs=torch.zeros(1, 3, px, px, device=device), verbose=False
+            copied,
+            example_inputs=torch.zeros(1, 3, px, px, device=device),
+            customized_pruners={GroupConv2d: GroupPruner()},
+            verbose=False,
         )
     return graph, copied, {module: name for name, module in copied.named_modules()}
 
@@ -238,30 +280,30 @@ def _last_layers(net: "nn.Module") -> list["nn.Linear"]:
     return [module for module in net.modules() if isinstance(module, nn.Linear)][-1:]
 
 
-def _members(
-    group: Any, names: dict[Any, str], channels: int
-) -> tuple[tuple[str, ...], tuple[str, ...], list[int]]:
-    """Names of the layers that write the group's channels, of its BatchNorms, and the groups of
-    the group convolutions that write or read them."""
+def _feature_map(group: Any, names: dict[Any, str], channels: int) -> "FeatureMap":
+    """The channels of a Torch-Pruning group, and the layers that write, normalise or group them."""
     from torch import nn
 
-    writers, norms, ties = set(), set(), []
-    for module, writes in _layers(group):
-        if isinstance(module, nn.Conv2d):
-            depthwise = module.groups == module.out_channels == module.in_channels
-            if module.groups > 1 and not depthwise:
-                ties.append(module.groups)
-            if (writes or depthwise) and module.out_channels == channels:
-                writers.add(names[module])
-        elif isinstance(module, nn.Linear) and writes:
-            writers.add(names[module])
-        elif isinstance(module, nn.BatchNorm2d):
-            norms.add(names[module])
-    inner = [name for name in names.values() if name in writers or name in norms]
-    return (
+    from core.pruning.groups import FeatureMap, GroupConv2d, is_depthwise
+
+    layers = list(_layers(group))
+    writers = {
+        names[module]
+        for module, writes in layers
+        if (writes and isinstance(module, nn.Conv2d | nn.Linear | GroupConv2d))
+        or is_depthwise(module)
+    }
+    norms = {names[module] for module, _writes in layers if isinstance(module, nn.BatchNorm2d)}
+    sides = {side: dict.fromkeys(m for m, writes in layers
+                                 if isinstance(m, GroupConv2d) and writes is side)
+             for side in (True, False)}  # fmt: skip
+    inner = list(names.values())
+    return FeatureMap(
+        channels,
         tuple(name for name in inner if name in writers),
         tuple(name for name in inner if name in norms),
-        ties,
+        read_by=tuple(sides[False]),
+        written_by=tuple(sides[True]),
     )
 
 

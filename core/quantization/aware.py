@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from core import checkpoints
-from core.checkpoints import Checkpoint, DataInfo
+from core.checkpoints import Checkpoint, DataInfo, DerivedFrom
 from core.paths import runs_dir
 from core.provenance import commit
 from core.quantization.method import check
@@ -112,11 +112,6 @@ def state_arrays(net: "nn.Module") -> dict[str, NDArray[Any]]:
     return {name: np.array(value.numpy()) for name, value in net.state_dict().items()}
 
 
-def aware_id(base: Checkpoint, key: RowKey) -> str:
-    """The id under which a network trained with quantised weights is kept."""
-    return base.version_id(_recipe(base, key))
-
-
 def _recipe(base: Checkpoint, key: RowKey) -> str:
     return f"{base.recipe}_qat{key.bits}_ft{key.epochs}"
 
@@ -124,7 +119,7 @@ def _recipe(base: Checkpoint, key: RowKey) -> str:
 def publish_aware(
     one: "Experiment", net: "nn.Module", key: RowKey, wall_s: float = 0
 ) -> Checkpoint:
-    """Publish `net` with its weights rounded as `key` says: a checkpoint like any other.
+    """Publish `net` with its weights rounded as `key` says, beside `one`.
 
     Quantising that checkpoint once more changes next to nothing. Raises CheckpointError as
     `publish` does.
@@ -135,11 +130,12 @@ def publish_aware(
     rounded = without_fakes(prepare_aware(copy.deepcopy(net), key.bits), rounded=True)
     return publish(
         rounded,
-        id=aware_id(base, key),
+        id=base.version_id(_recipe(base, key)),
         spec=one.spec,
         recipe=_recipe(base, key),
         title=TITLE.format(title=base.title, bits=key.bits),
         teacher=base.teacher,
+        derived_from=DerivedFrom(id=base.id, kind="quantised"),
         seed=base.seed,
         epochs=key.epochs,
         input_px=one.px,
@@ -154,4 +150,5 @@ def publish_aware(
         commit=commit(),
         device=device_name(best_device()),
         wall_s=wall_s,
+        root=checkpoints.root_of(base.id),
     )

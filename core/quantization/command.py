@@ -101,6 +101,9 @@ class Quantize:
 class QuantizeGrid:
     """Measure the rows of the quantisation page: every scheme at 8 to 2 bits, ONNX Runtime's int8
     with times, and fine-tuning with 4-bit weights. What is done is skipped: give it again to go on.
+
+    It is a part of `reproduce`: what it makes of a shipped network goes to `pretrained/`; of one of
+    your own, beside that.
     """
 
     checkpoints: Annotated[Positional[tuple[str, ...]], arg(metavar="[CHECKPOINT ...]")] = ()
@@ -120,14 +123,9 @@ class QuantizeGrid:
 
     def run(self) -> Answer:
         from core import checkpoints
-        from core.charts.theme import role_of
 
         found = checkpoints.load_manifest()
-        whole = [
-            one.id
-            for one in found.values()
-            if role_of(one.family, one.recipe) in ("teacher", "scratch", "distilled")
-        ]
+        whole = [one.id for one in found.values() if one.derived_from is None]
         ids = [checkpoints.get(id).id for id in self.checkpoints] or whole
         if not ids:
             raise ConfigError(

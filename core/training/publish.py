@@ -18,7 +18,14 @@ from pydantic import TypeAdapter
 
 from core import checkpoints
 from core.checkpoints import load_manifest
-from core.checkpoints.entry import Checkpoint, CheckpointId, DataInfo, FileInfo, HalfPrecision
+from core.checkpoints.entry import (
+    Checkpoint,
+    CheckpointId,
+    DataInfo,
+    DerivedFrom,
+    FileInfo,
+    HalfPrecision,
+)
 from core.checkpoints.history import HISTORY, History
 from core.checkpoints.manifest import GRAPH, TEST_LOGITS, WEIGHTS, store
 from core.checkpoints.widths import set_widths
@@ -27,6 +34,7 @@ from core.data.pixels import Pixels
 from core.errors import CheckpointError
 from core.i18n import _
 from core.models import get
+from core.provenance import commit_text
 from core.stats import Labelled, Score, labelled
 from core.training.runs import RunFolder
 
@@ -72,6 +80,7 @@ def publish(
     device: str,
     wall_s: float,
     teacher: str | None = None,
+    derived_from: DerivedFrom | None = None,
     commit: str | None = None,
     history: History | None = None,
     root: Path | None = None,
@@ -83,10 +92,11 @@ def publish(
     `validation` and `test`: pictures at `input_px` with their classes
     (`core.stats.labelled`); None leaves that score out. Convolution and linear weights
     are stored as float16 if the number of right validation answers stays the same, or 99.8 % of
-    the answers do; as float32 otherwise, and where there is nothing to compare on. `history`: how
-    the training went, if known. `net` is not changed. Raises CheckpointError if the exported graph
-    does not answer as the network does, or as `store` does; ValueError for an id that is no folder
-    name.
+    the answers do; as float32 otherwise, and where there is nothing to compare on. `derived_from`:
+    of which network this is a version; without it, what `config` and the shapes tell. `history`:
+    how the training went, if known. `net` is not changed. Raises CheckpointError if the exported
+    graph does not answer as the network does, or as `store` does; ValueError for an id that is no
+    folder name.
     """
     import torch
 
@@ -100,6 +110,7 @@ def publish(
     with torch.random.fork_rng():  # building draws weights, which are not needed here
         original = spec.build()
         widths = changed_widths(whole_shapes(plain, original), original)
+    ranks = found_ranks(plain)
     model = trace(plain, spec, input_px)
 
     def stored(dtype: Dtype) -> _Stored:
@@ -135,6 +146,7 @@ def publish(
         recipe=recipe,
         title=title,
         teacher=teacher,
+        derived_from=derived_from or DerivedFrom.told_by(config, widths, ranks),
         seed=seed,
         epochs=epochs,
         input_px=input_px,
@@ -152,7 +164,7 @@ def publish(
         test=test_score,
         config=config,
         widths=widths,
-        ranks=found_ranks(plain),
+        ranks=ranks,
         commit=commit,
         date=date.today().isoformat(),
         device=device,
@@ -267,6 +279,7 @@ def publish_finished(
     title: str,
     config: dict[str, Any],
     learned_from: Pixels | None = None,
+    derived_from: checkpoints.DerivedFrom | None = None,
     root: Path | None = None,
 ) -> checkpoints.Checkpoint:
     """Publish a finished run as `id` in `pretrained/`, or in `root`; `pixels` are its photographs.
@@ -299,6 +312,7 @@ def publish_finished(
         recipe=recipe,
         title=title,
         teacher=settings.teacher or None,
+        derived_from=derived_from,
         seed=settings.seed,
         epochs=result["epochs"],
         input_px=settings.px,
@@ -365,7 +379,8 @@ def model_card(one: Checkpoint, report: dict[str, Any] | None = None) -> str:
     lines = [
         f"# {one.title}",
         "",
-        f"`{one.id}`, made {one.date} with Small Plates on {one.device}, commit {one.commit}.",
+        f"`{one.id}`, made {one.date} with Small Plates on {one.device}, commit "
+        f"{commit_text(one.commit)}.",
         "",
         "## Model",
         f"- network `{one.model}`, {one.params:,} parameters",

@@ -47,7 +47,7 @@ def choose_pair(found: list[Checkpoint]) -> list[Checkpoint]:
     with left:
         teacher = networks.choose_one(_("Teacher"), teachers, "teacher")
     students = [one for one in found if one.id != teacher.id]
-    students.sort(key=lambda one: role_of(one.family, one.recipe) != "distilled")
+    students.sort(key=lambda one: role_of(one) != "distilled")
     with right:
         student = networks.choose_one(_("Student"), students, "student")
     return [teacher, student]

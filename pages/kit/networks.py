@@ -74,15 +74,15 @@ def name_of(checkpoint: Checkpoint) -> str:
 
     Seed 0 stands for its recipe; of the others the seed is said.
     """
-    name = f"{glyph(role_of(checkpoint.family, checkpoint.recipe))} {_(checkpoint.title)}"
+    name = f"{glyph(role_of(checkpoint))} {_(checkpoint.title)}"
     if checkpoint.seed == 0:
         return name
     return _("{name}, seed {seed}").format(name=name, seed=checkpoint.seed)
 
 
 def teachers(found: Iterable[Checkpoint]) -> list[Checkpoint]:
-    """The teachers, the best on the validation photographs first."""
-    known = [one for one in found if one.family == "teacher"]
+    """The trained teachers, the best on the validation photographs first; no versions of one."""
+    known = [one for one in found if one.family == "teacher" and one.derived_from is None]
     return sorted(known, key=lambda one: -one.validation.accuracy if one.validation else 1.0)
 
 
@@ -92,7 +92,7 @@ def starters(found: Sequence[Checkpoint]) -> list[str]:
     teacher = next(iter(teachers(found)), None)
     by_role: dict[str, list[Checkpoint]] = {"scratch": [], "distilled": []}
     for one in found:
-        by_role.setdefault(role_of(one.family, one.recipe), []).append(one)
+        by_role.setdefault(role_of(one), []).append(one)
     taught = [one for one in by_role["distilled"] if teacher and one.teacher == teacher.id]
     distilled = next(iter(taught or by_role["distilled"]), None)
     twins = [one for one in by_role["scratch"] if distilled and one.model == distilled.model]

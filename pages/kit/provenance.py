@@ -11,6 +11,7 @@ from core.checkpoints.by_recipe import Collected, own_data
 from core.collection.latency import LatencyTable
 from core.errors import CheckpointError
 from core.i18n import _
+from core.provenance import commit_text
 from pages.kit.networks import name_of
 
 MOST_LISTED = 4
@@ -86,11 +87,11 @@ def _some(checkpoints: Sequence[Checkpoint]) -> Sequence[Checkpoint]:
 def measured_line(what: str, where: "Measured") -> None:
     """Where and when a table of measurements was made; `what` names it."""
     st.caption(
-        _("{what}: measured {date} on {device}, commit `{commit}`, {versions}.").format(
+        _("{what}: measured {date} on {device}, commit {commit}, {versions}.").format(
             what=what,
             date=where.date,
             device=where.device,
-            commit=where.commit[:10],
+            commit=commit_text(where.commit, 10),
             versions=", ".join(f"{name} {version}" for name, version in where.versions.items()),
         )
     )
@@ -133,7 +134,7 @@ def _details(one: Checkpoint) -> list[str]:
             date=one.date[:10],
             device=one.device,
             minutes=numbers.count(round(one.wall_s / 60)),
-            commit=f"`{one.commit[:10]}`" if one.commit else _("not recorded"),
+            commit=commit_text(one.commit, 10),
         ),
     ]
     if one.config.get("start_from"):
@@ -172,7 +173,7 @@ def latency_provenance(times: LatencyTable | None) -> None:
     st.caption(
         _(
             "Times: one picture, {engine} on {device}, {threads} thread, median of {rounds} rounds "
-            "after {warmup} to warm up, all networks taking turns, {date}, commit `{commit}`."
+            "after {warmup} to warm up, all networks taking turns, {date}, commit {commit}."
         ).format(
             engine=times.engine,
             device=times.device,
@@ -180,7 +181,7 @@ def latency_provenance(times: LatencyTable | None) -> None:
             rounds=times.rounds,
             warmup=times.warmup,
             date=times.date,
-            commit=times.commit[:10],
+            commit=commit_text(times.commit, 10),
         )
     )
 

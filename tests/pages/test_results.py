@@ -128,6 +128,19 @@ def test_of_many_networks_the_reader_picks_whose_provenance(open_page: Open) -> 
 
 
 @pytest.mark.parametrize("page", ["home", "results"])
+def test_code_that_was_not_committed_is_not_hidden(open_page: Open, page: str) -> None:
+    results.fill({"plain_2m-scratch": (760,)})
+    table = LatencyTable.load()
+    assert table is not None
+    assert "uncommitted" not in said(open_page(page))
+    table.model_copy(update={"commit": "fedcba987654+"}).save()
+    results.publish("plain_2m-scratch", 0, 760, commit="0123456789ab+")
+    shown = said(open_page(page))
+    for name in ("fedcba9876+", "0123456789+"):
+        assert f"commit `{name}` with uncommitted changes" in shown
+
+
+@pytest.mark.parametrize("page", ["home", "results"])
 def test_what_was_measured_on_other_photographs_is_named_apart(open_page: Open, page: str) -> None:
     results.fill({"dwpw_256k-scratch": (640,), "plain_2m-scratch": (760,)})
     data = {"name": "Another set", "fingerprint": "f" * 16}

@@ -330,6 +330,25 @@ def test_a_list_of_networks_that_cannot_be_read_leaves_the_own_ones(
     assert app.multiselect[0].options
 
 
+@pytest.mark.parametrize(
+    ("commit", "shown"),
+    [
+        ("0123456789ab", "commit `0123456789ab`."),
+        ("0123456789ab+", "commit `0123456789ab+` with uncommitted changes."),
+        ("unknown", "commit not recorded."),
+        (None, "commit not recorded."),
+    ],
+)
+def test_the_model_card_does_not_hide_uncommitted_code(
+    pretrained: Path, commit: str | None, shown: str
+) -> None:
+    from core.training.publish import model_card
+
+    shelf.fill(shelf.DISTILLED)
+    one = checkpoints.get(shelf.DISTILLED).model_copy(update={"commit": commit})
+    assert shown in model_card(one)
+
+
 def test_the_model_card_says_what_was_measured_and_on_what(pretrained: Path) -> None:
     from core.training.publish import model_card
 

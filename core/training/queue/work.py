@@ -75,7 +75,8 @@ def publish_run(config: TrainConfig, folder: Path) -> checkpoints.Checkpoint:
     pixels = load_pixels(index, px=config.px, crop=crop)
     if pixels.index.fingerprint != run.read()["data"]["fingerprint"]:
         raise DataError(_("The photographs have changed while the run went on."))
-    narrow = bool(run.widths())  # it began as a pruned network
+    derived = _version_of(config.start_from, run)
+    narrow = bool(run.widths())
     name = get(config.model).title + (", narrower" if narrow else "")
     title = f"{name}, run {folder.name.rsplit('-', 1)[-1]}"
     root = folder.parent / checkpoints.own_dir().name
@@ -86,10 +87,26 @@ def publish_run(config: TrainConfig, folder: Path) -> checkpoints.Checkpoint:
         recipe=recipe_of(config) + ("_narrow" if narrow else ""),
         title=title,
         config=config.model_dump(mode="json", exclude={"data", "more_data"}),  # folders' names
+        derived_from=derived,
         root=root,
     )
     write_json(folder / REPORT, _report(published, root, pixels, config.px))
     return published
+
+
+def _version_of(start: str, run: RunFolder) -> checkpoints.DerivedFrom | None:
+    """Of which network the run is a version: what starts from a version is one itself."""
+    if not start:
+        return None
+    name = Path(start).name
+    try:
+        before = checkpoints.get(name).derived_from
+    except CheckpointError:  # a run that is no checkpoint; its shapes may tell
+        before = None
+    if before is not None:
+        return checkpoints.DerivedFrom(id=name, kind=before.kind)
+    narrow = bool(run.widths())
+    return checkpoints.DerivedFrom(id=name, kind="narrow") if narrow else None
 
 
 def _report(one: checkpoints.Checkpoint, root: Path, pixels: Pixels, px: int) -> dict[str, Any]:

@@ -10,6 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from core.charts import theme
+from core.checkpoints import DerivedFrom, get
+from core.checkpoints.entry import Derivation
 
 CONFIG = tomllib.loads(
     (Path(__file__).resolve().parents[3] / ".streamlit" / "config.toml").read_text()
@@ -119,20 +121,27 @@ def test_shapes_say_the_same_as_colours() -> None:
 
 
 @pytest.mark.parametrize(
-    ("family", "recipe", "role"),
+    ("family", "recipe", "kind", "role"),
     [
-        ("teacher", "imagenet", "teacher"),
-        ("teacher", "scratch", "teacher"),
-        ("student", "scratch", "scratch"),
-        ("student", "distilled", "distilled"),
-        ("student", "distilled-weak", "distilled"),
-        ("teacher", "imagenet.pruned50", "pruned"),
-        ("student", "distilled-int8", "quantised"),
-        ("student", "lowrank-90", "factored"),
+        ("teacher", "imagenet", None, "teacher"),
+        ("teacher", "scratch", None, "teacher"),
+        ("student", "scratch", None, "scratch"),
+        ("student", "distilled", None, "distilled"),
+        ("student", "distilled-weak", None, "distilled"),
+        ("student", "narrow_lowrank_qat4_pruned_factory", None, "scratch"),  # only a name
+        ("teacher", "imagenet", "pruned", "pruned"),
+        ("student", "distilled", "narrow", "pruned"),
+        ("student", "distilled", "quantised", "quantised"),
+        ("student", "scratch_narrow", "factored", "factored"),
     ],
 )
-def test_a_checkpoints_role(family: str, recipe: str, role: str) -> None:
-    assert theme.role_of(family, recipe) == role
+def test_a_checkpoints_role(
+    family: str, recipe: str, kind: Derivation | None, role: str, tiny_checkpoint: str
+) -> None:
+    made = kind and DerivedFrom(id="another-s0", kind=kind)
+    changes = {"family": family, "recipe": recipe, "derived_from": made}
+    one = get(tiny_checkpoint).model_copy(update=changes)
+    assert theme.role_of(one) == role
     assert theme.role_title(role)
 
 

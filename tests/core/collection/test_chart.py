@@ -38,6 +38,7 @@ def network(name: str, params: int, accuracy: float, role: str = "scratch") -> d
         "is_food11": False,
         "seeds": 1,
         "of_seeds": (accuracy,),
+        "derived": "",
     }
 
 
@@ -149,7 +150,7 @@ def test_on_a_screen_nearly_every_network_of_a_full_collection_is_named(
 
 def test_names_get_shorter_and_end_in_the_network() -> None:
     said = collection_names.versions(
-        "dwpw_256k", "distilled_narrow_x", "Depthwise + pointwise CNN, distilled, 22.6 % cut out"
+        "dwpw_256k", "distilled_x", "Depthwise + pointwise CNN, distilled, 22.6 % cut out", "narrow"
     )
     assert said[1:] == ["DW+PW 257 k, distilled, 22.6 % cut out", "DW+PW 257 k, cut"]
     assert collection_names.versions("design:x", "scratch", "Mine") == [

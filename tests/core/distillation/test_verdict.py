@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.checkpoints import Checkpoint, load_manifest
+from core.checkpoints import Checkpoint, DerivedFrom, load_manifest
 from core.distillation.verdict import Comparison, compare, verdict_frame
 from core.stats import mcnemar, mean_interval, paired_difference
 from tests.kd_shelf import LABELS, publish_answers
@@ -76,7 +76,8 @@ def test_only_a_twin_counts(pretrained: Path) -> None:
 def test_what_was_compressed_afterwards_and_trials_with_dreams_are_not_compared() -> None:
     publish_answers("scratch", 0, 200)
     publish_answers("distilled", 0, 260)
-    publish_answers("distilled_qat4_ft5", 0, 250)
+    made = DerivedFrom(id="dwpw_256k-distilled-s0", kind="quantised")
+    publish_answers("distilled_qat4_ft5", 0, 250, derived_from=made)
     publish_answers("distilled_narrow", 0, 240, widths={"stem": (12,)})
     publish_answers("distilled_lowrank", 0, 240, ranks={"stem": (3,)})
     publish_answers("dreams_distilled", 0, 100)

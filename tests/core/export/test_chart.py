@@ -27,7 +27,7 @@ from core.pruning.rows import RowKey
 from core.stats import wilson
 from core.timing import Spread
 
-ONE = cast(Checkpoint, SimpleNamespace(family="student", recipe="distilled"))
+ONE = cast(Checkpoint, SimpleNamespace(family="student", recipe="distilled", derived_from=None))
 SIZES = {"safetensors": 530_000, "onnx": 1_050_000, "onnx-fp16": 540_000, "onnx-int8": 320_000,
          "hw7-8bit": 265_000}  # fmt: skip
 TIMES = {"safetensors": 8.0, "onnx": 1.0, "onnx-fp16": 1.01, "onnx-int8": 2.0}

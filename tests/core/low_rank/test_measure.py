@@ -130,6 +130,7 @@ def test_a_factored_network_is_a_checkpoint_like_any_other(here: Path) -> None:
     assert entry.id == "tiny-scratch_lowrank_auto50-s0"
     assert entry.ranks == plan.ranks and entry.widths == {}
     assert entry.config["factored_from"] == ID
+    assert entry.derived_from == checkpoints.DerivedFrom(id=ID, kind="factored")
     assert entry.params == sum(p.numel() for p in net.parameters())
     pixels = pixels_of(low)
     loaded = checkpoints.load_model(entry.id)
@@ -210,8 +211,9 @@ def test_lowrank_fine_tunes_and_saves(here: Path, capfd: pytest.CaptureFixture[s
     (row,) = rows_of(
         capfd, "--energy", 0.5, "--method", "tucker2", "--finetune-epochs", 1, "--save"
     )
-    (saved,) = set(checkpoints.load_manifest()) - {ID}
-    assert saved == "tiny-scratch_lowrank_tucker250_ft1-s0"
+    assert set(checkpoints.load_manifest()) == {ID}
+    (saved,) = checkpoints.load_manifest(checkpoints.own_dir())
+    assert saved == "tiny-scratch_lowrank_tucker2_50_ft1-s0-own"
     entry = checkpoints.get(saved)
     assert entry.params == row["params"] and entry.epochs == 1
     assert entry.size_bytes == pytest.approx(row["size_bytes"], abs=64)  # its name is in the file

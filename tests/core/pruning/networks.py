@@ -68,15 +68,19 @@ def make(kind: str) -> nn.Module:
     """A network of that kind with fixed random weights and BatchNorm statistics, in eval mode."""
     with torch.random.fork_rng():
         torch.manual_seed(len(kind))
-        net: nn.Module = KINDS[kind]()
-        with torch.no_grad():
-            for module in net.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    assert module.running_mean is not None and module.running_var is not None
-                    module.running_mean.normal_()
-                    module.running_var.uniform_(0.5, 1.5)
-                    module.weight.uniform_(0.2, 1.5)
-                    module.bias.normal_()
+        return settled(KINDS[kind]())
+
+
+def settled(net: nn.Module) -> nn.Module:
+    """The network with random BatchNorm statistics, scales and shifts, in eval mode."""
+    with torch.no_grad():
+        for module in net.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                assert module.running_mean is not None and module.running_var is not None
+                module.running_mean.normal_()
+                module.running_var.uniform_(0.5, 1.5)
+                module.weight.uniform_(0.2, 1.5)
+                module.bias.normal_()
     return net.eval()
 
 

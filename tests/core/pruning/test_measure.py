@@ -120,7 +120,8 @@ def test_a_narrow_network_is_a_checkpoint_like_any_other(here: Path) -> None:
     made = networks(one, "channel_l2", 0.5)["narrow"]
     entry = publish_pruned(one, made, RowKey("channel_l2", 0.5, "narrow"))
     assert checkpoints.load_manifest()[entry.id] == entry
-    assert entry.id == "tiny-scratch_narrow_channel_l250-s0"
+    assert entry.id == "tiny-scratch_narrow_channel_l2_50-s0"
+    assert entry.derived_from == checkpoints.DerivedFrom(id=ID, kind="narrow")
     assert entry.widths["fc"] == (6, 11) and entry.widths["stem.0"] == (3, 4, 1)
     assert entry.params == sum(p.numel() for p in made.parameters())
     assert entry.config["pruned_from"] == ID
@@ -190,10 +191,10 @@ def test_prune_fine_tunes_and_saves(here: Path, capfd: pytest.CaptureFixture[str
         capfd, "--method", "channel_l2", "--ratios", 0.5, "--finetune-epochs", 1, "--save"
     )
     assert len({row["correct"] for row in rows}) == 1
-    saved = set(checkpoints.load_manifest()) - {ID}
-    assert saved == {"tiny-scratch_narrow_channel_l250_ft1x1-s0"}
-    (narrow,) = saved
-    assert checkpoints.get(narrow).params == rows[2]["params"]
+    assert set(checkpoints.load_manifest()) == {ID}
+    (narrow,) = checkpoints.load_manifest(checkpoints.own_dir()).values()
+    assert narrow.id == "tiny-scratch_narrow_channel_l2_50_ft1x1-s0-own"
+    assert narrow.params == rows[2]["params"]
 
 
 @pytest.mark.parametrize(

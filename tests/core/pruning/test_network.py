@@ -6,18 +6,25 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils import prune as torch_prune
 
+from core.checkpoints.widths import changed_widths, set_widths
 from core.errors import ConfigError, UserError
 from core.models import registry
 from core.models.cost import count_macs, count_params, state_bytes
+from core.models.design.network import build
+from core.models.design.spec import Design, read
 from core.pruning import network
 from core.pruning.measure import count_nonzero, gzip_bytes
 from core.pruning.method import (
     CHANNEL_METHODS,
     METHODS,
     ChannelGroup,
+    ChannelMethod,
+    Scope,
     channel_scores,
     choose,
     convolutions,
@@ -34,7 +41,8 @@ from core.pruning.network import (
     prune,
     without_masks,
 )
-from tests.core.pruning.networks import KINDS, PX, answers, make
+from tests.core.models.designs import designs
+from tests.core.pruning.networks import KINDS, PX, answers, make, settled
 
 RATIOS = (0.0, 0.05, 0.3, 0.5, 0.95, 1.0)
 
@@ -302,6 +310,112 @@ def test_registered_and_designed_networks_can_be_made_narrower(key: str) -> None
     assert set(convolutions(arrays(net))) == {
         f"{name}.weight" for name, m in net.named_modules() if isinstance(m, nn.Conv2d)
     }
+
+
+ONE_IN = "px32-relu6-stem16-group32g16-plain24"
+"""Group convolution of one input a group and two outputs."""
+ONE_OUT = "px32-relu6-stem32-group16g16p-plain32"
+"""Of two inputs a group and one output."""
+CHAIN = "px32-relu6-stem8-group16g8-group32g16-group16g16-resnet16-plain8"
+MIXED = "px32-relu6-stem16-group32g16-group32g8-plain16"
+ENTANGLED = "px32-relu6-stem8-group12g4-group12g3-plain8"
+"""What 4 groups write, 3 groups read: no share of the 12 can go."""
+
+
+def designed(line: str) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return settled(build(read(line)))
+
+
+@pytest.mark.parametrize("method", CHANNEL_METHODS)
+@pytest.mark.parametrize("line", [ONE_IN, ONE_OUT, CHAIN, MIXED])
+def test_groups_of_one_channel_are_cut_whole(line: str, method: ChannelMethod) -> None:
+    net = designed(line)
+    groups = find_groups(net, 32)
+    cut = prune(net, method, 0.5, "narrow", groups=groups, px=32, scope="layer")
+    convs = {name: m for name, m in cut.named_modules() if isinstance(m, nn.Conv2d)}
+    for name, before in net.named_modules():
+        if isinstance(before, nn.Conv2d):
+            after = convs[name]
+            assert after.out_channels == before.out_channels / 2, name
+            assert after.in_channels == (3 if name == "stem.0" else before.in_channels / 2)
+            one = 1 in (before.in_channels // before.groups, before.out_channels // before.groups)
+            expected = before.groups / 2 if one and before.groups > 1 else before.groups
+            assert after.groups == expected, name
+
+
+@pytest.mark.parametrize("method", CHANNEL_METHODS)
+def test_what_cannot_be_cut_is_said_in_a_sentence(method: ChannelMethod) -> None:
+    net = designed(ENTANGLED)
+    groups = find_groups(net, 32)
+    for form in FORMS:
+        with pytest.raises(ConfigError, match="No channel of blocks.0.0 can be cut out") as told:
+            prune(net, method, 0.5, form, groups=groups, px=32)
+        assert "\n" not in str(told.value)
+        whole = prune(net, method, 0.0, form, groups=groups, px=32)
+        assert whole(torch.zeros(1, 3, 32, 32)).shape == (1, 11)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    design=designs(widest=16),
+    method=st.sampled_from(CHANNEL_METHODS),
+    ratio=st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.8, 1.0]),
+    scope=st.sampled_from([None, "layer", "network"]),
+)
+@example(read(ONE_IN), "channel_l2", 0.5, None)
+@example(read(ONE_OUT), "bn_gamma", 0.5, None)
+@example(read(CHAIN), "bn_gamma", 0.9, "network")
+@example(read(MIXED), "channel_l2", 0.25, None)
+def test_whatever_can_be_designed_is_cut_or_refused_in_a_sentence(
+    design: Design, method: ChannelMethod, ratio: float, scope: Scope | None
+) -> None:
+    """The narrow network answers as the one with zeros, and is as small as the cut says."""
+    px = design.input_px
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        net = settled(build(design))
+    groups = find_groups(net, px)
+    assert all(1 <= group.units <= group.channels for group in groups)
+    try:
+        cut = prune(net, method, ratio, "narrow", groups=groups, px=px, scope=scope)
+    except UserError as error:
+        assert ratio > 0 and any(group.units == 1 for group in groups)
+        assert "can be cut out" in str(error) and "\n" not in str(error)
+        return
+    zeroed = prune(net, method, ratio, "removed", groups=groups, px=px, scope=scope)
+    pictures = torch.randn(2, 3, px, px, generator=torch.Generator().manual_seed(2))
+    with torch.inference_mode():
+        expected, got = zeroed(pictures), cut(pictures)
+    torch.testing.assert_close(
+        got, expected, rtol=1e-3, atol=1e-3 * (1 + float(expected.abs().max()))
+    )
+
+    dropped = dropped_channels(arrays(net), groups, method, ratio, scope)
+    lost = {
+        layer: len(group.at(layer, channels))
+        for group, channels in zip(groups, dropped, strict=True)
+        for layer in (*group.writers, *group.norms)
+    }
+    smaller = 0
+    for name, before in net.named_modules():
+        after = cut.get_submodule(name)
+        if isinstance(before, nn.Conv2d) and isinstance(after, nn.Conv2d):
+            assert after.out_channels == before.out_channels - lost.get(name, 0), name
+            smaller += after.out_channels < before.out_channels
+            assert after.in_channels % after.groups == after.out_channels % after.groups == 0
+    assert (count_params(cut) < count_params(net)) == bool(smaller)
+    if method == "channel_l2" and scope != "network":
+        for group, channels in zip(groups, dropped, strict=True):
+            units = np.unique(group.place(group.writers[0])[channels])
+            assert len(units) == min(round(ratio * group.units), group.units - 1)
+
+    # as a checkpoint keeps it: widths, and weights that load strictly
+    again = set_widths(build(design), changed_widths(cut, build(design)))
+    again.load_state_dict(cut.state_dict())
+    with torch.inference_mode():
+        assert torch.equal(again.eval()(pictures), got)
 
 
 def test_masks_of_convolutions_only() -> None:

@@ -245,6 +245,7 @@ def test_training_with_quantised_weights_becomes_a_checkpoint(here: Path) -> Non
     assert not torch.equal(plain.get_parameter("fc.weight"), net.get_parameter("fc.weight"))
     entry = quantization_aware.publish_aware(one, net, key)
     assert entry.id == "tiny-scratch_qat4_ft1-s0" and entry.config["quantised_from"] == ID
+    assert entry.derived_from == checkpoints.DerivedFrom(id=ID, kind="quantised")
     stored = checkpoints.load_model(entry.id).get_parameter("fc.weight").detach().numpy()
     rounded = dequantise(quantise(weight, "channel_symmetric", 4))
     assert not np.allclose(weight, rounded, rtol=1e-2)  # training leaves floats behind

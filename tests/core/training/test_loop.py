@@ -413,10 +413,13 @@ def test_a_pruned_network_is_trained_on_as_narrow_as_it_is(
     assert (published.params, published.widths) == (narrow.params, narrow.widths)
     assert published.recipe == "finetuned_narrow" and "narrower" in published.title
     assert published.params < checkpoints.get(teacher).params
+    assert published.derived_from == checkpoints.DerivedFrom(id=narrow.id, kind="narrow")
 
     again = config.model_copy(update={"start_from": str(first.path)})
     train(again, tmp_path / "second-0123456789")
-    assert publish_run(again, tmp_path / "second-0123456789").widths == narrow.widths
+    second = publish_run(again, tmp_path / "second-0123456789")
+    assert second.widths == narrow.widths
+    assert second.derived_from == checkpoints.DerivedFrom(id=first.path.name, kind="narrow")
     with pytest.raises(ConfigError, match="do not fit the network plain_275k"):
         train(config.model_copy(update={"model": "plain_275k"}), tmp_path / "other")
     assert not (tmp_path / "other" / "run.json").exists()

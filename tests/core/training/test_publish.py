@@ -46,6 +46,9 @@ def test_versions_of_two_runs_never_share_an_id(
         expected = f"design_{digits}-cut-s3-0123456789ab"
     assert one.version_id("cut") == expected
 
+    mark = "-own" if id == "tiny-scratch-s3" else ""
+    assert one.version_id("cut", own=True) == f"{expected}{mark}"
+
 
 def test_the_stated_accuracy_is_that_of_the_loaded_network(tiny_checkpoint: str) -> None:
     one = checkpoints.get(tiny_checkpoint)
