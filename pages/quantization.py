@@ -861,6 +861,7 @@ def upload(found: list[Checkpoint], at: Setting) -> None:
     file = st.file_uploader(
         _("Drop a network's file here: HW7's 8-bit one (.pkl), or another"),
         key="hw7_file",
+        max_upload_size=10,  # what can be read within its limits of time and memory
         help=_(
             "Pickles of NumPy arrays (8-bit codes, 16 or 32 bits), PyTorch state dicts, .npz and "
             "safetensors; also compressed with gzip, bz2, xz or zip."
