@@ -6,7 +6,6 @@ a coded picture larger than its own `ispe` box says, and a grid that its tiles d
 the `ispe` boxes, and their sum over the tiles of each grid, are what decoding can cost.
 """
 
-import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -102,15 +101,16 @@ def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]
 
 
 def _primary(data: bytes, start: int, end: int) -> int:
-    return _int(data, start + 4, 4 if data[start] else 2, end)
+    return _int(data, start + 4, 4 if _int(data, start, 1, end) else 2, end)
 
 
 def _kinds(data: bytes, start: int, end: int) -> dict[int, bytes]:
     """Item number -> its four letters."""
     kinds: dict[int, bytes] = {}
-    for kind, at, stop in _boxes(data, start + (8 if data[start] else 6), end):
-        if kind == b"infe" and data[at] >= 2:
-            width = 2 if data[at] == 2 else 4
+    for kind, at, stop in _boxes(data, start + (8 if _int(data, start, 1, end) else 6), end):
+        version = _int(data, at, 1, stop) if kind == b"infe" else 0
+        if version >= 2:
+            width = 2 if version == 2 else 4
             kinds[_int(data, at + 4, width, stop)] = data[at + 6 + width : at + 10 + width]
     return kinds
 
@@ -126,14 +126,16 @@ def _properties(data: bytes, start: int, end: int) -> _Properties:
                 if name == b"ispe":
                     size = (_int(data, inner + 4, 4, inner_stop), _int(data, inner + 8, 4, stop))
                 elif name == b"colr" and data[inner : inner + 4] == b"nclx":
-                    coding = struct.unpack_from(">HH", data[:inner_stop], inner + 4)
+                    first, second = (_int(data, inner + n, 2, inner_stop) for n in (4, 6))
+                    coding = first, second
                 sizes.append(size)
                 codings.append(coding)
     found = _Properties({}, [size for size in sizes if size], {})
     for kind, at, stop in _boxes(data, start, end):
         if kind != b"ipma":
             continue
-        id_width, index_width = (4 if data[at] else 2), (2 if data[at + 3] & 1 else 1)
+        id_width = 4 if _int(data, at, 1, stop) else 2
+        index_width = 2 if _int(data, at + 3, 1, stop) & 1 else 1
         count, at = _int(data, at + 4, 4, stop), at + 8
         for _entry in range(count):
             item, links = _int(data, at, id_width, stop), _int(data, at + id_width, 1, stop)
@@ -154,7 +156,7 @@ def _properties(data: bytes, start: int, end: int) -> _Properties:
 
 def _derived(data: bytes, start: int, end: int) -> Iterator[tuple[int, list[int]]]:
     """(item, the items it is made of) of each `dimg` reference."""
-    width = 4 if data[start] else 2
+    width = 4 if _int(data, start, 1, end) else 2
     for kind, at, stop in _boxes(data, start + 4, end):
         if kind == b"dimg":
             count, first = _int(data, at + width, 2, stop), at + width + 2

@@ -54,10 +54,18 @@ def network_corpus() -> list[bytes]:
 
 
 def photo_corpus() -> list[bytes]:
-    """A small photo of every kind."""
-    from tests import uploads
+    """A small photo of every kind, with and without what says how its colours are meant."""
+    from PIL import ImageCms
 
-    return list(uploads.samples().values())
+    from tests import uploads
+    from tests.food import food_picture
+
+    image = food_picture(5, 1, (64, 48))
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    tagged = [uploads.encoded(image, kind, icc_profile=profile) for kind in ("JPEG", "PNG", "WEBP")]
+    told = uploads.png_with((b"gAMA", bytes(4)), (b"cHRM", bytes(32)), (b"cICP", b"\x0c\x0d\0\1"))
+    samples = uploads.samples()
+    return [*samples.values(), *tagged, told, samples["jpeg"][:-2]]
 
 
 def network_reader() -> Callable[[bytes], object]:

@@ -249,6 +249,31 @@ def test_what_a_heic_unfolds_to() -> None:
     assert read_boxes(uploads.heic_mosaic(30)).mosaic == 30 * 30 * 256 * 256
 
 
+def test_the_time_for_boxes_grows_with_their_length() -> None:
+    """Colours behind 15 MB of video, each of which was once found by a copy of all before it."""
+    colours = uploads.box(b"colr", b"nclx" + bytes(7)) * 1_900
+    properties = uploads.box(b"iprp", uploads.box(b"ipco", colours) * 25)
+    start = uploads.box(b"ftyp", b"heic" + bytes(8)) + uploads.box(b"mdat", bytes(15_000_000))
+    began = time.process_time()
+    with pytest.raises(ValueError, match="kind of picture"):
+        read_boxes(start + uploads.box(b"meta", bytes(4) + properties))
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("kind", [b"pitm", b"iinf", b"infe", b"iref", b"ipma", b"colr"])
+@pytest.mark.parametrize("length", range(8))
+def test_a_box_that_ends_too_early_is_a_damage_that_was_foreseen(kind: bytes, length: int) -> None:
+    inside = uploads.box(kind, (b"nclx" if kind == b"colr" else b"\2\0\0\0\0\0\0\1")[:length])
+    if kind == b"infe":
+        inside = uploads.box(b"iinf", bytes(6) + inside)
+    elif kind == b"ipma":
+        inside = uploads.box(b"iprp", inside)
+    elif kind == b"colr":
+        inside = uploads.box(b"iprp", uploads.box(b"ipco", inside))
+    with pytest.raises(ValueError):
+        read_boxes(uploads.box(b"ftyp", b"heic") + uploads.box(b"meta", bytes(4) + inside))
+
+
 def test_a_heic_whose_boxes_lie_is_refused() -> None:
     data = samples()["heic"]
     read_boxes(data)
