@@ -1,12 +1,11 @@
 """Low rank: a layer's singular values, a network factored, and what that saves and costs."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from functools import partial
+from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 import streamlit as st
-from numpy.typing import NDArray
 
 from core.charts import numbers
 from core.charts.numbers import points, points_interval
@@ -14,9 +13,8 @@ from core.charts.theme import role_of
 from core.checkpoints import WEIGHTS, Checkpoint, DerivedFrom
 from core.checkpoints.by_recipe import by_stem, collect, contrast, stem_of
 from core.checkpoints.factored import Form, LayerShape, Method, Ranks
-from core.errors import CheckpointError, PhotoError
+from core.errors import CheckpointError
 from core.i18n import _, ngettext
-from core.inference.compare import Answer, bars_frame
 from core.inference.predict import predictor
 from core.low_rank.chart import (
     HEIGHT_PX,
@@ -52,7 +50,6 @@ from core.low_rank.rows import (
     LowRankRow,
     RowKey,
 )
-from core.photos import prepare
 from core.source_text import source_of
 from core.timing import BATCHES, ENGINES
 from pages.kit import frame as contents
@@ -61,7 +58,7 @@ from pages.kit.figure import data_button, show, show_with_slider
 from pages.kit.frame import foot
 from pages.kit.live import LivePoint, run_it_here
 from pages.kit.networks import name_of
-from pages.kit.photos import Bars, answer_bars, pick, thumbnail
+from pages.kit.photo_check import Choice, Version, photo_check
 from pages.kit.provenance import accuracy_line, provenance
 from pages.kit.url_state import one_of
 from pages.pruning import column_title
@@ -748,14 +745,7 @@ def _shown(job: LowRankJob) -> None:
 # A photo through one network: whole, at lower rank, and at lower rank after fine-tuning.
 
 
-CHOICES = (95, 90, 80, 70, 60, 50, 40, 30)
-AT_MOST = 2
-
-
-class _Asked(Protocol):
-    """Any network that answers."""
-
-    def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]: ...
+PHOTO_ENERGIES = (95, 90, 80, 70, 60, 50, 40, 30)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -765,76 +755,42 @@ def _predictor(id: str, sha256: str, method: Method, energy: float) -> FactoredP
     return FactoredPredictor(id, ranks, layers.parts)
 
 
-def photo_check(at: Setting, how: Whole, found: list[Checkpoint]) -> None:
-    """Choose a photo and energies; see where the answer tips over, and what training repairs."""
-    chosen = st.pills(
-        _("Energies to try, up to two (%)"),
-        CHOICES,
-        selection_mode="multi",
-        default=[80, 50],
-        key="photo_energies",
-    )
-    photos = pick(many=False)
-    if not photos:
-        st.caption(_("Drop a photo: it goes through the network whole, and factored."))
-        return
+def photo(at: Setting, how: Whole, found: list[Checkpoint]) -> None:
+    """Choose a photo and energies; see where the answer changes, and what training repairs."""
     one = at.checkpoint
-    factored = DerivedFrom(id=one.id, kind="factored")
-    tuned = [each for each in found if each.derived_from == factored
-             and each.config.get("finetune_epochs")][:1]  # fmt: skip
-    energies = [percent / 100 for percent in sorted(chosen, reverse=True)[:AT_MOST]]
-    try:
-        image = photos[0].read()
-        with st.spinner(_("Looking at {name} ...").format(name=photos[0].name)):
-            answers = _answers(
-                at, how, energies, tuned, prepare(image, one.input_px, one.crop)[None]
-            )
-    except (PhotoError, CheckpointError) as error:
-        st.error(str(error), icon=":material/broken_image:")
-        return
-    st.image(thumbnail(image), width=160, alt=_("The photo {name}").format(name=photos[0].name))
-    bars = {name: bars_frame(answer) for name, answer in answers.items()}
-    first = next(iter(bars))
-    answer_bars(
-        [
-            Bars(
-                name,
-                role_of(one) if name == first else "factored",
-                frame,
-                f"photo-{name}",
-            )
-            for name, frame in bars.items()
-        ],
-        "low-rank-photo",
-    )
-    said = {name: str(frame.iloc[0].food) for name, frame in bars.items()}
-    whole, *rest = said.items()
-    other = [name for name, food in rest if food != whole[1]]
-    st.markdown(
-        _("The whole network says {food}; something else: {names}.").format(
-            food=whole[1], names=", ".join(other)
+
+    def factored(percent: int) -> Version:
+        energy = percent / 100
+        return Version(
+            _("{energy} of the energy").format(energy=numbers.share(energy)),
+            lambda: _predictor(one.id, at.sha256, how.method, energy),
+            "factored",
         )
-        if other
-        else _("All say {food}.").format(food=whole[1])
+
+    def versions(percents: Sequence[int]) -> list[Version]:
+        whole = Version(_("whole"), lambda: predictor(one.id))
+        source = DerivedFrom(id=one.id, kind="factored")
+        tuned = [
+            Version(
+                _("{energy} and fine-tuned").format(energy=numbers.share(each.config["energy"])),
+                partial(predictor, each.id),
+                "factored",
+            )
+            for each in found
+            if each.derived_from == source and each.config.get("finetune_epochs")
+        ]
+        return [whole, *map(factored, percents), *tuned[:1]]
+
+    photo_check(
+        one,
+        Choice(
+            _("Energies to try, up to two (%)"), PHOTO_ENERGIES, (80, 50), "photo_energies", most=2
+        ),
+        versions,
+        way=method_title(how.method),
+        hint=_("Drop a photo: it goes through the network whole, and factored."),
+        name="low-rank-photo",
     )
-
-
-def _answers(
-    at: Setting,
-    how: Whole,
-    energies: list[float],
-    tuned: list[Checkpoint],
-    pixels: NDArray[np.uint8],
-) -> dict[str, Answer]:
-    one = at.checkpoint
-    asked: dict[str, _Asked] = {_("whole"): predictor(one.id)}
-    for energy in energies:
-        name = _("{energy} of the energy").format(energy=numbers.share(energy))
-        asked[name] = _predictor(one.id, at.sha256, how.method, energy)
-    for each in tuned:
-        name = _("{energy} and fine-tuned").format(energy=numbers.share(each.config["energy"]))
-        asked[name] = predictor(each.id)
-    return {name: Answer(one, network.logits(pixels)[0], 0.0) for name, network in asked.items()}
 
 
 # ------------------------------------------------------------------------------------------------
@@ -1067,7 +1023,7 @@ def main() -> None:
     extreme(at, whole)
 
     st.subheader(_("Your photo, at lower rank"))
-    photo_check(at, how, found)
+    photo(at, how, found)
 
     with st.expander(_("Why: what a rank is, and what is kept"), icon=":material/function:"):
         why(at)

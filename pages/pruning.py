@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 from core.charts import numbers
 from core.charts.theme import role_of, role_title
 from core.checkpoints import WEIGHTS, Checkpoint, checkpoint_tensors
-from core.errors import CheckpointError, ConfigError, PhotoError
+from core.errors import CheckpointError, ConfigError
 from core.i18n import _, ngettext
-from core.inference.compare import Answer, bars_frame
-from core.photos import prepare
 from core.pruning import method as prune_select
 from core.pruning import network
 from core.pruning.chart import (
@@ -63,7 +61,7 @@ from pages.kit import networks
 from pages.kit.figure import data_button, show
 from pages.kit.frame import foot
 from pages.kit.live import LivePoint, run_it_here
-from pages.kit.photos import Bars, answer_bars, pick, thumbnail
+from pages.kit.photo_check import Choice, Version, photo_check
 from pages.kit.provenance import measured_line, provenance
 from pages.kit.url_state import one_of
 
@@ -760,8 +758,7 @@ def _scan(grid: PruningGrid) -> None:
 # A photo through one network, whole and pruned to three ratios.
 
 
-CHOICES = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
-AT_MOST = 3
+PHOTO_RATIOS = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -770,63 +767,31 @@ def _predictor(id: str, sha256: str, method: str, ratio: float, _at: Setting) ->
     return PrunedPredictor(id, chosen_masks(id, sha256, _at.method, ratio, groups))
 
 
-def photo_check(at: Setting) -> None:
-    """Choose a photo and up to three ratios; see where the answer tips over."""
-    chosen = st.pills(
-        _("Ratios to try, up to three (%)"),
-        CHOICES,
-        selection_mode="multi",
-        default=[30, 60, 90],
-        key="photo_ratios",
-    )
-    photos = pick(many=False)
-    if not photos:
-        st.caption(_("Drop a photo: it goes through the network whole, and pruned."))
-        return
-    ratios = [0.0, *(percent / 100 for percent in sorted(chosen)[:AT_MOST])]
+def photo(at: Setting) -> None:
+    """Choose a photo and up to three ratios; see where the answer changes."""
     one = at.checkpoint
-    try:
-        if masks(at) is None:
-            return
-        image = photos[0].read()
-        pixels = prepare(image, one.input_px, one.crop)[None]
-        with st.spinner(_("Looking at {name} ...").format(name=photos[0].name)):
-            logits = [
-                _predictor(one.id, at.sha256, at.method, ratio, at).logits(pixels)[0]
-                for ratio in ratios
-            ]
-    except (PhotoError, CheckpointError) as error:
-        st.error(str(error), icon=":material/broken_image:")
-        return
-    said = _("The photo {name}").format(name=photos[0].name)
-    st.image(thumbnail(image), caption=photos[0].caption, width=160, alt=said)
-    answers = [bars_frame(Answer(one, each, 0.0)) for each in logits]
-    answer_bars(
-        [
-            Bars(_("whole"), role_of(one), bars, "photo-0")
-            if ratio == 0
-            else Bars(
-                _("{ratio} pruned").format(ratio=numbers.share(ratio)),
-                "pruned",
-                bars,
-                f"photo-{ratio}",
-            )
-            for ratio, bars in zip(ratios, answers, strict=True)
-        ],
-        "pruning-photo",
-    )
-    whole = answers[0].iloc[0].food
-    tipped = [
-        ratio for ratio, bars in zip(ratios, answers, strict=True) if bars.iloc[0].food != whole
-    ]
-    st.markdown(
-        _("**{method}**: the answer stays {food} at each of these ratios.").format(
-            method=method_title(at.method), food=whole
+
+    def pruned(percent: int) -> Version:
+        ratio = percent / 100
+        return Version(
+            _("{ratio} pruned").format(ratio=numbers.share(ratio)),
+            lambda: _predictor(one.id, at.sha256, at.method, ratio, at),
+            "pruned",
         )
-        if not tipped
-        else _(
-            "**{method}**: the whole network says {food}; from {ratio} on this list, not."
-        ).format(method=method_title(at.method), food=whole, ratio=numbers.share(tipped[0]))
+
+    def versions(percents: Sequence[int]) -> list[Version]:
+        if masks(at) is None:
+            return []
+        whole = Version(_("whole"), lambda: _predictor(one.id, at.sha256, at.method, 0.0, at))
+        return [whole, *map(pruned, percents)]
+
+    photo_check(
+        one,
+        Choice(_("Ratios to try, up to three (%)"), PHOTO_RATIOS, (30, 60, 90), "photo_ratios"),
+        versions,
+        way=method_title(at.method),
+        hint=_("Drop a photo: it goes through the network whole, and pruned."),
+        name="pruning-photo",
     )
 
 
@@ -997,7 +962,7 @@ def main() -> None:
     surgery(at)
 
     st.subheader(_("Your photo, pruned"))
-    photo_check(at)
+    photo(at)
 
     with st.expander(_("Why: what a mask is, and what it is not"), icon=":material/function:"):
         why(at)

@@ -14,10 +14,8 @@ from core.charts.numbers import p_text, points, points_interval
 from core.charts.theme import role_of, role_title
 from core.checkpoints import WEIGHTS, Checkpoint, checkpoint_tensors
 from core.data import food11_available
-from core.errors import CheckpointError, PhotoError, UserError
+from core.errors import CheckpointError, UserError
 from core.i18n import _, ngettext
-from core.inference.compare import Answer, bars_frame
-from core.photos import prepare
 from core.pruning.chart import layer_title
 from core.quantization import hw7, method
 from core.quantization.chart import (
@@ -67,7 +65,7 @@ from pages.kit import networks
 from pages.kit.figure import data_button, show, show_with_slider
 from pages.kit.frame import foot
 from pages.kit.live import LivePoint, run_it_here
-from pages.kit.photos import Bars, answer_bars, pick, thumbnail
+from pages.kit.photo_check import Choice, Version, photo_check
 from pages.kit.provenance import provenance
 from pages.kit.url_state import choose, one_of
 from pages.pruning import column_title
@@ -1027,61 +1025,29 @@ def _accuracy(mark: str, data: Callable[[], bytes], fit: Fit) -> None:
 # A photo through one network: in float32, and at fewer and fewer bits.
 
 
-CHOICES = (1, 2, 3, 4, 5, 6, 8)
-AT_MOST = 3
-WHOLE = 32
+PHOTO_BITS = (8, 6, 5, 4, 3, 2, 1)
 
 
-def photo_check(at: Setting) -> None:
-    """Choose a photo and up to three numbers of bits; see where the answer tips over."""
-    chosen = st.pills(
-        _("Bits to try, up to three"),
-        CHOICES,
-        selection_mode="multi",
-        default=[2, 4, 8],
-        key="photo_bits",
-    )
-    photos = pick(many=False)
-    if not photos:
-        st.caption(_("Drop a photo: it goes through the network in float32, and at fewer bits."))
-        return
-    tried = [WHOLE, *sorted(chosen, reverse=True)[:AT_MOST]]
+def photo(at: Setting) -> None:
+    """Choose a photo and up to three numbers of bits; see where the answer changes."""
     one = at.checkpoint
-    try:
-        image = photos[0].read()
-        pixels = prepare(image, one.input_px, one.crop)[None]
-        with st.spinner(_("Looking at {name} ...").format(name=photos[0].name)):
-            logits = [
-                quantized_predictor(one.id, "float32" if bits == WHOLE else at.scheme, bits).logits(
-                    pixels
-                )[0]
-                for bits in tried
-            ]
-    except (PhotoError, UserError) as error:
-        st.error(str(error), icon=":material/broken_image:")
-        return
-    said = _("The photo {name}").format(name=photos[0].name)
-    st.image(thumbnail(image), caption=photos[0].caption, width=160, alt=said)
-    answers = [bars_frame(Answer(one, each, 0.0)) for each in logits]
-    answer_bars(
-        [
-            Bars(_("float32"), role_of(one), bars, f"photo-{bits}")
-            if bits == WHOLE
-            else Bars(bits_text(bits), "quantised", bars, f"photo-{bits}")
-            for bits, bars in zip(tried, answers, strict=True)
-        ],
-        "quantisation-photo",
-    )
-    whole = answers[0].iloc[0].food
-    tipped = [bits for bits, bars in zip(tried, answers, strict=True) if bars.iloc[0].food != whole]
-    st.markdown(
-        _("**{scheme}**: the answer stays {food} at each of these.").format(
-            scheme=scheme_title(at.scheme), food=whole
+
+    def rounded(bits: int) -> Version:
+        return Version(
+            bits_text(bits), lambda: quantized_predictor(one.id, at.scheme, bits), "quantised"
         )
-        if not tipped
-        else _("**{scheme}**: in float32 it is {food}; from {bits} on this list, not.").format(
-            scheme=scheme_title(at.scheme), food=whole, bits=bits_text(tipped[0])
-        )
+
+    def versions(chosen: Sequence[int]) -> list[Version]:
+        whole = Version(_("float32"), lambda: quantized_predictor(one.id, "float32", 32))
+        return [whole, *map(rounded, chosen)]
+
+    photo_check(
+        one,
+        Choice(_("Bits to try, up to three"), PHOTO_BITS, (8, 4, 2), "photo_bits"),
+        versions,
+        way=scheme_title(at.scheme),
+        hint=_("Drop a photo: it goes through the network in float32, and at fewer bits."),
+        name="quantisation-photo",
     )
 
 
@@ -1211,7 +1177,7 @@ def main() -> None:
     aware(at, known, revealed)
 
     st.subheader(_("Your photo at fewer bits"))
-    photo_check(at)
+    photo(at)
 
     st.subheader(_("Open a homework's 8-bit file"))
     upload(found, at)

@@ -1,0 +1,119 @@
+"""A photo through one network: as it was trained, and in some changed versions side by side.
+
+The pages differ in what they change and how it is called; the photo, the bars and the words about
+the answers are the same for all of them. A picture that the teacher made up stands under its name.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from core.charts.theme import RoleKey, role_of
+from core.checkpoints import Checkpoint
+from core.errors import UserError
+from core.i18n import _
+from core.inference.compare import Answer, bars_frame
+from core.photos import prepare
+from pages.kit.photos import Bars, answer_bars, pick, thumbnail
+
+
+class Network(Protocol):
+    """Any network that answers."""
+
+    def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits (N, 11) of uint8 RGB pixels (N, 3, px, px)."""
+        ...
+
+
+class Version(NamedTuple):
+    """The network, changed or as it was trained."""
+
+    name: str
+    open: Callable[[], Network]
+    """Called once there is a photo; may raise UserError."""
+    role: RoleKey | None = None
+    """What was done to it; None: nothing."""
+
+
+class Choice(NamedTuple):
+    """The pills from which the versions are chosen."""
+
+    label: str
+    values: Sequence[int]
+    default: Sequence[int]
+    key: str
+    most: int = 3
+
+
+def photo_check(
+    one: Checkpoint,
+    choice: Choice,
+    versions: Callable[[Sequence[int]], Sequence[Version]],
+    *,
+    way: str,
+    hint: str,
+    name: str,
+) -> None:
+    """Choose a photo and versions of `one`; see which of them change the answer.
+
+    `versions` makes the versions of the chosen values (at most `choice.most`, in the order of
+    `choice.values`), the network as it was trained first; none where it has said why not. `way`:
+    how they are made, in a few words. `hint` stands here until there is a photo. `name`: of the
+    data's file.
+    """
+    chosen = st.pills(
+        choice.label,
+        choice.values,
+        selection_mode="multi",
+        default=list(choice.default),
+        key=choice.key,
+    )
+    photos = pick(many=False)
+    if not photos:
+        st.caption(hint)
+        return
+    photo = photos[0]
+    try:
+        found = versions([value for value in choice.values if value in chosen][: choice.most])
+        if not found:
+            return
+        image = photo.read()
+        pixels = prepare(image, one.input_px, one.crop)[None]  # (1, 3, px, px)
+        with st.spinner(_("Looking at {name} ...").format(name=photo.name)):
+            logits = [version.open().logits(pixels)[0] for version in found]
+    except UserError as error:
+        st.error(str(error), icon=":material/broken_image:")
+        return
+    st.image(
+        thumbnail(image),
+        caption=photo.caption,
+        width=160,
+        alt=_("The photo {name}").format(name=photo.name),
+    )
+    said = [
+        Bars(
+            version.name,
+            version.role or role_of(one),
+            bars_frame(Answer(one, each, 0.0)),
+            f"photo-{version.name}",
+        )
+        for version, each in zip(found, logits, strict=True)
+    ]
+    answer_bars(said, name)
+    st.markdown(_verdict(said, way))
+
+
+def _verdict(said: Sequence[Bars], way: str) -> str:
+    """Which versions answer something else than the first."""
+    foods = [str(bars.frame.iloc[0].food) for bars in said]
+    changed = [bars.name for bars, food in zip(said, foods, strict=True) if food != foods[0]]
+    if not changed:
+        return _("**{way}**: the answer stays {food} in every version.").format(
+            way=way, food=foods[0]
+        )
+    return _("**{way}**: {first} it is {food}; the answer changes at: {names}.").format(
+        way=way, first=said[0].name, food=foods[0], names=", ".join(changed)
+    )

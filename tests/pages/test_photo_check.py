@@ -1,0 +1,115 @@
+"""The photo check of the pages that change a network: one photo, one network, several versions."""
+
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from core.charts.theme import RoleKey
+from core.checkpoints import get
+from core.errors import CheckpointError
+from pages.kit.photo_check import Choice, Version, photo_check
+from pages.kit.photos import Photo
+from tests.dreamers import fill_dreams
+from tests.food import make_food11
+from tests.pages import low_rank_shelf
+from tests.pages.test_app import said
+
+Open = Callable[..., AppTest]
+MARK = "dreamed by the teacher, not a photograph"
+PHOTO = Photo("key", "lunch", lambda: Image.new("RGB", (64, 48), "orange"))
+
+
+@pytest.fixture
+def networks(pretrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two real networks, dreams, and no photograph."""
+    monkeypatch.setenv("SMALL_PLATES_CACHE", str(tmp_path / "cache"))
+    counts = {"training": 1, "validation": 1, "testing": 2}
+    low_rank_shelf.publish(make_food11(tmp_path / "food", per_class=counts))
+    fill_dreams()
+
+
+@pytest.mark.parametrize("page", ["pruning", "quantization", "low_rank"])
+def test_a_generated_picture_is_named_one_under_the_picture(
+    open_page: Open, networks: None, page: str
+) -> None:
+    app = open_page(page)
+    assert not app.exception and not app.error
+    captions = [image.caption for block in app.get("image") for image in block.proto.imgs]
+    assert [caption.lower() for caption in captions] == [f"{MARK}."]
+    assert re.search(r"\*\*: (the answer stays|.* it is) ", said(app))
+
+
+@pytest.mark.parametrize("page", ["pruning", "quantization", "low_rank"])
+def test_a_photograph_is_not_called_generated(
+    open_page: Open, networks: None, page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOOD11_ROOT", str(tmp_path / "food"))
+    app = open_page(page)
+    assert not app.exception and not app.error
+    (image,) = [image for block in app.get("image") for image in block.proto.imgs]
+    assert MARK not in image.caption.lower()
+
+
+def the_check(answers: list[int], refusal: str) -> None:
+    """A page of nothing but the check, of versions that answer with these classes."""
+    from tests.pages.test_photo_check import check
+
+    check(answers, refusal)
+
+
+def check(answers: list[int], refusal: str) -> None:
+    """The check of a network as it was trained and two changed versions."""
+
+    def opened(label: int) -> SimpleNamespace:
+        if refusal:
+            raise CheckpointError(refusal)
+        logits = 5 * np.eye(11, dtype=np.float32)[[label]]
+        return SimpleNamespace(logits=lambda pixels: logits)
+
+    def versions(values: Sequence[int]) -> list[Version]:
+        names = ["whole", *(f"{value} off" for value in values)]
+        roles: list[RoleKey | None] = [None, "pruned", "pruned"]
+        return [
+            Version(name, partial(opened, label), role)
+            for name, label, role in zip(names, answers, roles, strict=True)
+        ]
+
+    choice = Choice("Which", (30, 20, 10), (10, 20, 30), "which", most=2)
+    photo_check(get(low_rank_shelf.PLAIN), choice, versions, way="By hand", hint="Drop", name="d")
+
+
+@pytest.mark.parametrize(
+    ("answers", "verdict"),
+    [
+        ([0, 0, 0], "**By hand**: the answer stays Bread in every version."),
+        ([0, 9, 0], "**By hand**: whole it is Bread; the answer changes at: 30 off."),
+        ([0, 9, 3], "**By hand**: whole it is Bread; the answer changes at: 30 off, 20 off."),
+    ],
+)
+def test_every_version_that_answers_something_else_is_named(
+    networks: None, monkeypatch: pytest.MonkeyPatch, answers: list[int], verdict: str
+) -> None:
+    monkeypatch.setattr("pages.kit.photo_check.pick", lambda many: [PHOTO])
+    app = AppTest.from_function(the_check, kwargs={"answers": answers, "refusal": ""}).run()
+    assert not app.exception and verdict in said(app).splitlines()
+
+
+def test_a_network_that_cannot_be_opened_is_said(
+    networks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pages.kit.photo_check.pick", lambda many: [PHOTO])
+    app = AppTest.from_function(the_check, kwargs={"answers": [0, 0, 0], "refusal": "Torn."}).run()
+    assert not app.exception and [one.value for one in app.error] == ["Torn."]
+
+
+def test_without_a_photo_there_is_a_hint(networks: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pages.kit.photo_check.pick", lambda many: [])
+    app = AppTest.from_function(the_check, kwargs={"answers": [], "refusal": "Torn."}).run()
+    assert not app.exception and not app.error and said(app).endswith("Drop")
