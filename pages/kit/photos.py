@@ -38,6 +38,7 @@ from core.inference.compare import Answer, photo_name
 from core.inference.predict import predict_photo, predictor
 from core.photos import ENDINGS, MAX_BYTES, read_photo, read_photo_file, warm
 from pages.kit.figure import data_button, show
+from pages.kit.server import kept_minutes
 from pages.kit.url_state import one_of
 
 if TYPE_CHECKING:
@@ -205,8 +206,9 @@ def _from_upload(many: bool) -> list[Photo]:
         max_upload_size=MAX_BYTES // 2**20,
         key="uploads" if many else "upload",
         help=_(
-            "JPEG, PNG, WebP, HEIC or AVIF. Photos stay in memory and are never written to disk."
-        ),
+            "JPEG, PNG, WebP, HEIC or AVIF. Photos stay in memory, are never written to disk, and are "
+            "forgotten about {minutes} minutes after you close the page."
+        ).format(minutes=kept_minutes()),
     )
     chosen = files if isinstance(files, list) else [files] if files else []
     if len(chosen) > MAX_PHOTOS:

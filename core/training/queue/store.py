@@ -223,10 +223,12 @@ class JobSettings:
         on_processor = sum(device in ("", "cpu") for device in devices)
         return cls(
             devices=devices,
-            threads=_number("SMALL_PLATES_TRAIN_THREADS", max(1, cores() // max(1, on_processor))),
-            per_visitor=_number("SMALL_PLATES_JOBS_PER_VISITOR", cls.per_visitor),
-            waiting=_number("SMALL_PLATES_JOBS_WAITING", cls.waiting),
-            limit_s=60.0 * _number("SMALL_PLATES_JOB_MINUTES", round(cls.limit_s / 60)),
+            threads=whole_number(
+                "SMALL_PLATES_TRAIN_THREADS", max(1, cores() // max(1, on_processor))
+            ),
+            per_visitor=whole_number("SMALL_PLATES_JOBS_PER_VISITOR", cls.per_visitor),
+            waiting=whole_number("SMALL_PLATES_JOBS_WAITING", cls.waiting),
+            limit_s=60.0 * whole_number("SMALL_PLATES_JOB_MINUTES", round(cls.limit_s / 60)),
         )
 
 
@@ -236,7 +238,8 @@ def _found() -> tuple[str, ...]:
     return tuple(f"cuda:{n}" for n in range(len(gpus))) if len(gpus) > 1 else ("",)
 
 
-def _number(name: str, default: int) -> int:
+def whole_number(name: str, default: int) -> int:
+    """What the environment variable `name` says, at least 1. Raises ConfigError if it is none."""
     text = os.environ.get(name, "")
     if not text:
         return default
