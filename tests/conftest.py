@@ -51,6 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["SMALL_PLATES_CACHE"] = f"{home}/cache"
     os.environ["SMALL_PLATES_RUNS"] = f"{home}/runs"
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks: a second thread only waits
+    import core  # noqa: F401  # what it tells libraries must stand before a test imports them
 
 
 class BrowserTests:
