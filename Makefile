@@ -16,21 +16,20 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 
 BIN := $(VENV)/bin
+# The versions that were tested; CONSTRAINTS= (nothing) takes the newest of each range instead.
+CONSTRAINTS ?= constraints.txt
 # pip's many lines, less the ones that only say what was already there.
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input
+CONSTRAIN := $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 QUIETLY := | sed -n -E 's/^ *(Downloading|Using cached|Processing) /  /p'
 # Gigabytes of disk that torch and the rest take, and those that are free where the venv is.
 NEEDED_GB := $(if $(filter Linux,$(shell uname -s)),9,3)
 FREE_GB = $(shell df -Pk "$(dir $(VENV))" | awk 'NR == 2 { print int($$4 / 1048576) }')
 
 SERVE := --server.address $(HOST) $(if $(PORT),--server.port $(PORT))
-ifneq ($(HOST),localhost)
-# To greet us, Streamlit would ask a service on the internet for this machine's address.
-SERVE += --logger.hideWelcomeMessage true
-endif
 
 .DEFAULT_GOAL := help
-.PHONY: help app test test-all lint format load fuzz clean
+.PHONY: help app test test-all lint format load fuzz constraints newest clean
 
 help:
 	@echo "make app        set up and open the app       (PORT=8600: on that port; HOST=0.0.0.0: for a class)"
@@ -39,6 +38,8 @@ help:
 	@echo "make lint       ruff and mypy only;  make format: let ruff put the code in order"
 	@echo "make load       a class of forty at a server of its own for two minutes: how long it waits, what it costs"
 	@echo "make fuzz       change photos and networks' files at random, for SECONDS=60, and see what reads them fail"
+	@echo "make constraints   write the versions in $(VENV), once all tests pass with them, into constraints.txt"
+	@echo "make newest     run the tests with the newest version of everything, in an environment of its own"
 	@echo "make clean      remove $(VENV) and the caches of the tools"
 
 app: $(VENV)/.app-ready
@@ -68,6 +69,18 @@ load: $(VENV)/.app-ready
 fuzz: $(VENV)/.tests-ready
 	@nice $(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
+# Left out: what only some builds of torch need, and marks of a build ("+cpu").
+constraints: FILE = $(or $(CONSTRAINTS),constraints.txt)
+constraints: $(VENV)/.tests-ready
+	@{ sed -n '/^#/p;/^#/!q' $(FILE); \
+	   $(BIN)/python -m pip list --format=freeze --exclude pip --exclude setuptools --exclude wheel | \
+	   sed -E '/^(nvidia|cuda|triton|pytorch-triton|uvloop)/d; s/\+.*//'; } > $(FILE).new
+	@mv $(FILE).new $(FILE)
+
+newest:
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+		$(MAKE) --no-print-directory test CONSTRAINTS= VENV="$$folder/venv"
+
 clean:
 	test ! -f $(VENV)/pyvenv.cfg || rm -rf $(VENV)
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -81,14 +94,14 @@ $(BIN)/pip:
 	@"$(PYTHON)" -m venv $(VENV) || { \
 		echo "Python could not make a virtual environment. On Debian or Ubuntu: apt install python3-venv" >&2; exit 1; }
 
-$(VENV)/.app-ready: requirements.txt | $(BIN)/pip
+$(VENV)/.app-ready: requirements.txt $(CONSTRAINTS) | $(BIN)/pip
 	@echo "Installing what the app needs. The first time this takes some minutes: torch is large."
 	@test -d $(VENV)/lib/python*/site-packages/torch || test "$(or $(FREE_GB),$(NEEDED_GB))" -ge $(NEEDED_GB) || \
 		echo "It may run out of disk: $(FREE_GB) GB are free here, about $(NEEDED_GB) are needed meanwhile (less with a CPU build of torch: README)." >&2
-	@set -o pipefail; $(PIP_INSTALL) -r requirements.txt $(QUIETLY)
+	@set -o pipefail; $(PIP_INSTALL) -r requirements.txt $(CONSTRAIN) $(QUIETLY)
 	@touch $@
 
-$(VENV)/.tests-ready: requirements-dev.txt $(VENV)/.app-ready | $(BIN)/pip
+$(VENV)/.tests-ready: requirements-dev.txt $(CONSTRAINTS) $(VENV)/.app-ready | $(BIN)/pip
 	@echo "Installing what the tests need."
-	@set -o pipefail; $(PIP_INSTALL) -r requirements-dev.txt $(QUIETLY)
+	@set -o pipefail; $(PIP_INSTALL) -r requirements-dev.txt $(CONSTRAIN) $(QUIETLY)
 	@touch $@

@@ -1,50 +1,167 @@
-"""`make app` on a disk that may be too small: said first, before minutes of downloading."""
+"""What `make` installs: the versions that were tested, on a disk that may be too small for them."""
 
+import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
 WARNS = "may run out of disk"
 
-pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
 
 
 @pytest.fixture
-def venv(tmp_path: Path) -> Path:
-    """An environment whose python does nothing, well."""
+def venv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An environment whose python does nothing, well, and keeps in `asked` what it was told to."""
+    monkeypatch.setenv("ASKED", str(tmp_path / "asked"))
     programs = tmp_path / "v" / "bin"
     programs.mkdir(parents=True)
-    for name in ("python", "pip"):
-        (programs / name).write_text("#!/bin/sh\n")
+    for name in ("python", "pip"):  # it keeps what it was asked
+        (programs / name).write_text('#!/bin/sh\necho "$0 $*" >> "$ASKED"\n')
         (programs / name).chmod(0o755)
     return programs.parent
 
 
-def make_app(venv: Path, needed: int) -> str:
+def make(*words: object) -> str:
     done = subprocess.run(
-        ["make", "app", f"VENV={venv}", f"NEEDED_GB={needed}"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
+        ["make", *map(str, words)], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
     return done.stdout + done.stderr
 
 
+def make_app(venv: Path, needed: int) -> str:
+    return make("app", f"VENV={venv}", f"NEEDED_GB={needed}")
+
+
+@needs_make
 def test_too_little_disk_is_said_first(venv: Path) -> None:
     free = shutil.disk_usage(venv).free // 2**30
     said = make_app(venv, free + 1000)
     assert WARNS in said and f"about {free + 1000} are needed" in said
 
 
+@needs_make
 def test_enough_disk_needs_no_word(venv: Path) -> None:
     assert WARNS not in make_app(venv, 0)
 
 
+@needs_make
 def test_an_environment_with_torch_needs_no_word(venv: Path) -> None:
     (venv / "lib" / "python3.12" / "site-packages" / "torch").mkdir(parents=True)
     assert WARNS not in make_app(venv, 10**6)
+
+
+# --- versions ----------------------------------------------------------------------------------
+
+FILES = ("requirements.txt", "requirements-dev.txt")
+ELSEWHERE = (
+    {"platform_system": "Windows", "sys_platform": "win32", "os_name": "nt"},
+    {"platform_system": "Darwin", "sys_platform": "darwin", "platform_machine": "arm64"},
+)
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def stated(file: str) -> list[Requirement]:
+    """The requirements of a file, without its comments and references."""
+    lines = [line.partition("#")[0].strip() for line in (ROOT / file).read_text().splitlines()]
+    return [Requirement(line) for line in lines if line and not line.startswith("-")]
+
+
+def pinned() -> dict[str, str]:
+    """Package -> the one version that the constraints allow."""
+    return {canonical(one.name): str(one.specifier) for one in stated("constraints.txt")}
+
+
+def everywhere(requirement: Requirement, extras: set[str]) -> bool:
+    """Whether a requirement of a package holds on this machine and on other systems too."""
+    marker = requirement.marker
+    return marker is None or any(
+        marker.evaluate({"extra": extra})
+        and all(marker.evaluate({"extra": extra, **one}) for one in ELSEWHERE)
+        for extra in (extras or {""})
+    )
+
+
+def needed() -> Iterator[Requirement]:
+    """Every package that the app and its tests need on every system, by what is installed here."""
+    left, seen = [one for file in FILES for one in stated(file)], set()
+    while left:
+        requirement = left.pop()
+        if str(requirement) in seen:
+            continue
+        seen.add(str(requirement))
+        yield requirement
+        for line in metadata.requires(requirement.name) or []:
+            inner = Requirement(line)
+            if everywhere(inner, requirement.extras) and inner.name != "setuptools":  # venv's own
+                left.append(inner)
+
+
+def test_every_package_has_one_tested_version() -> None:
+    versions = pinned()
+    assert not {one.name for one in needed() if canonical(one.name) not in versions}
+
+
+def test_the_tested_versions_lie_in_the_ranges() -> None:
+    versions = pinned()
+    for requirement in needed():
+        version = versions[canonical(requirement.name)].removeprefix("==")
+        assert requirement.specifier.contains(version, prereleases=True), str(requirement)
+
+
+def test_the_constraints_fit_every_system_and_build_of_torch() -> None:
+    """No marks of one build, no places on one machine, nothing that only CUDA needs."""
+    for requirement in stated("constraints.txt"):
+        assert re.fullmatch(r"==[0-9][0-9a-z.]*", str(requirement.specifier)), str(requirement)
+        assert requirement.marker is None and requirement.url is None
+    for_one_build = ("nvidia", "cuda", "triton", "uvloop")
+    assert not [name for name in pinned() if name.startswith(for_one_build)]
+
+
+@needs_make
+@pytest.mark.parametrize(("goal", "file"), [("app", FILES[0]), ("lint", FILES[1])])
+def test_make_installs_the_tested_versions(venv: Path, goal: str, file: str) -> None:
+    make(goal, f"VENV={venv}")
+    asked = (venv.parent / "asked").read_text()
+    assert f"install --disable-pip-version-check --no-input -r {file} -c constraints.txt" in asked
+
+
+@needs_make
+def test_make_newest_leaves_the_versions_open_and_nothing_behind(
+    venv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In an environment of its own: its python is one that makes such an environment."""
+    made = venv.parent / "tmp"
+    made.mkdir()
+    monkeypatch.setenv("TMPDIR", str(made))
+    maker = venv.parent / "python3"
+    maker.write_text(f'#!/bin/sh\n[ "$1" = -m ] && cp -r {venv} "$3"\ntrue\n')
+    maker.chmod(0o755)
+    make("newest", f"PYTHON={maker}", "NEEDED_GB=0")
+    asked = (venv.parent / "asked").read_text()
+    assert re.search(rf"{made}/\S+/bin/python -m pip install .*-r requirements-dev.txt\n", asked)
+    assert re.search(rf"{made}/\S+/bin/python -m pytest", asked)
+    assert "constraints" not in asked and str(venv / "bin") not in asked
+    assert not list(made.iterdir())
+
+
+@needs_make
+def test_make_constraints_writes_what_is_installed(venv: Path) -> None:
+    """Less what only some builds need; the words at the head of the file stay."""
+    (venv / "bin" / "python").write_text(
+        "#!/bin/sh\nprintf '%s==1.0\\n' altair cuda-toolkit nvidia-nccl-cu13 triton\n"
+        "echo torch==2.14.1+cpu\n"
+    )
+    versions = venv.parent / "versions.txt"
+    versions.write_text("# The head.\n# Its end.\nold==1.0\n")
+    make("constraints", f"VENV={venv}", f"CONSTRAINTS={versions}")
+    assert versions.read_text() == "# The head.\n# Its end.\naltair==1.0\ntorch==2.14.1\n"

@@ -206,8 +206,8 @@ def _from_upload(many: bool) -> list[Photo]:
         max_upload_size=MAX_BYTES // 2**20,
         key="uploads" if many else "upload",
         help=_(
-            "JPEG, PNG, WebP, HEIC or AVIF. Photos stay in memory, are never written to disk, and are "
-            "forgotten about {minutes} minutes after you close the page."
+            "JPEG, PNG, WebP, HEIC or AVIF. Photos stay in memory, are never written to disk, and "
+            "are forgotten about {minutes} minutes after you close the page."
         ).format(minutes=kept_minutes()),
     )
     chosen = files if isinstance(files, list) else [files] if files else []
