@@ -1,6 +1,7 @@
 """Quantisation: how few bits a weight needs, what they cost in accuracy, what they save."""
 
 import inspect
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -844,6 +845,8 @@ class _Read(NamedTuple):
     mark: str
     upload: Upload | None
     refusal: str
+    since: float
+    """When it was opened: a refusal may be for a busy minute, and is looked at again after one."""
 
 
 def upload(found: list[Checkpoint], at: Setting) -> None:
@@ -897,11 +900,13 @@ def upload(found: list[Checkpoint], at: Setting) -> None:
 def _read(mark: str, data: Callable[[], bytes], found: list[Checkpoint]) -> _Read:
     """What the file is; opened once, however often the page is drawn."""
     kept: _Read | None = st.session_state.get("hw7_read")
-    if kept is None or kept.mark != mark:
+    now = time.monotonic()
+    stale = kept is not None and kept.upload is None and now - kept.since > 60
+    if kept is None or kept.mark != mark or stale:
         try:
-            kept = _Read(mark, open_upload(data(), found), "")
+            kept = _Read(mark, open_upload(data(), found), "", now)
         except UserError as error:
-            kept = _Read(mark, None, str(error))
+            kept = _Read(mark, None, str(error), now)
         st.session_state["hw7_read"] = kept
     return kept
 

@@ -19,6 +19,7 @@ from streamlit.testing.v1 import AppTest
 from core import i18n
 from core.charts import numbers
 from core.checkpoints import Checkpoint
+from core.errors import CheckpointError
 from core.quantization import hw7, method, rows, upload
 from core.quantization.graph import quantized_file, source
 from core.quantization.hw7 import encode8
@@ -327,10 +328,11 @@ def test_homework_files_under_the_homeworks_names_are_asked(
     monkeypatch.setenv("FOOD11_ROOT", str(quantization_food))
     homework.write(tmp_path, SCRATCH, renamed=True)
     opened: list[bytes] = []
+    whole = upload.open_upload
 
     def open_once(data: bytes, found: Iterable[Checkpoint]) -> upload.Upload:
         opened.append(data)
-        return upload.open_upload(data, found)
+        return whole(data, found)
 
     monkeypatch.setattr("core.quantization.upload.open_upload", open_once)
     app = open_page(PAGE, network=SCRATCH)
@@ -367,6 +369,25 @@ def test_a_file_that_is_not_read_says_why(open_page: Open, shipped: Path, name: 
     assert why in app.error[0].value
     app.run()
     assert why in app.error[0].value
+
+
+def test_a_refusal_is_looked_at_again_after_a_minute(
+    open_page: Open, shipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have been for a busy server."""
+
+    def busy(_data: bytes, _found: Iterable[Checkpoint]) -> upload.Upload:
+        raise CheckpointError("Many files are being opened here just now.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("core.quantization.upload.open_upload", busy)
+        app = dropped(open_page(PAGE, network=SCRATCH), quantized_file(SCRATCH, "hw7_8bit"))
+    assert "Many files" in app.error[0].value
+    assert "Many files" in app.run().error[0].value
+    kept = app.session_state["hw7_read"]
+    app.session_state["hw7_read"] = kept._replace(since=kept.since - 61)
+    app.run()
+    assert not app.error and "87,907" in app.success[0].value
 
 
 def test_what_fits_is_decided_once(
