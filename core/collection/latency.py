@@ -76,7 +76,7 @@ def missing_latency() -> list[str]:
 
 
 def measure_latency(
-    say: Callable[[str], None] = print, *, rounds: int = ROUNDS, warmup: int = WARMUP
+    log: Callable[[str], None] = print, *, rounds: int = ROUNDS, warmup: int = WARMUP
 ) -> LatencyTable:
     """Time all checkpoints of `pretrained/` and write the table.
 
@@ -117,5 +117,5 @@ def measure_latency(
         },
     )
     table.save()
-    say(f"latency: {len(ready)} networks, {rounds} rounds")
+    log(f"latency: {len(ready)} networks, {rounds} rounds")
     return table

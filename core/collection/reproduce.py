@@ -24,7 +24,7 @@ from core.models.registry import get
 from core.paths import runs_dir
 from core.training.runs import RunFolder
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 Step = Literal[
     "training", "pruning", "quantization", "lowrank", "sweep", "stack", "shipping",
     "latency",
@@ -56,7 +56,7 @@ class Measurement:
     step: Step
     subjects: Callable[[Order], Sequence[str]]
     state: Callable[[str, Order], State]
-    make: Callable[[str, Say, Order], object]
+    make: Callable[[str, Log, Order], object]
     needs_checkpoint: bool = True
     """Whether there is nothing to do for a checkpoint that is not there yet."""
 
@@ -71,10 +71,10 @@ def _staged(step: Step, module: str, subjects: Callable[[Order], Sequence[str]])
         missing = grids.missing_stages(id)
         return "done" if not missing else "missing" if grids.STAGES[0] in missing else "started"
 
-    def make(id: str, say: Say, order: Order) -> None:
+    def make(id: str, log: Log, order: Order) -> None:
         grids = import_module(module)
         stages = grids.missing_stages(id)
-        grids.make_grid(id, stages, say, threads=cores(), device=order.device)
+        grids.make_grid(id, stages, log, threads=cores(), device=order.device)
 
     return Measurement(step, subjects, state, make)
 
@@ -114,10 +114,10 @@ def _sweep_state(id: str, order: Order) -> State:
     return "done" if not missing else "missing" if len(missing) == len(configs) else "started"
 
 
-def _make_sweep(id: str, say: Say, order: Order) -> None:
+def _make_sweep(id: str, log: Log, order: Order) -> None:
     from core.distillation.measure import make_sweep
 
-    make_sweep(sweep(order.schedule), say, order.device)
+    make_sweep(sweep(order.schedule), log, order.device)
 
 
 def _stack_state(id: str, order: Order) -> State:
@@ -126,10 +126,10 @@ def _stack_state(id: str, order: Order) -> State:
     return state(id)  # type: ignore[return-value]
 
 
-def _make_stack(id: str, say: Say, order: Order) -> None:
+def _make_stack(id: str, log: Log, order: Order) -> None:
     from core.export.make_stack import make_stack
 
-    make_stack(id, say, threads=cores(), device=order.device)
+    make_stack(id, log, threads=cores(), device=order.device)
 
 
 def _shipping_state(id: str, order: Order) -> State:
@@ -138,10 +138,10 @@ def _shipping_state(id: str, order: Order) -> State:
     return state(id)  # type: ignore[return-value]
 
 
-def _make_shipping(id: str, say: Say, order: Order) -> None:
+def _make_shipping(id: str, log: Log, order: Order) -> None:
     from core.export.measure import make_shipping
 
-    make_shipping(id, say)
+    make_shipping(id, log)
 
 
 def _latency_state(id: str, order: Order) -> State:
@@ -152,11 +152,11 @@ def _latency_state(id: str, order: Order) -> State:
     return "missing" if len(missing) == len(found) else "started" if missing else "done"
 
 
-def _make_latency(id: str, say: Say, order: Order) -> None:
+def _make_latency(id: str, log: Log, order: Order) -> None:
     from core.collection.latency import measure_latency
 
     if checkpoints.load_manifest():
-        measure_latency(say)
+        measure_latency(log)
 
 
 def _teacher(order: Order) -> list[str]:
@@ -191,25 +191,25 @@ def measured(order: Order, steps: Sequence[Step]) -> list[dict[str, str]]:
     ]
 
 
-def _state(one: Measurement, id: str, order: Order, say: Say | None = None) -> State:
+def _state(one: Measurement, id: str, order: Order, log: Log | None = None) -> State:
     """How far it is; "unreadable", and why, where what was measured cannot be understood."""
     try:
         return one.state(id, order)
     except CheckpointError as error:
-        if say is not None:
-            say(f"{one.step}, {id}: {error}")
+        if log is not None:
+            log(f"{one.step}, {id}: {error}")
         return "unreadable"
 
 
-def measure(order: Order, steps: Sequence[Step], say: Say) -> None:
+def measure(order: Order, steps: Sequence[Step], log: Log) -> None:
     """Do what is missing of these steps for the checkpoints that are there."""
     for one in MEASUREMENTS:
         if one.step not in steps:
             continue
         for id in one.subjects(order):
             there = not one.needs_checkpoint or id in checkpoints.load_manifest()
-            if there and _state(one, id, order, say) not in ("done", "unreadable"):
-                one.make(id, say, order)
+            if there and _state(one, id, order, log) not in ("done", "unreadable"):
+                one.make(id, log, order)
 
 
 # ------------------------------------------------------------------------------------------------
@@ -254,7 +254,7 @@ def reproduce(
     report: Report | None = None,
     device: str | None = None,
     steps: tuple[Step, ...] = STEPS,
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
 ) -> list[dict[str, Any]]:
     """Train, publish and measure everything that is not done; returns `status` of it all.
 
@@ -263,17 +263,17 @@ def reproduce(
     """
     order = order_of(schedule, only, device)
     if "training" in steps:
-        _train(order, report, say)
-    measure(order, steps, say)
+        _train(order, report, log)
+    measure(order, steps, log)
     return status(schedule, only, steps)
 
 
-def _train(order: Order, report: Report | None, say: Callable[[str], None]) -> None:
+def _train(order: Order, report: Report | None, log: Callable[[str], None]) -> None:
     from core.training.loop import train
     from core.training.publish import attach_history
 
     chosen, schedule = order.chosen, order.schedule
-    lacking = _without_photographs(chosen, say)
+    lacking = _without_photographs(chosen, log)
     for recipe in chosen:
         if _row(recipe, schedule)["state"] == "done":
             # published before curves were: the run may still be here
@@ -283,12 +283,12 @@ def _train(order: Order, report: Report | None, say: Callable[[str], None]) -> N
             continue
         _need(recipe)
 
-        def heard(metrics: dict[str, Any], name: str = recipe.id) -> None:
+        def on_progress(metrics: dict[str, Any], name: str = recipe.id) -> None:
             if report:
                 report(name, metrics)
 
         folder = run_folder(recipe, schedule)
-        train(recipe.config, folder, heard, order.device)
+        train(recipe.config, folder, on_progress, order.device)
         publish(recipe, folder)
 
 
@@ -344,7 +344,7 @@ def _row(recipe: Recipe, schedule: Schedule) -> dict[str, Any]:
     }
 
 
-def _without_photographs(chosen: tuple[Recipe, ...], say: Callable[[str], None]) -> set[str]:
+def _without_photographs(chosen: tuple[Recipe, ...], log: Callable[[str], None]) -> set[str]:
     """Ids that cannot be trained for want of a data set, nor what starts from them; says why.
 
     Such a set is one to learn from before these photographs, or beside them: it must be distinct
@@ -377,7 +377,7 @@ def _without_photographs(chosen: tuple[Recipe, ...], say: Callable[[str], None])
                 "distinct SOURCE"
             )
         )
-        say(said.format(ids=", ".join(left), variable=data, teacher=TEACHER))
+        log(said.format(ids=", ".join(left), variable=data, teacher=TEACHER))
     return set(lacking)
 
 

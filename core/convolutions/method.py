@@ -348,7 +348,7 @@ _STEPS: dict[Kind, Callable[[ConvSetting], tuple[Step, ...]]] = {
 
 
 # ------------------------------------------------------------------------------------------------
-# How far one channel is heard through a stack of group convolutions.
+# How far one channel reaches through a stack of group convolutions.
 #
 # In a stack where every layer has the same g groups, a channel never meets the other groups: it is
 # g narrow networks side by side. Shuffling the channels between layers lets them meet (ShuffleNet,

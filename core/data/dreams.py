@@ -98,7 +98,7 @@ class Dreams(_Entry):
     teacher_sha256: str
     """Of its weights."""
     checker: str | None = None
-    """Checkpoint that never heard the teacher, and was asked what it sees."""
+    """Checkpoint that never learned from the teacher, and was asked what it sees."""
     checker_sha256: str | None = None
     sets: tuple[DreamSet, ...]
     commit: str | None = None

@@ -27,7 +27,7 @@ from core.training.photographs import photographs
 from core.training.runs import RunFolder
 from core.training.speed import Compute, best_device, device_name
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 VARIED = ("temperature", "alpha", "seed", "teacher")
 """Settings in which the points of a sweep may differ."""
 
@@ -48,7 +48,7 @@ def missing_points(configs: Sequence[TrainConfig]) -> list[TrainConfig]:
 
 
 def make_sweep(
-    configs: Sequence[TrainConfig], say: Say = print, device: str | None = None
+    configs: Sequence[TrainConfig], log: Log = print, device: str | None = None
 ) -> Sweep:
     """Train and measure every point that is missing; the file is written after each.
 
@@ -89,7 +89,7 @@ def make_sweep(
         kept.save()
         shutil.rmtree(folder)  # only now: what was measured is safe
         score = point.test or point.validation
-        say(
+        log(
             f"sweep {number}/{len(configs)}: T {point.temperature}, alpha {point.alpha}, "
             f"seed {point.seed}: {score.accuracy:.3f} of {score.n}"
         )

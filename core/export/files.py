@@ -254,11 +254,11 @@ def calibrate(id: str) -> bool:
     """Measure the ranges on training photographs, unless they are known; False without any."""
     if known_ranges(id) is not None:
         return True
-    one = QuantizationExperiment.open(id)
-    if one.split("training") is None:
+    experiment = QuantizationExperiment.open(id)
+    if experiment.split("training") is None:
         return False
-    sha256 = one.checkpoint.files[WEIGHTS].sha256
-    paths.write_atomic(_ranges_path(sha256), _RANGES.dump_json(calibrated(one)))
+    sha256 = experiment.checkpoint.files[WEIGHTS].sha256
+    paths.write_atomic(_ranges_path(sha256), _RANGES.dump_json(calibrated(experiment)))
     return True
 
 

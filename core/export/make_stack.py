@@ -28,7 +28,7 @@ from core.pruning.measure import PruningExperiment, networks, prune_and_finetune
 from core.pruning.rows import RowKey
 from core.timing import THREADS, Spread, time_sessions
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 CUT = RowKey("bn_gamma", 0.25, "narrow", 12)
 """A quarter of all channels, those of the smallest BatchNorm scale; 12 epochs of fine-tuning."""
@@ -61,7 +61,7 @@ def first_student() -> str:
 
 def make_stack(
     student: str | None = None,
-    say: Say = print,
+    log: Log = print,
     *,
     key: RowKey = CUT,
     threads: int = 1,
@@ -74,23 +74,23 @@ def make_stack(
     the way ends before fine-tuning, unless that was done before. Raises CheckpointError for a
     student without a teacher, and what training raises.
     """
-    one = PruningExperiment.open(student or first_student(), threads)
-    stack = _started(one, key)
+    experiment = PruningExperiment.open(student or first_student(), threads)
+    stack = _started(experiment, key)
     for step in STEPS:
         known = stack.row(step)
-        if known is not None and (known.n or one.pixels is None):
+        if known is not None and (known.n or experiment.pixels is None):
             continue
-        file = _file(one, stack, step, say, device)
+        file = _file(experiment, stack, step, log, device)
         if file is None:
-            say(f"{step}: " + _("needs photographs, which are not here: the way ends here"))
+            log(f"{step}: " + _("needs photographs, which are not here: the way ends here"))
             break
-        stack = stack.with_rows([_row(one, step, file)])
+        stack = stack.with_rows([_row(experiment, step, file)])
         stack.save()
-        say(f"{step}: {len(file.data):,} bytes")
+        log(f"{step}: {len(file.data):,} bytes")
     if _untimed(stack):
-        stack = _timed(one, stack)
+        stack = _timed(experiment, stack)
         stack.save()
-        say("timed")
+        log("timed")
     return stack
 
 
@@ -131,10 +131,10 @@ def _teacher(entry: Checkpoint) -> Checkpoint:
     return checkpoints.get(entry.teacher)
 
 
-def _started(one: PruningExperiment, key: RowKey) -> Stack:
+def _started(experiment: PruningExperiment, key: RowKey) -> Stack:
     """The rows there are, if they belong to this student, recipe and photographs; else none."""
-    entry, teacher = one.checkpoint, _teacher(one.checkpoint)
-    index = one.pixels.index if one.pixels else None
+    entry, teacher = experiment.checkpoint, _teacher(experiment.checkpoint)
+    index = experiment.pixels.index if experiment.pixels else None
     fingerprint = index.fingerprint if index else ""
     found = Stack.load(entry.id)
     if found and _belongs(found, entry, key) and fingerprint in ("", found.fingerprint):
@@ -156,22 +156,22 @@ def _started(one: PruningExperiment, key: RowKey) -> Stack:
 
 
 def _file(
-    one: PruningExperiment, stack: Stack, step: Step, say: Say, device: str | None
+    experiment: PruningExperiment, stack: Stack, step: Step, log: Log, device: str | None
 ) -> _File | None:
     """The file a step leaves, made or found; None where it takes photographs and there are none."""
     key, known = stack.key, stack.row(step)
     if known is not None and known.checkpoint and step == "tuned":
         return _shipped(checkpoints.get(known.checkpoint), known.format)
     if step == "cut":
-        net = networks(one, key.method, key.ratio)["narrow"]
-        return _exported(one, net)
+        net = networks(experiment, key.method, key.ratio)["narrow"]
+        return _exported(experiment, net)
     if step in ("teacher", "student", "student_8bit"):
         entry = checkpoints.get(stack.teacher if step == "teacher" else stack.student)
         return _shipped(entry, "hw7-8bit" if step == "student_8bit" else "onnx")
     if step == "tuned":
-        if one.pixels is None:
+        if experiment.pixels is None:
             return None
-        return _shipped(_tune(one, key, say, device), "onnx")
+        return _shipped(_tune(experiment, key, log, device), "onnx")
     tuned = stack.row("tuned")
     if tuned is None or tuned.checkpoint is None:
         return None
@@ -185,31 +185,33 @@ def _shipped(entry: Checkpoint, format: Format) -> _File:
     return _File(entry, format, shipped(entry.id, format), entry.params, entry.macs)
 
 
-def _exported(one: PruningExperiment, net: nn.Module) -> _File:
+def _exported(experiment: PruningExperiment, net: nn.Module) -> _File:
     """A network that is no checkpoint, as the same kind of file."""
-    data = onnx_bytes(trace(net, one.spec, one.px))
-    return _File(None, "onnx", data, count_params(net), count_macs(net, (3, one.px, one.px)))
+    data = onnx_bytes(trace(net, experiment.spec, experiment.px))
+    return _File(
+        None, "onnx", data, count_params(net), count_macs(net, (3, experiment.px, experiment.px))
+    )
 
 
-def _tune(one: PruningExperiment, key: RowKey, say: Say, device: str | None) -> Checkpoint:
+def _tune(experiment: PruningExperiment, key: RowKey, log: Log, device: str | None) -> Checkpoint:
     """Cut, fine-tune (a stopped or finished run is gone on with) and publish."""
     began = time.perf_counter()
 
     def report(entry: dict[str, Any]) -> None:
-        say(f"tuned: epoch {entry['epoch']} of {key.finetune_epochs}")
+        log(f"tuned: epoch {entry['epoch']} of {key.finetune_epochs}")
 
-    net = prune_and_finetune(one, key, report=report, device=device)
-    narrow = networks(one, key.method, key.ratio, net=net)["narrow"]
-    return publish_pruned(one, narrow, key, time.perf_counter() - began)
-
-
-def _session(one: PruningExperiment, file: _File) -> ort.InferenceSession:
-    id = file.checkpoint.id if file.checkpoint else one.checkpoint.id
-    return open_file(id, file.format, file.data, one.threads)
+    net = prune_and_finetune(experiment, key, report=report, device=device)
+    narrow = networks(experiment, key.method, key.ratio, net=net)["narrow"]
+    return publish_pruned(experiment, narrow, key, time.perf_counter() - began)
 
 
-def _row(one: PruningExperiment, step: Step, file: _File) -> StackRow:
-    pictures = one.pictures()
+def _session(experiment: PruningExperiment, file: _File) -> ort.InferenceSession:
+    id = file.checkpoint.id if file.checkpoint else experiment.checkpoint.id
+    return open_file(id, file.format, file.data, experiment.threads)
+
+
+def _row(experiment: PruningExperiment, step: Step, file: _File) -> StackRow:
+    pictures = experiment.pictures()
     return StackRow(
         step=step,
         checkpoint=file.checkpoint.id if file.checkpoint else None,
@@ -219,7 +221,7 @@ def _row(one: PruningExperiment, step: Step, file: _File) -> StackRow:
         params=file.params,
         macs=file.macs,
         n=None if pictures is None else len(pictures.labels),
-        correct=None if pictures is None else count_correct(_session(one, file), pictures),
+        correct=None if pictures is None else count_correct(_session(experiment, file), pictures),
     )
 
 
@@ -229,15 +231,15 @@ def _untimed(stack: Stack) -> list[Step]:
     return [row.step for row in running] if any(not row.latency for row in running) else []
 
 
-def _timed(one: PruningExperiment, stack: Stack) -> Stack:
+def _timed(experiment: PruningExperiment, stack: Stack) -> Stack:
     """Every file that runs, one picture at a time, in one sitting."""
     runs: dict[str, Any] = {}
     for step in _untimed(stack):
-        file = _file(one, stack, step, print, None)
+        file = _file(experiment, stack, step, print, None)
         assert file is not None  # it has a row
-        id = file.checkpoint.id if file.checkpoint else one.checkpoint.id
+        id = file.checkpoint.id if file.checkpoint else experiment.checkpoint.id
         runs[step] = partial(_run, open_file(id, file.format, file.data))
-    timed = time_sessions(runs, one.px, repeats=REPEATS, budget_s=BUDGET_S)
+    timed = time_sessions(runs, experiment.px, repeats=REPEATS, budget_s=BUDGET_S)
     return stack.with_rows(
         row.model_copy(update={"latency": Spread.of(timed[row.step])})
         for row in stack.rows

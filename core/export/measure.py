@@ -40,7 +40,7 @@ from core.stats import Labelled
 from core.timing import THREADS, Spread, Timing, time_calls
 from core.training.experiment import Experiment
 
-Heard = Callable[[str, int, int], None]
+OnProgress = Callable[[str, int, int], None]
 """Called with (format, "calibrate" or "time"; how many files are done, of how many)."""
 
 MADE_PICTURES = 64
@@ -76,7 +76,7 @@ def made_pictures(px: int, n: int = MADE_PICTURES) -> NDArray[np.uint8]:
 def measure(
     id: str,
     formats: tuple[Format, ...] = FORMATS,
-    heard: Heard | None = None,
+    on_progress: OnProgress | None = None,
     *,
     timed: bool = True,
 ) -> Shipping:
@@ -85,19 +85,19 @@ def measure(
     Int8 is calibrated where nobody has and photographs are here; a file that cannot be made
     (`obstacle`) has no row. Raises CheckpointError for a damaged checkpoint.
     """
-    one = Experiment.open(id)
+    experiment = Experiment.open(id)
     if "onnx-int8" in formats and obstacle(id, "onnx-int8"):
-        if heard:
-            heard("calibrate", 0, 1)
+        if on_progress:
+            on_progress("calibrate", 0, 1)
         calibrate(id)
     can = [format for format in formats if not obstacle(id, format)]
     files = {format: shipped(id, format) for format in can}
-    runs = {format: _runner(one, format, data) for format, data in files.items()}
-    pixels, labels, original = _pictures(one)
+    runs = {format: _runner(experiment, format, data) for format, data in files.items()}
+    pixels, labels, original = _pictures(experiment)
     rows = []
     for done, (format, data) in enumerate(files.items()):
-        if heard:
-            heard(format, done, len(files))
+        if on_progress:
+            on_progress(format, done, len(files))
         rows.append(
             FileRow(
                 format=format,
@@ -107,15 +107,17 @@ def measure(
             )
         )
     if timed and (timeable := {f: run for f, run in runs.items() if RUNTIMES[f] != "none"}):
-        if heard:
-            heard("time", len(files), len(files))
-        times = _times(timeable, one.px)
+        if on_progress:
+            on_progress("time", len(files), len(files))
+        times = _times(timeable, experiment.px)
         spreads = {format: Spread.of(timing) for format, timing in times.items()}
         rows = [row.model_copy(update={"latency": spreads.get(row.format)}) for row in rows]
-    index = one.pixels.index if labels is not None and one.pixels is not None else None
+    index = (
+        experiment.pixels.index if labels is not None and experiment.pixels is not None else None
+    )
     return Shipping(
         checkpoint=id,
-        weights_sha256=one.checkpoint.files[WEIGHTS].sha256,
+        weights_sha256=experiment.checkpoint.files[WEIGHTS].sha256,
         data=index.name if index else "",
         fingerprint=index.fingerprint if index else "",
         device=processor_name(),
@@ -128,12 +130,12 @@ def measure(
     )
 
 
-def make_shipping(id: str, say: Callable[[str], None] = print) -> Shipping:
+def make_shipping(id: str, log: Callable[[str], None] = print) -> Shipping:
     """Measure a checkpoint's files, if that is not done, and write it down; returns the rows."""
     known = Shipping.load(id)
     if known is not None and not is_missing(id):
         return known
-    found = measure(id, heard=lambda what, _done, _of: say(f"{id}: {what}"))
+    found = measure(id, on_progress=lambda what, _done, _of: log(f"{id}: {what}"))
     found.save()
     return found
 
@@ -167,20 +169,23 @@ def _fingerprint() -> str:
 
 
 def _pictures(
-    one: Experiment,
+    experiment: Experiment,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None, NDArray[np.float32]]:
     """What the files are run on, its classes where it is food, and the original's logits."""
-    entry, pictures = one.checkpoint, one.pictures()
+    entry, pictures = experiment.checkpoint, experiment.pictures()
     if pictures is None:
-        pixels = made_pictures(one.px)
+        pixels = made_pictures(experiment.px)
         return pixels, None, Predictor(entry.id).logits(pixels)
-    return pictures.pixels, pictures.labels, _original(one, pictures)
+    return pictures.pixels, pictures.labels, _original(experiment, pictures)
 
 
-def _original(one: Experiment, pictures: Labelled) -> NDArray[np.float32]:
+def _original(experiment: Experiment, pictures: Labelled) -> NDArray[np.float32]:
     """The stored test logits where they are of these photographs, or else computed now."""
-    entry = one.checkpoint
-    same = one.pixels is not None and one.pixels.index.fingerprint == entry.data.fingerprint
+    entry = experiment.checkpoint
+    same = (
+        experiment.pixels is not None
+        and experiment.pixels.index.fingerprint == entry.data.fingerprint
+    )
     if same and TEST_LOGITS in entry.files:
         logits, labels = checkpoints.test_logits(entry.id)
         if np.array_equal(labels, pictures.labels):
@@ -189,18 +194,18 @@ def _original(one: Experiment, pictures: Labelled) -> NDArray[np.float32]:
 
 
 def _runner(
-    one: Experiment, format: Format, data: bytes
+    experiment: Experiment, format: Format, data: bytes
 ) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
     """Pixels to logits by what reads this format."""
     if format != "safetensors":
-        return partial(run_batches, open_file(one.checkpoint.id, format, data))
+        return partial(run_batches, open_file(experiment.checkpoint.id, format, data))
 
     def by_torch(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         parts = []
         with torch.inference_mode():
             for at in range(0, len(pixels), 32):
                 batch = torch.from_numpy(np.ascontiguousarray(pixels[at : at + 32]).copy())
-                parts.append(one.net(one.spec.normalize(batch)).numpy())
+                parts.append(experiment.net(experiment.spec.normalize(batch)).numpy())
         return np.concatenate(parts)
 
     return by_torch
@@ -227,9 +232,9 @@ def measure_live(asked: dict[str, Any], report: Report) -> None:
 
     report({"step": "make"})
 
-    def heard(what: str, done: int, of: int) -> None:
+    def on_progress(what: str, done: int, of: int) -> None:
         step = what if what in ("calibrate", "time") else "compare"
         report({"step": step, "done": done, "of": of})
 
-    found = measure(asked["checkpoint"], heard=heard)
+    found = measure(asked["checkpoint"], on_progress=on_progress)
     report({"rows": [row.model_dump(mode="json") for row in found.rows]})

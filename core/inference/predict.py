@@ -31,7 +31,7 @@ THREADS = 1
 """Computing threads of a session: one visitor's photo must not slow the others' down."""
 BATCH = 32
 
-Heard = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Called with (pictures done, of how many)."""
 
 MAX_SESSIONS = 16
@@ -75,7 +75,7 @@ def run_batches(session: ort.InferenceSession, pixels: NDArray[np.uint8]) -> NDA
 
 
 def count_correct(
-    session: ort.InferenceSession, pictures: Labelled, heard: Heard | None = None
+    session: ort.InferenceSession, pictures: Labelled, on_progress: OnProgress | None = None
 ) -> int:
     """Right answers of an open session; the same batches as everywhere, so the same last bits.
 
@@ -87,8 +87,8 @@ def count_correct(
         if not np.isfinite(logits).all():
             raise CheckpointError(_("With these weights the network's answers are not numbers."))
         right += int((logits.argmax(1) == pictures.labels[at : at + BATCH]).sum())
-        if heard:
-            heard(min(at + BATCH, n), n)
+        if on_progress:
+            on_progress(min(at + BATCH, n), n)
     return right
 
 

@@ -57,8 +57,8 @@ class LowRank:
         device = device_here(self.device)
         from core.low_rank.measure import LowRankExperiment
 
-        low = LowRankExperiment.open(self.checkpoint, threads=cores())
-        if low.checkpoint.ranks:
+        experiment = LowRankExperiment.open(self.checkpoint, threads=cores())
+        if experiment.checkpoint.ranks:
             raise ConfigError(
                 _("{id} is factored already. Start from the network it was made of.").format(
                     id=self.checkpoint
@@ -69,20 +69,22 @@ class LowRank:
         plans = []
         for energy in dict.fromkeys(energies):
             with left_out.each(energy=energy):
-                plans.append(low.plan(self.method, energy))
+                plans.append(experiment.plan(self.method, energy))
         for n in dict.fromkeys(self.params):
             with left_out.each(params=n):
-                plans.append(low.plan_for_budget(self.method, n))
+                plans.append(experiment.plan_for_budget(self.method, n))
         rows: list[dict[str, Any]] = []
         saved = []
         for plan in plans:
             with left_out.each(method=self.method, energy=round(plan.energy, 4)):
-                row, net = self._measure(low, plan, device)
+                row, net = self._measure(experiment, plan, device)
                 rows.append(row.report())
                 if self.save:
                     from core.low_rank.measure import publish_factored
 
-                    kept = publish_factored(low, net.cpu(), plan, self.finetune_epochs, own=True)
+                    kept = publish_factored(
+                        experiment, net.cpu(), plan, self.finetune_epochs, own=True
+                    )
                     saved.append(kept.id)
                 said = _("{method}, {energy:.1%} of the energy: done")
                 say(said.format(method=self.method, energy=plan.energy))
@@ -93,7 +95,7 @@ class LowRank:
             for row in rows
         ]
         notes = [saved_line(id) for id in saved]
-        if low.pixels is None:
+        if experiment.pixels is None:
             notes.append(_("No photographs here, so no accuracy: see python -m core data"))
         document = {"rows": rows} | ({"saved": saved} if self.save else {})
         return left_out.answer(document, "\n".join([table(shown), *notes]), rows)

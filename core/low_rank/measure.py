@@ -25,7 +25,7 @@ from core.checkpoints.factored import METHODS, LayerShape, Method, Ranks
 from core.errors import ConfigError
 from core.i18n import _
 from core.inference.export import onnx_bytes, trace
-from core.inference.predict import Heard, open_session
+from core.inference.predict import OnProgress, open_session
 from core.live import Report
 from core.low_rank.method import Decompositions, energy_kept, ranks_for_budget, ranks_for_energy
 from core.low_rank.network import FactoredPredictor, factor, layer_shapes, weights_of
@@ -88,17 +88,21 @@ class LowRankExperiment(Experiment):
         return factor(self.net, plan.ranks, self.parts).eval()
 
 
-def correct_of(low: LowRankExperiment, plan: Plan, heard: Heard | None = None) -> int | None:
+def correct_of(
+    experiment: LowRankExperiment, plan: Plan, on_progress: OnProgress | None = None
+) -> int | None:
     """Right answers on the test split before fine-tuning; None without photographs."""
-    pictures = low.pictures()
+    pictures = experiment.pictures()
     if pictures is None:
         return None
-    predictor = FactoredPredictor(low.checkpoint.id, plan.ranks, low.parts, low.threads)
-    return predictor.correct(pictures, heard)
+    predictor = FactoredPredictor(
+        experiment.checkpoint.id, plan.ranks, experiment.parts, experiment.threads
+    )
+    return predictor.correct(pictures, on_progress)
 
 
 def describe(
-    low: LowRankExperiment,
+    experiment: LowRankExperiment,
     net: nn.Module,
     plan: Plan,
     correct: int | None,
@@ -110,16 +114,16 @@ def describe(
 
     With a time, the whole network takes turns with it, so that the two may be compared.
     """
-    pictures = None if correct is None else low.pictures()
-    timed = time({WHOLE: low.net, FACTORED: net}) if time else {}
+    pictures = None if correct is None else experiment.pictures()
+    timed = time({WHOLE: experiment.net, FACTORED: net}) if time else {}
     return LowRankRow(
         **plan.key(finetune_epochs)._asdict(),
         budget=plan.budget,
         ranks=plan.ranks,
-        kept=energy_kept(low.shapes, low.parts, plan.ranks),
+        kept=energy_kept(experiment.shapes, experiment.parts, plan.ranks),
         params=count_params(net),
-        macs=count_macs(net, (3, low.px, low.px)),
-        size_bytes=file_bytes(low, net),
+        macs=count_macs(net, (3, experiment.px, experiment.px)),
+        size_bytes=file_bytes(experiment, net),
         latency={"torch_1": Spread.of(timed[FACTORED])} if time else {},
         n=None if pictures is None else len(pictures.labels),
         correct=correct,
@@ -127,15 +131,19 @@ def describe(
 
 
 def measure(
-    low: LowRankExperiment, plan: Plan, *, time: TimeNets | None = None, heard: Heard | None = None
+    experiment: LowRankExperiment,
+    plan: Plan,
+    *,
+    time: TimeNets | None = None,
+    on_progress: OnProgress | None = None,
 ) -> LowRankRow:
     """Factor as planned and measure, without fine-tuning."""
-    correct = correct_of(low, plan, heard)
-    return describe(low, low.network(plan), plan, correct, time=time)
+    correct = correct_of(experiment, plan, on_progress)
+    return describe(experiment, experiment.network(plan), plan, correct, time=time)
 
 
 def factor_and_finetune(
-    low: LowRankExperiment,
+    experiment: LowRankExperiment,
     plan: Plan,
     epochs: int,
     *,
@@ -149,28 +157,32 @@ def factor_and_finetune(
     """
     if epochs < 1:
         raise ConfigError(_("Fine-tuning needs at least one epoch."))
-    entry = low.checkpoint
+    entry = experiment.checkpoint
     weights = entry.files[checkpoints.WEIGHTS].sha256[:8]
     ranks = hashlib.sha256(json.dumps(plan.ranks, sort_keys=True).encode()).hexdigest()[:8]
     folder = f"lowrank-{entry.id}-{weights}-{plan.method}-{ranks}-{epochs}e"
     config = finetune_config(entry, epochs)
-    return finetune(low.network(plan), config, runs_dir() / folder, report, device)
+    return finetune(experiment.network(plan), config, runs_dir() / folder, report, device)
 
 
 def measure_finetuned(
-    low: LowRankExperiment, net: nn.Module, plan: Plan, epochs: int, time: TimeNets | None = None
+    experiment: LowRankExperiment,
+    net: nn.Module,
+    plan: Plan,
+    epochs: int,
+    time: TimeNets | None = None,
 ) -> LowRankRow:
     """The row of a network that `factor_and_finetune` returned."""
-    correct = low.right_answers(net)
-    return describe(low, net, plan, correct, finetune_epochs=epochs, time=time)
+    correct = experiment.right_answers(net)
+    return describe(experiment, net, plan, correct, finetune_epochs=epochs, time=time)
 
 
-def file_bytes(one: Experiment, net: nn.Module) -> int:
+def file_bytes(experiment: Experiment, net: nn.Module) -> int:
     """Length of the weights file that `net` makes, written for real, numbers as `one` has them."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / checkpoints.WEIGHTS
-        about = {"checkpoint": one.checkpoint.id, "model": one.checkpoint.model}
-        path.write_bytes(weights_bytes(net, one.checkpoint.weights_dtype, about))
+        about = {"checkpoint": experiment.checkpoint.id, "model": experiment.checkpoint.model}
+        path.write_bytes(weights_bytes(net, experiment.checkpoint.weights_dtype, about))
         return path.stat().st_size
 
 
@@ -189,7 +201,7 @@ def _recipe(base: Checkpoint, plan: "Plan", epochs: int) -> str:
 
 
 def publish_factored(
-    low: "LowRankExperiment",
+    experiment: "LowRankExperiment",
     net: "nn.Module",
     plan: "Plan",
     epochs: int = 0,
@@ -204,7 +216,7 @@ def publish_factored(
     """
     from core.training.speed import best_device, device_name
 
-    one = low
+    one = experiment
     base = one.checkpoint
     config = {
         "factored_from": base.id,
@@ -251,40 +263,43 @@ BUDGET_S = {1: 15.0, 32: 25.0}
 """Rounds at most and seconds of measuring, per batch size."""
 
 
-def timed_plans(low: LowRankExperiment) -> dict[RowKey, Plan]:
+def timed_plans(experiment: LowRankExperiment) -> dict[RowKey, Plan]:
     """What takes turns: every method at each timed energy."""
-    plans = [low.plan(method, energy) for method in TIMED_METHODS for energy in TIMED_ENERGIES]
+    plans = [
+        experiment.plan(method, energy) for method in TIMED_METHODS for energy in TIMED_ENERGIES
+    ]
     return {plan.key(): plan for plan in plans}
 
 
 def timed_rows(
-    low: LowRankExperiment,
+    experiment: LowRankExperiment,
     known: Callable[[RowKey], LowRankRow | None],
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> list[LowRankRow]:
     """The rows of `timed_plans` with their times, on top of what is `known` of them.
 
     Methods that come to the same ranks are one network, timed once.
     """
-    plans = timed_plans(low)
+    plans = timed_plans(experiment)
     distinct = {_name(plan): plan for plan in plans.values()}
-    nets = {name: low.network(plan) for name, plan in distinct.items()}
+    nets = {name: experiment.network(plan) for name, plan in distinct.items()}
     sessions = {
-        name: open_session(onnx_bytes(trace(net, low.spec, low.px))) for name, net in nets.items()
+        name: open_session(onnx_bytes(trace(net, experiment.spec, experiment.px)))
+        for name, net in nets.items()
     }
-    say(f"{len(nets)} networks made and exported")
+    log(f"{len(nets)} networks made and exported")
     found: dict[str, dict[str, Timing]] = {}
     for batch in BATCHES:
         limits: dict[str, Any] = {"repeats": REPEATS[batch], "budget_s": BUDGET_S[batch]}
-        found[f"torch_{batch}"] = time_networks(nets, low.px, batch, **limits)
+        found[f"torch_{batch}"] = time_networks(nets, experiment.px, batch, **limits)
         runs = {name: partial(_run, session) for name, session in sessions.items()}
-        found[f"onnx_{batch}"] = time_sessions(runs, low.px, batch, **limits)
-        say(f"timed, batch {batch}")
+        found[f"onnx_{batch}"] = time_sessions(runs, experiment.px, batch, **limits)
+        log(f"timed, batch {batch}")
     rows = []
     for key, plan in plans.items():
         name = _name(plan)
         latency = {column: Spread.of(found[column][name]) for column in COLUMNS}
-        row = known(key) or describe(low, nets[name], plan, None)
+        row = known(key) or describe(experiment, nets[name], plan, None)
         rows.append(row.model_copy(update={"latency": latency}))
     return rows
 
@@ -310,7 +325,7 @@ def _run(session: ort.InferenceSession, pixels: Any) -> Any:
 
 Stage = Literal["curves", "times", "finetune"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 FINETUNE_EPOCHS = 3
 FINETUNED_METHOD: Method = "auto"
@@ -340,7 +355,7 @@ def missing_stages(id: str) -> tuple[Stage, ...]:
 def make_grid(
     id: str,
     stages: Sequence[Stage] = STAGES,
-    say: Say = print,
+    log: Log = print,
     *,
     threads: int = 1,
     device: str | None = None,
@@ -350,22 +365,22 @@ def make_grid(
     `threads`: computing threads for accuracies (times use one). Raises CheckpointError and what
     training raises.
     """
-    low = LowRankExperiment.open(id, threads)
+    experiment = LowRankExperiment.open(id, threads)
     grid = LowRankGrid.begin(
-        low.checkpoint,
-        low.pixels.index if low.pixels else None,
-        lambda: made_here(shapes=low.shapes),
+        experiment.checkpoint,
+        experiment.pixels.index if experiment.pixels else None,
+        lambda: made_here(shapes=experiment.shapes),
     )
 
-    def hear(line: str) -> None:
-        say(f"{id}: {line}")
+    def log_line(line: str) -> None:
+        log(f"{id}: {line}")
 
     if "curves" in stages:
-        grid = _curves(low, grid, hear)
+        grid = _curves(experiment, grid, log_line)
     if "times" in stages and not _is_timed(grid):
-        grid = _keep(grid, timed_rows(low, grid.row, hear))
-    if "finetune" in stages and low.pixels is not None:
-        grid = _finetuned(low, grid, hear, device)
+        grid = _keep(grid, timed_rows(experiment, grid.row, log_line))
+    if "finetune" in stages and experiment.pixels is not None:
+        grid = _finetuned(experiment, grid, log_line, device)
     return grid
 
 
@@ -384,25 +399,25 @@ def _told(row: LowRankRow) -> str:
     return "no photographs" if score is None else f"{score.accuracy:.1%} right"
 
 
-def _curves(low: LowRankExperiment, grid: LowRankGrid, say: Say) -> LowRankGrid:
-    photographs = low.pictures() is not None
+def _curves(experiment: LowRankExperiment, grid: LowRankGrid, log: Log) -> LowRankGrid:
+    photographs = experiment.pictures() is not None
     for energy in ENERGIES:
         for method in METHODS:
             known = grid.row(RowKey(method, energy))
             if known is not None and (known.n or not photographs):
                 continue
-            plan = low.plan(method, energy)
-            row = _same(low, grid, plan) or measure(low, plan)
+            plan = experiment.plan(method, energy)
+            row = _same(experiment, grid, plan) or measure(experiment, plan)
             grid = _keep(grid, [row])
-            say(f"{method}, {energy:.0%} of the energy: {row.params:,} parameters, {_told(row)}")
+            log(f"{method}, {energy:.0%} of the energy: {row.params:,} parameters, {_told(row)}")
     return grid
 
 
-def _same(low: LowRankExperiment, grid: LowRankGrid, plan: Plan) -> LowRankRow | None:
+def _same(experiment: LowRankExperiment, grid: LowRankGrid, plan: Plan) -> LowRankRow | None:
     """The row of a plan whose very network was measured under another method's name."""
     for row in grid.rows:
         if row.ranks == plan.ranks and row.n and not row.finetune_epochs:
-            return describe(low, low.network(plan), plan, row.correct)
+            return describe(experiment, experiment.network(plan), plan, row.correct)
     return None
 
 
@@ -413,19 +428,19 @@ def _is_timed(grid: LowRankGrid) -> bool:
 
 
 def _finetuned(
-    low: LowRankExperiment, grid: LowRankGrid, say: Say, device: str | None
+    experiment: LowRankExperiment, grid: LowRankGrid, log: Log, device: str | None
 ) -> LowRankGrid:
     for energy in FINETUNED_ENERGIES:
         if grid.row(RowKey(FINETUNED_METHOD, energy, FINETUNE_EPOCHS)) is not None:
             continue
         began = time.perf_counter()
-        plan = low.plan(FINETUNED_METHOD, energy)
-        net = factor_and_finetune(low, plan, FINETUNE_EPOCHS, device=device)
-        row = measure_finetuned(low, net, plan, FINETUNE_EPOCHS)
+        plan = experiment.plan(FINETUNED_METHOD, energy)
+        net = factor_and_finetune(experiment, plan, FINETUNE_EPOCHS, device=device)
+        row = measure_finetuned(experiment, net, plan, FINETUNE_EPOCHS)
         if energy == PUBLISHED_ENERGY:
-            publish_factored(low, net, plan, FINETUNE_EPOCHS, time.perf_counter() - began)
+            publish_factored(experiment, net, plan, FINETUNE_EPOCHS, time.perf_counter() - began)
         grid = _keep(grid, [row])
-        say(f"{energy:.0%} of the energy after {FINETUNE_EPOCHS} epochs: {_told(row)}")
+        log(f"{energy:.0%} of the energy after {FINETUNE_EPOCHS} epochs: {_told(row)}")
     return grid
 
 
@@ -437,20 +452,20 @@ def measure_live(asked: dict[str, Any], report: Report) -> None:
     """
     from core.timing import Spread, time_networks
 
-    low = LowRankExperiment.open(asked["checkpoint"])
+    experiment = LowRankExperiment.open(asked["checkpoint"])
     report({"step": "factor"})
-    plan = low.plan(asked["method"], asked["energy"])
+    plan = experiment.plan(asked["method"], asked["energy"])
     whole: dict[str, Any] = {}
 
     def timed(nets: Any) -> Any:
         report({"step": "time"})
-        found = time_networks(nets, low.px, repeats=20, budget_s=8)
+        found = time_networks(nets, experiment.px, repeats=20, budget_s=8)
         whole["torch_1"] = Spread.of(found[WHOLE])
         return found
 
-    def heard(done: int, of: int) -> None:
+    def on_progress(done: int, of: int) -> None:
         report({"step": "accuracy", "done": done, "of": of})
 
-    row = measure(low, plan, time=timed, heard=heard)
+    row = measure(experiment, plan, time=timed, on_progress=on_progress)
     beside = row.model_copy(update={"latency": {**row.latency, "whole_torch_1": whole["torch_1"]}})
     report({"rows": [beside.model_dump(mode="json")]})

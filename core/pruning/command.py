@@ -63,24 +63,26 @@ class Prune:
         device = device_here(self.device)
         from core.pruning.measure import PruningExperiment
 
-        one = PruningExperiment.open(self.checkpoint, threads=cores())
+        experiment = PruningExperiment.open(self.checkpoint, threads=cores())
         rows: list[dict[str, Any]] = []
         saved = []
         left_out = LeftOut()
         for ratio in dict.fromkeys(self.ratios):
             with left_out.each(ratio=ratio):
-                found, made = self._measure(one, ratio, device)
+                found, made = self._measure(experiment, ratio, device)
                 rows += [row.report() for row in found]
                 if self.save:
                     from core.pruning.measure import publish_pruned
 
                     kept = found[-1]
                     net = made[kept.form]
-                    saved.append(publish_pruned(one, net, kept.key, own=True, draw=self.seed).id)
+                    saved.append(
+                        publish_pruned(experiment, net, kept.key, own=True, draw=self.seed).id
+                    )
                 say(_("{method} {ratio:.0%}: done").format(method=self.method, ratio=ratio))
         shown = [row | {"latency_ms": (row["latency_ms"] or {}).get("median")} for row in rows]
         notes = [saved_line(id) for id in saved]
-        if one.pixels is None:
+        if experiment.pixels is None:
             notes.append(_("No photographs here, so no accuracy: see python -m core data"))
         document = {"rows": rows} | ({"saved": saved} if self.save else {})
         return left_out.answer(document, "\n".join([table(shown), *notes]), rows)

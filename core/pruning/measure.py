@@ -17,7 +17,7 @@ from core.checkpoints.entry import method_name
 from core.errors import ConfigError
 from core.i18n import _
 from core.inference.export import onnx_bytes, trace
-from core.inference.predict import Heard, open_session
+from core.inference.predict import OnProgress, open_session
 from core.live import Report
 from core.models.cost import count_macs, count_params, state_bytes
 from core.paths import runs_dir
@@ -103,7 +103,7 @@ class PruningExperiment(Experiment):
 
 
 def networks(
-    one: PruningExperiment,
+    experiment: PruningExperiment,
     method: Method,
     ratio: float,
     *,
@@ -117,12 +117,12 @@ def networks(
     """
     return {
         form: prune(
-            net or one.net,
+            net or experiment.net,
             method,
             ratio,
             form,
-            groups=one.groups_for(method),
-            px=one.px,
+            groups=experiment.groups_for(method),
+            px=experiment.px,
             seed=seed,
             scope=scope,
         )
@@ -131,18 +131,24 @@ def networks(
 
 
 def correct_of(
-    one: PruningExperiment, method: Method, ratio: float, seed: int = 0, heard: Heard | None = None
+    experiment: PruningExperiment,
+    method: Method,
+    ratio: float,
+    seed: int = 0,
+    on_progress: OnProgress | None = None,
 ) -> int | None:
     """Right answers on the test split after pruning; None without photographs."""
-    pictures = one.pictures()
+    pictures = experiment.pictures()
     if pictures is None:
         return None
-    keep = choose(arrays(one.net), method, ratio, one.groups_for(method), seed)
-    return PrunedPredictor(one.checkpoint.id, keep, one.threads).correct(pictures, heard)
+    keep = choose(arrays(experiment.net), method, ratio, experiment.groups_for(method), seed)
+    return PrunedPredictor(experiment.checkpoint.id, keep, experiment.threads).correct(
+        pictures, on_progress
+    )
 
 
 def describe(
-    one: PruningExperiment,
+    experiment: PruningExperiment,
     made: Mapping[Form, nn.Module],
     key: RowKey,
     correct: int | None,
@@ -151,14 +157,14 @@ def describe(
 ) -> list[PruningRow]:
     """A row per form: all that can be counted; with `zipped` or `time` its bytes after gzip, and
     with `time` its times."""
-    pictures = None if correct is None else one.pictures()
+    pictures = None if correct is None else experiment.pictures()
     timed = time({str(form): net for form, net in made.items()}) if time else {}
     return [
         PruningRow(
             **key._replace(form=form)._asdict(),
             params=count_params(net),
             nonzero=count_nonzero(net),
-            macs=count_macs(net, (3, one.px, one.px)),
+            macs=count_macs(net, (3, experiment.px, experiment.px)),
             size_bytes=state_bytes(net),
             gzip_bytes=gzip_bytes(net) if time or zipped else None,
             latency={"torch_1": Spread.of(timed[form])} if time else {},
@@ -170,26 +176,26 @@ def describe(
 
 
 def measure(
-    one: PruningExperiment,
+    experiment: PruningExperiment,
     method: Method,
     ratio: float,
     *,
     seed: int = 0,
     time: TimeForms | None = None,
     zipped: bool = False,
-    heard: Heard | None = None,
+    on_progress: OnProgress | None = None,
 ) -> list[PruningRow]:
     """A row per form of one method at one ratio; `time` and `zipped` as in `describe`.
 
     Raises ConfigError for what `prune` cannot do.
     """
-    made = networks(one, method, ratio, seed=seed)
-    correct = correct_of(one, method, ratio, seed, heard)
-    return describe(one, made, RowKey(method, ratio, "masked"), correct, time, zipped)
+    made = networks(experiment, method, ratio, seed=seed)
+    correct = correct_of(experiment, method, ratio, seed, on_progress)
+    return describe(experiment, made, RowKey(method, ratio, "masked"), correct, time, zipped)
 
 
 def prune_and_finetune(
-    one: PruningExperiment,
+    experiment: PruningExperiment,
     key: RowKey,
     *,
     scope: Scope | None = None,
@@ -207,16 +213,15 @@ def prune_and_finetune(
     """
     if key.finetune_epochs < 1 or key.rounds < 1:
         raise ConfigError(_("Fine-tuning needs at least one round and one epoch."))
-    config = finetune_config(one.checkpoint, key.finetune_epochs)
-    weights = one.checkpoint.files[checkpoints.WEIGHTS].sha256[:8]
-    groups, net = one.groups_for(key.method), one.net
+    config = finetune_config(experiment.checkpoint, key.finetune_epochs)
+    weights = experiment.checkpoint.files[checkpoints.WEIGHTS].sha256[:8]
+    groups, net = experiment.groups_for(key.method), experiment.net
     for step in range(1, key.rounds + 1):
         last = step == key.rounds
         ratio = key.ratio if last else 1 - (1 - key.ratio) ** (step / key.rounds)
         keep = choose(arrays(net), key.method, ratio, groups, seed, scope)
-        folder = (
-            f"prune-{one.checkpoint.id}-{weights}-{key.method}-{key.ratio:.4f}-{scope or 'own'}"
-        )
+        folder = f"prune-{experiment.checkpoint.id}-{weights}-{key.method}-{key.ratio:.4f}"
+        folder += f"-{scope or 'own'}"
         folder += f"-{key.finetune_epochs}e-{step}of{key.rounds}-s{seed}"
         trained = finetune(masked(net, keep), config, runs_dir() / folder, report, device)
         net = without_masks(trained)
@@ -240,7 +245,7 @@ def _recipe(base: Checkpoint, kind: str, key: RowKey, draw: int) -> str:
 
 
 def publish_pruned(
-    one: "PruningExperiment",
+    experiment: "PruningExperiment",
     net: "nn.Module",
     key: RowKey,
     wall_s: float = 0,
@@ -254,7 +259,7 @@ def publish_pruned(
     """
     from core.training.speed import best_device, device_name
 
-    base = one.checkpoint
+    base = experiment.checkpoint
     kind: Literal["narrow", "pruned"] = "narrow" if key.form == "narrow" else "pruned"
     recipe = _recipe(base, kind, key, draw if key.method == "random" else 0)
     config = {"pruned_from": base.id, **key._asdict()}
@@ -264,17 +269,17 @@ def publish_pruned(
     return publish(
         net,
         id=base.version_id(recipe, own),
-        spec=one.spec,
+        spec=experiment.spec,
         recipe=recipe,
         title=title.format(title=base.title, percent=f"{100 * key.ratio:.3g}"),
         teacher=base.teacher,
         derived_from=DerivedFrom(id=base.id, kind=kind),
         seed=base.seed,
         epochs=key.finetune_epochs * key.rounds,
-        input_px=one.px,
-        data=base.data if one.pixels is None else DataInfo.of(one.pixels),
-        validation=one.pictures("validation"),
-        test=one.pictures(),
+        input_px=experiment.px,
+        data=base.data if experiment.pixels is None else DataInfo.of(experiment.pixels),
+        validation=experiment.pictures("validation"),
+        test=experiment.pictures(),
         config=config,
         commit=commit(),
         device=device_name(best_device()),
@@ -315,25 +320,29 @@ def columns(key: RowKey) -> tuple[str, ...]:
 
 
 def timed_rows(
-    one: PruningExperiment, known: Callable[[RowKey], PruningRow | None], say: Callable[[str], None]
+    experiment: PruningExperiment,
+    known: Callable[[RowKey], PruningRow | None],
+    log: Callable[[str], None],
 ) -> list[PruningRow]:
     """The rows of TIMED with their times and zipped bytes, on top of what is `known` of them."""
-    made = {key: networks(one, key.method, key.ratio)[key.form] for key in TIMED}
-    say("all forms made")
+    made = {key: networks(experiment, key.method, key.ratio)[key.form] for key in TIMED}
+    log("all forms made")
     sessions = {
-        key: _session(one, made[key], key) for key in TIMED if times("onnx")[0] in columns(key)
+        key: _session(experiment, made[key], key)
+        for key in TIMED
+        if times("onnx")[0] in columns(key)
     }
-    say("exported")
+    log("exported")
     latency: dict[RowKey, dict[str, Spread]] = {key: {} for key in TIMED}
     for batch in BATCHES:
         limits: dict[str, Any] = {"repeats": REPEATS[batch], "budget_s": BUDGET_S[batch]}
         nets = {_name(key): net for key, net in made.items()}
-        _note(latency, f"torch_{batch}", time_networks(nets, one.px, batch, **limits))
+        _note(latency, f"torch_{batch}", time_networks(nets, experiment.px, batch, **limits))
         runs = {_name(key): partial(_run, session) for key, session in sessions.items()}
-        _note(latency, f"onnx_{batch}", time_sessions(runs, one.px, batch, **limits))
-        say(f"timed, batch {batch}")
+        _note(latency, f"onnx_{batch}", time_sessions(runs, experiment.px, batch, **limits))
+        log(f"timed, batch {batch}")
     return [
-        (known(key) or describe(one, {key.form: made[key]}, key, None)[0]).model_copy(
+        (known(key) or describe(experiment, {key.form: made[key]}, key, None)[0]).model_copy(
             update={"latency": latency[key], "gzip_bytes": gzip_bytes(made[key])}
         )
         for key in TIMED
@@ -350,13 +359,13 @@ def _note(latency: dict[RowKey, dict[str, Spread]], column: str, timed: dict[str
             found[column] = Spread.of(timed[_name(key)])
 
 
-def _session(one: PruningExperiment, net: nn.Module, key: RowKey) -> ort.InferenceSession:
+def _session(experiment: PruningExperiment, net: nn.Module, key: RowKey) -> ort.InferenceSession:
     """A narrow network is exported anew; zeros alone fit the published graph."""
     if key.form == "narrow":
-        return open_session(onnx_bytes(trace(net, one.spec, one.px)))
+        return open_session(onnx_bytes(trace(net, experiment.spec, experiment.px)))
     graph, weights = checkpoints.GRAPH, checkpoints.WEIGHTS
-    files = checkpoints.read_files(one.checkpoint.id, graph, weights)[1]
-    keep = choose(arrays(one.net), key.method, key.ratio, one.groups_for(key.method))
+    files = checkpoints.read_files(experiment.checkpoint.id, graph, weights)[1]
+    keep = choose(arrays(experiment.net), key.method, key.ratio, experiment.groups_for(key.method))
     return open_session(files[graph], pruned_bytes(files[weights], keep))
 
 
@@ -378,7 +387,7 @@ def _run(session: ort.InferenceSession, pixels: Any) -> Any:
 
 Stage = Literal["curves", "times", "scan", "finetune"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 SCAN_RATIOS = (0.5, 0.8, 0.95)
 SCAN_PER_CLASS = 36
@@ -420,7 +429,7 @@ def missing_stages(id: str) -> tuple[Stage, ...]:
 def make_grid(
     id: str,
     stages: Sequence[Stage] = STAGES,
-    say: Say = print,
+    log: Log = print,
     *,
     threads: int = 1,
     teachers: bool = False,
@@ -431,41 +440,41 @@ def make_grid(
     `threads`: computing threads for accuracies (times use one). Teachers are fine-tuned only if
     asked for: an epoch of one takes minutes. Raises CheckpointError and what training raises.
     """
-    one = PruningExperiment.open(id, threads)
+    experiment = PruningExperiment.open(id, threads)
     grid = PruningGrid.begin(
-        one.checkpoint,
-        one.pixels.index if one.pixels else None,
-        lambda: made_here(layers=_in_order(one), groups=one.groups),
+        experiment.checkpoint,
+        experiment.pixels.index if experiment.pixels else None,
+        lambda: made_here(layers=_in_order(experiment), groups=experiment.groups),
     )
 
-    def hear(line: str) -> None:
-        say(f"{id}: {line}")
+    def log_line(line: str) -> None:
+        log(f"{id}: {line}")
 
     if "curves" in stages:
-        grid = _curves(one, grid, hear)
+        grid = _curves(experiment, grid, log_line)
     if "times" in stages and not _is_timed(grid):
-        grid = _keep(grid, timed_rows(one, grid.row, hear))
+        grid = _keep(grid, timed_rows(experiment, grid.row, log_line))
     if "times" in stages:
-        grid = _zipped(one, grid, hear)
+        grid = _zipped(experiment, grid, log_line)
     if "scan" in stages:
-        grid = _scan(one, grid, hear)
-    if "finetune" in stages and (teachers or one.checkpoint.family != "teacher"):
-        grid = _finetuned(one, grid, hear, device)
+        grid = _scan(experiment, grid, log_line)
+    if "finetune" in stages and (teachers or experiment.checkpoint.family != "teacher"):
+        grid = _finetuned(experiment, grid, log_line, device)
     return grid
 
 
-def _in_order(one: PruningExperiment) -> tuple[str, ...]:
+def _in_order(experiment: PruningExperiment) -> tuple[str, ...]:
     """Names of the convolution weights in order of execution."""
     seen: dict[str, None] = {}
     hooks = [
         module.register_forward_hook(
             lambda *_call, name=f"{name}.weight": seen.setdefault(name, None)
         )
-        for name, module in one.net.named_modules()
+        for name, module in experiment.net.named_modules()
         if isinstance(module, nn.Conv2d)
     ]
     try:
-        count_macs(one.net, (3, one.px, one.px))  # any forward pass will do
+        count_macs(experiment.net, (3, experiment.px, experiment.px))  # any forward pass will do
     finally:
         for hook in hooks:
             hook.remove()
@@ -489,9 +498,9 @@ def _told(rows: Sequence[PruningRow]) -> str:
     return "no photographs" if score is None else f"{score.accuracy:.1%} right"
 
 
-def _curves(one: PruningExperiment, grid: PruningGrid, say: Say) -> PruningGrid:
+def _curves(experiment: PruningExperiment, grid: PruningGrid, log: Log) -> PruningGrid:
     plain = next((row.correct for row in grid.rows if row.ratio == 0), None)
-    photographs = one.pictures() is not None
+    photographs = experiment.pictures() is not None
     for method in METHODS:
         for ratio in RATIOS:
             known = [grid.row(RowKey(method, ratio, form)) for form in forms_of(method)]
@@ -499,12 +508,14 @@ def _curves(one: PruningExperiment, grid: PruningGrid, say: Say) -> PruningGrid:
                 continue
             if ratio == 0 and plain is not None:  # the network itself, whatever the method
                 key = RowKey(method, ratio, "masked")
-                rows = describe(one, networks(one, method, ratio), key, plain, zipped=True)
+                rows = describe(
+                    experiment, networks(experiment, method, ratio), key, plain, zipped=True
+                )
             else:
-                rows = measure(one, method, ratio, zipped=True)
+                rows = measure(experiment, method, ratio, zipped=True)
                 plain = rows[0].correct if ratio == 0 else plain
             grid = _keep(grid, rows)
-            say(f"{method} {ratio:.0%}, {_told(rows)}")
+            log(f"{method} {ratio:.0%}, {_told(rows)}")
     return grid
 
 
@@ -519,10 +530,10 @@ def _unzipped(grid: PruningGrid) -> list[PruningRow]:
     return [row for row in grid.rows if row.gzip_bytes is None and not row.finetune_epochs]
 
 
-def _zipped(one: PruningExperiment, grid: PruningGrid, say: Say) -> PruningGrid:
+def _zipped(experiment: PruningExperiment, grid: PruningGrid, log: Log) -> PruningGrid:
     points = dict.fromkeys((row.method, row.ratio) for row in _unzipped(grid))
     for method, ratio in points:
-        made = networks(one, method, ratio)
+        made = networks(experiment, method, ratio)
         rows = [
             row.model_copy(update={"gzip_bytes": gzip_bytes(made[row.form])})
             for row in _unzipped(grid)
@@ -530,27 +541,29 @@ def _zipped(one: PruningExperiment, grid: PruningGrid, say: Say) -> PruningGrid:
         ]
         grid = grid.with_rows(rows)
         grid.save()
-        say(f"{method} {ratio:.0%}, zipped")
+        log(f"{method} {ratio:.0%}, zipped")
     return grid
 
 
-def _scan(one: PruningExperiment, grid: PruningGrid, say: Say) -> PruningGrid:
-    pictures = one.pictures("validation")
+def _scan(experiment: PruningExperiment, grid: PruningGrid, log: Log) -> PruningGrid:
+    pictures = experiment.pictures("validation")
     if pictures is None:
         return grid
     some = _some_of_each(pictures)
-    tensors = arrays(one.net)
+    tensors = arrays(experiment.net)
     known = {(point.layer, point.ratio) for point in grid.scan}
     for layer in grid.layers:
         for ratio in SCAN_RATIOS:
             if (layer, ratio) in known:
                 continue
             keep = kept_weights(tensors, "l1", ratio, layers=[layer])
-            right = PrunedPredictor(one.checkpoint.id, keep, one.threads).correct(some)
+            right = PrunedPredictor(experiment.checkpoint.id, keep, experiment.threads).correct(
+                some
+            )
             point = ScanPoint(layer=layer, ratio=ratio, n=len(some.labels), correct=right)
             grid = grid.model_copy(update={"scan": (*grid.scan, point)})
         grid.save()
-        say(f"scanned {layer}")
+        log(f"scanned {layer}")
     return grid
 
 
@@ -562,21 +575,21 @@ def _some_of_each(pictures: Labelled) -> Labelled:
 
 
 def _finetuned(
-    one: PruningExperiment, grid: PruningGrid, say: Say, device: str | None
+    experiment: PruningExperiment, grid: PruningGrid, log: Log, device: str | None
 ) -> PruningGrid:
     for key in (*FINETUNED, SLIMMED):
         if grid.row(key) is not None:
             continue
         scope: Scope | None = "layer" if key == SLIMMED else None
         began = time.perf_counter()
-        net = prune_and_finetune(one, key, scope=scope, device=device)
-        forms = networks(one, key.method, key.ratio, net=net, scope=scope)
+        net = prune_and_finetune(experiment, key, scope=scope, device=device)
+        forms = networks(experiment, key.method, key.ratio, net=net, scope=scope)
         made = {key.form: forms[key.form]}
-        rows = describe(one, made, key, one.right_answers(made[key.form]))
+        rows = describe(experiment, made, key, experiment.right_answers(made[key.form]))
         if key == SLIMMED:
-            publish_pruned(one, made[key.form], key, time.perf_counter() - began)
+            publish_pruned(experiment, made[key.form], key, time.perf_counter() - began)
         grid = _keep(grid, rows)
-        say(f"{key.method} {key.ratio:.0%} after fine-tuning, {_told(rows)}")
+        log(f"{key.method} {key.ratio:.0%} after fine-tuning, {_told(rows)}")
     return grid
 
 
@@ -587,15 +600,15 @@ def measure_live(asked: dict[str, Any], report: Report) -> None:
     """
     from core.timing import time_networks
 
-    one = PruningExperiment.open(asked["checkpoint"])
+    experiment = PruningExperiment.open(asked["checkpoint"])
     report({"step": "prune"})
 
     def timed(nets: Any) -> Any:
         report({"step": "time"})
-        return time_networks(nets, one.px, repeats=20, budget_s=8)
+        return time_networks(nets, experiment.px, repeats=20, budget_s=8)
 
-    def heard(done: int, of: int) -> None:
+    def on_progress(done: int, of: int) -> None:
         report({"step": "accuracy", "done": done, "of": of})
 
-    rows = measure(one, asked["method"], asked["ratio"], time=timed, heard=heard)
+    rows = measure(experiment, asked["method"], asked["ratio"], time=timed, on_progress=on_progress)
     report({"rows": [row.model_dump(mode="json") for row in rows]})

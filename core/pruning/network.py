@@ -23,7 +23,7 @@ from core.checkpoints import GRAPH, WEIGHTS, read_files
 from core.checkpoints.tensors import DTYPES, read_header
 from core.errors import ConfigError
 from core.i18n import _
-from core.inference.predict import THREADS, Heard, count_correct, open_session, run_batches
+from core.inference.predict import THREADS, OnProgress, count_correct, open_session, run_batches
 from core.pruning.method import (
     CHANNEL_METHODS,
     ChannelGroup,
@@ -72,9 +72,9 @@ class PrunedPredictor:
         """Logits (N, 11) of uint8 RGB pixels (N, 3, px, px), px = `checkpoint.input_px`."""
         return run_batches(self._session, pixels)
 
-    def correct(self, pictures: Labelled, heard: Heard | None = None) -> int:
-        """How many pictures it is right about; `heard` hears of every batch."""
-        return count_correct(self._session, pictures, heard)
+    def correct(self, pictures: Labelled, on_progress: OnProgress | None = None) -> int:
+        """How many pictures it is right about; `on_progress` hears of every batch."""
+        return count_correct(self._session, pictures, on_progress)
 
 
 Form = Literal["masked", "removed", "narrow"]

@@ -90,18 +90,18 @@ TITLE = "{title}, trained with {bits}-bit weights"
 
 
 def tuned(
-    one: "Experiment", key: RowKey, report: "Report | None" = None, device: str | None = None
+    experiment: "Experiment", key: RowKey, report: "Report | None" = None, device: str | None = None
 ) -> "nn.Module":
     """The checkpoint after `key.epochs` epochs of `key.training` ("plain" or "aware").
 
     Its weights are floats, ready to be quantised as `key` says. A finished run is not repeated.
     Raises what training raises.
     """
-    config = finetune_config(one.checkpoint, key.epochs)
-    weights = one.checkpoint.files[checkpoints.WEIGHTS].sha256[:8]
+    config = finetune_config(experiment.checkpoint, key.epochs)
+    weights = experiment.checkpoint.files[checkpoints.WEIGHTS].sha256[:8]
     how = f"{key.bits}bit" if key.training == "aware" else "plain"
-    folder = runs_dir() / f"quantize-{one.checkpoint.id}-{weights}-{how}-{key.epochs}e-s0"
-    net = copy.deepcopy(one.net)
+    folder = runs_dir() / f"quantize-{experiment.checkpoint.id}-{weights}-{how}-{key.epochs}e-s0"
+    net = copy.deepcopy(experiment.net)
     if key.training == "aware":
         prepare_aware(net, key.bits)
     return without_fakes(finetune(net, config, folder, report, device))
@@ -117,7 +117,7 @@ def _recipe(base: Checkpoint, key: RowKey) -> str:
 
 
 def publish_aware(
-    one: "Experiment", net: "nn.Module", key: RowKey, wall_s: float = 0
+    experiment: "Experiment", net: "nn.Module", key: RowKey, wall_s: float = 0
 ) -> Checkpoint:
     """Publish `net` with its weights rounded as `key` says, beside `one`.
 
@@ -126,22 +126,22 @@ def publish_aware(
     """
     from core.training.speed import best_device, device_name
 
-    base = one.checkpoint
+    base = experiment.checkpoint
     rounded = without_fakes(prepare_aware(copy.deepcopy(net), key.bits), rounded=True)
     return publish(
         rounded,
         id=base.version_id(_recipe(base, key)),
-        spec=one.spec,
+        spec=experiment.spec,
         recipe=_recipe(base, key),
         title=TITLE.format(title=base.title, bits=key.bits),
         teacher=base.teacher,
         derived_from=DerivedFrom(id=base.id, kind="quantised"),
         seed=base.seed,
         epochs=key.epochs,
-        input_px=one.px,
-        data=base.data if one.pixels is None else DataInfo.of(one.pixels),
-        validation=one.pictures("validation"),
-        test=one.pictures(),
+        input_px=experiment.px,
+        data=base.data if experiment.pixels is None else DataInfo.of(experiment.pixels),
+        validation=experiment.pictures("validation"),
+        test=experiment.pictures(),
         config={
             "quantised_from": base.id,
             **key._asdict(),

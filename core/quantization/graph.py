@@ -26,7 +26,7 @@ from core.checkpoints import GRAPH, WEIGHTS, Checkpoint, get, read_files
 from core.checkpoints.tensors import read_header
 from core.errors import CheckpointError, ConfigError
 from core.i18n import _
-from core.inference.predict import THREADS, Heard, count_correct, open_session, run_batches
+from core.inference.predict import THREADS, OnProgress, count_correct, open_session, run_batches
 from core.quantization.file import check_shapes, matched, pack, unpack
 from core.quantization.hw7 import decode8, encode8
 from core.quantization.method import Error, Scheme, network_error, quantisable
@@ -427,9 +427,9 @@ class QuantizedPredictor:
         """Logits (N, 11) of uint8 RGB pixels (N, 3, px, px), px = `checkpoint.input_px`."""
         return run_batches(self._session, pixels)
 
-    def correct(self, pictures: Labelled, heard: Heard | None = None) -> int:
-        """How many pictures it is right about; `heard` hears of every batch."""
-        return count_correct(self._session, pictures, heard)
+    def correct(self, pictures: Labelled, on_progress: OnProgress | None = None) -> int:
+        """How many pictures it is right about; `on_progress` hears of every batch."""
+        return count_correct(self._session, pictures, on_progress)
 
 
 _guard = threading.Lock()

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from core import checkpoints
 from core.checkpoints import Checkpoint
 from core.data.pixels import Pixels, pixels_here
-from core.inference.predict import BATCH, Heard, open_session, run_batches
+from core.inference.predict import BATCH, OnProgress, open_session, run_batches
 from core.live import Report
 from core.provenance import made_here
 from core.quantization.graph import (
@@ -104,68 +104,72 @@ class QuantizationExperiment:
 WHOLE = RowKey("float32", 32)
 
 
-def calibrated(one: QuantizationExperiment) -> Ranges:
+def calibrated(experiment: QuantizationExperiment) -> Ranges:
     """The activations' ranges: measured on training photographs, or else those in the grid.
 
     Raises ConfigError where there are neither.
     """
-    if one.ranges is None:
-        pictures = one.split("training")
+    if experiment.ranges is None:
+        pictures = experiment.split("training")
         if pictures is None:
-            one.ranges = ranges_of(one.checkpoint.id)
+            experiment.ranges = ranges_of(experiment.checkpoint.id)
         else:
             drawn = np.random.default_rng(0).permutation(len(pictures.labels))
             chosen = pictures.pixels[np.sort(drawn[:CALIBRATION_PICTURES])]
-            ready = prepared(float32_graph(one.graph, one.state, {}))
-            one.ranges = calibrate(ready, chosen)
-    return one.ranges
+            ready = prepared(float32_graph(experiment.graph, experiment.state, {}))
+            experiment.ranges = calibrate(ready, chosen)
+    return experiment.ranges
 
 
-def version(one: QuantizationExperiment, key: RowKey, state: State | None = None) -> Version:
+def version(experiment: QuantizationExperiment, key: RowKey, state: State | None = None) -> Version:
     """The network in the format of `key`, with the weights `state` instead of its own if given."""
-    ranges = calibrated(one) if key.scheme == "ort_int8" else None
-    return make(one.graph, one.state if state is None else state, key.scheme, key.bits, ranges)
+    ranges = calibrated(experiment) if key.scheme == "ort_int8" else None
+    return make(
+        experiment.graph, experiment.state if state is None else state, key.scheme, key.bits, ranges
+    )
 
 
 def measure(
-    one: QuantizationExperiment,
+    experiment: QuantizationExperiment,
     key: RowKey,
     *,
     made: Version | None = None,
-    heard: Heard | None = None,
+    on_progress: OnProgress | None = None,
 ) -> QuantRow:
     """One row, without times. `made`: its version, if it is there already; a key that tells of
     fine-tuning needs it. Raises ConfigError as `make` and `calibrated` do.
     """
-    made = made or version(one, key)
+    made = made or version(experiment, key)
     row = QuantRow(
         **key._asdict(),
-        params=one.checkpoint.params,
+        params=experiment.checkpoint.params,
         size_bytes=written_bytes(made.file, suffix(key.scheme)),
         sqnr_db=None if made.error is None else made.error.sqnr_db,
         operators=operators(made.graph) if key.scheme in COMPUTED else {},
     )
-    if one.pictures is None:
+    if experiment.pictures is None:
         return row
-    if WHOLE not in one.answered and key != WHOLE:
-        whole = float32_graph(one.graph, one.state, {})
-        one.answered[WHOLE] = _answers(whole, one.pictures, one.threads)
-    found = one.answered[key] = _answers(made.graph, one.pictures, one.threads, heard)
-    right, before = one.right(key), one.right(WHOLE)
+    if WHOLE not in experiment.answered and key != WHOLE:
+        whole = float32_graph(experiment.graph, experiment.state, {})
+        experiment.answered[WHOLE] = _answers(whole, experiment.pictures, experiment.threads)
+    found = experiment.answered[key] = _answers(
+        made.graph, experiment.pictures, experiment.threads, on_progress
+    )
+    right, before = experiment.right(key), experiment.right(WHOLE)
     assert right is not None and before is not None
     return row.model_copy(
         update={
             "n": len(right),
             "correct": int(right.sum()),
             "difference": None if key == WHOLE else paired_difference(right, before),
-            "agreement": float((found == one.answered[WHOLE]).mean()),
+            "agreement": float((found == experiment.answered[WHOLE]).mean()),
         }
     )
 
 
-def compare(one: QuantizationExperiment, a: RowKey, b: RowKey) -> Comparison | None:
+def compare(experiment: QuantizationExperiment, a: RowKey, b: RowKey) -> Comparison | None:
     """Two versions that were measured here, paired; None without photographs."""
-    right_a, right_b = one.right(a), one.right(b)
+    right_a, right_b = experiment.right(a), experiment.right(b)
     if right_a is None or right_b is None:
         return None
     difference, low, high = paired_difference(right_a, right_b)
@@ -202,7 +206,7 @@ def _run(session: ort.InferenceSession, pixels: Any) -> Any:
 
 
 def _answers(
-    graph: bytes, pictures: Labelled, threads: int, heard: Heard | None = None
+    graph: bytes, pictures: Labelled, threads: int, on_progress: OnProgress | None = None
 ) -> NDArray[np.int64]:
     """(n,) the class that the graph names for each picture."""
     session, n = open_session(graph, threads=threads), len(pictures.labels)
@@ -210,8 +214,8 @@ def _answers(
     for at in range(0, n, BATCH):
         logits = run_batches(session, pictures.pixels[at : at + BATCH])
         found[at : at + BATCH] = logits.argmax(1)
-        if heard:
-            heard(min(at + BATCH, n), n)
+        if on_progress:
+            on_progress(min(at + BATCH, n), n)
     return found
 
 
@@ -227,7 +231,7 @@ def _answers(
 
 Stage = Literal["weights", "int8", "aware"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 FEWER: tuple[Form, ...] = ("tensor_minmax", "channel_symmetric", "kmeans")
 """Schemes of a teacher: each point takes it long."""
@@ -281,7 +285,7 @@ def missing_stages(id: str) -> tuple[Stage, ...]:
 def make_grid(
     id: str,
     stages: Sequence[Stage] = STAGES,
-    say: Say = print,
+    log: Log = print,
     *,
     threads: int = 1,
     large: bool = False,
@@ -293,21 +297,21 @@ def make_grid(
     other large networks, too. Raises CheckpointError, ConfigError where there are no photographs
     to calibrate on, and what training raises.
     """
-    one = QuantizationExperiment.open(id, threads)
+    experiment = QuantizationExperiment.open(id, threads)
     grid = QuantizationGrid.begin(
-        one.checkpoint, one.pixels.index if one.pixels else None, made_here
+        experiment.checkpoint, experiment.pixels.index if experiment.pixels else None, made_here
     )
 
-    def hear(line: str) -> None:
-        say(f"{id}: {line}")
+    def log_line(line: str) -> None:
+        log(f"{id}: {line}")
 
     if "weights" in stages:
-        for key in points(one.checkpoint):
-            grid = _point(one, grid, key, hear)
+        for key in points(experiment.checkpoint):
+            grid = _point(experiment, grid, key, log_line)
     if "int8" in stages:
-        grid = _int8(one, grid, hear)
-    if "aware" in stages and (large or not is_large(one.checkpoint)):
-        grid = _aware(one, grid, hear, device)
+        grid = _int8(experiment, grid, log_line)
+    if "aware" in stages and (large or not is_large(experiment.checkpoint)):
+        grid = _aware(experiment, grid, log_line, device)
     return grid
 
 
@@ -317,16 +321,16 @@ def _is_timed(grid: QuantizationGrid) -> bool:
 
 
 def _point(
-    one: QuantizationExperiment, grid: QuantizationGrid, key: RowKey, say: Say
+    experiment: QuantizationExperiment, grid: QuantizationGrid, key: RowKey, log: Log
 ) -> QuantizationGrid:
     """The grid with this row in it, measured if it was not; times that are known stay."""
     known = grid.row(key)
-    if known and (known.n or one.pictures is None):
+    if known and (known.n or experiment.pictures is None):
         return grid
-    row = measure(one, key)
+    row = measure(experiment, key)
     if known and known.latency:
         row = row.model_copy(update={"latency": known.latency})
-    say(f"{key.scheme} {key.bits} bits, {_told(row)}")
+    log(f"{key.scheme} {key.bits} bits, {_told(row)}")
     return _keep(grid, row)
 
 
@@ -339,22 +343,24 @@ def _told(row: QuantRow) -> str:
     return f"{row.size_bytes:,} bytes, {right}"
 
 
-def _int8(one: QuantizationExperiment, grid: QuantizationGrid, say: Say) -> QuantizationGrid:
+def _int8(experiment: QuantizationExperiment, grid: QuantizationGrid, log: Log) -> QuantizationGrid:
     if not grid.calibration:
-        found = calibrated(one)
-        training = one.split("training")
+        found = calibrated(experiment)
+        training = experiment.split("training")
         used = 0 if training is None else min(CALIBRATION_PICTURES, len(training.labels))
         grid = grid.model_copy(update={"calibration": found, "calibrated_on": used})
         grid.save()
-        say(f"calibrated on {used} photographs")
-    one.ranges = dict(grid.calibration)
+        log(f"calibrated on {used} photographs")
+    experiment.ranges = dict(grid.calibration)
     keys = [RowKey(form, 32 if form == "float32" else 8) for form in COMPUTED]
     for key in keys:
-        grid = _point(one, grid, key, say)
+        grid = _point(experiment, grid, key, log)
     if _is_timed(grid):
         return grid
-    timed = time_versions({key: version(one, key).graph for key in keys}, one.checkpoint.input_px)
-    say("timed")
+    timed = time_versions(
+        {key: version(experiment, key).graph for key in keys}, experiment.checkpoint.input_px
+    )
+    log("timed")
     rows = {key: grid.row(key) for key in keys}
     return _keep(
         grid,
@@ -363,7 +369,7 @@ def _int8(one: QuantizationExperiment, grid: QuantizationGrid, say: Say) -> Quan
 
 
 def _aware(
-    one: QuantizationExperiment, grid: QuantizationGrid, say: Say, device: str | None
+    experiment: QuantizationExperiment, grid: QuantizationGrid, log: Log, device: str | None
 ) -> QuantizationGrid:
     """Fine-tune twice, quantise, compare on the same photographs."""
     if all(grid.row(key) for key in (PLAIN_FLOAT, PLAIN, AWARE)) and all(
@@ -373,23 +379,23 @@ def _aware(
     from core.quantization import aware
     from core.training.experiment import Experiment
 
-    networked = Experiment.open(one.checkpoint.id, one.threads)
+    networked = Experiment.open(experiment.checkpoint.id, experiment.threads)
 
-    def heard(entry: dict[str, object]) -> None:
-        say(f"epoch {entry['epoch']}, loss {entry['loss']:.3f}")
+    def on_progress(entry: dict[str, object]) -> None:
+        log(f"epoch {entry['epoch']}, loss {entry['loss']:.3f}")
 
     rows = []
     for key in (PLAIN, AWARE):
         began = time.perf_counter()
-        net = aware.tuned(networked, key, heard, device)
+        net = aware.tuned(networked, key, on_progress, device)
         if key == AWARE:
             aware.publish_aware(networked, net, key, time.perf_counter() - began)
         state = aware.state_arrays(net)
         for of in (PLAIN_FLOAT, PLAIN) if key == PLAIN else (AWARE,):
-            rows.append(measure(one, of, made=version(one, of, state)))
-            say(f"{of.training} fine-tuning, {of.scheme} {of.bits} bits, {_told(rows[-1])}")
-    rows += [measure(one, key) for key in (NONE, WHOLE) if key not in one.answered]
-    found = [made for pair in COMPARED if (made := compare(one, *pair))]
+            rows.append(measure(experiment, of, made=version(experiment, of, state)))
+            log(f"{of.training} fine-tuning, {of.scheme} {of.bits} bits, {_told(rows[-1])}")
+    rows += [measure(experiment, key) for key in (NONE, WHOLE) if key not in experiment.answered]
+    found = [made for pair in COMPARED if (made := compare(experiment, *pair))]
     kept = [row for row in rows if row.training != "none" or grid.row(row.key) is None]
     return _keep(grid.model_copy(update={"comparisons": tuple(found)}), *kept)
 
@@ -401,13 +407,13 @@ def measure_live(asked: dict[str, Any], report: Report) -> None:
 
     `asked`: the fields of `QuantPoint`. Raises UserError.
     """
-    one = QuantizationExperiment.open(asked["checkpoint"])
+    experiment = QuantizationExperiment.open(asked["checkpoint"])
     rows = []
     for step, key in (("whole", WHOLE), ("accuracy", key_of(asked["scheme"], asked["bits"]))):
         report({"step": step})
 
-        def heard(done: int, of: int, step: str = step) -> None:
+        def on_progress(done: int, of: int, step: str = step) -> None:
             report({"step": step, "done": done, "of": of})
 
-        rows.append(measure(one, key, heard=heard))
+        rows.append(measure(experiment, key, on_progress=on_progress))
     report({"rows": [row.model_dump(mode="json") for row in reversed(rows)]})

@@ -149,7 +149,7 @@ def some_pictures(one: Checkpoint, per_class: int = PER_CLASS) -> Labelled | Non
 
 
 def score_upload(
-    data: bytes, fit: Fit, heard: Callable[[int, int], None] | None = None
+    data: bytes, fit: Fit, on_progress: Callable[[int, int], None] | None = None
 ) -> Score | None:
     """How often the uploaded network is right on `some_pictures`; None where there are none.
 
@@ -160,4 +160,4 @@ def score_upload(
     if pictures is None:
         return None
     predictor = load_hw7(fit.checkpoint.id, data)
-    return Score.of(predictor.correct(pictures, heard), len(pictures.labels))
+    return Score.of(predictor.correct(pictures, on_progress), len(pictures.labels))

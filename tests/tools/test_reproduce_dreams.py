@@ -47,7 +47,7 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Recipe, ...]:
 
 
 def states(said: list[str]) -> dict[str, str]:
-    rows = reproduce.reproduce(steps=("training",), say=said.append)
+    rows = reproduce.reproduce(steps=("training",), log=said.append)
     return {row["checkpoint"]: row["state"] for row in rows}
 
 

@@ -24,7 +24,7 @@ def states() -> list[str]:
 
 def test_every_network_is_timed_once_for_its_very_weights(shipped: None) -> None:
     assert LatencyTable.load() is None and states() == ["missing"]
-    reproduce.reproduce(steps=("latency",), say=lambda line: None)
+    reproduce.reproduce(steps=("latency",), log=lambda line: None)
     table = LatencyTable.load()
     assert table is not None and states() == ["done"]
     assert set(table.networks) == {shelf.TEACHER, shelf.SCRATCH}

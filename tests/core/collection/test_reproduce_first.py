@@ -46,7 +46,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def states(said: list[str], only: tuple[str, ...] = ()) -> list[str]:
-    rows = reproduce.reproduce(only=only, steps=("training",), say=said.append)
+    rows = reproduce.reproduce(only=only, steps=("training",), log=said.append)
     return [row["state"] for row in rows]
 
 

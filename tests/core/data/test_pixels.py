@@ -15,7 +15,7 @@ import pytest
 from core import paths
 from core.data.find import find_food11
 from core.data.pixels import load_pixels
-from core.errors import DataError
+from core.errors import DataError, UserError
 from core.photos import STORED, read_photo_file, to_square
 from tests.food import food_picture, make_food11
 
@@ -169,7 +169,7 @@ def test_a_cache_that_cannot_be_written(
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("SMALL_PLATES_CACHE", str(tmp_path / "file"))
-    with pytest.raises(DataError, match="SMALL_PLATES_CACHE"):
+    with pytest.raises(UserError, match="SMALL_PLATES_CACHE"):
         load_pixels(find_food11(food), PX, progress=False)
 
 

@@ -53,12 +53,12 @@ def test_every_point_is_trained_once_and_kept(
 
     monkeypatch.setattr("core.distillation.measure.train", stop_after_two)
     with pytest.raises(KeyboardInterrupt):
-        make_sweep(points, say=lambda _line: None)
+        make_sweep(points, log=lambda _line: None)
     assert missing_points(points) == points[2:]
 
     monkeypatch.setattr("core.distillation.measure.train", train)
     said: list[str] = []
-    found = make_sweep(points, say=said.append)
+    found = make_sweep(points, log=said.append)
     assert missing_points(points) == [] and len(said) == 1
     assert found == Sweep.load("dwpw_256k")
     assert found.teacher_sha256 == checkpoints.get(TEACHER).files[checkpoints.WEIGHTS].sha256
@@ -73,14 +73,14 @@ def test_the_point_without_a_teacher_is_the_checkpoint_trained_the_same_way(
     points: list[TrainConfig],
 ) -> None:
     """Same settings and seed as the published one, measured by another path (ONNX Runtime)."""
-    (point, *_rest) = make_sweep(points[:2], say=lambda _line: None).points
+    (point, *_rest) = make_sweep(points[:2], log=lambda _line: None).points
     entry = checkpoints.get(TEACHER)
     assert entry.test and point.test and point.validation == entry.validation
     assert abs(point.test.correct - entry.test.correct) <= 1  # a tie may round either way
 
 
 def test_other_teacher_weights_or_settings_start_anew(points: list[TrainConfig]) -> None:
-    make_sweep(points[:2], say=lambda _line: None)
+    make_sweep(points[:2], log=lambda _line: None)
     longer = [config.model_copy(update={"epochs": 2}) for config in points[:2]]
     assert missing_points(points[:2]) == []
     assert missing_points(longer) == longer
@@ -89,7 +89,7 @@ def test_other_teacher_weights_or_settings_start_anew(points: list[TrainConfig])
 
 
 def test_settings_average_over_seeds(points: list[TrainConfig]) -> None:
-    found = make_sweep(points, say=lambda _line: None)
+    found = make_sweep(points, log=lambda _line: None)
     alone, taught = settings(found)
     assert (alone.temperature, alone.seeds, alone.n) == (None, 1, 11)
     assert (taught.temperature, taught.alpha, taught.seeds) == (2.0, 0.9, 2)

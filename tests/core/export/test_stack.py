@@ -167,7 +167,7 @@ def test_reproducing_makes_both(here: Path, monkeypatch: pytest.MonkeyPatch) -> 
         ("shipping", STUDENT, "missing"),
         ("shipping", TEACHER, "missing"),
     ]
-    rows = reproduce.reproduce(steps=("stack", "shipping"), say=quiet)
+    rows = reproduce.reproduce(steps=("stack", "shipping"), log=quiet)
     assert {row["state"] for row in rows} == {"done"}
     (tuned,) = set(checkpoints.load_manifest()) - {STUDENT, TEACHER}
     assert [row["checkpoint"] for row in rows[1:]] == [STUDENT, tuned, TEACHER]

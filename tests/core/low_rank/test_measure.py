@@ -287,7 +287,7 @@ def test_the_grid_is_made_once_and_goes_on_where_it_stopped(
     for work in ("measure", "timed_rows", "factor_and_finetune", "describe"):
         monkeypatch.setattr(lowrank_curves, work, never)
     before = LowRankGrid.path(ID).read_bytes()
-    assert lowrank_curves.make_grid(ID, say=lambda _line: None) == grid
+    assert lowrank_curves.make_grid(ID, log=lambda _line: None) == grid
     assert LowRankGrid.path(ID).read_bytes() == before
 
 
@@ -296,7 +296,7 @@ def test_measured_accuracies_outlive_a_visit_without_photographs(
 ) -> None:
     made = lowrank_curves.make_grid(ID, ("curves",), lambda _line: None)
     monkeypatch.setenv("FOOD11_ROOT", str(tmp_path / "nowhere"))
-    again = lowrank_curves.make_grid(ID, say=lambda _line: None)
+    again = lowrank_curves.make_grid(ID, log=lambda _line: None)
     assert again.fingerprint == made.fingerprint
     assert {row.key: row.correct for row in again.rows} == {r.key: r.correct for r in made.rows}
     assert any(row.latency for row in again.rows)

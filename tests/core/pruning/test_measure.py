@@ -263,7 +263,7 @@ def test_the_grid_is_made_once_and_goes_on_where_it_stopped(
     for work in ("measure", "timed_rows", "prune_and_finetune", "PrunedPredictor"):
         monkeypatch.setattr(pruning_curves, work, never)
     before = PruningGrid.path(ID).read_bytes()
-    assert pruning_curves.make_grid(ID, say=lambda _line: None) == grid
+    assert pruning_curves.make_grid(ID, log=lambda _line: None) == grid
     assert PruningGrid.path(ID).read_bytes() == before
 
 

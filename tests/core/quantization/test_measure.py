@@ -208,7 +208,7 @@ def test_the_grid_is_made_once_and_goes_on_where_it_stopped(
     for work in ("measure", "time_versions", "calibrated", "compare"):
         monkeypatch.setattr(quantization_curves, work, never)
     was = QuantizationGrid.path(ID).read_bytes()
-    assert quantization_curves.make_grid(ID, say=lambda _line: None) == grid
+    assert quantization_curves.make_grid(ID, log=lambda _line: None) == grid
     assert QuantizationGrid.path(ID).read_bytes() == was
 
 
