@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--target", choices=TARGETS, help="only this one")
     given, options = parser.parse_known_args()
     if find_spec("atheris") is None:
-        sys.exit("Fuzzing needs atheris, which there is for Linux on x86: pip install atheris")
+        sys.exit("Fuzzing needs atheris, which there is for Linux on x86 and Python 3.11 to 3.13.")
     if options:
         fuzz(given.target, options)
     names = [given.target] if given.target else list(TARGETS)
