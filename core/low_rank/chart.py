@@ -15,13 +15,19 @@ from numpy.typing import NDArray
 
 from core.charts import numbers
 from core.charts.compiled import Spec, filled, shape
-from core.charts.curves import LABEL_SIZE, beside, spread, stacked
+from core.charts.curves import (
+    LABEL_SIZE,
+    accuracy_axis,
+    accuracy_plot,
+    curve_data,
+    mark_shape,
+    spread,
+)
 from core.charts.names import short_network
 from core.charts.theme import (
     SLOTS,
     finish,
     glyph,
-    guide,
     ink_text,
     layered,
     painted,
@@ -30,7 +36,7 @@ from core.charts.theme import (
 )
 from core.checkpoints import Checkpoint
 from core.checkpoints.by_recipe import collect
-from core.checkpoints.factored import METHODS, Form, LayerShape, Method
+from core.checkpoints.factored import Form, LayerShape, Method
 from core.i18n import _
 from core.low_rank.method import LayerCurve
 from core.low_rank.rows import TIMED_ENERGIES, LowRankGrid, LowRankRow, RowKey
@@ -344,16 +350,19 @@ def accuracy_data(frame: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
 
 
 NETWORK_HEIGHT_PX = 400
-CHANCE = 1 / 11
 _GAP = 0.13
 _NETWORK_MARGIN = 0.45
 """Room at the left for the curves' names, as a share of the curves' own width."""
 _NEARBY = 0.25
 """Marks closer than so many powers of ten lie below each other's names."""
 _NAME_GAP = 0.07
-_DASHES = [[2, 3], [1, 0], [8, 4], [8, 3, 2, 3]]
-_SHAPES = ["diamond", "circle", "triangle-up", "square"]
-_NAMES = [f"m{place}" for place in range(len(METHODS))]
+_DASHES: dict[Method, str] = {"spatial": "m0", "tucker2": "m1", "svd": "m2", "auto": "m3"}
+_MARKS: dict[Method, str] = {
+    "spatial": "circle",
+    "tucker2": "triangle-up",
+    "svd": "diamond",
+    "auto": "square",
+}
 
 
 def accuracy_frame(
@@ -457,33 +466,28 @@ def accuracy_chart(
     accuracy, measured here just now.
     """
     least, most = (float(f(pd.concat([frame["params"], others["params"]]))) for f in (min, max))
-    drawn = frame if reveal else frame[frame["energy"] == 1]
-    shown = drawn.assign(
-        dash=[_NAMES[METHODS.index(method)] for method in drawn["method"]],
-        score=[
-            f"{numbers.percent(p, n)} ({numbers.interval(low, high, n)})"
-            for p, low, high, n in zip(
-                drawn["accuracy"], drawn["low"], drawn["high"], drawn["n"], strict=True
-            )
-        ],
+    data = curve_data(
+        frame.assign(
+            role=["text" if tuned else "factored" for tuned in frame["tuned"]],
+            dash=[_DASHES[method] for method in frame["method"]],
+            mark=[_MARKS[method] for method in frame["method"]],
+            series=[name.replace(" × ", "×") for name in frame["series"]],
+        ),
+        "params",
+        whole=frame["energy"] == 1,
+        reveal=reveal,
+        gap=_GAP,
+        end="left",
+        live=live,
+        now=now.params if now and reveal else None,
     )
-    curves = shown[~shown["tuned"]]
-    ends = curves.loc[curves.groupby("series", sort=False)["energy"].idxmin()].copy()
-    ends["label_at"] = beside(ends["accuracy"], _GAP)
-    ends["name"] = [stacked(name.replace(" × ", "×")) for name in ends["series"]]
-    ends["margin"], ends["near"] = (
-        _margin(least, most, 0.0),
-        _margin(least, most, _NETWORK_MARGIN * 0.92),
-    )
-    empty = pd.DataFrame({"params": [], "accuracy": []}, dtype=float)
+    near = _margin(least, most, _NETWORK_MARGIN * 0.92)
+    data["ends"] = data["ends"].assign(margin=_margin(least, most, 0.0), near=near)
+    beside = others.assign(mark=[SLOTS[role].shape for role in others["role"]])
     return filled(
         _accuracy_shape(_margin(least, most, -0.02), most * 1.15),
-        curves=curves,
-        tuned=shown[shown["tuned"]],
-        ends=ends if reveal else ends.iloc[:0],
-        others=others if reveal else others.iloc[:0],
-        live=empty if live is None else live,
-        now=pd.DataFrame({"params": [now.params] if now and reveal else []}, dtype=float),
+        **data,
+        others=beside if reveal else beside.iloc[:0],
     )
 
 
@@ -493,78 +497,40 @@ def _margin(least: float, most: float, place: float) -> float:
     return float(least * 10 ** ((place - _NETWORK_MARGIN) * decades))
 
 
-def _mark(field: str) -> alt.Shape:
-    """A mark by method or by role: one scale for both, because layers share theirs."""
-    domain, marks = [*_NAMES, *SLOTS], [*_SHAPES, *(slot.shape for slot in SLOTS.values())]
-    return alt.Shape(f"{field}:N", scale=alt.Scale(domain=domain, range=marks), legend=None)
-
-
 @shape
 def _accuracy_shape(low: float, high: float) -> Any:
     title, count = _("Right on the test photographs"), _("Parameters")
-    y_scale = alt.Scale(domain=[0, 1], nice=False)
-    y_axis = alt.Axis(format=".0%", tickCount=6)
     x = alt.X(
         "params:Q",
         title=count,
         scale=alt.Scale(type="log", domain=[low, high], nice=False),
         axis=alt.Axis(format="~s", tickCount=4, grid=False),
     )
-    y = alt.Y("accuracy:Q", title=title, scale=y_scale, axis=y_axis)
-    low_y = alt.Y("low:Q", title=title, scale=y_scale, axis=y_axis)
-    tooltip = [
-        alt.Tooltip("series:N", title=_("Method")),
-        alt.Tooltip("energy:Q", title=_("Energy"), format=".0%"),
-        alt.Tooltip("params:Q", title=count, format=","),
-        alt.Tooltip("score:N", title=_("Right (95 % interval)")),
-        alt.Tooltip("n:Q", title=_("Test photographs"), format=","),
-    ]
-    other_tooltip = [alt.Tooltip("title:N", title=_("Network")), tooltip[2], tooltip[3]]
-    curves = alt.Chart(alt.NamedData("curves")).encode(x=x, detail="series:N")
-    tuned = alt.Chart(alt.NamedData("tuned")).encode(x=x)
+    at = alt.Tooltip("params:Q", title=count, format=",")
+    score = alt.Tooltip("score:N", title=_("Right (95 % interval)"))
     others = alt.Chart(alt.NamedData("others")).encode(x=x)
-    live = alt.Chart(alt.NamedData("live")).encode(x=x, y=y)
-    now = alt.Chart(alt.NamedData("now")).mark_rule(strokeWidth=2).encode(x=x)
-    ends = alt.Chart(alt.NamedData("ends"))
-    mark = _mark("dash")
-    dash = alt.StrokeDash("dash:N", scale=alt.Scale(domain=_NAMES, range=_DASHES), legend=None)
-    star = "M0,-1L.3,-.3L1,0L.3,.3L0,1L-.3,.3L-1,0L-.3,-.3Z"
-    band = curves.mark_area(opacity=0.16).encode(y=low_y, y2="high:Q")
-    lines = curves.mark_line(strokeWidth=2.5).encode(y=y, strokeDash=dash, order="energy:Q")
-    marks = curves.mark_point(size=60, filled=True, opacity=1).encode(
-        y=y, shape=mark, tooltip=tooltip
-    )
-    tuned_marks = tuned.mark_point(size=140, strokeWidth=2.5, filled=False).encode(
-        y=y, shape=mark, tooltip=tooltip
-    )
-    leaders = ends.mark_rule(strokeWidth=1, opacity=0.7).encode(
-        x=x, x2="near:Q", y=y, y2="label_at:Q"
-    )
-    names = ends.encode(alt.X("margin:Q", title=count), alt.Y("label_at:Q", title=title))
-    other_marks = others.mark_point(size=120, filled=True, opacity=1).encode(
-        y=y, color=role_color(), shape=_mark("role"), tooltip=other_tooltip
-    )
-    return finish(
-        layered(
-            guide("y", CHANCE),
-            painted(now, "muted"),
-            painted(band, "factored"),
-            painted(lines, "factored"),
-            painted(marks, "factored"),
-            others.mark_rule(strokeWidth=2).encode(y=low_y, y2="high:Q", color=role_color()),
-            other_marks,
-            ink_text(
-                others.encode(y=alt.Y("label_at:Q", title=title)), "name:N", dy=-4, **LABEL_SIZE
-            ),
-            painted(tuned.mark_rule(strokeWidth=2).encode(y=low_y, y2="high:Q"), "text"),
-            painted(tuned_marks, "text"),
-            painted(live.mark_point(size=260, shape=star, filled=True, opacity=1), "text"),
-            painted(leaders, "factored"),
-            ink_text(
-                names, "name:N", align="left", baseline="middle", lineBreak="\n", **LABEL_SIZE
-            ),
-        ),
+    names = others.encode(y=alt.Y("label_at:Q", title=title))
+    return accuracy_plot(
+        x,
+        at,
+        [
+            alt.Tooltip("series:N", title=_("Method")),
+            alt.Tooltip("energy:Q", title=_("Energy"), format=".0%"),
+        ],
+        chance=(low, high),
         height=NETWORK_HEIGHT_PX,
+        above=[
+            others.mark_rule(strokeWidth=2).encode(
+                y=accuracy_axis("low"), y2="high:Q", color=role_color()
+            ),
+            others.mark_point(size=120, filled=True, opacity=1).encode(
+                y=accuracy_axis(),
+                color=role_color(),
+                shape=mark_shape(),
+                tooltip=[alt.Tooltip("title:N", title=_("Network")), at, score],
+            ),
+            ink_text(names, "name:N", dy=-4, **LABEL_SIZE),
+        ],
     )
 
 
@@ -622,7 +588,7 @@ def time_chart(frame: pd.DataFrame) -> Spec:
     """Share of the MACs against share of the time, one mark a network; quartiles as bars."""
     top = max(1.25, float(np.ceil(10 * frame["high"].max()) / 10)) if len(frame) else 1.25
     shown = frame.assign(
-        mark=[_NAMES[METHODS.index(method)] for method in frame["method"]],
+        mark=[_MARKS[method] for method in frame["method"]],
         time=[numbers.milliseconds(ms) for ms in frame["milliseconds"]],
         label=[f"{energy:.0%}" for energy in frame["energy"]],
     )
@@ -638,7 +604,6 @@ def _times_shape(top: float) -> Any:
     x_axis = alt.Axis(format=".0%", values=[0, 0.2, 0.4, 0.6, 0.8, 1], grid=False)
     x = alt.X("macs_share:Q", title=x_title, scale=x_scale, axis=x_axis)
     y = alt.Y("share:Q", title=title, scale=y_scale, axis=y_axis)
-    mark = alt.Shape("mark:N", scale=alt.Scale(domain=_NAMES, range=_SHAPES), legend=None)
     even = alt.Chart(alt.InlineData(values=[{"at": 0}, {"at": 1}])).mark_line(
         strokeDash=[5, 4], strokeWidth=1.5
     )
@@ -655,7 +620,7 @@ def _times_shape(top: float) -> Any:
     )
     marks = times.mark_point(size=130, filled=True, opacity=1).encode(
         y=y,
-        shape=mark,
+        shape=mark_shape(),
         tooltip=[
             alt.Tooltip("series:N", title=_("Method")),
             alt.Tooltip("energy:Q", title=_("Energy"), format=".0%"),
@@ -676,9 +641,9 @@ def _times_shape(top: float) -> Any:
             ink_text(whole, alt.value(_("whole")), align="left", baseline="middle", dx=10),
             *(
                 ink_text(
-                    times.transform_filter(f"datum.mark {'==' if above else '!='} 'm2'").encode(
-                        y=y
-                    ),
+                    times.transform_filter(
+                        f"datum.mark {'==' if above else '!='} '{_MARKS['tucker2']}'"
+                    ).encode(y=y),
                     "label:N",
                     align="right" if above else "left",
                     dx=-9 if above else 9,

@@ -15,8 +15,20 @@ from numpy.typing import NDArray
 
 from core.charts import numbers
 from core.charts.compiled import Spec, filled, shape
-from core.charts.curves import CHANCE, DASHES, LABEL_SIZE, beside, level, spread, stacked
-from core.charts.theme import finish, ink_text, layered, painted, role_color
+from core.charts.curves import (
+    CHANCE,
+    GUESS,
+    MARKS,
+    accuracy_axis,
+    accuracy_plot,
+    beside,
+    curve_data,
+    end_names,
+    level,
+    spread,
+    stacked,
+)
+from core.charts.theme import finish, ink_text, layered, painted
 from core.i18n import _
 from core.pruning.method import METHODS, ChannelGroup, Keep, Method, Tensors, channel_scores
 from core.pruning.network import FORMS, Form
@@ -26,11 +38,9 @@ from core.timing import BATCHES, ENGINES, Spread
 
 HEIGHT_PX = 400
 _MARGIN = 1.42  # where the ratio axis' plot ends; names stand between 1 and here
+_NAMES_AT = {"near": 1.02, "margin": 1.03}
 _GAP = 0.11
 _TICKS = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]
-_SHAPES = ["circle", "square", "triangle-up", "diamond", "cross"]
-_GLYPHS = "●■▲◆✚"
-"""The same marks as text, for the curves' names."""
 
 GUESSES = ("straight", "early", "late", "never")
 """Ways in which accuracy might fall, to choose from before looking."""
@@ -139,37 +149,25 @@ def accuracy_chart(
 
     `live`: rows of `accuracy_frame`'s columns measured here just now, drawn as stars.
     """
-    drawn = frame if reveal else frame[frame["ratio"] == 0]
-    shown = drawn.assign(
-        dash=[f"m{way}" for way in _ways(drawn)],
-        score=[
-            f"{numbers.percent(p, n)} ({numbers.interval(low, high, n)})"
-            for p, low, high, n in zip(
-                drawn["accuracy"], drawn["low"], drawn["high"], drawn["n"], strict=True
-            )
-        ],
+    ways = _ways(frame)
+    tenths = frame["ratio"] * 10
+    data = curve_data(
+        frame.assign(
+            dash=[f"m{way}" for way in ways],
+            mark=[MARKS[way] for way in ways],
+            marked=np.isclose(tenths, tenths.round()),
+        ),
+        "ratio",
+        whole=frame["ratio"] == 0,
+        reveal=reveal,
+        gap=_GAP,
+        live=live,
+        now=ratio,
     )
-    curves = shown[~shown["tuned"]]
-    ends = curves.loc[curves.groupby("series", sort=False)["ratio"].idxmax()].copy()
-    ends["label_at"] = beside(ends["accuracy"], _GAP)
-    ends["name"] = [
-        f"{_GLYPHS[int(dash[1:])]} {stacked(name)}"
-        for name, dash in zip(ends["series"], ends["dash"], strict=True)
-    ]
-    few = curves[
-        np.isclose((curves["ratio"] * 10) % 1, 0) | np.isclose((curves["ratio"] * 10) % 1, 1)
-    ]
-    empty = pd.DataFrame({"ratio": [], "accuracy": []}).astype(float)
-    return filled(
-        _accuracy_shape(),
-        curves=curves,
-        marks=few,
-        tuned=shown[shown["tuned"]],
-        ends=ends,
-        guess=empty if guess is None else guess,
-        live=empty.assign(role="text") if live is None else live,
-        now=pd.DataFrame({"ratio": [ratio]}),
-    )  # fmt: skip
+    data["ends"] = data["ends"].assign(**_NAMES_AT)
+    if guess is None:
+        guess = pd.DataFrame({"ratio": [], "accuracy": []}, dtype=float)
+    return filled(_accuracy_shape(), **data, guess=guess)
 
 
 def _ways(frame: pd.DataFrame) -> list[int]:
@@ -177,7 +175,7 @@ def _ways(frame: pd.DataFrame) -> list[int]:
     since two networks may share a role, and hence a colour."""
     if frame["method"].nunique() > 1:
         return [METHODS.index(method) for method in frame["method"]]
-    places = pd.factorize(frame["checkpoint"])[0] % len(_SHAPES)
+    places = pd.factorize(frame["checkpoint"])[0] % len(MARKS)
     return [int(place) for place in places]
 
 
@@ -194,68 +192,17 @@ def ratio_axis() -> alt.X:
 @shape
 def _accuracy_shape() -> Any:
     x = ratio_axis()
-    title = _("Right on the test photographs")
-    scale = alt.Scale(domain=[0, 1], nice=False)
-    axis = alt.Axis(format=".0%", tickCount=6)
-    y = alt.Y("accuracy:Q", title=title, scale=scale, axis=axis)
-    tooltip = [
-        alt.Tooltip("network:N", title=_("Network")),
-        alt.Tooltip("series:N", title=_("Curve")),
+    guess = alt.Chart(alt.NamedData("guess")).mark_line(**GUESS).encode(x=x, y=accuracy_axis())
+    return accuracy_plot(
+        x,
         alt.Tooltip("ratio:Q", title=_("Pruning ratio"), format=".0%"),
-        alt.Tooltip("score:N", title=_("Right (95 % interval)")),
-        alt.Tooltip("n:Q", title=_("Test photographs"), format=","),
-    ]
-    dash = alt.StrokeDash(
-        "dash:N",
-        scale=alt.Scale(domain=[f"m{i}" for i in range(5)], range=DASHES),
-        legend=None,
-    )
-    mark = alt.Shape(
-        "dash:N", scale=alt.Scale(domain=[f"m{i}" for i in range(5)], range=_SHAPES), legend=None
-    )
-    detail = alt.Detail("series:N")
-    curves = alt.Chart(alt.NamedData("curves")).encode(x=x, color=role_color(), detail=detail)
-    band = curves.mark_area(opacity=0.14).encode(
-        alt.Y("low:Q", title=title, scale=scale, axis=axis), y2="high:Q"
-    )
-    lines = curves.mark_line(strokeWidth=2.5).encode(y=y, strokeDash=dash)
-    marks = alt.Chart(alt.NamedData("marks")).mark_point(size=55, filled=True, opacity=1)
-    tuned = alt.Chart(alt.NamedData("tuned")).encode(x=x, color=role_color())
-    tuned_bars = tuned.mark_rule(strokeWidth=2).encode(
-        alt.Y("low:Q", title=title, scale=scale, axis=axis), y2="high:Q"
-    )
-    tuned_marks = tuned.mark_point(size=130, strokeWidth=2.5, filled=False).encode(
-        y=y, shape=mark, tooltip=tooltip
-    )
-    guess = alt.Chart(alt.NamedData("guess")).mark_line(strokeDash=[3, 5], strokeWidth=3)
-    live = alt.Chart(alt.NamedData("live")).mark_point(
-        size=260, shape="M0,-1L.3,-.3L1,0L.3,.3L0,1L-.3,.3L-1,0L-.3,-.3Z", filled=True, opacity=1
-    )
-    now = alt.Chart(alt.NamedData("now")).mark_rule(strokeWidth=2).encode(x=x)
-    ends = alt.Chart(alt.NamedData("ends")).transform_calculate(margin="1.03", near="1.02")
-    leaders = ends.mark_rule(strokeWidth=1, opacity=0.7).encode(
-        x=x, x2="near:Q", y=y, y2="label_at:Q", color=role_color()
-    )
-    names = ends.encode(
-        alt.X("margin:Q", title=_("Pruning ratio")), alt.Y("label_at:Q", title=title)
-    )
-    return finish(
-        layered(
-            level(CHANCE, "muted"),
-            painted(now, "muted"),
-            band,
-            painted(guess.encode(x=x, y=y), "text"),
-            lines,
-            marks.encode(x=x, y=y, color=role_color(), shape=mark, tooltip=tooltip),
-            tuned_bars,
-            tuned_marks,
-            painted(live.encode(x=x, y=y, tooltip=["ratio:Q", "accuracy:Q"]), "text"),
-            leaders,
-            ink_text(
-                names, "name:N", align="left", baseline="middle", lineBreak="\n", **LABEL_SIZE
-            ),
-        ),
+        [
+            alt.Tooltip("network:N", title=_("Network")),
+            alt.Tooltip("series:N", title=_("Curve")),
+        ],
+        chance=(0, 1),
         height=HEIGHT_PX,
+        below=[painted(guess, "text")],
     )
 
 
@@ -326,6 +273,7 @@ def time_chart(frame: pd.DataFrame, ratio: float, column: str = "torch_1") -> Sp
     top = max(1.25, float(np.ceil(10 * frame["high"].max()) / 10))
     ends["label_at"] = beside(ends["share"], 0.11 * top)
     ends["name"] = [stacked(name) for name in ends["series"]]
+    ends = ends.assign(role="pruned", **_NAMES_AT)
     kind = column if column in SIZES else "time"
     now = pd.DataFrame({"ratio": [ratio]})
     return filled(_time_shape(top, kind), times=frame, ends=ends, now=now)
@@ -365,13 +313,6 @@ def _time_shape(top: float, kind: str) -> Any:
             alt.Tooltip("figure:N", title=_("Median") if kind == "time" else _("Figure")),
         ],
     )
-    ends = alt.Chart(alt.NamedData("ends")).transform_calculate(margin="1.03", near="1.02")
-    leaders = ends.mark_rule(strokeWidth=1, opacity=0.7).encode(
-        x=x, x2="near:Q", y=y, y2="label_at:Q"
-    )
-    names = ends.encode(
-        alt.X("margin:Q", title=_("Pruning ratio")), alt.Y("label_at:Q", title=title)
-    )
     now = alt.Chart(alt.NamedData("now")).mark_rule(strokeWidth=2).encode(x=x)
     return finish(
         layered(
@@ -380,10 +321,7 @@ def _time_shape(top: float, kind: str) -> Any:
             painted(lines, "pruned"),
             painted(bars, "pruned"),
             painted(marks, "pruned"),
-            painted(leaders, "pruned"),
-            ink_text(
-                names, "name:N", align="left", baseline="middle", lineBreak="\n", **LABEL_SIZE
-            ),
+            *end_names(x, y),
         ),
         height=HEIGHT_PX,
     )

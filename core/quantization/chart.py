@@ -13,8 +13,8 @@ import pandas as pd
 
 from core.charts import numbers
 from core.charts.compiled import Spec, filled, shape
-from core.charts.curves import CHANCE, DASHES, LABEL_SIZE, beside, stacked
-from core.charts.theme import SLOTS, finish, ink_text, layered, painted, role_color
+from core.charts.curves import DASHES, GUESS, MARKS, accuracy_plot, curve_data
+from core.charts.theme import SLOTS, finish, ink_text, layered, painted
 from core.course import SIZE_LIMITS_BYTES
 from core.i18n import _, ngettext
 from core.quantization.method import Scheme
@@ -25,9 +25,6 @@ HEIGHT_PX = 400
 Against = Literal["bits", "bytes"]
 LIMIT_BYTES = SIZE_LIMITS_BYTES["HW7 2020, 8 bit"]
 _GAP = 0.11
-_SHAPES = {"circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲", "triangle-down": "▼"}
-"""Mark of a scheme, where one network's schemes stand side by side: as a shape and as a letter."""
-_STAR = "M0,-1L.3,-.3L1,0L.3,.3L0,1L-.3,.3L-1,0L-.3,-.3Z"
 COLUMNS = ["checkpoint", "network", "role", "scheme", "series", "bits", "size_bytes", "accuracy",
            "low", "high", "n", "correct"]  # fmt: skip
 
@@ -115,36 +112,37 @@ def accuracy_chart(
     break. `chosen`: the scheme whose band is drawn where there are several. `live`: rows with
     bits, size_bytes and accuracy measured here just now, drawn as stars.
     """
-    drawn = frame if reveal else frame[frame["bits"] == 32]
     x = "bits" if against == "bits" else "size_bytes"
     order = list(dict.fromkeys(frame["scheme"]))
     many = len(order) > 1
-    shapes = list(_SHAPES)
-    shown = drawn.assign(
-        x=drawn[x].astype(float),
-        shape=[
-            shapes[order.index(scheme) % len(shapes)] if many else SLOTS[role].shape
-            for scheme, role in zip(drawn["scheme"], drawn["role"], strict=True)
-        ],
-        # five bands over one another would say nothing
-        banded=(drawn["scheme"] == (chosen if chosen in order else order[0])) if many else True,
-        dash=[f"m{order.index(scheme) % len(DASHES)}" for scheme in drawn["scheme"]],
-        score=[
-            f"{numbers.percent(p, n)} ({numbers.interval(low, high, n)})"
-            for p, low, high, n in zip(
-                drawn["accuracy"], drawn["low"], drawn["high"], drawn["n"], strict=True
-            )
-        ],
-        size=[numbers.size(size) for size in drawn["size_bytes"]],
-    ).sort_values(["series", "x"])
-    empty = pd.DataFrame({"x": [], "accuracy": []}).astype(float)
-    stars = empty if live is None or live.empty else live.assign(x=live[x].astype(float))
+    places = [order.index(scheme) for scheme in frame["scheme"]]
+    stars = live if live is None else live.assign(x=live[x].astype(float))
+    data = curve_data(
+        frame.assign(
+            x=frame[x].astype(float),
+            mark=[
+                MARKS[place % len(MARKS)] if many else SLOTS[role].shape
+                for place, role in zip(places, frame["role"], strict=True)
+            ],
+            dash=[f"m{place % len(DASHES)}" for place in places],
+            # five bands over one another would say nothing
+            banded=(frame["scheme"] == (chosen if chosen in order else order[0])) if many else True,
+            size=[numbers.size(size) for size in frame["size_bytes"]],
+        ),
+        "x",
+        whole=frame["bits"] == 32,
+        reveal=reveal,
+        gap=_GAP,
+        live=stars,
+    )
+    ends = data["ends"]
+    margin = 40.0 if against == "bits" else ends["x"] * 1.25
+    data["ends"] = ends.assign(margin=margin, near=margin / 1.04)
+    guessed = [float(guess)] if guess and against == "bits" else []
     return filled(
         _shape(against, *_domain(frame[x], against)),
-        curves=shown,
-        ends=_ends(shown, against),
-        guess=pd.DataFrame({"x": [float(guess)] if guess and against == "bits" else []}),
-        live=stars,
+        **data,
+        guess=pd.DataFrame({"x": guessed}, dtype=float),
     )
 
 
@@ -158,20 +156,6 @@ def _domain(values: pd.Series, against: Against) -> tuple[float, float]:
 
 def _floor_tenth(value: float) -> float:
     return math.floor(10 * math.log10(value)) / 10
-
-
-def _ends(shown: pd.DataFrame, against: Against) -> pd.DataFrame:
-    """The right end of every curve, and where its name stands."""
-    ends = shown.loc[shown.groupby("series", sort=False)["x"].idxmax()].copy()
-    ends["label_at"] = beside(ends["accuracy"], _GAP)
-    ends["label_x"] = 40.0 if against == "bits" else ends["x"] * 1.25
-    ends["near"] = ends["label_x"] / 1.04
-    many = ends["scheme"].nunique() > 1
-    ends["name"] = [
-        stacked(f"{_SHAPES[shape]} {name}" if many else name)
-        for shape, name in zip(ends["shape"], ends["series"], strict=True)
-    ]
-    return ends
 
 
 @shape
@@ -189,83 +173,33 @@ def _shape(against: Against, low: float, high: float) -> Any:
             grid=False,
         ),
     )
-    title = _("Right on the test photographs")
-    scale = alt.Scale(domain=[0, 1], nice=False)
-    axis = alt.Axis(format=".0%", tickCount=6)
-    y = alt.Y("accuracy:Q", title=title, scale=scale, axis=axis)
-    tooltip = [
-        alt.Tooltip("network:N", title=_("Network")),
-        alt.Tooltip("series:N", title=_("Curve")),
+    guess = alt.Chart(alt.NamedData("guess")).mark_rule(**GUESS).encode(x=x)
+    return accuracy_plot(
+        x,
         alt.Tooltip("bits:Q", title=_("Bits")),
-        alt.Tooltip("size:N", title=_("Bytes of the file")),
-        alt.Tooltip("score:N", title=_("Right (95 % interval)")),
-        alt.Tooltip("n:Q", title=_("Test photographs"), format=","),
-    ]
-    dash = alt.StrokeDash(
-        "dash:N",
-        scale=alt.Scale(domain=[f"m{i}" for i in range(len(DASHES))], range=DASHES),
-        legend=None,
-    )
-    kinds = list(dict.fromkeys([*_SHAPES, *(slot.shape for slot in SLOTS.values())]))
-    shape_of = alt.Shape("shape:N", scale=alt.Scale(domain=kinds, range=kinds), legend=None)
-    curves = alt.Chart(alt.NamedData("curves")).encode(
-        x=x, color=role_color(), detail=alt.Detail("series:N")
-    )
-    band = (
-        curves.transform_filter("datum.banded")
-        .mark_area(opacity=0.14)
-        .encode(alt.Y("low:Q", title=title, scale=scale, axis=axis), y2="high:Q")
-    )
-    marks = curves.mark_point(size=80, filled=True, opacity=1).encode(
-        y=y, shape=shape_of, tooltip=tooltip
-    )
-    guess = alt.Chart(alt.NamedData("guess")).mark_rule(strokeDash=[3, 5], strokeWidth=3)
-    live = alt.Chart(alt.NamedData("live")).mark_point(
-        size=260, shape=_STAR, filled=True, opacity=1
-    )
-    ends = alt.Chart(alt.NamedData("ends"))
-    leaders = ends.mark_rule(strokeWidth=1, opacity=0.7).encode(
-        x=x, x2="near:Q", y=y, y2="label_at:Q", color=role_color()
-    )
-    names = ends.encode(alt.X("label_x:Q", title=x["title"]), alt.Y("label_at:Q", title=title))
-    return finish(
-        layered(
-            *_lines(x, low, high, None if is_bits else LIMIT_BYTES),
-            band,
-            painted(guess.encode(x=x), "text"),
-            curves.mark_line(strokeWidth=2.5).encode(y=y, strokeDash=dash),
-            marks,
-            painted(live.encode(x=x, y=y, tooltip=["bits:Q", "accuracy:Q"]), "text"),
-            leaders,
-            ink_text(
-                names, "name:N", align="left", baseline="middle", lineBreak="\n", **LABEL_SIZE
-            ),
-        ),
+        [
+            alt.Tooltip("network:N", title=_("Network")),
+            alt.Tooltip("series:N", title=_("Curve")),
+            alt.Tooltip("size:N", title=_("Bytes of the file")),
+        ],
+        chance=(low, high),
         height=HEIGHT_PX,
+        below=[painted(guess, "text"), *([] if is_bits else _limit())],
     )
 
 
-def _lines(x: alt.X, low: float, high: float, limit: int | None) -> list[alt.Chart]:
-    """Chance, and the homework's limit where bytes are drawn."""
-    even = alt.Chart(alt.InlineData(values=[{"x": low, "to": high, "at": CHANCE}]))
-    rules = [
-        painted(
-            even.mark_rule(strokeDash=[5, 4], strokeWidth=1.5).encode(x=x, x2="to:Q", y="at:Q"),
-            "muted",
-        )
+def _limit() -> list[alt.Chart]:
+    """The homework's limit of bytes."""
+    line = alt.Chart(alt.InlineData(values=[{"x": LIMIT_BYTES}])).encode(alt.X("x:Q"))
+    return [
+        painted(line.mark_rule(strokeDash=[8, 3], strokeWidth=1.5), "text"),
+        ink_text(
+            line.encode(y=alt.value(10)),
+            alt.value(_("HW7: {size}").format(size=numbers.size(LIMIT_BYTES))),
+            align="left",
+            dx=6,
+        ),
     ]
-    if limit is not None:
-        line = alt.Chart(alt.InlineData(values=[{"x": limit}])).encode(x=x)
-        rules.append(painted(line.mark_rule(strokeDash=[8, 3], strokeWidth=1.5), "text"))
-        rules.append(
-            ink_text(
-                line.encode(y=alt.value(10)),
-                alt.value(_("HW7: {size}").format(size=numbers.size(limit))),
-                align="left",
-                dx=6,
-            )
-        )
-    return rules
 
 
 # ------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from typing import Literal
 
 import altair as alt
 import numpy as np
@@ -88,6 +89,48 @@ def test_curves_are_named_at_their_end() -> None:
     assert rows["a"]["label_at"] - rows["b"]["label_at"] == pytest.approx(0.1)
     assert rows["a"]["accuracy"] == 0.6  # the curve itself stays where it is
     assert all("legend" not in str(layer).replace("'legend': None", "") for layer in spec["layer"])
+
+
+def accuracies() -> pd.DataFrame:
+    """Two curves of which one has a fine-tuned point."""
+    return pd.DataFrame(
+        {
+            "x": [0.0, 1.0, 0.5, 0.0, 1.0],
+            "accuracy": [0.8, 0.3, 0.7, 0.8, 0.31],
+            "low": 0.2,
+            "high": 0.9,
+            "n": 1000,
+            "series": ["One", "One", "One", "Other", "Other"],
+            "role": "pruned",
+            "dash": ["m0", "m0", "m0", "m1", "m1"],
+            "mark": ["circle", "circle", "circle", "square", "square"],
+            "tuned": [False, False, True, False, False],
+        }
+    )
+
+
+@pytest.mark.parametrize(("end", "x", "heights"), [("left", 0.0, 0.8), ("right", 1.0, 0.305)])
+def test_curves_are_named_where_they_end_and_only_once_they_are_drawn(
+    end: Literal["left", "right"], x: float, heights: float
+) -> None:
+    frame = accuracies()
+    hidden = curves.curve_data(
+        frame, "x", whole=frame["x"] == 0, reveal=False, gap=0.1, end=end, now=0.5
+    )
+    assert hidden["curves"]["x"].tolist() == [0, 0] and hidden["tuned"].empty
+    assert hidden["ends"].empty and hidden["now"]["x"].tolist() == [0.5]
+    shown = curves.curve_data(frame, "x", whole=frame["x"] == 0, reveal=True, gap=0.1, end=end)
+    assert len(shown["curves"]) == 4 and shown["tuned"]["x"].tolist() == [0.5]
+    ends = shown["ends"]
+    assert ends["name"].tolist() == ["● One", "■ Other"] and ends["x"].tolist() == [x, x]
+    assert np.ptp(ends["label_at"]) == pytest.approx(0.1)
+    assert ends["label_at"].mean() == pytest.approx(heights)
+    assert shown["live"].empty and shown["now"].empty
+
+
+def test_every_mark_of_a_curve_has_a_letter_and_ways_are_told_apart() -> None:
+    assert len({curves.GLYPHS[mark] for mark in curves.MARKS}) == len(curves.MARKS)
+    assert len({str(dash) for dash in curves.DASHES}) == len(curves.DASHES)
 
 
 def test_a_shape_is_compiled_once_and_shared_unharmed() -> None:

@@ -96,8 +96,10 @@ def test_the_accuracy_chart_shows_no_curve_before_the_reveal() -> None:
     frame = accuracy_frame([Measured("Teacher", "teacher", L1)], ["l1"], finetuned=True)
     hidden = accuracy_chart(frame, 0.5, reveal=False)["datasets"]
     assert hidden["curves"]["ratio"].tolist() == [0.0] and hidden["tuned"].empty
+    assert hidden["ends"].empty  # a leader across the plot would look like a curve
     shown = accuracy_chart(frame, 0.5, guess_curve("late", 0.8))["datasets"]
     assert len(shown["curves"]) == 4 and len(shown["tuned"]) == 1 and len(shown["guess"]) > 20
+    assert (shown["ends"]["near"] < shown["ends"]["margin"]).all()
     assert "until you ask" in pruning_words.accuracy_alt(frame, False)
 
 

@@ -96,6 +96,7 @@ def test_the_chart_shows_no_curve_before_the_reveal() -> None:
     frame = accuracy_frame([ONE], ["kmeans"])
     hidden = accuracy_chart(frame, "bits", reveal=False)["datasets"]
     assert hidden["curves"]["bits"].tolist() == [32]
+    assert hidden["ends"].empty  # a leader across the plot would look like a curve
     shown = accuracy_chart(frame, "bits", guess=4)["datasets"]
     assert len(shown["curves"]) == 6 and shown["guess"]["x"].tolist() == [4]
     assert "until you ask" in quantization_words.accuracy_alt(frame, "bits", False)
