@@ -11,6 +11,7 @@ SMALL_PLATES_UPLOAD_MB               and those of all visitors
 import asyncio
 import contextlib
 import ctypes
+import gc
 import logging
 import re
 import time
@@ -280,6 +281,7 @@ def end_closed_sessions() -> None:
         session._fragment_storage.clear()
     if ended:
         server.media_file_mgr.remove_orphaned_files()
+        gc.collect()  # an error about a photo holds it in a cycle; 0.1 s, when somebody has left
         _give_memory_back()
     for left in [one for one in _uploads.refused if not server.is_active_session(one)]:
         del _uploads.refused[left]
