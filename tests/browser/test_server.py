@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -12,14 +13,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.browser.conftest import FLAGS
 from tests.pages import shelf
-from tests.visitor import Server, run_server
+from tests.visitor import REPO, Server, run_server
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page, Route
 
 pytestmark = pytest.mark.browser
 
+PACKED = ("content-encoding", "content-length")  # it is fetched unpacked
 PHOTO = '[data-testid="stFileUploader"] input[type="file"]'
 
 
@@ -78,3 +81,88 @@ def test_the_app_opens_in_a_browser_where_there_is_a_screen(tmp_path: Path) -> N
             time.sleep(0.1)
         assert opened.read_text().strip() == server.address
         assert server.address in server.log.read_text()
+
+
+def advised_headers() -> dict[str, str]:
+    """The response headers that the README has a proxy add."""
+    readme = (REPO / "README.md").read_text(encoding="utf-8")
+    return dict(re.findall(r'add_header (\S+) "?([^"]+?)"? always;', readme))
+
+
+@pytest.fixture
+def guarded(browser: "Browser", chromium_path: str, server: str) -> "Iterator[Page]":
+    """A tab whose every answer has the advised headers, with a camera; it notes what they stop."""
+    flags = [*FLAGS, "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    # An answer that passed through this test counts as one from elsewhere.
+    flags += ["--disable-features=LocalNetworkAccessChecks"]
+    chromium = browser.browser_type.launch(executable_path=chromium_path, args=flags)
+    context = chromium.new_context(permissions=["camera"])
+    headers = advised_headers()
+
+    def with_headers(route: "Route") -> None:
+        reply = route.fetch()
+        own = {name: text for name, text in reply.headers.items() if name not in PACKED}
+        route.fulfill(response=reply, headers=own | headers)
+
+    context.route(f"{server}/**", with_headers)
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    stopped: list[str] = []
+    page.on("console", lambda one: stopped.append(one.text) if one.type == "error" else None)
+    page.on("pageerror", lambda error: stopped.append(str(error)))
+    yield page
+    chromium.close()
+    about = [text for text in stopped if "Security Policy" in text or "Component" in text]
+    # A line of Streamlit's first page that sets a mark for search engines.
+    assert about, "the headers were not in force"
+    assert all(text.startswith("Executing inline script") for text in about), about
+
+
+def wait_until(page: "Page", true: str) -> None:
+    """Playwright's own way to wait evaluates strings in the page, which these headers forbid."""
+    for _attempt in range(600):
+        if page.evaluate(true):
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"never: {true}")
+
+
+def test_the_advised_headers_are_complete() -> None:
+    headers = advised_headers()
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
+    rules = dict(rule.split(" ", 1) for rule in headers["Content-Security-Policy"].split("; "))
+    assert rules["default-src"] == rules["frame-ancestors"] == "'self'"
+    assert rules["object-src"] == "'none'"
+    assert "unsafe" not in rules["script-src"]
+
+
+def test_charts_and_components_work_under_the_advised_headers(guarded: "Page", server: str) -> None:
+    guarded.goto(f"{server}/temperature")
+    guarded.wait_for_selector("svg.marks")
+    guarded.focus('input[type="range"][name="T"]')
+    for _press in range(10):
+        guarded.keyboard.press("ArrowRight")
+    wait_until(
+        guarded,
+        "[...document.querySelectorAll('svg.marks text')].some(t => t.textContent == 'T = 2.0')",
+    )
+    guarded.goto(f"{server}/training")  # keeps a visitor's name by a component of its own
+    guarded.wait_for_selector("h1")
+    wait_until(guarded, "localStorage.getItem('small-plates-visitor')")
+
+
+def test_uploads_and_the_camera_work_under_the_advised_headers(
+    guarded: "Page", server: str
+) -> None:
+    guarded.goto(f"{server}/compare?photo_from=camera")
+    guarded.wait_for_selector(PHOTO, state="attached")
+    guarded.set_input_files(PHOTO, photo("one.jpg"))  # type: ignore[arg-type]
+    guarded.wait_for_selector('h3 >> text="one.jpg"')
+    guarded.wait_for_selector("img[src*='/media/']")
+    guarded.click('[data-testid="stFileChipDeleteBtn"] button >> nth=0')
+    guarded.click('text="Switch the camera on"')
+    guarded.wait_for_selector('[data-testid="stCameraInput"] video')
+    wait_until(guarded, "document.querySelector('video').readyState == 4")
+    guarded.click('[data-testid="stCameraInputButton"]')
+    guarded.wait_for_selector("img[src*='/media/']")
