@@ -8,14 +8,14 @@ import streamlit as st
 
 from core.errors import UserError
 from core.i18n import _
-from pages.kit import frame, server
+from pages.kit import frame, server, url_state
 
 
 def main() -> None:
     """One run of a visitor's page."""
     frame.speak()
     st.set_page_config(page_title=_("Small Plates"), page_icon="🍽️", layout="wide")
-    frame.halo()
+    frame.style()
     frame.menu()
     page = st.navigation(
         {
@@ -35,10 +35,14 @@ def main() -> None:
     )
     if refused := server.refusal():
         st.toast(refused, icon=":material/block:", duration="infinite")
+    url_state.arrive(page.url_path or "home")
+    url_state.listen()
     try:
         page.run()
     except UserError as error:
         st.error(str(error), icon=":material/error:")
+    finally:
+        url_state.write_address()
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ from pages.kit import frame as contents
 from pages.kit import url_state
 from pages.kit.figure import show
 from pages.kit.frame import foot, page_link
+from pages.kit.url_state import guess, one_of
 
 # ------------------------------------------------------------------------------------------------
 # The architecture page's sentences: what the numbers now on the screen say.
@@ -363,7 +364,7 @@ def guess_half() -> str | None:
         "second": _("in its second half"),
         "classifier": _("in the classifier"),
     }
-    return st.pills(
+    return guess(
         _("First, a guess: where do most of its parameters sit?"),
         list(titles),
         format_func=titles.__getitem__,
@@ -401,7 +402,7 @@ def guess_memory() -> str | None:
         "less": _("falls, but far less"),
         "not": _("hardly changes, or grows"),
     }
-    return st.pills(
+    return guess(
         _("First, a guess: from the first network to the second, the memory for feature maps …"),
         list(titles),
         format_func=titles.__getitem__,
@@ -429,7 +430,7 @@ def reveal_memory(guess: str | None, frame: pd.DataFrame) -> None:
 
 def guess_wider() -> int | None:
     """One tap: what twice the width does to the number of parameters."""
-    return st.pills(
+    return guess(
         _("A guess: make every layer twice as wide, and the parameters become …"),
         (2, 3, 4, 8),
         format_func=lambda times: _("{n} times as many").format(n=times),
@@ -477,7 +478,8 @@ def current() -> Design:
 
 def take(design: Design) -> None:
     """Make `design` the one on the page (from a callback, before the page runs again)."""
-    st.session_state[LINE] = st.session_state[GOOD] = design.line
+    st.session_state[GOOD] = design.line
+    url_state.say(LINE, design.line)
     st.session_state.pop(PROBLEM, None)
 
 
@@ -486,13 +488,13 @@ def edit() -> Design:
     more = st.container(horizontal=True, vertical_alignment="bottom")
     with more:
         _starts()
-    if LINE not in st.session_state and LINE not in st.query_params:
-        st.session_state[LINE] = st.session_state.get(GOOD, FIRST)
-    line = st.text_input(
+    written = url_state.draw(
+        st.text_input,
         _("The design in one line"),
-        max_chars=MAX_CHARACTERS,
         key=LINE,
-        bind="query-params",
+        spelling=url_state.line(MAX_CHARACTERS),
+        default=FIRST,
+        max_chars=MAX_CHARACTERS,
         live=True,
         help=_(
             "Type here or use the controls below: both are the same design. A stage is its block "
@@ -501,7 +503,7 @@ def edit() -> Design:
         ),
     )
     try:
-        design = read(line or "")
+        design = read(written)
         st.session_state[GOOD] = design.line
     except ConfigError as error:
         st.warning(
@@ -545,7 +547,7 @@ def _start() -> None:
     found = plans.describe(chosen).design if chosen else None
     if found is not None:
         take(found)
-        st.session_state[STAGE] = 1
+        _to(1)
 
 
 def _open() -> None:
@@ -554,7 +556,7 @@ def _open() -> None:
         return
     try:
         take(read(file.getvalue()[: MAX_JSON_BYTES + 1]))
-        st.session_state[STAGE] = 1
+        _to(1)
     except ConfigError as error:
         st.session_state[PROBLEM] = str(error)
 
@@ -614,16 +616,11 @@ def _more(design: Design) -> None:
 
 def _stages(design: Design) -> None:
     numbers = list(range(1, len(design.stages) + 1))
-    chosen = st.session_state.get(STAGE)
-    st.session_state[STAGE] = min(chosen, len(numbers)) if chosen else 1
-    st.pills(
-        _("Stages, in order. Choose one to change it:"),
-        numbers,
-        format_func=lambda n: _stage_title(n, design.stages[n - 1]),
-        key=STAGE,
-        required=True,
-    )
-    stage = design.stages[st.session_state[STAGE] - 1]
+    if _place() > len(numbers):
+        _to(len(numbers))
+    titles = {n: _stage_title(n, design.stages[n - 1]) for n in numbers}
+    said = _("Stages, in order. Choose one to change it:")
+    stage = design.stages[one_of(st.pills, said, titles, STAGE, 1, required=True) - 1]
     _stage(design, stage)
     st.caption(f"{block_title(stage.block)}: {block_note(stage.block)}")
     rows = layer_rows(design)
@@ -696,7 +693,11 @@ def _change(key: str) -> None:
 
 def _place() -> int:
     """Number of the stage that is being changed, from 1."""
-    return st.session_state.get(STAGE) or 1
+    return url_state.current(STAGE, url_state.number(1, MAX_STAGES), 1)
+
+
+def _to(place: int) -> None:
+    url_state.say(STAGE, str(place))
 
 
 def _try(make: Callable[[Design], Design]) -> None:
@@ -708,7 +709,7 @@ def _try(make: Callable[[Design], Design]) -> None:
 
 def _add() -> None:
     _try(lambda design: add_stage(design, _place()))
-    st.session_state[STAGE] = _place() + 1
+    _to(_place() + 1)
 
 
 def _remove() -> None:
@@ -717,7 +718,7 @@ def _remove() -> None:
 
 def _move(by: int) -> None:
     _try(lambda design: move_stage(design, _place(), by))
-    st.session_state[STAGE] = _place() + by
+    _to(_place() + by)
 
 
 # ------------------------------------------------------------------------------------------------
@@ -851,21 +852,14 @@ def exports(made: Design) -> None:
 
 
 def _choose(label: str, key: str, first: str) -> Described:
-    chosen = url_state.choose(
-        st.selectbox,
-        label,
-        plans.known(),
-        first,
-        key,
-        format_func=lambda one: plans.describe(one).title,
-        width=300,
-    )
+    titles = {one: plans.describe(one).title for one in plans.known()}
+    chosen = one_of(st.selectbox, label, titles, key, first, width=300)
     return plans.describe(chosen)
 
 
 def _side(own: int, key: str) -> int:
     sides = sorted({own, *SIDES})
-    return url_state.choose(st.selectbox, _("Photo side, px"), sides, own, key, width=110)
+    return one_of(st.selectbox, _("Photo side, px"), sides, key, own, width=110)
 
 
 def _role(one: Described) -> RoleKey:
@@ -873,7 +867,7 @@ def _role(one: Described) -> RoleKey:
 
 
 def _to_designer(made: Design) -> None:
-    st.session_state["mode"] = "design"
+    url_state.say("mode", "design")
     take(made)
 
 
@@ -894,14 +888,13 @@ def main() -> None:
             "the same ones. Open one, put two side by side, or design a student that fits a budget."
         )
     )
-    mode = url_state.choose(
+    mode = one_of(
         st.segmented_control,
         _("What to do"),
-        list(MODES),
-        "look",
+        {key: title for key, (title, _draw) in MODES.items()},
         "mode",
+        "look",
         required=True,
-        format_func=lambda key: MODES[key][0],
         label_visibility="collapsed",
     )
     frame = MODES[mode][1]()

@@ -21,6 +21,7 @@ from pages.kit.frame import foot
 from pages.kit.networks import name_of
 from pages.kit.photos import Photo, Seen, look, pick
 from pages.kit.provenance import accuracy_line, accuracy_lines, provenance
+from pages.kit.url_state import guess, number_of, toggle
 
 # ------------------------------------------------------------------------------------------------
 # Compare in words: who agrees with whom, what was guessed, the table, the trap.
@@ -34,7 +35,7 @@ def predict_first(networks: Sequence[Checkpoint]) -> str | None:
     if len(networks) < 2:
         return None
     titles = {one.id: name_of(one) for one in networks}
-    return st.pills(
+    return guess(
         _("First, a guess: which network will be surest of itself?"),
         list(titles),
         format_func=titles.__getitem__,
@@ -142,7 +143,7 @@ def draw_trap(networks: Sequence[Checkpoint]) -> None:
             "up to 100 %, and “none of these” is not among them. Try it: random dots."
         )
     )
-    if not st.toggle(_("Show the networks random dots"), key="trap"):
+    if not toggle(_("Show the networks random dots"), "trap"):
         return
     dots = compare.random_dots()
     seen = look([Photo("random-dots", _("Random dots"), lambda: dots)], networks, keep=False)
@@ -234,14 +235,14 @@ def main() -> None:
     with st.container(border=True):
         photos = pick()
         networks = shelf.choose(found)
-        temperature = st.slider(
+        temperature = number_of(
+            st.slider,
             _("Temperature T"),
             0.1,
             20.0,
             1.0,
             0.1,
             key="T",
-            bind="query-params",
             help=_("Divides the logits before the softmax: above 1 the bars even out, below 1 the "
                    "largest wins. The networks are not asked again."),
         )  # fmt: skip

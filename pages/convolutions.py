@@ -1,10 +1,9 @@
 """Convolutions: what one layer costs, four ways to build it, and whether less work is less time."""
 
 import inspect
-import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -50,8 +49,10 @@ from core.errors import UserError
 from core.i18n import _
 from pages.kit import frame as contents
 from pages.kit import frame as language
+from pages.kit import url_state
 from pages.kit.figure import data_button, show
 from pages.kit.frame import foot
+from pages.kit.url_state import guess, number_of, toggle
 
 # ------------------------------------------------------------------------------------------------
 # What the convolution calculator says: sentences with the numbers of the setting in them.
@@ -273,14 +274,15 @@ def setting() -> ConvSetting:
     _examples()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         values = {field: _number(field) for field in LIMITS}
-        bias = st.toggle(_("Bias"), DEFAULT.bias, key="bias", bind="query-params")
-    percent = st.slider(
+        bias = toggle(_("Bias"), "bias", DEFAULT.bias)
+    percent = number_of(
+        st.slider,
         _("Rank of the low-rank pair, % of full rank"),
         1,
         100,
         RANK_PERCENT,
-        key="rank_percent",
-        bind=_bind("rank_percent"),
+        1,
+        "rank_percent",
         help=_(
             "How many channels stand between the k × 1 and the 1 × k step. At full rank, "
             "k · min(input, output channels), the pair can be any standard layer."
@@ -299,28 +301,17 @@ def _number(field: Field) -> int:
         "padding": _("Zeros added on each side of the map."),
         "map_size": _("Height and width of the input map."),
     }
-    return st.number_input(
+    return number_of(
+        st.number_input,
         field_title(field),
         low,
         high,
         getattr(DEFAULT, field),
-        key=field,
-        bind=_bind(field),
+        1,
+        field,
         width=150,
         help=helps.get(field),
     )
-
-
-def _bind(key: str) -> Literal["query-params"] | None:
-    """Bind a number to the link, unless the link gives what Streamlit falls over ("1e999").
-
-    Such a value is taken out of the link, so that the next run binds.
-    """
-    linked = st.query_params.get(key)
-    if linked is None or re.fullmatch("[0-9]{1,6}", linked):
-        return "query-params"
-    del st.query_params[key]
-    return None
 
 
 def _examples() -> None:
@@ -338,11 +329,11 @@ def _examples() -> None:
 def _take(name: str) -> None:
     """Set every control to an example's value (called before the page runs again)."""
     for field in LIMITS:
-        st.session_state[field] = getattr(EXAMPLES[name], field)
+        _change(field, getattr(EXAMPLES[name], field))
 
 
 def _change(field: Field, value: int) -> None:
-    st.session_state[field] = value
+    url_state.say(field, str(value))
 
 
 def explain(problems: list[Problem]) -> None:
@@ -363,7 +354,7 @@ def explain(problems: list[Problem]) -> None:
 def predict_first() -> float | None:
     """One tap before looking: the share of weights that depthwise + pointwise needs."""
     titles = {share: _("about 1/{n}").format(n=round(1 / share)) for share in GUESSES}
-    return st.pills(
+    return guess(
         _(
             "First, a guess: how many of the standard layer's parameters does depthwise + "
             "pointwise need?"
@@ -443,7 +434,7 @@ def _predict_first(costs: Mapping[Kind, Cost]) -> str | None:
         "same": _("about as long"),
         "more": _("longer"),
     }
-    return st.pills(
+    return guess(
         _(
             "A guess again: depthwise + pointwise does {share} of the standard layer's MACs. What "
             "part of its time will it take here, one picture at a time?"

@@ -17,6 +17,7 @@ from core.course import CLASSES
 from core.data.dreams import MARK, TRAIN_PX, Dreams, load_dreams
 from core.distillation.chart import (
     DISTILLATION_HEIGHT_PX,
+    INPUTS,
     INPUTS_PX,
     distillation_chart,
     dreamed_chart,
@@ -60,7 +61,7 @@ from pages.kit.figure import data_button, show, show_with_slider
 from pages.kit.frame import foot
 from pages.kit.photos import how_made, recognised, thumbs
 from pages.kit.provenance import provenance
-from pages.kit.url_state import one_of
+from pages.kit.url_state import guess, in_browser, number, one_of
 
 if TYPE_CHECKING:
     from core.distillation.traps import Drift, Readings
@@ -113,13 +114,13 @@ def choose_picture(teacher: Checkpoint, student: Checkpoint | None) -> example.E
     return found._replace(logits=[found.logits[0], np.zeros_like(found.logits[0])])
 
 
-def start(name: str, low: float, high: float, default: float) -> float:
-    """Where a slider begins: the address bar's number, kept inside the range, else `default`."""
-    try:
-        wanted = float(st.query_params.get(name, default))
-    except ValueError:
-        return default
-    return round(min(max(wanted, low), high), 2) if math.isfinite(wanted) else default
+def starts() -> tuple[float, float, float, int]:
+    """Where the chart's inputs begin: temperature, alpha, what is added to which logit."""
+    temperature, alpha, move = (
+        in_browser(name, number(span.low, span.high, 2), span.start)
+        for name, span in INPUTS.items()
+    )
+    return temperature, alpha, move, in_browser("pick", number(0, len(CLASSES) - 1), 0)
 
 
 def lay_out_sliders(key: str) -> None:
@@ -143,7 +144,7 @@ def predict_first() -> str | None:
         "twenty": _("about 20 times shorter"),
         "hundreds": _("hundreds of times shorter"),
     }
-    return st.pills(
+    return guess(
         _(
             "First, a guess: leave T² out of the loss and raise T from 1 to 20. What becomes of "
             "the soft gradient?"
@@ -1034,8 +1035,7 @@ def main() -> None:
                 pupil,
                 voice,
                 label,
-                start("T", T_LOW, T_HIGH, 4.0),
-                start("alpha", 0.0, 1.0, 0.5),
+                *starts(),
             ),
             # the same words for every example: other words would make the chart, and its sliders,
             # anew
@@ -1083,8 +1083,7 @@ def main() -> None:
     with st.expander(_("From the homework: HW7 Q2, HW13 Q2.1"), icon=":material/school:"):
         homework()
 
-    st.caption(_("Add &T=20&alpha=0.5 to this page's address to start the sliders there."))
-    chosen = [teacher] if student is None else [teacher, student]
+        chosen = [teacher] if student is None else [teacher, student]
     also = {one.id: one for one in (*compared, *dreamed)}
     provenance([*chosen, *(one for one in also.values() if one not in chosen)])
     foot(

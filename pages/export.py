@@ -40,12 +40,12 @@ from core.export.stack import STEPS, Stack
 from core.i18n import _, ngettext
 from core.pruning.chart import method_title
 from core.source_text import source_of
-from pages.kit import frame, networks
+from pages.kit import frame, networks, url_state
 from pages.kit.figure import data_button, show
 from pages.kit.frame import foot
 from pages.kit.live import LivePoint
 from pages.kit.provenance import provenance
-from pages.kit.url_state import one_of
+from pages.kit.url_state import guess, one_of, toggle
 
 # ------------------------------------------------------------------------------------------------
 # The export page's files: the guess, the network, what was measured of its five files.
@@ -68,13 +68,13 @@ class Known(NamedTuple):
 
 def predict_first() -> Guess:
     """Two taps before looking."""
-    smallest = st.pills(
+    smallest = guess(
         _("First, a guess: which of these files is the smallest?"),
         FORMATS,
         format_func=format_title,
         key="guess_smallest",
     )
-    fastest = st.pills(
+    fastest = guess(
         _("And which one answers fastest, one photo at a time?"),
         [format for format in FORMATS if RUNTIMES[format] != "none"],
         format_func=format_title,
@@ -297,7 +297,7 @@ def live(one: Checkpoint) -> None:
 
 def _reveal() -> None:
     """Who asks for the files wants to see what was measured of them."""
-    st.session_state["reveal"] = True
+    url_state.say("reveal", "true")
 
 
 # ------------------------------------------------------------------------------------------------
@@ -486,7 +486,7 @@ def main() -> None:
     guess = predict_first()
     with st.container(border=True):
         one = preferred(found)
-        reveal = st.toggle(_("Show what was measured"), key="reveal", bind="query-params")
+        reveal = toggle(_("Show what was measured"), "reveal")
 
     st.subheader(_("Five files of one network"))
     export_known = known(one)

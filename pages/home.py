@@ -29,7 +29,7 @@ from pages.kit.provenance import (
     measured_elsewhere,
     provenance,
 )
-from pages.kit.url_state import one_of
+from pages.kit.url_state import one_of, toggle
 
 # ------------------------------------------------------------------------------------------------
 # Home's picture: every network's accuracy against one of its costs, and what it shows in words.
@@ -104,10 +104,9 @@ def _with_or_without_trials(frame: pd.DataFrame) -> pd.DataFrame:
     trial = frame["recipe"].map(is_trial)
     if not trial.any() or trial.all():
         return frame
-    wanted = st.toggle(
+    wanted = toggle(
         _("Short trainings too ({n} networks)").format(n=int(trial.sum())),
-        key="trials",
-        bind="query-params",
+        "trials",
         help=_("Trained for ten epochs or at 64 px, for one comparison each. See Results."),
     )
     return frame if wanted else frame[~trial]

@@ -60,7 +60,7 @@ from pages.kit.live import LivePoint, run_it_here
 from pages.kit.networks import name_of
 from pages.kit.photo_check import Choice, Version, photo_check
 from pages.kit.provenance import accuracy_line, provenance
-from pages.kit.url_state import one_of
+from pages.kit.url_state import guess, in_browser, number, number_of, one_of, toggle
 from pages.pruning import column_title
 
 # ------------------------------------------------------------------------------------------------
@@ -318,13 +318,13 @@ def speed_title(speed: str) -> str:
 
 def predict_first() -> Guess:
     """Two taps before looking."""
-    ranks = st.pills(
+    ranks = guess(
         _("First, a guess: how many of a trained layer's ranks hold 90 % of its energy?"),
         RANK_GUESSES,
         format_func=rank_guess_title,
         key="guess_ranks",
     )
-    speed = st.pills(
+    speed = guess(
         _("And a network factored to half of its MACs takes ..."),
         SPEEDS,
         format_func=speed_title,
@@ -392,9 +392,7 @@ def whole_setting(grid: LowRankGrid | None) -> Whole:
             "Tucker-2 or k × 1, 1 × k, chosen layer by layer."
         )
     )
-    percent = st.slider(
-        _("Energy that every layer keeps, %"), 30, 100, 70, 5, key="energy", bind="query-params"
-    )
+    percent = number_of(st.slider, _("Energy that every layer keeps, %"), 30, 100, 70, 5, "energy")
     return Whole(method, percent / 100, grid)
 
 
@@ -450,7 +448,8 @@ def layer(at: Setting, guess: Guess) -> None:
     if curve is None:
         return
     with st.spinner(_("Taking the layer apart ...")):
-        chart = layer_chart(curve, max(1, curve.full // 4))
+        begin = max(1, curve.full // 4)
+        chart = layer_chart(curve, in_browser("R", number(1, curve.full), begin))
     show_with_slider(chart, layer_alt(curve), "spectrum", HEIGHT_PX + SLIDER_PX)
     st.caption(
         _(
@@ -548,10 +547,10 @@ def accuracy(
         st.code(f"python -m core lowrank-grid {at.checkpoint.id}", language="bash")
         return None, False
     with st.container(horizontal=True, vertical_alignment="center"):
-        reveal = st.toggle(_("Show what was measured"), key="reveal", bind="query-params")
-        every = st.toggle(_("All methods"), key="all_methods", bind="query-params")
-        tuned = st.toggle(
-            _("Also after fine-tuning"), True, key="finetuned", bind="query-params",
+        reveal = toggle(_("Show what was measured"), "reveal")
+        every = toggle(_("All methods"), "all_methods")
+        tuned = toggle(
+            _("Also after fine-tuning"), "finetuned", True,
             help=_("A short training of the factored network: hollow marks."),
         )  # fmt: skip
     methods = how.grid.worth_showing(ALL) if every else (how.method,)

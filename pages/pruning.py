@@ -63,7 +63,7 @@ from pages.kit.frame import foot
 from pages.kit.live import LivePoint, run_it_here
 from pages.kit.photo_check import Choice, Version, photo_check
 from pages.kit.provenance import measured_line, provenance
-from pages.kit.url_state import one_of
+from pages.kit.url_state import guess, is_on, number_of, one_of, toggle
 
 # ------------------------------------------------------------------------------------------------
 # What the pruning page's charts show, in sentences made from the numbers in them.
@@ -272,13 +272,13 @@ def speed_title(speed: str) -> str:
 
 def predict_first() -> Guess:
     """Two taps before looking."""
-    curve = st.pills(
+    curve = guess(
         _("First, a guess: as more and more weights become zero, how does accuracy fall?"),
         GUESSES,
         format_func=guess_title,
         key="guess_curve",
     )
-    speed = st.pills(
+    speed = guess(
         _("And with 90 % of the weights pruned, as in the homework, the network is ..."),
         SPEEDS,
         format_func=speed_title,
@@ -294,7 +294,7 @@ def setting(found: list[Checkpoint]) -> Setting:
         measured_first = sorted(found, key=lambda one: grid_of(one) is None)
         one = networks.choose_one(_("Network"), measured_first, "network")
     with right:
-        percent = st.slider(_("Pruning ratio, %"), 0, 100, 50, 5, key="ratio", bind="query-params")
+        percent = number_of(st.slider, _("Pruning ratio, %"), 0, 100, 50, 5, "ratio")
     method = one_of(
         st.segmented_control,
         _("Method"),
@@ -397,12 +397,10 @@ def explain_missing(ids: Sequence[str]) -> None:
 def accuracy(known: Sequence[Measured], at: Setting, guess: Guess) -> pd.DataFrame:
     """The first chart with its controls and sentences; returns what it shows."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        reveal = st.toggle(_("Show what was measured"), key="reveal", bind="query-params")
-        by_method = st.toggle(
-            _("All methods on this network"), key="all_methods", bind="query-params"
-        )
-        finetuned = st.toggle(
-            _("Also after fine-tuning"), key="finetuned", bind="query-params",
+        reveal = toggle(_("Show what was measured"), "reveal")
+        by_method = toggle(_("All methods on this network"), "all_methods")
+        finetuned = toggle(
+            _("Also after fine-tuning"), "finetuned",
             help=_("A short training after pruning, with the zeros kept: hollow marks."),
         )  # fmt: skip
     own = [one for one in known if one.grid.checkpoint == at.checkpoint.id]
@@ -697,22 +695,25 @@ def _channels(at: Setting, grid: PruningGrid) -> None:
         for group in grid.groups
     ]
     left, right = st.columns([3, 2], vertical_alignment="bottom")
-    number = left.selectbox(
-        _("Channels written by"), range(len(titles)), format_func=titles.__getitem__, key="group"
+    number = one_of(
+        left.selectbox, _("Channels written by"), dict(enumerate(titles)), "group", default=0
     )
     group = grid.groups[number]
-    heights = {"norm": _("norm of filters"), "gamma": _("BatchNorm gamma")}
-    ranked = right.segmented_control(
+    heights = {"norm": _("norm of filters")}
+    if group.norms:
+        heights["gamma"] = _("BatchNorm gamma")
+    ranked = one_of(
+        right.segmented_control,
         _("Height"),
-        list(heights) if group.norms else ["norm"],
+        heights,
+        "height",
         default="gamma" if method == "bn_gamma" and group.norms else "norm",
         required=True,
-        format_func=heights.__getitem__,
     )
     frame = channel_frame(values, group, dropped[number])
     said = _("{n} of {all} channels go.").format(n=len(dropped[number]), all=group.channels)
     show(
-        channel_chart(frame, ranked or "norm"),
+        channel_chart(frame, ranked),
         _("The channels written by {layer}, weakest filters first. {said}").format(
             layer=group.writers[0], said=said
         ),
@@ -956,7 +957,7 @@ def main() -> None:
     live(at)
 
     st.subheader(_("Ratio against time and size"))
-    times(at, guess, bool(st.session_state.get("reveal")))
+    times(at, guess, is_on("reveal"))
 
     st.subheader(_("Surgery: what goes, layer by layer"))
     surgery(at)

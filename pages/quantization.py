@@ -68,7 +68,7 @@ from pages.kit.frame import foot
 from pages.kit.live import LivePoint, run_it_here
 from pages.kit.photo_check import Choice, Version, photo_check
 from pages.kit.provenance import provenance
-from pages.kit.url_state import choose, one_of
+from pages.kit.url_state import choice, guess, in_browser, is_on, one_of, toggle
 from pages.pruning import column_title
 
 # ------------------------------------------------------------------------------------------------
@@ -300,13 +300,13 @@ def speed_title(speed: str) -> str:
 
 def predict_first() -> Guess:
     """Two taps before looking."""
-    bits = st.pills(
+    bits = guess(
         _("First, a guess: fewer and fewer bits for every weight. Where does it break?"),
         GUESSES,
         format_func=lambda n: _("at {bits}").format(bits=bits_text(n)),
         key="guess_bits",
     )
-    speed = st.pills(
+    speed = guess(
         _("And a network that really computes with 8-bit integers, on this processor, is ..."),
         SPEEDS,
         format_func=speed_title,
@@ -424,7 +424,7 @@ def number_line(at: Setting) -> None:
         st.error(str(error), icon=":material/error:")
         return
     show_with_slider(
-        line_chart(drawn, _start()),
+        line_chart(drawn, in_browser("line_bits", choice(LINE_BITS), START)),
         # the same words for every layer: other words would make the chart, and its buttons, anew
         _(
             "The weights of a layer as a histogram, the levels of the chosen scheme and bits over "
@@ -447,12 +447,6 @@ def number_line(at: Setting) -> None:
     errors = _errors(at.checkpoint.id, at.sha256, layer)
     lines = line_lines(errors, at.scheme, int(values[layer].size))
     st.markdown("\n".join(f"- {one}" for one in lines))
-
-
-def _start() -> int:
-    """Where the buttons begin: the address bar's, if that is a number of bits, else 4."""
-    wanted = st.query_params.get("line_bits", "")
-    return next((bits for bits in LINE_BITS if str(bits) == wanted), START)
 
 
 # ------------------------------------------------------------------------------------------------
@@ -479,10 +473,8 @@ def accuracy(known: Sequence[Measured], at: Setting, guess: Guess) -> pd.DataFra
         against = one_of(
             st.segmented_control, _("Against"), ways, "against", default="bits", required=True
         )
-        reveal = st.toggle(_("Show what was measured"), key="reveal", bind="query-params")
-        by_scheme = st.toggle(
-            _("All schemes on this network"), key="all_schemes", bind="query-params"
-        )
+        reveal = toggle(_("Show what was measured"), "reveal")
+        by_scheme = toggle(_("All schemes on this network"), "all_schemes")
     own = [one for one in known if one.grid.checkpoint == at.checkpoint.id]
     many = bool(by_scheme and own)
     networks = own if many else list(known)
@@ -594,8 +586,8 @@ def figures(rows: Sequence[QuantRow]) -> None:
 
 def live(at: Setting) -> None:
     """Bits to try, the button, the running measurement, its result."""
-    bits = choose(
-        st.segmented_control, _("Bits"), BITS, START, "bits", format_func=str, required=True
+    bits = one_of(
+        st.segmented_control, _("Bits"), BITS, "bits", START, format_func=str, required=True
     )
     start, again = run_it_here()
     LivePoint(
@@ -874,9 +866,8 @@ def upload(found: list[Checkpoint], at: Setting) -> None:
             "own": _("The one written for the network above"),
             "hostile": _("One that would run a program"),
         }
-        sample = one_of(
-            st.segmented_control, _("No file at hand?"), sources, "hw7_sample", default=""
-        )
+        label = _("No file at hand?")
+        sample = one_of(st.segmented_control, label, sources, "hw7_sample", default=None) or ""
         if not sample:
             st.session_state.pop("hw7_read", None)
             return
@@ -1168,7 +1159,7 @@ def main() -> None:
     frame = accuracy(known, at, guess) if known else None
     if frame is None:
         explain_missing(networks.starters(found))
-    revealed = bool(st.session_state.get("reveal"))
+    revealed = is_on("reveal")
     if revealed:
         table(at)
 

@@ -50,7 +50,7 @@ from pages.kit.provenance import (
     measured_elsewhere,
     provenance,
 )
-from pages.kit.url_state import one_of
+from pages.kit.url_state import guess, one_of
 
 # ------------------------------------------------------------------------------------------------
 # What the results page says: every sentence is made from the numbers it speaks of.
@@ -272,7 +272,7 @@ def guess_title(guess: Outcome) -> str:
 
 def predict_first() -> Outcome | None:
     """One tap before looking."""
-    guess: Outcome | None = st.pills(
+    guessed: Outcome | None = guess(
         _(
             "First, a guess. The report says: taught by a strong teacher, the small student passes "
             "a plain network eight times its size. Will it here, on other photographs?"
@@ -281,7 +281,7 @@ def predict_first() -> Outcome | None:
         format_func=guess_title,
         key="guess_results",
     )
-    return guess
+    return guessed
 
 
 def list_claims(answers: Sequence[Tested], guess: Outcome | None) -> None:

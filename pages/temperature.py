@@ -23,6 +23,7 @@ from pages.kit import networks as shelf
 from pages.kit.figure import show_with_slider
 from pages.kit.frame import foot
 from pages.kit.provenance import provenance
+from pages.kit.url_state import in_browser, number
 
 SOFT = 4.0  # the temperature that the sentences compare with T = 1
 
@@ -65,7 +66,7 @@ show_with_slider(
     temperature_chart(
         voices,
         entropy_curves([voice.logits for voice in voices], [voice.title for voice in voices]),
-        Range(T_LOW, T_HIGH, T_STEP, example.start_at(T_LOW, T_HIGH)),
+        Range(T_LOW, T_HIGH, T_STEP, in_browser("T", number(T_LOW, T_HIGH, 1), 1.0)),
         chosen.label,
     ),
     # the same words for every example: other words would make the chart, and its slider, anew
@@ -133,6 +134,5 @@ with st.expander(_("Trap: a teacher that is too sure"), icon=":material/warning:
 with st.expander(_("From the homework: HW13 Q2.2"), icon=":material/school:"):
     example.homework()
 
-st.caption(_("Add &T=4 to this page's address to start the slider at T = 4."))
 provenance(pair)
 foot("temperature", probabilities_frame(chosen.logits, [one.id for one in pair]))

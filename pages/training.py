@@ -2,9 +2,8 @@
 
 import json
 import os
-import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import streamlit as st
 from pydantic import ValidationError
@@ -42,146 +41,13 @@ from core.training.publish import model_card
 from core.training.queue.line import Job, JobQueue, recipe_of, shared_queue
 from core.training.queue.process import REPORT
 from core.training.runs import Progress, read_progress, seconds_left
-from pages.kit import frame, networks
+from pages.kit import frame, networks, url_state
 from pages.kit import frame as language
 from pages.kit.figure import data_button, show
 from pages.kit.frame import foot
 from pages.kit.provenance import accuracy_line, provenance
-from pages.kit.url_state import one_of
-from pages.kit.visitor import ANSWERED, remember, visitor
-
-# ------------------------------------------------------------------------------------------------
-# The training form's settings in the address bar: a preset, and whatever differs from it.
-#
-# A link may hold anything. Streamlit's own `bind="query-params"` falls over numbers such as 1e999;
-# here a value counts only if its control could have shown it, and is left out otherwise.
-
-
-SIDES = (32, 48, 64, 96, 128, 160, 192, 224)
-"""What the menu offers; a link may name another of ANY_SIDE, as a design of one's own does."""
-ANY_SIDE = range(32, 513, 16)
-BATCHES = (16, 32, 64, 128, 256)
-AUGMENT = ("none", "light", "standard", "strong")
-MOST_EPOCHS = 300
-SEEDS = (0, 1, 2, 3, 4)
-DREAMED = "learns_from_dreams"
-"""Session state: whether there are dreams only, for which presets say otherwise."""
-
-_NUMBER = re.compile(r"[0-9]{1,6}(\.[0-9]{1,12})?(e-[0-9]{1,2})?", re.ASCII)
-
-
-class Setting(NamedTuple):
-    """How a setting is read from a link (None: it cannot be) and written into one."""
-
-    read: Callable[[str], Any]
-    write: Callable[[Any], str] = str
-
-
-def _whole(low: int, high: int) -> Setting:
-    def read(text: str) -> int | None:
-        is_number = re.fullmatch("[0-9]{1,6}", text, re.ASCII)
-        return int(text) if is_number and low <= int(text) <= high else None
-
-    return Setting(read)
-
-
-def _real(low: float, high: float) -> Setting:
-    def read(text: str) -> float | None:
-        return float(text) if _NUMBER.fullmatch(text) and low <= float(text) <= high else None
-
-    return Setting(read, lambda value: f"{value:.12g}")
-
-
-def _one(options: Sequence[Any]) -> Setting:
-    by_text = {str(option): option for option in options}
-    return Setting(by_text.get)
-
-
-def _some(options: Sequence[int]) -> Setting:
-    by_text = {str(option): option for option in options}
-
-    def read(text: str) -> list[int] | None:
-        words = text.split(".", len(options))
-        sound = len(set(words)) == len(words) and all(word in by_text for word in words)
-        return sorted(by_text[word] for word in words) if sound else None
-
-    return Setting(read, lambda chosen: ".".join(map(str, sorted(chosen))))
-
-
-SETTINGS: Mapping[str, Setting] = {
-    "alpha": _real(0, 1),
-    "T": _real(1, 20),
-    "mixup": _real(0, 1),
-    "epochs": _whole(1, MOST_EPOCHS),
-    "px": _one(ANY_SIDE),
-    "share": _whole(5, 100),
-    "seeds": _some(SEEDS),
-    "batch_size": _one(BATCHES),
-    "lr": _real(1e-5, 0.1),
-    "augment": _one(AUGMENT),
-    "pretrained": Setting({"yes": True}.get, lambda _on: "yes"),
-}
-"""Session state key, which is also the parameter's name -> how it travels."""
-
-
-def settings_of(preset: str) -> dict[str, Any]:
-    """The preset's settings, for what there is to learn from."""
-    return preset_settings(preset, bool(st.session_state.get(DREAMED)))
-
-
-def defaults(preset: str) -> dict[str, Any]:
-    """What the controls show under a preset before anything is touched."""
-    plain, chosen = TrainConfig(), settings_of(preset)
-    names = ("px", "epochs", "batch_size", "lr", "mixup", "augment")
-    return {name: chosen.get(name, getattr(plain, name)) for name in names} | {
-        "share": round(100 * chosen.get("share", 1.0)),
-        "alpha": LESSON["alpha"],
-        "T": LESSON["temperature"],
-        "seeds": [0],
-        "pretrained": False,
-    }
-
-
-def fill(preset: str) -> None:
-    """Give the controls that belong to a preset its values, before they are drawn."""
-    kept = ("alpha", "T", "seeds", "pretrained")
-    for name, value in defaults(preset).items():
-        if name not in kept or name not in st.session_state:
-            st.session_state[name] = value
-
-
-def take_up(preset: str) -> None:
-    """At the session's first look: the preset, and what the link says otherwise."""
-    fill(preset)
-    for name, setting in SETTINGS.items():
-        value = setting.read((st.query_params.get_all(name) or [""])[0])
-        if value is not None:
-            st.session_state[name] = value
-
-
-def hold() -> None:
-    """Before the controls are drawn: tell the browser their values again until it has answered.
-
-    A first run may be lost on its way (a server that has just begun, a connection made anew).
-    Streamlit then takes the values for told, and the browser shows every control at its lowest.
-    """
-    if not st.session_state.get(ANSWERED):
-        for name in ("preset", "model", "teacher", *SETTINGS):
-            if name in st.session_state:
-                st.session_state[name] = st.session_state[name]
-
-
-def write(preset: str) -> None:
-    """Bring the address bar to what the controls show; what the preset says is left out."""
-    for name, default in defaults(preset).items():
-        value = st.session_state.get(name, default)
-        written = st.query_params.get_all(name)
-        if value == default or value == []:
-            if written:
-                del st.query_params[name]
-        elif written != [text := SETTINGS[name].write(value)]:
-            st.query_params[name] = text
-
+from pages.kit.url_state import choice, choices, guess, number_of, one_of, several_of, toggle
+from pages.kit.visitor import remember, visitor
 
 # ------------------------------------------------------------------------------------------------
 # What a run's card says: how far it is, how fast, or how it ended and what to do.
@@ -440,7 +306,7 @@ def predict_first() -> str | None:
         "middle": _("30 to 60"),
         "high": _("more than 60"),
     }
-    return st.pills(
+    return guess(
         _(
             "First, a guess: of 100 photographs it has never seen, how many will your student get "
             "right after its last epoch? (A blind guess gets 9.)"
@@ -504,8 +370,7 @@ def _ask(configs: Sequence[TrainConfig], queue: JobQueue, who: str, index: Index
     except UserError as error:
         st.session_state["start_refused"] = str(error)
     st.session_state["start_joined"] = len(there & set(asked))
-    shown = [*asked, *st.session_state.get("runs_shown", ())]
-    st.session_state["runs_shown"] = list(dict.fromkeys(shown))[:6]
+    add_shown(asked)
 
 
 # ------------------------------------------------------------------------------------------------
@@ -513,6 +378,14 @@ def _ask(configs: Sequence[TrainConfig], queue: JobQueue, who: str, index: Index
 
 
 OWN = "design"
+SIDES = (32, 48, 64, 96, 128, 160, 192, 224)
+"""What the menu offers; a link may name another of ANY_SIDE, as a design of one's own does."""
+ANY_SIDE = range(32, 513, 16)
+BATCHES = (16, 32, 64, 128, 256)
+MOST_EPOCHS = 300
+SEEDS = (0, 1, 2, 3, 4)
+OF_PRESET = ("px", "epochs", "batch_size", "lr", "mixup", "augment", "share")
+"""The settings that a preset sets; any of them may be changed afterwards."""
 
 
 def preset_title(name: str) -> str:
@@ -529,31 +402,29 @@ def wanted(queue: JobQueue, who: str, data: str = "") -> list[TrainConfig]:
 
     `data` is what they learn from, as a `TrainConfig` says it.
     """
-    st.session_state[DREAMED] = data == DREAMS
-    hold()
     titles = {name: preset_title(name) for name in PRESETS}
     preset = one_of(
         st.segmented_control, _("How much"), titles, "preset", default="minute",
         on_change=_apply, help=_("Sets the controls below; change any of them afterwards."),
     )  # fmt: skip
-    if "epochs" not in st.session_state:
-        take_up(preset)
+    promised = preset_settings(preset, data == DREAMS)
     left, right = st.columns(2)
     with left:
         model = _model()
     with right:
         teacher = _teacher(queue, who)
-    settings = _lesson(bool(teacher)) | _amount(model)
-    write(preset)
+    usual = defaults(promised)
+    settings = _lesson(bool(teacher), usual) | _amount(model, usual)
+    seeds = settings.pop("seeds")
     try:
         if not model:
             return []
         return [
             TrainConfig(
                 model=model, teacher=teacher, seed=seed, data=data,
-                **(_unseen(preset, model, settings) | settings),
+                **(_unseen(promised, model, settings) | settings),
             )
-            for seed in st.session_state["seeds"]
+            for seed in seeds
         ]  # fmt: skip
     except ValidationError as error:
         said = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
@@ -561,10 +432,16 @@ def wanted(queue: JobQueue, who: str, data: str = "") -> list[TrainConfig]:
         return []
 
 
-def _unseen(preset: str, model: str, settings: dict[str, Any]) -> dict[str, Any]:
+def defaults(promised: dict[str, Any]) -> dict[str, Any]:
+    """What the controls of OF_PRESET show before anything is touched, for a preset's settings."""
+    plain = TrainConfig()
+    shown = {name: promised.get(name, getattr(plain, name)) for name in OF_PRESET}
+    return shown | {"share": round(100 * shown["share"])}
+
+
+def _unseen(promised: dict[str, Any], model: str, settings: dict[str, Any]) -> dict[str, Any]:
     """What the preset sets without a control, kept possible under what the controls say."""
-    said = settings_of(preset)
-    fixed = {name: value for name, value in said.items() if name not in settings}
+    fixed = {name: value for name, value in promised.items() if name not in settings}
     start_px = fixed.get("start_px", 0)
     if start_px and (start_px >= settings["px"] or not fits(model, start_px)):
         del fixed["start_px"]
@@ -573,32 +450,36 @@ def _unseen(preset: str, model: str, settings: dict[str, Any]) -> dict[str, Any]
 
 
 def _apply() -> None:
-    fill(st.session_state.get("preset") or "minute")
+    """Another preset was chosen: the settings that it sets follow it."""
+    for name in OF_PRESET:
+        url_state.say(name)
 
 
 def _model() -> str:
     """The key of the network; empty, and said, for a design that cannot be."""
     titles = {key: _(spec.title) for key, spec in MODELS.items()}
     titles[OWN] = _("Your own design, in one line")
-    linked = st.query_params.get("model", "")
-    if linked.startswith(PREFIX):  # a fresh link: whatever these widgets held on the last page
-        st.session_state["design"] = linked.removeprefix(PREFIX)
-        st.session_state["model"] = st.query_params["model"] = OWN
+    for said in url_state.texts("model")[:1]:
+        if said.startswith(PREFIX):  # the page Architecture links so
+            url_state.say("design", said.removeprefix(PREFIX))
+            url_state.say("model", OWN)
     chosen = one_of(st.selectbox, _("Student"), titles, "model", default="dwpw_256k")
     if chosen != OWN:
         return chosen
-    line = st.text_input(
+    written = url_state.draw(
+        st.text_input,
         _("The design"),
         key="design",
-        bind="query-params",
+        spelling=url_state.line(url_state.LONGEST),
+        default="",
         placeholder=EXAMPLE,
         help=_("The page Architecture writes this line while you draw."),
     )
-    if not line:
+    if not written:
         st.caption(_("Paste the line that the page Architecture shows below your drawing."))
         return ""
     try:
-        return get(PREFIX + line).key
+        return get(PREFIX + written).key
     except UserError as error:
         st.error(str(error), icon=":material/error:")
         return ""
@@ -616,67 +497,84 @@ def _teacher(queue: JobQueue, who: str) -> str:
     return "" if chosen == "none" else chosen
 
 
-def _lesson(has_teacher: bool) -> dict[str, Any]:
+def _lesson(has_teacher: bool, usual: dict[str, Any]) -> dict[str, Any]:
     left, middle, right = st.columns(3)
-    with left:
-        alpha = st.slider(
-            _("Alpha, the teacher's weight"), 0.0, 1.0, step=0.05, key="alpha",
-            disabled=not has_teacher, help=_("Weight of the teacher's soft answers in the loss."),
-        )  # fmt: skip
-    with middle:
-        temperature = st.slider(
-            _("Temperature T"), 1.0, 20.0, step=0.5, key="T", disabled=not has_teacher,
-        )  # fmt: skip
-    with right:
-        mixup = st.slider(
-            _("Mixup"), 0.0, 1.0, step=0.1, key="mixup",
-            help=_("Blends pairs of photographs and their labels; 0 blends none."),
-        )  # fmt: skip
+    alpha = number_of(
+        left.slider, _("Alpha, the teacher's weight"), 0.0, 1.0, LESSON["alpha"], 0.05, "alpha",
+        clamp=False, disabled=not has_teacher,
+        help=_("Weight of the teacher's soft answers in the loss."),
+    )  # fmt: skip
+    temperature = number_of(
+        middle.slider, _("Temperature T"), 1.0, 20.0, float(LESSON["temperature"]), 0.5, "T",
+        clamp=False, disabled=not has_teacher,
+    )  # fmt: skip
+    mixup = number_of(
+        right.slider, _("Mixup"), 0.0, 1.0, float(usual["mixup"]), 0.1, "mixup",
+        clamp=False, help=_("Blends pairs of photographs and their labels; 0 blends none."),
+    )  # fmt: skip
     lesson = {"alpha": alpha, "temperature": temperature} if has_teacher else {}
-    return lesson | {"mixup": float(mixup)}
+    return lesson | {"mixup": mixup}
 
 
-def _amount(model: str) -> dict[str, Any]:
+def _amount(model: str, usual: dict[str, Any]) -> dict[str, Any]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        epochs = st.number_input(
-            _("Epochs"), 1, MOST_EPOCHS, step=1, key="epochs", width=130
+        epochs = number_of(
+            st.number_input, _("Epochs"), 1, MOST_EPOCHS, usual["epochs"], 1, "epochs",
+            clamp=False, width=130,
         )  # fmt: skip
-        px = st.selectbox(
+        linked = url_state.current("px", choice(ANY_SIDE), usual["px"])
+        px = one_of(
+            st.selectbox,
             _("Picture side"),
-            sorted({*SIDES, st.session_state["px"]}),
-            key="px",
+            {side: f"{side} px" for side in sorted({*SIDES, linked})},
+            "px",
+            usual["px"],
             width=130,
-            format_func=lambda side: f"{side} px",
         )
-        share = st.number_input(
-            _("Photographs, %"), 5, 100, step=5, key="share", width=160,
+        share = number_of(
+            st.number_input, _("Photographs, %"), 5, 100, usual["share"], 5, "share", width=160,
+            clamp=False,
             help=_("Share of the training photographs, the same of every class."),
         )  # fmt: skip
-        st.pills(
-            _("Seeds, a run each"), SEEDS, selection_mode="multi", key="seeds",
+        seeds = url_state.draw(
+            st.pills, _("Seeds, a run each"), SEEDS, selection_mode="multi", key="seeds",
+            spelling=_IN_ONE, default=[0],
         )  # fmt: skip
         with st.popover(_("More settings"), icon=":material/tune:"):
-            more = _more(model)
-    return {"epochs": int(epochs), "px": int(px), "share": share / 100, **more}
+            more = _more(model, usual)
+    return {"epochs": epochs, "px": px, "share": share / 100, "seeds": seeds, **more}
 
 
-def _more(model: str) -> dict[str, Any]:
-    batch = st.selectbox(_("Photographs a step"), BATCHES, key="batch_size")
-    rate = st.number_input(
-        _("Highest learning rate"), 1e-5, 0.1, step=1e-4, format="%.5f", key="lr"
-    )
+def _read_in_one(said: list[str]) -> list[int] | None:
+    words = said[0].split(".") if said else []
+    found = choices(SEEDS, len(SEEDS)).read(words)
+    return sorted(found) if found is not None and len(found) == len(words) else None
+
+
+_IN_ONE: url_state.Spelling[list[int]] = url_state.Spelling(
+    _read_in_one, lambda chosen: [".".join(map(str, sorted(chosen)))]
+)
+"""Several seeds in one text: "0.2"."""
+
+
+def _more(model: str, usual: dict[str, Any]) -> dict[str, Any]:
     policies = {
         "none": _("none"),
         "light": _("light"),
         "standard": _("standard"),
         "strong": _("strong"),
     }
-    augment = st.selectbox(
-        _("Augmentation"), AUGMENT, format_func=policies.__getitem__, key="augment"
-    )
-    more: dict[str, Any] = {"batch_size": batch, "lr": rate, "augment": augment}
+    label = _("Photographs a step")
+    more: dict[str, Any] = {
+        "batch_size": one_of(st.selectbox, label, BATCHES, "batch_size", usual["batch_size"]),
+        "lr": number_of(
+            st.number_input, _("Highest learning rate"), 1e-5, 0.1, usual["lr"], 1e-4, "lr",
+            clamp=False, format="%.5f",
+        ),
+        "augment": one_of(st.selectbox, _("Augmentation"), policies, "augment", usual["augment"]),
+    }  # fmt: skip
     if model and get(model).pretrainable:
-        more["pretrained"] = st.toggle(_("Start from ImageNet weights"), key="pretrained")
+        more["pretrained"] = toggle(_("Start from ImageNet weights"), "pretrained")
     return more
 
 
@@ -880,21 +778,27 @@ def _choose(jobs: Sequence[Job]) -> list[Job]:
     by_id = {job.id: job for job in jobs}
     new = [id for id in by_id if id not in st.session_state.get("runs_met", ())]
     st.session_state["runs_met"] = list(by_id)
-    kept = [id for id in st.session_state.get("runs_shown", ()) if id in by_id]
-    fresh = [id for id in new if by_id[id].mine][:MOST_SHOWN]
-    if not kept and not fresh and "runs_shown" not in st.session_state:
-        fresh = list(by_id)[:1]
-    # what was asked for just now is new and chosen already: once is enough
-    st.session_state["runs_shown"] = list(dict.fromkeys([*fresh, *kept]))[:MOST_SHOWN]
-    chosen = st.multiselect(
+    linked = url_state.texts("runs_shown")
+    first_look = len(new) == len(by_id)  # what a link chooses then is not added to
+    if fresh := [] if linked and first_look else [id for id in new if by_id[id].mine]:
+        add_shown(fresh)
+    chosen = several_of(
+        st.multiselect,
         _("Runs over each other"),
-        list(by_id),
-        format_func=lambda id: marked_title(by_id[id], jobs),
-        key="runs_shown",
+        {id: marked_title(job, jobs) for id, job in by_id.items()},
+        "runs_shown",
+        default=list(by_id)[:1],
+        most=MOST_SHOWN,
         max_selections=MOST_SHOWN,
         placeholder=_("Choose runs"),
     )
     return [by_id[id] for id in chosen]
+
+
+def add_shown(ids: Sequence[str]) -> None:
+    """Let the curves of these runs lie over those that are shown already."""
+    before = url_state.texts("runs_shown") or st.session_state.get("runs_shown", ())
+    url_state.say("runs_shown", *list(dict.fromkeys([*ids, *before]))[:MOST_SHOWN])
 
 
 def _watch(queue: JobQueue, who: str, shown: list[str]) -> None:
@@ -980,7 +884,7 @@ def _pictures(picked: Sequence[Job]) -> None:
     with right:
         _picture(curves, panels["losses"], epochs)
     more = {key: panel.title for key, panel in panels.items() if key not in ("accuracy", "losses")}
-    chosen = st.pills(_("Also show"), list(more), format_func=more.__getitem__, key="also")
+    chosen = one_of(st.pills, _("Also show"), more, "also", None)
     if chosen:
         _picture(curves, panels[chosen], epochs)
 
@@ -1161,9 +1065,7 @@ def main() -> None:
         st.subheader(_("The finished run"))
         titles = {job.id: marked_title(job, done) for job in done}
         if len(done) > 1:
-            chosen = st.selectbox(
-                _("Which one"), list(titles), format_func=titles.__getitem__, key="finished"
-            )
+            chosen = one_of(st.selectbox, _("Which one"), titles, "finished", done[0].id)
         else:
             chosen = done[0].id
         result(next(job for job in done if job.id == chosen), index)

@@ -6,7 +6,7 @@ nothing but its arguments and the language; it is compiled once per process. `fi
 
 import copy
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ParamSpec
 
@@ -47,6 +47,15 @@ class _Call:
         return self.build(*self.args, **dict(self.named))
 
 
-def filled(spec: Spec, **frames: pd.DataFrame) -> Spec:
-    """A copy of a compiled shape with its named data: all sessions share the shape itself."""
-    return {**copy.deepcopy(spec), "datasets": {**spec.get("datasets", {}), **frames}}
+def filled(
+    spec: Spec, starts: Mapping[str, float | int] | None = None, /, **frames: pd.DataFrame
+) -> Spec:
+    """A copy of a compiled shape with its named data: all sessions share the shape itself.
+
+    `starts`: parameters of the shape -> where they begin.
+    """
+    made = {**copy.deepcopy(spec), "datasets": {**spec.get("datasets", {}), **frames}}
+    for parameter in made.get("params", ()):
+        if starts and parameter["name"] in starts:
+            parameter["value"] = starts[parameter["name"]]
+    return made

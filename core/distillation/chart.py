@@ -91,7 +91,8 @@ def temperature_chart(
     )
     roles = {voice.title: voice.role for voice in voices}
     return filled(
-        _shape(len(voices), span),
+        _shape(len(voices), span._replace(start=1.0)),
+        {"T": span.start},
         answers=_logits_frame(voices, true_label),
         curves=curves.assign(role=curves["series"].map(roles)),
         heads=heads,
@@ -451,10 +452,13 @@ def distillation_chart(
     label: int,
     temperature: float,
     alpha: float,
+    move: float = 0.0,
+    pick: int = 0,
 ) -> Spec:
     """The loss of one example taken apart. student, teacher: logits (11,), label: the true class.
 
-    `temperature`, `alpha`: where the sliders start. Classes stand in the order of the teacher's
+    `temperature`, `alpha`, `move`: where the sliders start; `pick`: the class that the last of them
+    begins with. Classes stand in the order of the teacher's
     logits; the gradient's axis is wide enough for every setting of the sliders.
     """
     bound = largest_gradient(student, teacher, label)
@@ -473,20 +477,20 @@ def distillation_chart(
         ]
     )
     bounds = pd.DataFrame({"reach": [-bound, bound]})
-    return filled(_distillation_shape(temperature, alpha), answers=answers, bounds=bounds)
+    starts = {"T": temperature, "alpha": alpha, "move": move, "pick": pick}
+    return filled(_distillation_shape(), starts, answers=answers, bounds=bounds)
 
 
-def inputs(temperature: float, alpha: float) -> dict[str, Range]:
-    """The sliders by the parameter they move."""
-    return {
-        "T": Range(T_LOW, T_HIGH, T_STEP, temperature),
-        "alpha": Range(0.0, 1.0, 0.05, alpha),
-        "move": Range(-MOVE, MOVE, 0.25, 0.0),
-    }
+INPUTS = {
+    "T": Range(T_LOW, T_HIGH, T_STEP, 4.0),
+    "alpha": Range(0.0, 1.0, 0.05, 0.5),
+    "move": Range(-MOVE, MOVE, 0.25, 0.0),
+}
+"""The sliders by the parameter they move, with where they begin by themselves."""
 
 
 @shape
-def _distillation_shape(temperature: float, alpha: float) -> alt.LayerChart:
+def _distillation_shape() -> alt.LayerChart:
     titles = {
         "T": _("Temperature T"),
         "alpha": _("Alpha: weight of the soft term"),
@@ -498,7 +502,7 @@ def _distillation_shape(temperature: float, alpha: float) -> alt.LayerChart:
             value=span.start,
             bind=alt.binding_range(min=span.low, max=span.high, step=span.step, name=titles[name]),
         )
-        for name, span in inputs(temperature, alpha).items()
+        for name, span in INPUTS.items()
     ]
     pick = alt.param(
         name="pick",

@@ -147,11 +147,11 @@ def layer_chart(curve: LayerCurve, start: int) -> Spec:
     return filled(
         _shape(
             curve.full,
-            start,
             (floor_of(curve), top),
             formula(curve.shape, curve.form),
             len(curve.values) > 1,
         ),
+        {"R": start},
         ranks=ranks,
         values=values_frame(curve),
         ends=ends,
@@ -160,12 +160,10 @@ def layer_chart(curve: LayerCurve, start: int) -> Spec:
 
 
 @shape
-def _shape(
-    full: int, start: int, limits: tuple[float, float], written: str, two_modes: bool
-) -> Any:
+def _shape(full: int, limits: tuple[float, float], written: str, two_modes: bool) -> Any:
     slider = alt.param(
         name="R",
-        value=start,
+        value=1,
         bind=alt.binding_range(min=1, max=full, step=1, name=_("Rank r")),
     )
     x = alt.X(

@@ -245,7 +245,8 @@ def line_chart(line: Line, bits: int) -> Spec:
         ]
     )
     return filled(
-        _line_shape(bits if bits in LINE_BITS else 4, line.reach, int(line.bins["n"].max())),
+        _line_shape(line.reach, int(line.bins["n"].max())),
+        {"line_bits": bits if bits in LINE_BITS else LINE_BITS[0]},
         bins=line.bins,
         levels=line.levels,
         strips=strips,
@@ -330,10 +331,10 @@ def error_text(mse: float, sqnr_db: float | None) -> str:
 
 
 @shape
-def _line_shape(bits: int, reach: float, most: int) -> Any:
+def _line_shape(reach: float, most: int) -> Any:
     buttons = alt.param(
-        name="bits",
-        value=bits,
+        name="line_bits",
+        value=LINE_BITS[0],
         bind=alt.binding_radio(
             options=list(LINE_BITS), labels=[str(one) for one in LINE_BITS], name=_("Bits")
         ),
@@ -348,7 +349,7 @@ def _line_shape(bits: int, reach: float, most: int) -> Any:
 
 def _here(chart: alt.Chart) -> alt.Chart:
     """Only the rows of the chosen number of bits."""
-    return chart.transform_filter("datum.bits == bits")
+    return chart.transform_filter("datum.bits == line_bits")
 
 
 def _weights(reach: float, most: int) -> list[alt.Chart]:
@@ -383,9 +384,9 @@ def _weights(reach: float, most: int) -> list[alt.Chart]:
         ],
     )
     levels = _here(alt.Chart(alt.NamedData("levels"))).encode(alt.X("value:Q", title=None))
-    width = alt.expr("bits > 6 ? 0.8 : bits > 4 ? 1.2 : 2")
+    width = alt.expr("line_bits > 6 ? 0.8 : line_bits > 4 ? 1.2 : 2")
     shared = levels.transform_filter("datum.strip < 0").mark_rule(strokeWidth=width)
-    solid = alt.Chart(alt.NamedData("strips")).transform_filter("bits > 8")
+    solid = alt.Chart(alt.NamedData("strips")).transform_filter("line_bits > 8")
     strip = alt.Y(
         "strip:O",
         axis=None,

@@ -1,6 +1,5 @@
 """What the temperature page talks about: two networks, an example, a guess, a question."""
 
-import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ from core.errors import CheckpointError
 from core.i18n import _
 from pages.kit import networks, photos
 from pages.kit import photos as answers
-from pages.kit.url_state import one_of
+from pages.kit.url_state import guess, number_of, one_of
 
 
 class Example(NamedTuple):
@@ -134,25 +133,17 @@ def from_bank(pair: list[Checkpoint], kinds: Mapping[Kind, str] | None = None) -
         default=next(iter(found)),
     )
     rows = found[kind]
-    number = right.number_input(
+    number = number_of(
+        right.number_input,
         _("Number, 1 to {n}").format(n=numbers.count(len(rows))),
         1,
         len(rows),
         1,
-        key=f"number_{kind}",
-        bind="query-params",
+        1,
+        f"number_{kind}",
     )
     row = int(rows[number - 1])
     return Example([one.logits[row] for one in stored], int(stored[0].labels[row]))
-
-
-def start_at(low: float, high: float) -> float:
-    """Where the slider begins: the address bar's T, kept inside the range, else 1."""
-    try:
-        wanted = float(st.query_params.get("T", "1"))
-    except ValueError:
-        return 1.0
-    return round(min(max(wanted, low), high), 1) if math.isfinite(wanted) else 1.0
 
 
 GUESSES = ("top", "small", "none")
@@ -165,7 +156,7 @@ def predict_first() -> str | None:
         "small": _("the short bars"),
         "none": _("none: only the scale changes"),
     }
-    return st.pills(
+    return guess(
         _("First, a guess: which bars grow when T goes up? Then drag the slider."),
         GUESSES,
         format_func=titles.__getitem__,
@@ -192,12 +183,12 @@ def reveal(guess: str | None, name: str, plain: Softening, soft: Softening) -> N
 def homework() -> None:
     """The course's question on T, with an answer that explains."""
     answers_to = {"softer": _("softer"), "harder": _("harder")}
-    answer = st.radio(
+    answer = guess(
         _("Does a higher temperature give a softer or a harder distribution?"),
-        list(answers_to),
+        answers_to,
+        "homework_t",
+        widget=st.radio,
         index=None,
-        format_func=answers_to.__getitem__,
-        key="homework_t",
         horizontal=True,
     )
     if answer is None:

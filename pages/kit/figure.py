@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.charts.tables import to_csv
 from core.i18n import _
+from pages.kit import url_state
 
 
 def show(chart: Any, alt: str, key: str | None = None) -> None:
@@ -34,6 +35,7 @@ def show_with_slider(chart: Any, alt: str, key: str, height_px: int) -> None:
         f"{place} .vega-bind-name {{font-weight: 600}}"
         f".st-key-{key} {{min-height: {height_px}px}}</style>"
     )
+    url_state.steady(chart, alt)
     with st.container(key=key):
         show(chart, alt, f"{key}-chart")
 

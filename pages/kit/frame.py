@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
-from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
@@ -11,6 +10,7 @@ from streamlit.errors import StreamlitAPIException
 from core import i18n
 from core.charts.tables import to_csv
 from core.i18n import _
+from pages.kit import url_state
 from pages.kit.url_state import one_of
 
 
@@ -152,14 +152,6 @@ def page_link(found: Entry, label: str, query: Mapping[str, str] | None = None) 
         st.markdown(label)
 
 
-def setting_link() -> str:
-    """The address of this page with the settings now in force."""
-    base = (st.context.url or "").split("?", 1)[0]
-    pairs = [(key, value) for key in st.query_params for value in st.query_params.get_all(key)]
-    query = urlencode(pairs)
-    return f"{base}?{query}" if query else base
-
-
 def foot(page: str, frame: pd.DataFrame | None = None) -> None:
     """Draw the foot of `page` (a key of the contents); `frame` is what its main picture shows."""
     st.divider()
@@ -173,10 +165,23 @@ def foot(page: str, frame: pd.DataFrame | None = None) -> None:
                 icon=":material/download:",
                 on_click="ignore",
             )
-        with st.popover(_("Link to this setting"), icon=":material/link:"):
-            st.code(setting_link(), language=None, wrap_lines=True)
+        _link()
         following = after(page)
         page_link(following, _("Next: {page}").format(page=following.name))
+
+
+@st.fragment(key=url_state.LINK_FRAGMENT)
+def _link() -> None:
+    """The link, made when it is asked for: until then the browser may still move its sliders."""
+    speak()
+    place = st.popover(
+        _("Link to this setting"),
+        icon=":material/link:",
+        on_change="rerun",
+        key=url_state.LINK_FRAGMENT,
+    )
+    if place.open:
+        place.code(url_state.link(), language=None, wrap_lines=True)
 
 
 # ------------------------------------------------------------------------------------------------
@@ -206,11 +211,12 @@ def menu() -> None:
 # What the theme of `.streamlit/config.toml` has no setting for.
 
 
-def halo() -> None:
+def style() -> None:
     """A rim of the page's colour around every word in a chart: one that crosses a line stays
-    readable."""
+    readable. And no room for the script of `url_state.listen`, which has nothing to show."""
     day, night = (st.get_option(f"theme.{half}.backgroundColor") for half in ("light", "dark"))
     st.html(
         "<style>[data-testid='stVegaLiteChart'] .mark-text.role-mark text {paint-order: stroke; "
-        f"stroke: light-dark({day}, {night}); stroke-width: 4px; stroke-linejoin: round}}</style>"
+        f"stroke: light-dark({day}, {night}); stroke-width: 4px; stroke-linejoin: round}}"
+        "[data-testid='stLayoutWrapper']:has(> * > .st-key-browser_sliders) {display: none}</style>"
     )

@@ -9,7 +9,11 @@ from core.charts.theme import glyph, role_of
 from core.checkpoints import Checkpoint, listing, own_dir
 from core.errors import UserError
 from core.i18n import _
+from pages.kit import url_state
 from pages.kit.url_state import one_of, several_of
+
+MOST = 6
+"""Networks to compare at once."""
 
 
 def checkpoints() -> list[Checkpoint]:
@@ -44,7 +48,7 @@ def _listed(
 
 def _own() -> list[Checkpoint]:
     keys = ("networks", "network", "student", "teacher")
-    named = [id for key in keys for id in st.query_params.get_all(key)]
+    named = [id for key in keys for id in url_state.texts(key)]
     wanted = [*st.session_state.get("own_checkpoints", ()), *named]
     return list(_listed(own_dir, wanted).values()) if wanted else []
 
@@ -111,7 +115,8 @@ def choose(found: Sequence[Checkpoint], key: str = "networks") -> list[Checkpoin
         {one.id: name_of(one) for one in found},
         key,
         default=starters(found),
-        most=6,
+        most=MOST,
+        max_selections=MOST,
         placeholder=_("Choose networks"),
     )
     return [by_id[one] for one in chosen]

@@ -18,6 +18,7 @@ from core.i18n import _
 from core.inference.compare import Answer, bars_frame
 from core.photos import prepare
 from pages.kit.photos import Bars, answer_bars, pick, thumbnail
+from pages.kit.url_state import several_of
 
 
 class Network(Protocol):
@@ -64,12 +65,14 @@ def photo_check(
     how they are made, in a few words. `hint` stands here until there is a photo. `name`: of the
     data's file.
     """
-    chosen = st.pills(
+    chosen = several_of(
+        st.pills,
         choice.label,
         choice.values,
+        choice.key,
+        choice.default,
+        len(choice.values),
         selection_mode="multi",
-        default=list(choice.default),
-        key=choice.key,
     )
     photos = pick(many=False)
     if not photos:

@@ -39,7 +39,7 @@ from core.inference.predict import predict_photo, predictor
 from core.photos import ENDINGS, MAX_BYTES, read_photo, read_photo_file, warm
 from pages.kit.figure import data_button, show
 from pages.kit.server import kept_minutes
-from pages.kit.url_state import one_of
+from pages.kit.url_state import next_of, one_of
 
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -86,9 +86,7 @@ def pick_dream() -> Picked | None:
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     food = one_of(left.selectbox, _("Class"), foods, "dream_of", default=next(iter(foods)))
     label = CLASSES.index(food)
-    turn = st.session_state.setdefault("dream_number", 0)
-    if right.button(_("Next dream"), icon=":material/skip_next:", width="stretch"):
-        turn = st.session_state["dream_number"] = turn + 1
+    turn = next_of(right, _("Next dream"), "dream")
     found = thumbs(dreams, label, px=chosen.px)
     if not found:
         return None
@@ -188,7 +186,7 @@ def pick(many: bool = True) -> list[Photo]:
         _("No photo at hand?"),
         sources,
         "photo_from",
-        default=next((one for one in ("example", "dream") if one in sources), ""),
+        default=next((one for one in ("example", "dream") if one in sources), None),
     )
     if source == "camera":
         return _from_camera()
@@ -261,9 +259,7 @@ def _from_food11() -> list[Photo]:
     foods = {name: food_class(name) for name in CLASSES}
     food = one_of(left.selectbox, _("Class"), foods, "food", default=CLASSES[0])
     label = CLASSES.index(food)
-    turn = st.session_state.setdefault("example_number", 0)
-    if right.button(_("Next photo"), icon=":material/skip_next:", width="stretch"):
-        turn = st.session_state["example_number"] = turn + 1
+    turn = next_of(right, _("Next photo"), "example")
     fitting = rows[np.flatnonzero(index.labels[rows] == label)]
     if not len(fitting):
         st.info(_("This copy has no photo of that class outside the training split."))

@@ -13,6 +13,7 @@ from core.errors import CheckpointError
 from core.i18n import _
 from core.provenance import commit_text
 from pages.kit.networks import name_of
+from pages.kit.url_state import one_of
 
 MOST_LISTED = 4
 
@@ -75,13 +76,9 @@ def _some(checkpoints: Sequence[Checkpoint]) -> Sequence[Checkpoint]:
     """A few are listed; of many, the reader picks one."""
     if len(checkpoints) <= MOST_LISTED:
         return checkpoints
-    picked = st.selectbox(
-        _("Network"),
-        checkpoints,
-        format_func=name_of,
-        key=f"provenance-{checkpoints[0].id}-{len(checkpoints)}",
-    )
-    return [picked]
+    by_id = {one.id: one for one in checkpoints}
+    titles = {id: name_of(one) for id, one in by_id.items()}
+    return [by_id[one_of(st.selectbox, _("Network"), titles, "provenance", checkpoints[0].id)]]
 
 
 def measured_line(what: str, where: "Measured") -> None:

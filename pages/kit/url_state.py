@@ -1,101 +1,505 @@
-"""Choices that a link carries by key, not by label: a link made in one language opens in another.
+"""A page's settings: kept while the visitor is elsewhere, in the address bar, set by links.
 
-Streamlit's own `bind="query-params"` writes what the menu shows, so it serves numbers only.
+Each session keeps, for each page, its settings as the texts that a link has for them; a parameter
+at its default is left out. A widget begins with what is kept and writes back what it is changed to;
+the address bar is written from what is kept. So the settings of a page are whole:
+
+- a page that was left is found again as it was, and its address says so again;
+- a link with parameters sets those and leaves the others at their defaults;
+- a value that no control could show counts as the default.
+
+A link has keys, not labels, so it opens in another language. Guesses are kept as well but stand in
+no link: they would give the next reader an answer.
+
+Streamlit's own `bind="query-params"` writes labels, raises on numbers such as 1e999, and knows a
+parameter by its name alone, although two pages may both have a "method".
 """
 
+import re
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from dataclasses import dataclass, field
+from typing import Any, Generic, NamedTuple, TypeVar, cast, overload
+from urllib.parse import urlencode
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-K = TypeVar("K", bound=str)
+T = TypeVar("T")
+K = TypeVar("K", bound=str | int)
+G = TypeVar("G", bound=str | float)
+N = TypeVar("N", int, float)
+Texts = dict[str, list[str]]
+"""Parameter -> its values in a link, in order."""
+
+SHARED = ("lang",)
+"""Parameters of the whole app, not of one page."""
+LONGEST = 2000
+"""Characters of a value in a link; what is longer is cut."""
+_NUMBER = re.compile(r"-?[0-9]{1,6}(\.[0-9]{1,20})?(e-[0-9]{1,2})?", re.ASCII)
 
 
-def one_of(
-    widget: Any, label: str, titles: Mapping[K, str], key: str, default: K, **extra: Any
-) -> K:
-    """One key of `titles` by a `widget` (`st.selectbox`, `st.segmented_control`, `st.pills` ...).
+class Spelling(NamedTuple, Generic[T]):
+    """How a setting is read from a link (None: no control could show that) and written into one."""
 
-    `titles` says how each key is shown; `key` names the parameter in the address bar. What a link
-    gives that is no key of `titles` counts as `default`, and so does a choice taken back. The
-    default "" stands for no choice.
+    read: Callable[[list[str]], T | None]
+    write: Callable[[T], list[str]]
+
+
+@dataclass
+class _State:
+    """What one session has set."""
+
+    page: str = ""
+    kept: dict[str, Texts] = field(default_factory=dict)
+    """Page -> its settings that are not at their default."""
+    shared: Texts = field(default_factory=dict)
+    guesses: dict[tuple[str, str], Any] = field(default_factory=dict)
+    """(page, key) -> what was guessed."""
+    drawn: set[str] = field(default_factory=set)
+    """Keys of the widgets that were drawn since the visitor came to this page."""
+    sliders: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Page -> parameters that only the browser moves -> their defaults."""
+    reported: dict[tuple[str, str], int] = field(default_factory=dict)
+    """(page, parameter) -> number of the browser's last report on it."""
+    begun: dict[tuple[str, ...], tuple[str, dict[str, Any]]] = field(default_factory=dict)
+    """(page, inputs of a chart) -> that chart, where its inputs began on this visit."""
+    addresses: deque[Texts] = field(default_factory=lambda: deque(maxlen=8))
+    """What the address bar said lately: a request may have been sent before the last change."""
+
+    def of(self, key: str) -> Texts:
+        """The settings among which `key` is kept."""
+        return self.shared if key in SHARED else self.kept.setdefault(self.page, {})
+
+    def whole(self) -> Texts:
+        """All that the address bar should say."""
+        return {**self.kept.get(self.page, {}), **self.shared}
+
+    def begin(self, own: Texts | None = None) -> None:
+        """Start a visit: the widgets are to show what is kept, or first `own`, a link's."""
+        for key in self.drawn - set(SHARED):
+            st.session_state.pop(key, None)
+        self.drawn &= set(SHARED)
+        self.begun.clear()
+        if own is not None:
+            self.kept[self.page] = dict(own)
+
+
+def _state() -> _State:
+    found = st.session_state.get("url_state")
+    if found is None:
+        found = st.session_state["url_state"] = _State()
+        found.begin(_own())
+        found.shared = {key: texts for key, texts in _address().items() if key in SHARED}
+    return cast(_State, found)
+
+
+def _address() -> Texts:
+    return {key: st.query_params.get_all(key) for key in st.query_params}
+
+
+def _own() -> Texts:
+    """What the address bar says of the page."""
+    cut = {key: [one[:LONGEST] for one in texts] for key, texts in _address().items()}
+    return {key: texts for key, texts in cut.items() if key not in SHARED}
+
+
+def arrive(page: str) -> None:
+    """Before `page` is drawn: give it its settings back, or those of the link that led there."""
+    state, context, own = _state(), get_script_run_ctx(), _own()
+    if page != state.page:
+        state.page = page
+        state.addresses.clear()
+        state.begin(own if own or page not in state.kept else None)
+    elif (context is not None and context.is_history_navigation) or not _lately(state, own):
+        state.begin(own)  # back or forward in the browser, or a link to the page that is open
+    state.addresses.append(own)
+
+
+def _lately(state: _State, own: Texts) -> bool:
+    """Whether the address bar said this lately, apart from what only the browser moves."""
+
+    def still(texts: Texts) -> Texts:
+        moving = state.sliders.get(state.page, ())
+        return {key: said for key, said in texts.items() if key not in moving}
+
+    return still(own) in [still(one) for one in state.addresses]
+
+
+def write_address() -> None:
+    """Bring the address bar to the settings; call it at the end of a page, however it ended."""
+    state = _state()
+    if (whole := state.whole()) != _address():
+        st.query_params.from_dict(whole)
+        state.addresses.append(_own())
+
+
+def write_in_fragment() -> None:
+    """`write_address` where only a fragment is drawn: of a whole run, app.py does it at the end."""
+    context = get_script_run_ctx()
+    if context is not None and context.fragment_ids_this_run:
+        write_address()
+
+
+def link() -> str:
+    """The address of this page with all its settings."""
+    base = (st.context.url or "").split("?", 1)[0]
+    query = urlencode(_state().whole(), doseq=True)
+    return f"{base}?{query}" if query else base
+
+
+def texts(key: str) -> list[str]:
+    """What a link to this page as it is now says for `key`; empty at its default."""
+    return list(_state().of(key).get(key, ()))
+
+
+def in_browser(key: str, spelling: Spelling[T], default: T) -> T:
+    """Where a Vega parameter begins that the browser moves by itself, `key` its name."""
+    state = _state()
+    state.sliders.setdefault(state.page, {})[key] = spelling.write(default)[0]
+    value = current(key, spelling, default)
+    _keep(key, spelling.write(value), spelling.write(default))
+    return value
+
+
+def report(page: str, key: str, said: str, number: int) -> None:
+    """The browser's own parameter `key` of `page` was moved; its reports are numbered upwards.
+
+    What is no parameter of that page is ignored.
     """
-    _begin(key, (st.query_params.get_all(key)[:1] or [default])[0], titles, default or None)
-    chosen = widget(label, list(titles), format_func=titles.__getitem__, key=key, **extra)
-    _keep(key, [str(chosen or default)], [default])
-    return cast(K, chosen or default)
+    state = _state()
+    default = state.sliders.get(page, {}).get(key)
+    if default is None or state.reported.get((page, key)) == number:
+        return
+    state.reported[page, key] = number
+    place = state.kept.setdefault(page, {})
+    place.pop(key, None)
+    if said != default:
+        place[key] = [said[:LONGEST]]
+
+
+def say(key: str, *said: str) -> None:
+    """Set a parameter as a link would; without a text, to its default. Its widget follows."""
+    state = _state()
+    state.drawn.discard(key)
+    state.of(key).pop(key, None)
+    if said:
+        state.of(key)[key] = list(said)
+
+
+def current(key: str, spelling: Spelling[T], default: T) -> T:
+    """The setting as it is before its widget is drawn."""
+    state = _state()
+    if key in state.drawn and (held := st.session_state.get(key)) is not None:
+        said: list[str] | None = spelling.write(held)
+    else:
+        said = state.of(key).get(key)
+    value = spelling.read(said) if said is not None else default
+    return default if value is None else value
+
+
+def draw(
+    widget: Callable[..., Any],
+    *args: Any,
+    key: str,
+    spelling: Spelling[T],
+    default: Any,
+    **more: Any,
+) -> Any:
+    """Draw a widget for a setting, `key` its name in the address bar; returns the value.
+
+    What is no longer on offer counts as `default`, and so does a choice that was taken back.
+    """
+    state = _state()
+    value = current(key, spelling, default)
+    held = st.session_state.get(key) if key in state.drawn else ...
+    if held != value and not (held is None and key in st.session_state):  # None: taken back
+        st.session_state[key] = value
+    state.drawn.add(key)
+    # persist_state: a widget that the browser never heard of is told its value again
+    chosen = widget(*args, key=key, persist_state="session", **more)
+    value = default if chosen is None else chosen
+    _keep(key, *([] if one is None else spelling.write(one) for one in (value, default)))
+    return value
+
+
+def _keep(key: str, said: list[str], default: list[str]) -> None:
+    state = _state()
+    if said == default:
+        state.of(key).pop(key, None)
+    else:
+        state.of(key)[key] = said
+    write_in_fragment()
+
+
+def guessed(
+    widget: Callable[..., Any], label: str, offered: Sequence[T], key: str, **more: Any
+) -> T | None:
+    """Draw a widget for a guess, None before it is made: kept like a setting, but in no link."""
+    state = _state()
+    place = (state.page, key)
+    if key not in state.drawn or key not in st.session_state:
+        st.session_state[key] = state.guesses.get(place)
+    if st.session_state[key] not in offered:
+        st.session_state[key] = None
+    state.drawn.add(key)
+    chosen: T | None = widget(label, offered, key=key, persist_state="session", **more)
+    state.guesses[place] = chosen
+    return chosen
+
+
+# ------------------------------------------------------------------------------------------------
+# The kinds of settings, and the widgets that set them.
+
+
+def choice(options: Sequence[K]) -> Spelling[K]:
+    """One of `options`."""
+    by_text = {str(one): one for one in options}
+    return Spelling(lambda said: by_text.get(said[0]) if said else None, lambda one: [str(one)])
+
+
+def choices(options: Sequence[K], most: int) -> Spelling[list[K]]:
+    """At most `most` of `options`; none of them is an empty text."""
+    by_text = {str(one): one for one in options}
+
+    def read(said: list[str]) -> list[K] | None:
+        found = [by_text[one] for one in dict.fromkeys(said) if one in by_text]
+        return found[:most] if found or said == [""] else None
+
+    return Spelling(read, lambda chosen: [str(one) for one in chosen] or [""])
+
+
+def number(low: N, high: N, digits: int = 12, clamp: bool = True) -> Spelling[N]:
+    """A number from `low` to `high`, whole if these are, else rounded to `digits`.
+
+    Another one is brought inside, or is none without `clamp`.
+    """
+    whole = isinstance(low, int)
+
+    def read(said: list[str]) -> N | None:
+        if not said or not _NUMBER.fullmatch(said[0]):
+            return None
+        value = float(said[0])
+        if (whole and not value.is_integer()) or not (clamp or low <= value <= high):
+            return None
+        return type(low)(min(max(round(value, digits), low), high))
+
+    return Spelling(read, lambda value: [f"{value:.12g}"])
+
+
+def _flag(said: list[str]) -> bool | None:
+    return {"true": True, "yes": True, "false": False, "no": False}.get("".join(said[:1]).lower())
+
+
+FLAG: Spelling[bool] = Spelling(_flag, lambda on: ["true" if on else "false"])
+
+
+def line(longest: int) -> Spelling[str]:
+    """Any text, cut after `longest` characters."""
+    return Spelling(lambda said: said[0][:longest] if said else None, lambda text: [text])
+
+
+@overload
+def one_of(
+    widget: Any,
+    label: str,
+    options: Mapping[K, str] | Sequence[K],
+    key: str,
+    default: K,
+    **more: Any,
+) -> K: ...
+@overload
+def one_of(
+    widget: Any,
+    label: str,
+    options: Mapping[K, str] | Sequence[K],
+    key: str,
+    default: K | None,
+    **more: Any,
+) -> K | None: ...
+def one_of(
+    widget: Any,
+    label: str,
+    options: Mapping[K, str] | Sequence[K],
+    key: str,
+    default: K | None,
+    **more: Any,
+) -> K | None:
+    """One of `options` by a `widget` (`st.selectbox`, `st.segmented_control`, `st.pills` ...).
+
+    A mapping says how each is shown. Without a choice the default counts, which may be None.
+    """
+    if isinstance(options, Mapping):
+        more["format_func"] = options.__getitem__
+    offered = list(options)
+    spelling = choice(offered)
+    chosen: K | None = draw(
+        widget, label, offered, key=key, spelling=spelling, default=default, **more
+    )
+    return chosen
 
 
 def several_of(
     widget: Any,
     label: str,
-    titles: Mapping[str, str],
+    options: Mapping[K, str] | Sequence[K],
     key: str,
-    default: Sequence[str],
+    default: Sequence[K],
     most: int,
-    **extra: Any,
-) -> list[str]:
-    """Keys of `titles`, at most `most` of them, by a `widget` (`st.multiselect`), as `one_of`."""
-    if key not in st.session_state:
-        linked = [one for one in dict.fromkeys(st.query_params.get_all(key)) if one in titles]
-        st.session_state[key] = (linked or list(default))[:most]
-    else:  # what was chosen may be gone: a checkpoint removed, say
-        st.session_state[key] = [one for one in st.session_state[key] if one in titles]
-    chosen = widget(
-        label,
-        list(titles),
-        format_func=titles.__getitem__,
-        key=key,
-        max_selections=most,
-        **extra,
+    **more: Any,
+) -> list[K]:
+    """At most `most` of `options` by a `widget` (`st.multiselect`, `st.pills`), as `one_of`."""
+    if isinstance(options, Mapping):
+        more["format_func"] = options.__getitem__
+    offered = list(options)
+    spelling = choices(offered, most)
+    chosen = draw(
+        widget, label, offered, key=key, spelling=spelling, default=list(default)[:most], **more
     )
-    _keep(key, list(chosen), list(default))
     return list(chosen)
 
 
-def _begin(key: str, linked: str, titles: Mapping[K, str], default: str | None) -> None:
-    """Give the widget its first value, and a new one where what it held is no longer on offer."""
-    if key not in st.session_state:
-        st.session_state[key] = linked if linked in titles else default
-    elif st.session_state[key] is not None and st.session_state[key] not in titles:
-        st.session_state[key] = default
+def number_of(
+    widget: Any,
+    label: str,
+    low: N,
+    high: N,
+    default: N,
+    step: N,
+    key: str,
+    *,
+    clamp: bool = True,
+    **more: Any,
+) -> N:
+    """A number from `low` to `high` by a `widget` (`st.slider`, `st.number_input`)."""
+    spelling = number(low, high, clamp=clamp)
+    chosen: N = draw(
+        widget, label, low, high, step=step, key=key, spelling=spelling, default=default, **more
+    )
+    return chosen
 
 
-def _keep(key: str, chosen: list[str], default: list[str]) -> None:
-    """Write the choice into the address bar; a default is left out, to keep links short."""
-    written = st.query_params.get_all(key)
-    if chosen == default:
-        if written:
-            del st.query_params[key]
-    elif written != chosen:
-        st.query_params[key] = chosen
+def toggle(label: str, key: str, default: bool = False, **more: Any) -> bool:
+    """A switch."""
+    return bool(draw(st.toggle, label, key=key, spelling=FLAG, default=default, **more))
+
+
+def is_on(key: str) -> bool:
+    """Whether a switch that is off by default is on, also where it was not drawn."""
+    return bool(_flag(texts(key)))
+
+
+def guess(label: str, options: Mapping[G, str] | Sequence[G], key: str, **more: Any) -> G | None:
+    """What a visitor expects, None before he says so: kept like a setting, but in no link."""
+    if isinstance(options, Mapping):
+        more["format_func"] = options.__getitem__
+    return guessed(more.pop("widget", st.pills), label, list(options), key, **more)
+
+
+def next_of(place: Any, label: str, key: str) -> int:
+    """How often the button `label` was pressed to see the next of something, for what is shown."""
+    spelling = number(0, 9999)
+    at = current(key, spelling, 0)
+    place.button(
+        label,
+        icon=":material/skip_next:",
+        width="stretch",
+        key=f"next_{key}",
+        on_click=say,
+        args=(key, str(at + 1)),
+    )
+    return at
 
 
 # ------------------------------------------------------------------------------------------------
-# A setting in the address bar by its key, so that a link means the same in every language.
+# Sliders that the browser alone answers, and how their values still come into the link.
 #
-# `bind="query-params"` writes what a menu shows, which a translation changes; this writes the
-# option itself. A setting at its default is left out of the link.
+# A Vega parameter with an input of its own sends nothing to the server, whatever it is moved to. A
+# script in the page listens to these inputs. It puts each value into the address bar at once, and
+# tells the server a moment after something else was touched: before that, nobody needs to know.
+
+_SCRIPT = """
+const moved = {};
+let number = 0, told = 0, waiting;
+
+const inside = (place) => place instanceof Element && place.closest(".vega-bindings");
+
+function note(event) {
+  const input = event.target;
+  if (!inside(input) || !input.name) return;
+  const page = location.pathname.replace(/\\/+$/, "").split("/").pop();
+  (moved[page] ??= {})[input.name] = [input.value, ++number];
+  const address = new URL(location.href);
+  address.searchParams.set(input.name, input.value);
+  history.replaceState(history.state, "", address);
+}
+
+export default function ({ setStateValue }) {
+  const tell = () => {
+    if (told === number) return;
+    told = number;
+    setStateValue("moved", structuredClone(moved));
+  };
+  // Streamlit sends what changes at the same time as one message, and then draws only the fragment
+  // of the first change: so let go first what is just being touched
+  const soon = () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(tell, 150);
+  };
+  const touched = (event) => inside(event.target) || soon();
+  const left = (event) => inside(event.target) && (inside(event.relatedTarget) || soon());
+  const events = [
+    [document, "input", note], [document, "focusout", left], [document, "pointerup", touched],
+    [document, "visibilitychange", tell], [window, "popstate", soon],
+  ];
+  for (const [place, name, heard] of events) place.addEventListener(name, heard, true);
+  return () => {
+    for (const [place, name, heard] of events) place.removeEventListener(name, heard, true);
+  };
+}
+"""
+_SLIDERS = "browser_sliders"
+_listener = st.components.v2.component("small_plates_sliders", js=_SCRIPT)
+LINK_FRAGMENT = "link_to_this_setting"
+"""Key of the fragment and of the popover that show the link."""
 
 
-T = TypeVar("T", str, int)
+@st.fragment
+def listen() -> None:
+    """Mount the script; app.py does it on every page, so that it outlives a change of page."""
+    _listener(key=_SLIDERS, on_moved_change=_heard)
 
 
-def choose(
-    widget: Callable[..., Any], label: str, options: Sequence[T], default: T, key: str, **more: Any
-) -> T:
-    """Draw a widget of one choice (`st.selectbox`, `st.segmented_control` ...) named `key`.
+def _heard() -> None:
+    """What the browser says was moved, from whatever is in the message."""
+    moved = st.session_state[_SLIDERS].get("moved")
+    for page, sliders in moved.items() if isinstance(moved, dict) else ():
+        for key, told in sliders.items() if isinstance(sliders, dict) else ():
+            match told:
+                case [str(value), int(number)] if re.fullmatch(r"[-+.\w]{1,40}", value):
+                    report(page or "home", key, value, number)
+    context = get_script_run_ctx()
+    if context is not None and context.fragment_ids_this_run and is_open(LINK_FRAGMENT):
+        st.rerun(scope=LINK_FRAGMENT)  # the link stands there without what was moved
 
-    `options` are what the link holds and what is returned; show them with `format_func`. A link
-    with anything else means the default.
+
+def is_open(popover: str) -> bool:
+    """Whether the popover of that key stands open."""
+    return st.session_state.get(popover) is True
+
+
+def steady(chart: dict[str, Any], alt: str) -> None:
+    """Let the inputs of a chart begin where they began when it was last drawn on this visit.
+
+    The browser then keeps the chart, and what its inputs were moved to since. If anything else of
+    it has changed, data apart, it is built anew: then they begin where they were moved to.
     """
-    by_text = {str(option): option for option in options}
-    if st.session_state.get(key) not in options:
-        st.session_state[key] = by_text.get(st.query_params.get(key, ""), default)
-    widget(label, options, key=key, **more)
-    chosen: T = st.session_state[key]
-    if chosen == default:
-        st.query_params.pop(key, None)
-    elif st.query_params.get(key) != str(chosen):
-        st.query_params[key] = str(chosen)
-    return chosen
+    state = _state()
+    inputs = {one["name"]: one for one in chart.get("params", ()) if "bind" in one}
+    starts = {name: one.pop("value") for name, one in inputs.items()}
+    rest = repr([alt, {key: part for key, part in chart.items() if key != "datasets"}])
+    place = (state.page, *inputs)
+    if state.begun.get(place, ("", {}))[0] != rest:
+        state.begun[place] = (rest, starts)
+    for name, one in inputs.items():
+        one["value"] = state.begun[place][1][name]

@@ -5,8 +5,6 @@ import uuid
 
 import streamlit as st
 
-ANSWERED = "browser_answered"
-"""Session state: the browser has drawn this page to its end."""
 _REMEMBER = """
 export default function ({ setStateValue, data }) {
   const key = "small-plates-visitor";
@@ -51,7 +49,6 @@ def remember() -> None:
 
 def _recognise() -> None:
     """The browser has said a name: it counts before the page is drawn again."""
-    st.session_state[ANSWERED] = True
     id = st.session_state[_TOLD].get("id")
     if isinstance(id, str) and re.fullmatch(r"[0-9a-f]{32}", id):
         st.session_state["visitor_id"] = id

@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Callable
-from types import SimpleNamespace
 from urllib.parse import parse_qsl
 
 import pytest
@@ -13,7 +12,6 @@ from core.models.design.cost import layer_rows, totals
 from core.models.design.plans import known
 from core.models.design.spec import Design, read
 from pages import architecture
-from pages.kit.url_state import choose
 
 Open = Callable[..., AppTest]
 BUDGET_MS = 100
@@ -196,18 +194,6 @@ def test_a_design_is_handed_to_training(page: Open, open_page: Open) -> None:
     assert not training.exception and not training.error
     assert training.text_input(key="design").value == line
     assert training.selectbox(key="px").value == 64
-
-
-def test_a_setting_is_linked_by_its_key_in_any_language(monkeypatch: pytest.MonkeyPatch) -> None:
-    state: dict[str, object] = {}
-    query: dict[str, str] = {"color": "red"}
-    fake = SimpleNamespace(session_state=state, query_params=query)
-    monkeypatch.setattr("pages.kit.url_state.st", fake)
-    assert choose(lambda *a, **k: None, "Colour", ["blue", "red"], "blue", "color") == "red"
-    assert query == {"color": "red"}
-    state["color"] = "blue"
-    assert choose(lambda *a, **k: None, "顏色", ["blue", "red"], "blue", "color") == "blue"
-    assert query == {}
 
 
 @pytest.mark.parametrize("mode", ["look", "compare", "design"])

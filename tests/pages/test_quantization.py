@@ -235,7 +235,7 @@ def test_a_link_sets_the_page(open_page: Open, shipped: Path) -> None:
     assert app.button_group(key="against").value == "bytes"
     assert app.button_group(key="time_with").value == "onnx_32"
     spec = json.loads(chart(app, "The weights").spec)
-    assert [one["value"] for one in spec["params"] if one["name"] == "bits"] == [2]
+    assert [one["value"] for one in spec["params"] if one["name"] == "line_bits"] == [2]
 
 
 def test_the_shown_source_is_the_function_that_quantised(open_page: Open, shipped: Path) -> None:

@@ -1,0 +1,204 @@
+"""In a real browser: a page that was left is found again whole, and its link opens it elsewhere."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+
+from pages.kit.frame import entries
+from tests.browser.conftest import REPO, free_port, wait_for
+from tests.food import make_food11
+from tests.pages.every_setting import IN_BROWSER, SCENES, Link
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+NAMES = {one.key: one.name for one in entries()}
+EVERY = [(page, number) for page, links in SCENES.items() for number in range(len(links))]
+CONTROLS = """() => {
+  const main = document.querySelector('[data-testid="stMain"]');
+  const said = (e) => ['aria-checked', 'aria-pressed', 'aria-selected', 'aria-valuenow']
+    .map((name) => e.getAttribute(name)).find((value) => value !== null);
+  const shown = [];
+  for (const e of main.querySelectorAll('*')) {
+    if (e.closest('[data-testid="stFileUploader"], [data-testid="stDataFrame"]')) continue;
+    const field = e.matches('input, select, textarea');
+    const name = e.closest('.vega-bindings') ? e.name : '';
+    if (field) shown.push([name, e.type, e.checked ?? '', e.value]);
+    else if (said(e) !== undefined) shown.push([e.innerText, said(e)]);
+    else if (e.matches('[data-testid="stSelectbox"], [data-testid="stMultiSelect"]'))
+      shown.push([e.innerText]);
+  }
+  return shown;
+}"""
+"""What every control on the page shows."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app over the networks that it ships with, and a few made-up photographs."""
+    folder = tmp_path_factory.mktemp("whole")
+    food = make_food11(folder / "food", per_class={"training": 1, "validation": 1, "testing": 2})
+    port = free_port()
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true"]
+    command += [f"--server.port={port}", "--server.address=127.0.0.1"]
+    environment = os.environ | {"FOOD11_ROOT": str(food), "PYTHONPATH": str(REPO)}
+    environment.pop("SMALL_PLATES_PRETRAINED", None)
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            command, cwd=REPO, env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(f"{address}/_stcore/health", process, folder / "server.log")
+        yield address
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def settle(page: "Page") -> None:
+    """Until the run has ended, its last element is there, and the controls stand still."""
+    page.wait_for_selector("h1")
+    page.wait_for_selector("text=Link to this setting")
+    for name in IN_BROWSER.get(urlsplit(page.url).path.strip("/"), ()):
+        page.wait_for_selector(f'.vega-bindings [name="{name}"]')
+    seen: list[Any] = []
+    for _look in range(150):  # widgets come one after the other when the browser is busy
+        idle = page.evaluate(
+            "document.querySelector('[data-testid=\"stApp\"]').dataset.testScriptState"
+        )
+        seen = [*seen[-4:], page.evaluate(CONTROLS)]
+        if idle == "notRunning" and seen[0] and seen == seen[:1] * 5:
+            return
+        page.wait_for_timeout(400)
+    raise AssertionError("the page never came to rest")
+
+
+def go(page: "Page", name: str) -> None:
+    """To a page by the menu."""
+    title = page.inner_text("h1")
+    page.click(f'[data-testid="stSidebarNavLink"]:has-text("{NAMES[name]}")')
+    page.wait_for_function("title => document.querySelector('h1')?.innerText !== title", arg=title)
+    settle(page)
+
+
+def lists(link: Link) -> dict[str, list[str]]:
+    return {name: said if isinstance(said, list) else [said] for name, said in link.items()}
+
+
+def query(page: "Page") -> dict[str, list[str]]:
+    return parse_qs(urlsplit(page.url).query, keep_blank_values=True)
+
+
+def link_of(page: "Page") -> str:
+    """What the foot of the page offers to copy."""
+    page.get_by_role("button", name="Link to this setting").click()
+    code = page.wait_for_selector('[data-testid="stPopoverBody"] code')
+    assert code is not None
+    link = code.inner_text().replace("\n", "")
+    page.keyboard.press("Escape")
+    return link
+
+
+@pytest.mark.parametrize(("name", "number"), EVERY)
+def test_every_setting_survives_leaving_and_a_link(
+    page: "Page", server: str, name: str, number: int
+) -> None:
+    wanted = lists(SCENES[name][number])
+    address = f"{server}/{'' if name == 'home' else name}"
+    page.goto(address)
+    settle(page)
+    plain = page.evaluate(CONTROLS)
+    page.goto(f"{address}?{urlencode(wanted, doseq=True)}")
+    settle(page)
+    there = page.evaluate(CONTROLS)
+    assert there != plain and query(page) == wanted
+    for key in IN_BROWSER.get(name, set()) & wanted.keys():
+        values = [one[3] for one in there if one[0] == key and (one[1] != "radio" or one[2])]
+        assert wanted[key][0] in values, key
+
+    go(page, "home" if name != "home" else "convolutions")
+    assert query(page) == {}
+    go(page, name)
+    assert query(page) == wanted
+    assert page.evaluate(CONTROLS) == there
+
+    link = link_of(page)
+    assert parse_qs(urlsplit(link).query) == wanted
+    assert page.context.browser is not None
+    other = page.context.browser.new_context(viewport={"width": 1280, "height": 900})
+    tab = other.new_page()
+    tab.goto(link)
+    settle(tab)
+    assert tab.evaluate(CONTROLS) == there
+    assert not tab.query_selector('[data-testid="stException"]')
+    other.close()
+
+
+def test_what_is_touched_is_kept(page: "Page", server: str) -> None:
+    """By hand: a menu, a slider, a switch; then back and forth in the browser."""
+    page.goto(f"{server}/pruning?method=channel_l2&ratio=90")
+    settle(page)
+    page.get_by_role("radio", name="Random weights").click()
+    settle(page)
+    slider = page.get_by_role("slider").first
+    slider.focus()
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function("location.search.includes('ratio=85')")
+    go(page, "home")
+    go(page, "pruning")
+    assert query(page) == {"method": ["random"], "ratio": ["85"]}
+    assert page.get_by_role("radio", name="Random weights").is_checked()
+    assert page.get_by_role("slider").first.input_value() == "85"
+    page.go_back()
+    page.wait_for_function("location.pathname.endsWith('/pruning') && !location.search")
+    settle(page)
+    assert page.get_by_role("slider").first.input_value() == "50"
+    page.go_forward()
+    page.wait_for_function("location.search.includes('ratio=85')")
+    settle(page)
+    assert page.get_by_role("slider").first.input_value() == "85"
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "press"),
+    [
+        ("temperature", "T", "ArrowRight"),
+        ("distillation", "alpha", "ArrowLeft"),
+        ("low_rank", "R", "ArrowRight"),
+    ],
+)
+def test_a_slider_that_sends_nothing_is_in_the_link(
+    page: "Page", server: str, name: str, key: str, press: str
+) -> None:
+    frames: list[Any] = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: frames.append(frame)))
+    page.goto(f"{server}/{name}")
+    settle(page)
+    slider = f'.vega-bindings input[name="{key}"]'
+    start = page.input_value(slider)
+    page.focus(slider)
+    page.wait_for_timeout(500)
+    sent = len(frames)
+    for _time in range(3):
+        page.keyboard.press(press)
+    page.wait_for_timeout(500)
+    value = page.input_value(slider)
+    assert value != start and len(frames) == sent
+    assert query(page) == {key: [value]}  # the address bar has it before the server knows
+    assert parse_qs(urlsplit(link_of(page)).query) == {key: [value]}
+    page.focus(slider)
+    page.keyboard.press(press)
+    last = page.input_value(slider)
+    assert last != value
+    go(page, "home")  # at once, from the slider
+    assert query(page) == {}
+    go(page, name)
+    assert page.input_value(slider) == last and query(page) == {key: [last]}

@@ -1,0 +1,98 @@
+"""Every setting of every page, at a value that is not its default, as a link says it.
+
+A page has several scenes where not all of its widgets are on the screen at once. What is no setting
+stands in NOT_SETTINGS, so that a new widget has to be put here or there.
+"""
+
+import re
+
+Link = dict[str, str | list[str]]
+
+TEACHER, STUDENT = "resnet18-scratch-s0", "best_100k-distilled-s0"
+SCENES: dict[str, list[Link]] = {
+    "home": [{"cost": "macs", "baselines": "none", "trials": "true", "provenance": STUDENT}],
+    "compare": [
+        {"networks": [STUDENT, TEACHER], "photo_from": "dream", "dream_of": "Soup", "dream": "1",
+         "T": "2.5", "trap": "true"},
+        {"food": "Egg", "example": "1"},
+    ],
+    "results": [{"figure": "16", "provenance": STUDENT}],
+    "convolutions": [
+        {"in_channels": "32", "out_channels": "64", "groups": "4", "map_size": "20",
+         "kernel_size": "5", "stride": "2", "padding": "2", "bias": "false", "rank_percent": "40"},
+    ],
+    "architecture": [
+        {"model": "resnet18", "px_resnet18": "160"},
+        {"mode": "compare", "model_a": "resnet18", "model_b": "plain_275k", "px_both": "96"},
+        {"mode": "design", "design": "px64-relu6-stem16p-sep32p-sep64", "design_stage": "2"},
+    ],
+    "temperature": [
+        {"teacher": TEACHER, "student": STUDENT, "kind": "sure", "number_sure": "3", "T": "4.5"},
+        {"answers_to": "photo", "photo_from": "dream", "dream_of": "Soup", "dream": "1"},
+        {"answers_to": "photo", "food": "Egg", "example": "1"},
+    ],
+    "distillation": [
+        {"teacher": TEACHER, "student": STUDENT, "kind": "sure", "number_sure": "3", "T": "8",
+         "alpha": "0.3", "move": "1.25", "pick": "9", "trap": "swapped", "cell_T": "20",
+         "provenance": STUDENT},
+    ],
+    "training": [
+        {"preset": "hour", "model": "resnet18", "teacher": "none", "alpha": "0.35", "T": "7.5",
+         "mixup": "0.4", "epochs": "12", "px": "96", "share": "40", "seeds": "1.3",
+         "batch_size": "128", "lr": "0.0005", "augment": "strong", "pretrained": "true"},
+        {"model": "design", "design": "px64-relu6-stem16p-sep32p"},
+    ],
+    "pruning": [
+        {"network": "dwpw_256k-distilled-s0", "ratio": "90", "method": "channel_l2",
+         "reveal": "true", "all_methods": "true", "finetuned": "true", "time_with": "torch_32",
+         "layer": "features.1.3.weight", "group": "1", "height": "gamma",
+         "photo_ratios": ["20", "80"], "photo_from": "dream", "dream_of": "Soup", "dream": "1"},
+        {"food": "Egg", "example": "1"},
+    ],
+    "quantization": [
+        {"network": "dwpw_256k-distilled-s0", "scheme": "kmeans", "layer": "features.1.3.weight",
+         "line_bits": "2", "against": "bytes", "reveal": "true", "all_schemes": "true",
+         "bits": "3", "time_with": "onnx_32", "photo_bits": ["3", "5"], "photo_from": "dream",
+         "dream_of": "Soup", "dream": "1", "hw7_sample": "hostile"},
+        {"food": "Egg", "example": "1"},
+    ],
+    "low_rank": [
+        {"network": TEACHER, "layer": "layer1.0.conv1", "form": "tucker2", "R": "11",
+         "method": "spatial", "energy": "85", "reveal": "true", "all_methods": "true",
+         "finetuned": "false", "time_with": "torch_32", "photo_energies": ["90", "60"],
+         "photo_from": "dream", "dream_of": "Soup", "dream": "1"},
+        {"food": "Egg", "example": "1"},
+    ],
+    "export": [{"network": STUDENT, "reveal": "true"}],
+}  # fmt: skip
+"""Page -> its links; together they have every setting of the page."""
+
+IN_BROWSER = {
+    "temperature": {"T"},
+    "distillation": {"T", "alpha", "move", "pick"},
+    "quantization": {"line_bits"},
+    "low_rank": {"R"},
+}
+"""Settings that only the browser moves: Vega's parameters."""
+
+GUESSES: dict[str, dict[str, str | float]] = {
+    "compare": {"guess_surest": "dwpw_256k-scratch-s0"},
+    "results": {"guess_results": "differs"},
+    "convolutions": {"guess_share": 1 / 8, "guess_time": "half"},
+    "architecture": {"guess_half": "first"},
+    "temperature": {"guess_grows": "top", "homework_t": "softer"},
+    "distillation": {"guess_t2": "same"},
+    "training": {"guess_right": "middle"},
+    "pruning": {"guess_curve": "late", "guess_speed": "same"},
+    "quantization": {"guess_bits": 4, "guess_speed": "same"},
+    "low_rank": {"guess_ranks": "third", "guess_speed": "same"},
+    "export": {"guess_smallest": "onnx", "guess_fastest": "onnx"},
+}
+"""Page -> its guesses: kept while the visitor is elsewhere, but in no link."""
+
+NOT_SETTINGS = re.compile(
+    r"guess_\w+|homework_t"  # see GUESSES
+    r"|camera_on"  # a camera that switched itself on would frighten
+    r"|edit_\w+|design_start"  # the designer's controls write its line, which is the setting
+    r"|runs_shown|also|finished"  # of runs that nobody has started here
+)
