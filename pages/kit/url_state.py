@@ -420,7 +420,7 @@ def next_of(place: Any, label: str, key: str) -> int:
 
 _SCRIPT = """
 const moved = {};
-let number = 0, told = 0, waiting;
+let number = 0, told = 0, waiting, send;
 
 const inside = (place) => place instanceof Element && place.closest(".vega-bindings");
 
@@ -434,28 +434,30 @@ function note(event) {
   history.replaceState(history.state, "", address);
 }
 
+function tell() {
+  if (told === number || !send) return;
+  told = number;
+  send("moved", structuredClone(moved));
+}
+
+// Streamlit sends what changes at the same time as one message, and then draws only the fragment
+// of the first change: so let go first what is just being touched
+function soon() {
+  clearTimeout(waiting);
+  waiting = setTimeout(tell, 150);
+}
+
+const on = (place, name, heard) => place.addEventListener(name, heard, true);
+on(document, "input", note);
+on(document, "pointerup", (event) => inside(event.target) || soon());
+on(document, "focusout", (event) => {
+  if (inside(event.target) && !inside(event.relatedTarget)) soon();
+});
+on(document, "visibilitychange", tell);
+on(window, "popstate", soon);
+
 export default function ({ setStateValue }) {
-  const tell = () => {
-    if (told === number) return;
-    told = number;
-    setStateValue("moved", structuredClone(moved));
-  };
-  // Streamlit sends what changes at the same time as one message, and then draws only the fragment
-  // of the first change: so let go first what is just being touched
-  const soon = () => {
-    clearTimeout(waiting);
-    waiting = setTimeout(tell, 150);
-  };
-  const touched = (event) => inside(event.target) || soon();
-  const left = (event) => inside(event.target) && (inside(event.relatedTarget) || soon());
-  const events = [
-    [document, "input", note], [document, "focusout", left], [document, "pointerup", touched],
-    [document, "visibilitychange", tell], [window, "popstate", soon],
-  ];
-  for (const [place, name, heard] of events) place.addEventListener(name, heard, true);
-  return () => {
-    for (const [place, name, heard] of events) place.removeEventListener(name, heard, true);
-  };
+  send = setStateValue;
 }
 """
 _SLIDERS = "browser_sliders"
@@ -466,7 +468,10 @@ LINK_FRAGMENT = "link_to_this_setting"
 
 @st.fragment
 def listen() -> None:
-    """Mount the script; app.py does it on every page, so that it outlives a change of page."""
+    """Load the script; app.py does it on every page, so that it may report after a change of page.
+
+    A browser runs it once, however often it is loaded.
+    """
     _listener(key=_SLIDERS, on_moved_change=_heard)
 
 

@@ -94,7 +94,7 @@ def lists(link: Link) -> dict[str, list[str]]:
 
 
 def query(page: "Page") -> dict[str, list[str]]:
-    return parse_qs(urlsplit(page.url).query, keep_blank_values=True)
+    return parse_qs(page.evaluate("location.search").lstrip("?"), keep_blank_values=True)
 
 
 def link_of(page: "Page") -> str:
