@@ -444,7 +444,7 @@ function tell() {
 // of the first change: so let go first what is just being touched
 function soon() {
   clearTimeout(waiting);
-  waiting = setTimeout(tell, 150);
+  waiting = setTimeout(tell, 50);
 }
 
 const on = (place, name, heard) => place.addEventListener(name, heard, true);

@@ -100,7 +100,9 @@ def query(page: "Page") -> dict[str, list[str]]:
 def link_of(page: "Page") -> str:
     """What the foot of the page offers to copy."""
     page.get_by_role("button", name="Link to this setting").click()
-    code = page.wait_for_selector('[data-testid="stPopoverBody"] code')
+    page.wait_for_selector('[data-testid="stPopoverBody"] code')
+    page.wait_for_timeout(1000)  # what the browser moved is heard a moment later
+    code = page.query_selector('[data-testid="stPopoverBody"] code')
     assert code is not None
     link = code.inner_text().replace("\n", "")
     page.keyboard.press("Escape")
