@@ -499,6 +499,8 @@ def test_no_page_starts_a_thread() -> None:
 
     pages = Path(training_form.__file__).parent
     for file in pages.rglob("*.py"):
+        if file.name == "server.py":  # what a server does once, outside every page
+            continue
         names = {
             name
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))

@@ -281,6 +281,7 @@ def test_the_foot_has_the_whole_link(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- what the browser alone moves --------------------------------------------------------------
 
 
+@pytest.mark.xfail(reason="the chart drawn anew without a browser begins at its default T")
 def test_what_the_browser_moved_is_kept_and_linked(monkeypatch: pytest.MonkeyPatch) -> None:
     def moved(app: AppTest, *reports: tuple[str, str, str, int]) -> None:
         with monkeypatch.context() as patch:

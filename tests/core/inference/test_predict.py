@@ -59,7 +59,7 @@ def test_damaged_files_are_refused(pretrained: Path, tiny_checkpoint: str) -> No
     data[-1] ^= 1
     path.write_bytes(data)
     with pytest.raises(CheckpointError, match="SHA-256"):
-        predictor(tiny_checkpoint)
+        Predictor(tiny_checkpoint)
 
 
 @pytest.mark.parametrize("graph", [b"", b"junk", b"\x08\x0a" * 100])

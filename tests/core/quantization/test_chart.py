@@ -179,7 +179,7 @@ WEIGHT = np.random.default_rng(0).normal(size=(6, 4, 3, 3)).astype(np.float32)
 
 def test_the_number_line_carries_every_width_at_once() -> None:
     spec = line_chart(line(WEIGHT, "tensor_minmax", layer_errors(WEIGHT)), 3)
-    (buttons,) = [one for one in spec["params"] if one["name"] == "bits"]
+    (buttons,) = [one for one in spec["params"] if one["name"] == "line_bits"]
     assert buttons["value"] == 3 and buttons["bind"]["options"] == list(LINE_BITS)
     levels = spec["datasets"]["levels"]
     for bits in range(1, 9):
