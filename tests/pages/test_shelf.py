@@ -5,14 +5,14 @@ from core.stats import Score
 from pages.kit import networks
 
 TEACHER, SCRATCH, DISTILLED = (
-    "efficientnet_lite0-imagenet-s0",
+    "efficientnet_lite2-imagenet_more-s0",
     "dwpw_256k-scratch-s0",
     "dwpw_256k-distilled-s0",
 )
 
 
 def in_order() -> list[Checkpoint]:
-    """The shipped checkpoints as `shelf.checkpoints` lists them: the largest teacher first."""
+    """The shipped checkpoints as `networks.checkpoints` lists them: the largest first."""
     found = networks.checkpoints()
     assert found[0].id != TEACHER  # else nothing is shown here
     return found
