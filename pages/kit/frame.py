@@ -1,7 +1,9 @@
-"""The table of contents: every page once, for the navigation, the home page and "next page"."""
+"""What frames every page: the table of contents, the sections that redraw alone, tabs, the foot."""
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, ParamSpec
 
 import pandas as pd
 import streamlit as st
@@ -9,9 +11,12 @@ from streamlit.errors import StreamlitAPIException
 
 from core import i18n
 from core.charts.tables import to_csv
+from core.errors import UserError
 from core.i18n import _
 from pages.kit import url_state
 from pages.kit.url_state import one_of
+
+P = ParamSpec("P")
 
 
 class Entry(NamedTuple):
@@ -140,6 +145,72 @@ def after(key: str) -> Entry:
 
 
 # ------------------------------------------------------------------------------------------------
+# The parts of a page.
+
+
+def section(draw: Callable[P, None]) -> Callable[P, None]:
+    """A part of a page that a touch inside it redraws alone (a decorator over `st.fragment`).
+
+    What depends on its settings must be drawn inside it; it may hold further sections, which then
+    redraw alone or with it. A `UserError` is said in its place, and the rest of the page stands.
+    """
+
+    @st.fragment
+    @functools.wraps(draw)
+    def alone(*args: P.args, **kwargs: P.kwargs) -> None:
+        speak()
+        try:
+            draw(*args, **kwargs)
+        except UserError as error:
+            st.error(str(error), icon=":material/error:")
+
+    return alone
+
+
+@contextmanager
+def instrument(picture_first: bool = True) -> Iterator[tuple[Any, Any]]:
+    """Two places side by side: for the controls, narrow, and for the picture they move.
+
+    On a phone they stand below each other, the picture first unless told otherwise.
+    """
+    with st.container(key="instrument" if picture_first else None):
+        controls, picture = st.columns([1, 2.4], gap="medium")
+    yield controls, picture
+
+
+class Tab(NamedTuple):
+    """A tab: the word for it in the address bar, its label, and what draws it."""
+
+    key: str
+    label: str
+    draw: Callable[[], None]
+
+
+@section
+def tabs(offered: Sequence[Tab], key: str = "tab") -> None:
+    """Tabs of which only the open one is drawn; `key` names it in the address bar."""
+    labels = [one.label for one in offered]
+    by_key = {one.key: one.label for one in offered}
+    by_label = {one.label: one.key for one in offered}
+    opened: list[Any] = []
+
+    def widget(shown: Sequence[str], *, key: str, persist_state: str) -> str:
+        del persist_state  # tabs have no such setting: `url_state` keeps which is open
+        opened.extend(st.tabs(shown, key=key, on_change="rerun"))
+        return next((label for label, tab in zip(shown, opened, strict=True) if tab.open), shown[0])
+
+    spelling = url_state.Spelling(
+        lambda texts: by_key.get(texts[0]) if texts else None,
+        lambda label: [by_label[label]] if label in by_label else [],  # [] in another language
+    )
+    shown = url_state.draw(widget, labels, key=key, spelling=spelling, default=labels[0])
+    for one, place in zip(offered, opened, strict=True):
+        if one.label == shown:
+            with place:
+                one.draw()
+
+
+# ------------------------------------------------------------------------------------------------
 # The foot of a page: its data as CSV, a link to this very setting, the next page.
 
 
@@ -218,5 +289,8 @@ def style() -> None:
     st.html(
         "<style>[data-testid='stVegaLiteChart'] .mark-text.role-mark text {paint-order: stroke; "
         f"stroke: light-dark({day}, {night}); stroke-width: 4px; stroke-linejoin: round}}"
-        "[data-testid='stLayoutWrapper']:has(> * > .st-key-browser_sliders) {display: none}</style>"
+        "[data-testid='stLayoutWrapper']:has(> * > .st-key-browser_sliders) {display: none}"
+        "@media (max-width: 640px) {.st-key-instrument > * > [data-testid='stHorizontalBlock'], "
+        ".st-key-instrument > [data-testid='stHorizontalBlock'] {flex-direction: column-reverse}}"
+        "</style>"
     )

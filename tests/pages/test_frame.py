@@ -1,0 +1,72 @@
+"""The parts of a page: sections that redraw alone, and tabs of which only the open one is drawn."""
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.errors import UserError
+
+
+def tabbed() -> None:
+    import streamlit as st
+
+    from pages.kit import frame, url_state
+
+    def first() -> None:
+        st.markdown("drawn: first")
+
+    def broken() -> None:
+        from core.errors import UserError
+
+        raise UserError("The file is damaged.")
+
+    url_state.arrive("somewhere")
+    frame.tabs([frame.Tab("why", "Why", first), frame.Tab("trap", "Trap", broken)])
+    st.markdown("the rest")
+    url_state.write_address()
+
+
+def drawn(app: AppTest) -> list[str]:
+    assert not app.exception
+    return [one.value for one in app.markdown]
+
+
+def test_only_the_open_tab_is_drawn_and_an_error_stays_in_its_place() -> None:
+    app = AppTest.from_function(tabbed).run()
+    assert drawn(app) == ["drawn: first", "the rest"] and not app.error
+    assert [one.label for one in app.tabs] == ["Why", "Trap"]
+    linked = AppTest.from_function(tabbed)
+    linked.query_params["tab"] = "trap"
+    linked.run()
+    assert drawn(linked) == ["the rest"]
+    assert [one.value for one in linked.error] == ["The file is damaged."]
+    assert linked.query_params["tab"] == "trap"
+
+
+@pytest.mark.parametrize("wrong", ["nowhere", "Trap", ""])
+def test_a_tab_that_is_not_there_opens_the_first(wrong: str) -> None:
+    app = AppTest.from_function(tabbed)
+    app.query_params["tab"] = wrong
+    assert drawn(app.run()) == ["drawn: first", "the rest"]
+    assert "tab" not in app.query_params
+
+
+def test_a_section_says_what_is_wrong_and_lets_all_else_through() -> None:
+    def sections() -> None:
+        from core.errors import UserError
+        from pages.kit import frame
+
+        @frame.section
+        def wrong() -> None:
+            raise UserError("No such network.")
+
+        wrong()
+
+        @frame.section
+        def broken() -> None:
+            raise ZeroDivisionError
+
+        broken()
+
+    app = AppTest.from_function(sections).run()
+    assert [one.value for one in app.error] == [str(UserError("No such network."))]
+    assert len(app.exception) == 1
