@@ -50,6 +50,19 @@ def server(pretrained: Path) -> Iterator[Server]:
         yield running
 
 
+def test_every_page_is_opened_before_its_first_visitor_comes(pretrained: Path) -> None:
+    with serve(pretrained, SMALL_PLATES_PREWARM="1") as server:
+        with Visitor(server, "compare") as visitor:  # is served meanwhile
+            assert visitor.elements
+        assert until(lambda: "Every page was opened once" in server.log.read_text(), 120)
+        process = psutil.Process(server.process.pid)
+        for page in ("results", "pruning", "export"):
+            before = process.cpu_times().user
+            with Visitor(server, page):
+                assert process.cpu_times().user - before < 1.0, page  # alone it takes seconds
+        assert "Traceback" not in server.log.read_text()
+
+
 def held_mb(server: Server) -> float:
     """What Streamlit says that uploads take."""
     _status, said = server.get("/_stcore/metrics")

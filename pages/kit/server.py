@@ -6,6 +6,7 @@ a closed tab, with its photos, no sooner than another visitor comes or goes.
 
 SMALL_PLATES_UPLOAD_MB_PER_VISITOR   how much the uploads of one visitor may take together
 SMALL_PLATES_UPLOAD_MB               and those of all visitors
+SMALL_PLATES_PREWARM=0               do not open every page once when the server starts
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import contextlib
 import ctypes
 import gc
 import logging
+import os
 import re
 import time
 from collections import Counter
@@ -24,6 +26,9 @@ from starlette.formparsers import MultiPartParser
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit import cli_util, net_util, runtime
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.runtime import RuntimeState
 from streamlit.runtime.app_session import AppSession, AppSessionState
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.pages_manager import PagesManager
@@ -33,11 +38,14 @@ from streamlit.web.server import server_util
 from core.errors import ConfigError
 from core.i18n import _
 from core.training.queue.store import whole_number
+from pages.kit import frame
 
 MB = 2**20
 FILES_PER_VISITOR = 40  # empty files take memory too
 EVERY_S = 5.0
 """How often the server looks for sessions whose time is up."""
+PREWARM_S = 120.0
+"""How long a page may take that is opened beforehand."""
 DRAIN_S = 60.0
 """How long the rest of a refused upload is listened to."""
 
@@ -232,11 +240,14 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
     # app.py, before its first run too.
     PagesManager.uses_pages_directory = False
     _greet()
-    tidying = asyncio.create_task(_tidy_up())
+    tasks = [asyncio.create_task(_tidy_up())]
+    if os.environ.get("SMALL_PLATES_PREWARM") != "0":
+        tasks.append(asyncio.create_task(prewarm()))
     try:
         yield
     finally:
-        tidying.cancel()
+        for task in tasks:
+            task.cancel()
 
 
 def _greet() -> None:
@@ -246,6 +257,56 @@ def _greet() -> None:
     print(_("Small Plates is at {url}").format(url=url), flush=True)
     if not st.get_option("server.headless"):
         asyncio.get_running_loop().call_soon(cli_util.open_browser, url)
+
+
+class _Prewarming:
+    """The client of a session that no browser shows: it hears when a run has ended."""
+
+    client_context = None
+
+    def __init__(self) -> None:
+        self.finished = asyncio.Event()
+
+    def write_forward_msg(self, msg: ForwardMsg) -> None:
+        if msg.WhichOneof("type") == "script_finished":
+            self.finished.set()
+
+
+async def prewarm() -> None:
+    """Open every page once, Home first, while nobody else's page runs.
+
+    So no visitor waits for imports, charts' specifications or results read from files. What is in
+    memory then stays for ever: the garbage collector need not look at it again.
+    """
+    try:
+        server = runtime.get_instance()
+        while server.state is RuntimeState.INITIAL:
+            await asyncio.sleep(0.05)
+        client = _Prewarming()
+        session = server.connect_session(client, user_info={})
+        try:
+            for page in frame.entries():
+                while _others_run(session):
+                    await asyncio.sleep(0.1)
+                client.finished.clear()
+                message = BackMsg()
+                message.rerun_script.page_name = "" if page.key == "home" else page.key
+                server.handle_backmsg(session, message)
+                await asyncio.wait_for(client.finished.wait(), PREWARM_S)
+        finally:
+            server.close_session(session)
+        gc.collect()
+        gc.freeze()
+        print(_("Every page was opened once: no visitor waits for its preparation."), flush=True)
+    except Exception:  # the server serves without it, only slower
+        _log.exception("pages could not be opened beforehand")
+
+
+def _others_run(session: str) -> bool:
+    return any(
+        info.session.id != session and info.session._state is AppSessionState.APP_IS_RUNNING
+        for info in runtime.get_instance()._session_mgr.list_active_sessions()
+    )
 
 
 _waiting: dict[str, AppSession] = {}
