@@ -1,7 +1,7 @@
 """All shipped checkpoints in one picture: how often each is right, against what it costs.
 
 The seeds of one recipe are one mark at their mean; its seeds stand faintly behind it. What no other
-network beats is ringed and joined by a line: the Pareto frontier.
+network beats is ringed, joined by a line and named: the Pareto frontier.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,9 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.charts import numbers
-from core.charts.compiled import Spec, filled, shape
+from core.charts.compiled import Spec, filled, shape, with_rows
 from core.charts.curves import DASHES, LABEL_SIZE, beside, stacked
-from core.charts.names import PHONE_PX, WIDTHS_PX, named
+from core.charts.names import place_labels, versions
 from core.charts.theme import (
     finish,
     glyph,
@@ -42,8 +42,15 @@ COLUMNS = (
     "accuracy", "low", "high", "n", "data", "is_food11", "seeds", "of_seeds", "derived",
 )  # fmt: skip
 
-HEIGHT_PX = 460
-_PLOT_PX = 385  # what axis and its title leave of it
+HEIGHT_PX = 400
+_PLOT_PX = 325  # what axis and its title leave of it
+_DRAWN = (
+    "checkpoint", "title", "role", "role_title", "accuracy", "low", "high", "accuracy_text",
+    "cost_text", "n", "seeds",
+)  # fmt: skip
+WIDTHS_PX = (270, 560)
+"""The narrowest plot of a phone, and of a wider screen: names that fit there fit in any wider."""
+WIDE_PX = WIDTHS_PX[1]
 _FLOORS: dict[Cost, float] = {
     "params": 1e5, "macs": 1e7, "size_bytes": 1e5, "latency_ms": 1.0,
 }  # fmt: skip
@@ -115,13 +122,13 @@ def frontier(frame: pd.DataFrame, cost: Cost) -> pd.Series:
 
 
 def baselines_frame(year: str) -> pd.DataFrame:
-    """A year's baselines (a key of `core.course.BASELINES`): columns accuracy, text, short."""
+    """A year's baselines (a key of `core.course.BASELINES`): columns accuracy, text."""
     names = {"simple": _("simple"), "medium": _("medium"), "strong": _("strong"), "boss": _("boss")}
-    rows = []
-    for key, value in BASELINES[year]._asdict().items():
-        short = _("{name} {value}").format(name=names[key], value=numbers.percent(value))
-        rows.append((value, _("{baseline}, on Food-11").format(baseline=short), short))
-    return pd.DataFrame(rows, columns=["accuracy", "text", "short"])
+    rows = [
+        (value, _("{name} {value}").format(name=names[key], value=numbers.percent(value)))
+        for key, value in BASELINES[year]._asdict().items()
+    ]
+    return pd.DataFrame(rows, columns=["accuracy", "text"])
 
 
 def collection_chart(frame: pd.DataFrame, cost: Cost, year: str | None = None) -> Spec:
@@ -131,13 +138,13 @@ def collection_chart(frame: pd.DataFrame, cost: Cost, year: str | None = None) -
     out.
     """
     frame = frame[frame[cost].notna()].reset_index(drop=True)
-    lines = baselines_frame(year) if year else pd.DataFrame(columns=["accuracy", "text", "short"])
+    lines = baselines_frame(year) if year else pd.DataFrame(columns=["accuracy", "text"])
     low, high = _around(min(frame[cost].min(), _FLOORS[cost]), frame[cost].max() * 1.0001)
     least = min(frame["low"].min(), *lines["accuracy"], 1)
     most = max(frame["high"].max(), *lines["accuracy"], 0)
     bottom = max(0.0, float(np.floor((least - 0.02) * 20) / 20))
     top = min(1.0, float(np.ceil((most + 0.03) * 20) / 20))
-    shown = frame.drop(columns="of_seeds").assign(
+    shown = frame.assign(
         cost_text=[cost_text(cost, value) for value in frame[cost]],
         accuracy_text=[
             f"{numbers.percent(p, n)} ({numbers.interval(least, most, n)})"
@@ -147,20 +154,49 @@ def collection_chart(frame: pd.DataFrame, cost: Cost, year: str | None = None) -
         ],
         role_title=[f"{glyph(role)} {role_title(role)}" for role in frame["role"]],
         title=[_(title) for title in frame["title"]],
-        first=frontier(frame, cost),
     )
-    x = (np.log(shown[cost] / low) / np.log(high / low)).to_numpy()
-    y = ((top - shown["accuracy"]) / (top - bottom)).to_numpy()
-    names = named(shown, x, y, lines, (bottom, top), _PLOT_PX)
-    return filled(
+    edge = frame[frontier(frame, cost)].sort_values(cost, ascending=False)  # most accurate first
+    return with_rows(
         _shape(cost, (low, high), (bottom, top)),
-        networks=shown,
+        networks=_records(shown[[*_DRAWN, cost]]),
         seeds=_seeds(frame, cost),
-        edge=shown[shown["first"]][[cost, "accuracy"]].sort_values(cost),
-        names=names,
-        ties=names[names["tied"]],
-        lines=lines,
+        edge=_records(edge[::-1][[cost, "accuracy"]]),
+        names=_names_of(edge, cost, (low, high), (bottom, top)),
+        lines=_records(lines),
     )
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = frame.to_dict("records")  # type: ignore[assignment]
+    return rows
+
+
+def _names_of(
+    edge: pd.DataFrame, cost: Cost, costs: tuple[float, float], accuracies: tuple[float, float]
+) -> list[dict[str, Any]]:
+    """The frontier's names, for a wide plot and for a phone's, the most accurate first.
+
+    Left of its mark a name covers nothing: no network there is as small and as good.
+    """
+    low, high = costs
+    bottom, top = accuracies
+    across = np.log(edge[cost] / low) / np.log(high / low)
+    down = _PLOT_PX * (top - edge["accuracy"]) / (top - bottom)
+    rows = []
+    for px in WIDTHS_PX:
+        names = [
+            versions(*words)[-1:] if px < WIDE_PX else versions(*words)[-2:]
+            for words in zip(
+                edge["model"], edge["recipe"], edge["title"], edge["derived"], strict=True
+            )
+        ]
+        marks = list(zip(px * across, down, strict=True))
+        placed = place_labels(names, marks, (px, _PLOT_PX), ("left", "above"))
+        for label, value, accuracy in zip(placed, edge[cost], edge["accuracy"], strict=True):
+            if label is not None:
+                place = {cost: value, "accuracy": accuracy, "wide": px >= WIDE_PX}
+                rows.append(place | label._asdict())
+    return rows
 
 
 def _around(least: float, most: float) -> tuple[float, float]:
@@ -177,15 +213,14 @@ def _around(least: float, most: float) -> tuple[float, float]:
     )
 
 
-def _seeds(frame: pd.DataFrame, cost: Cost) -> pd.DataFrame:
-    rows = [
-        (cost_value, accuracy, role)
+def _seeds(frame: pd.DataFrame, cost: Cost) -> list[dict[str, Any]]:
+    return [
+        {cost: cost_value, "accuracy": accuracy, "role": role}
         for cost_value, of_seeds, role in zip(
             frame[cost], frame["of_seeds"], frame["role"], strict=True
         )
         for accuracy in (of_seeds if len(of_seeds) > 1 else ())
     ]
-    return pd.DataFrame(rows, columns=[cost, "accuracy", "role"])
 
 
 @shape
@@ -228,35 +263,28 @@ def _shape(cost: Cost, costs: tuple[float, float], accuracies: tuple[float, floa
     stairs = painted(edge.mark_line(interpolate="step-after", strokeWidth=1.5, opacity=0.7), "text")
     rings = painted(edge.mark_point(size=420, filled=False, strokeWidth=1.5, opacity=0.9), "text")
     return finish(
-        layered(_baselines(title, scale), stairs, rings, seeds, bars, dots, *_names()),
+        layered(*_baselines(title, scale), stairs, rings, seeds, bars, dots, _names(x, y)),
         height=HEIGHT_PX,
     )
 
 
-def _baselines(title: str, scale: alt.Scale) -> alt.Chart:
+def _baselines(title: str, scale: alt.Scale) -> list[alt.Chart]:
     """Dotted, in the grey of what is not ours; the words on them say that it is not comparable."""
     lines = alt.Chart(alt.NamedData("lines")).encode(alt.Y("accuracy:Q", title=title, scale=scale))
-    return painted(lines.mark_rule(strokeDash=[2, 5], strokeWidth=1.5), "muted")
+    rules = painted(lines.mark_rule(strokeDash=[2, 5], strokeWidth=1.5), "muted")
+    words = lines.encode(x=alt.value(4))
+    return [rules, ink_text(words, "text:N", "muted", align="left", baseline="bottom", dy=-3)]
 
 
-def _names() -> list[alt.Chart]:
-    """Names and ties at their places, those for the width of this screen."""
-    fits = " : ".join(f"width >= {px} ? {px}" for px in reversed(WIDTHS_PX[1:]))
-    here = f"datum.px == ({fits} : {WIDTHS_PX[0]})"
-    names = alt.Chart(alt.NamedData("names")).transform_filter(here)
-    ties = alt.Chart(alt.NamedData("ties")).transform_filter(here)
-    x, y = "datum.x * width", "datum.y * height"
-    text = names.mark_text(
-        align=alt.expr("datum.align"), baseline="middle", lineBreak="\n",
-        x=alt.expr(f"{x} + datum.dx"), y=alt.expr(f"{y} + datum.dy"),
-        fontSize=alt.expr(f"width < {PHONE_PX} ? 11 : 14"),
-        lineHeight=alt.expr(f"width < {PHONE_PX} ? 13 : 17"),
-    ).encode(text="text:N", color=role_color("slot"))  # fmt: skip
-    tie = ties.mark_rule(strokeWidth=1, opacity=0.7).encode(
-        alt.XValue(alt.expr(x)), alt.YValue(alt.expr(y)),
-        alt.X2Value(alt.expr(f"{x} + datum.tie_dx")), alt.Y2Value(alt.expr(f"{y} + datum.tie_dy")),
+def _names(x: alt.X, y: alt.Y) -> alt.Chart:
+    """The names for the width of this screen, each at its side of its mark."""
+    names = alt.Chart(alt.NamedData("names")).transform_filter(
+        f"datum.wide == (width >= {WIDE_PX})"
+    )
+    return ink_text(
+        names.encode(x=x, y=y), "text:N", baseline="middle", align=alt.expr("datum.align"),
+        dx=alt.expr("datum.dx"), dy=alt.expr("datum.dy"),
     )  # fmt: skip
-    return [painted(tie, "muted"), text]
 
 
 # ------------------------------------------------------------------------------------------------

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from core.charts import numbers
-from core.charts.placing import place_names
+from core.charts.compiled import Spec, shape, with_rows
+from core.charts.names import place_labels
 from core.charts.theme import (
-    FONT_PX,
     RoleKey,
     finish,
     ink_text,
@@ -358,8 +358,9 @@ def time_alt(frame: pd.DataFrame) -> str:
 
 
 HEIGHT_PX = 380
-NARROW_PX = 290
+NARROW_PX = 270
 """Width of the plot on a phone: names must fit there."""
+_STACK_PLOT_PX = 315  # what axis and its title leave of the height
 _ASIDE: tuple[Step, ...] = ("student_8bit",)
 ROLES: dict[Step, RoleKey] = {
     "teacher": "teacher",
@@ -412,7 +413,7 @@ def stack_frame(rows: Sequence[StackRow]) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def stack_chart(frame: pd.DataFrame) -> Any:
+def stack_chart(frame: pd.DataFrame) -> Spec:
     """Accuracy against bytes on a logarithmic axis, the way drawn through the steps.
 
     `frame`: of `stack_frame`, rows without accuracy left out; at least one row.
@@ -422,25 +423,51 @@ def stack_chart(frame: pd.DataFrame) -> Any:
     high = float(10 ** np.ceil(np.log10(measured["size_bytes"].max() * 1.0001)))
     bottom = max(0.0, float(np.floor(10 * measured["low"].min()) / 10))
     top = min(1.0, float(np.ceil(10 * measured["high"].max()) / 10))
-    shown = _with_names(measured, (low, high), (bottom, top))
-    shown["text"] = [numbers.size(size) for size in shown["size_bytes"]]
+    steps = [
+        {
+            **{key: row[key] for key in ("number", "name", "role", "size_bytes", "aside")},
+            **{key: row[key] for key in ("accuracy", "low", "high")},
+            "text": numbers.size(row["size_bytes"]),
+        }
+        for row in measured.to_dict("records")
+    ]
+    across = [NARROW_PX * np.log(step["size_bytes"] / low) / np.log(high / low) for step in steps]
+    down = [_STACK_PLOT_PX * (top - step["accuracy"]) / (top - bottom) for step in steps]
+    labels = place_labels(
+        [(step["name"], step["name"].split(" ")[0]) for step in steps],
+        list(zip(across, down, strict=True)),
+        (NARROW_PX, _STACK_PLOT_PX),
+        ("right", "left", "above", "below"),
+    )
+    limit = min(SIZE_LIMITS_BYTES.values())
+    return with_rows(
+        _stack((low, high), (bottom, top)),
+        steps=steps,
+        way=[step for step in steps if not step["aside"]],
+        names=[
+            {**{key: step[key] for key in ("size_bytes", "accuracy")}, **label._asdict()}
+            for step, label in zip(steps, labels, strict=True)
+            if label is not None
+        ],
+        limit=[{"size_bytes": limit, "text": numbers.size(limit)}],
+    )
+
+
+@shape
+def _stack(sizes: tuple[float, float], accuracies: tuple[float, float]) -> Any:
     x = alt.X(
         "size_bytes:Q",
         title=_("Size of the file"),
-        scale=alt.Scale(type="log", domain=[low, high], nice=False),
+        scale=alt.Scale(type="log", domain=sizes, nice=False),
         axis=alt.Axis(values=[float(10**power) for power in range(3, 10)], format="~s"),
     )
     title = _("Right on the test photographs")
-    scale = alt.Scale(domain=[bottom, top], nice=False)
+    scale = alt.Scale(domain=accuracies, nice=False)
     y = alt.Y("accuracy:Q", title=title, scale=scale, axis=alt.Axis(format=".0%", tickCount=6))
-    base = alt.Chart(shown).encode(x=x)
-    way = (
-        alt.Chart(shown[~shown["aside"]])
-        .mark_line(strokeWidth=1.5, strokeDash=[6, 3])
-        .encode(x=x, y=y, order="number:Q")
-    )
+    base = alt.Chart(alt.NamedData("steps")).encode(x=x)
+    way = alt.Chart(alt.NamedData("way")).mark_line(strokeWidth=1.5, strokeDash=[6, 3])
     bars = base.mark_rule(strokeWidth=2.5).encode(
-        alt.Y("low:Q", title=title), y2="high:Q", color=role_color()
+        alt.Y("low:Q", title=title, scale=scale), y2="high:Q", color=role_color()
     )
     marks = base.mark_point(size=150, filled=True, opacity=1).encode(
         y=y,
@@ -452,53 +479,15 @@ def stack_chart(frame: pd.DataFrame) -> Any:
             alt.Tooltip("accuracy:Q", title=title, format=".1%"),
         ],
     )
-    # offsets in px: on a wide screen a name stays as near to its mark as on a phone
-    ties = base.transform_filter("datum.tied").mark_rule(strokeWidth=1, opacity=0.7)
-    ties = ties.encode(
-        y=y,
-        x2=alt.X2Value(alt.expr("scale('x', datum.size_bytes) + datum.dx")),
-        y2=alt.Y2Value(alt.expr("scale('y', datum.accuracy) + datum.dy")),
-    )
     names = ink_text(
-        base.encode(y=y), "name:N", align="left", baseline="middle", fontSize=13,
-        dx=alt.expr("datum.dx"), dy=alt.expr("datum.dy"),
+        alt.Chart(alt.NamedData("names")).encode(x=x, y=y), "text:N", baseline="middle",
+        align=alt.expr("datum.align"), dx=alt.expr("datum.dx"), dy=alt.expr("datum.dy"),
     )  # fmt: skip
-    limit = float(min(SIZE_LIMITS_BYTES.values()))
-    edge = alt.Chart(pd.DataFrame({"size_bytes": [limit], "text": [numbers.size(limit)]}))
-    line = edge.mark_rule(strokeDash=[2, 3], strokeWidth=1.5).encode(x=x)
-    label = ink_text(edge.encode(x=x, y=alt.value(0)), "text:N", "muted", dy=-8, fontSize=12)
-    layers = [painted(way, "muted"), painted(line, "muted"), label, painted(ties, "muted"), bars]
-    layers += [marks, names]
-    return finish(layered(*layers), height=HEIGHT_PX)
-
-
-def _with_names(
-    frame: pd.DataFrame, sizes: tuple[float, float], accuracies: tuple[float, float]
-) -> pd.DataFrame:
-    """Where each name stands, in px from its mark, so that it covers no mark on a phone."""
-    (low, high), (bottom, top) = sizes, accuracies
-    decades = np.log(high / low)
-    px = NARROW_PX * np.log(frame["size_bytes"] / low) / decades
-    py = HEIGHT_PX * (top - frame["accuracy"]) / (top - bottom)
-    bars = [
-        (x - 3, HEIGHT_PX * (top - most) / (top - bottom),
-         x + 3, HEIGHT_PX * (top - least) / (top - bottom))
-        for x, least, most in zip(px, frame["low"], frame["high"], strict=True)
-    ]  # fmt: skip
-    placed = place_names(
-        [[name, name.split(" ")[0]] for name in frame["name"]],
-        list(zip(px, py, strict=True)),
-        (NARROW_PX, HEIGHT_PX),
-        char_px=0.55 * FONT_PX,
-        line_px=17,
-        others=bars,
-    )
-    return frame.assign(
-        name=[place.text if place else "" for place in placed],
-        dx=[place.x - x if place else 0.0 for place, x in zip(placed, px, strict=True)],
-        dy=[place.y - y if place else 0.0 for place, y in zip(placed, py, strict=True)],
-        tied=[bool(place and place.tied) for place in placed],
-    )
+    edge = alt.Chart(alt.NamedData("limit")).encode(x=x)
+    line = edge.mark_rule(strokeDash=[2, 3], strokeWidth=1.5)
+    label = ink_text(edge.encode(y=alt.value(0)), "text:N", "muted", dy=-8)
+    parts = [painted(way.encode(x=x, y=y, order="number:Q"), "muted"), painted(line, "muted")]
+    return finish(layered(*parts, label, bars, marks, names), height=HEIGHT_PX)
 
 
 def stack_table(rows: Sequence[StackRow]) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Home's chart: the frontier, what is inside the picture, and names that cover nothing."""
 
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.charts import names as collection_names
-from core.charts import placing
+from core.charts.names import Side, place_labels, versions
 from core.checkpoints import load_manifest
 from core.collection import chart
 from core.collection.latency import LatencyTable
@@ -40,6 +40,21 @@ def network(name: str, params: int, accuracy: float, role: str = "scratch") -> d
         "of_seeds": (accuracy,),
         "derived": "",
     }
+
+
+def rows(spec: Any, name: str) -> list[dict[str, Any]]:
+    """The rows of a named data set inside a specification's layers; empty where it has none."""
+    if isinstance(spec, list):
+        return next((found for part in spec if (found := rows(part, name))), [])
+    if not isinstance(spec, dict):
+        return []
+    if spec.get("name") == name and "values" in spec:
+        return list(spec["values"])
+    return next((found for part in spec.values() if (found := rows(part, name))), [])
+
+
+def values(spec: Any, name: str, key: str) -> list[Any]:
+    return [row[key] for row in rows(spec, name)]
 
 
 def encodings(spec: Any) -> list[dict[str, Any]]:
@@ -91,8 +106,9 @@ def test_every_mark_interval_and_baseline_is_inside_the_picture(
         [network("teacher", 3_384_871, 0.985, "teacher"), network("student", 99_060, 0.031)]
     )
     spec = chart.collection_chart(frame, cost, year)
-    shown, lines = spec["datasets"]["networks"], spec["datasets"]["lines"]
-    assert list(lines["accuracy"]) == (list(BASELINES[year]) if year else [])
+    shown = pd.DataFrame(rows(spec, "networks"))
+    lines = values(spec, "lines", "accuracy")
+    assert lines == (list(BASELINES[year]) if year else [])
     for one in encodings(spec):
         for axis, columns in (("x", [cost]), ("y", ["low", "accuracy", "high"])):
             scale = one.get(axis, {}).get("scale")
@@ -102,7 +118,7 @@ def test_every_mark_interval_and_baseline_is_inside_the_picture(
                     inside = shown[column].clip(0, 1) if axis == "y" else shown[column]
                     assert low <= inside.min() and inside.max() <= high
                 if axis == "y" and year:
-                    assert low <= lines["accuracy"].min() and lines["accuracy"].max() <= high
+                    assert low <= min(lines) and max(lines) <= high
 
 
 def test_seeds_are_one_mark_at_their_mean(shipped: pd.DataFrame) -> None:
@@ -111,11 +127,9 @@ def test_seeds_are_one_mark_at_their_mean(shipped: pd.DataFrame) -> None:
     right = results_shelf.WHOLE["dwpw_256k-scratch"]
     assert row["seeds"] == 3 and row["accuracy"] == pytest.approx(sum(right) / 3600)
     assert row["low"] < min(right) / 1200 and row["high"] > max(right) / 1200
-    faint = chart.collection_chart(shipped, "params")["datasets"]["seeds"]
+    faint = values(chart.collection_chart(shipped, "params"), "seeds", "accuracy")
     several = [each for each in results_shelf.WHOLE.values() if len(each) > 1]
-    assert sorted(faint["accuracy"]) == pytest.approx(
-        sorted(one / 1200 for each in several for one in each)
-    )
+    assert sorted(faint) == pytest.approx(sorted(one / 1200 for each in several for one in each))
     pruned = shipped[shipped["recipe"].str.contains("narrow")]
     assert list(pruned["role"]) == ["pruned"]
 
@@ -124,121 +138,90 @@ def test_networks_that_were_not_timed_are_left_out_of_that_picture(shipped: pd.D
     frame = shipped.copy()
     frame.loc[0, "latency_ms"] = np.nan
     spec = chart.collection_chart(frame, "latency_ms")
-    assert len(spec["datasets"]["networks"]) == len(frame) - 1
+    assert len(rows(spec, "networks")) == len(frame) - 1
 
 
 def test_the_joined_marks_are_the_frontier(shipped: pd.DataFrame) -> None:
-    edge = chart.collection_chart(shipped, "macs")["datasets"]["edge"]
+    edge = pd.DataFrame(rows(chart.collection_chart(shipped, "macs"), "edge"))
     assert list(edge["macs"]) == sorted(edge["macs"])
     assert list(edge["accuracy"]) == sorted(edge["accuracy"])
     assert len(edge) == chart.frontier(shipped, "macs").sum() > 2
 
 
 @pytest.mark.parametrize("cost", chart.COSTS)
-def test_on_a_screen_nearly_every_network_of_a_full_collection_is_named(
+def test_names_are_the_frontiers_and_the_most_accurate_has_one(
     shipped: pd.DataFrame, cost: chart.Cost
 ) -> None:
-    names = chart.collection_chart(shipped, cost, "HW13 2022")["datasets"]["names"]
-    assert set(names["px"]) == set(collection_names.WIDTHS_PX)
-    assert (names["text"].str.count("\n") < collection_names.ROWS).all()
-    for px, least in ((1000, 15), (850, 14), (730, 12), (270, 10)):
-        here = names[names["px"] == px]
-        assert (here["slot"] == "text").sum() >= least, px
-        baselines = here.loc[here["slot"] == "muted", "text"]
-        assert list(baselines.str.split().str[0]) == ["simple", "medium", "strong", "boss"]
+    spec = chart.collection_chart(shipped, cost, "HW13 2022")
+    names, edge = rows(spec, "names"), rows(spec, "edge")
+    assert {row[cost] for row in names} <= {row[cost] for row in edge}
+    best = shipped.iloc[0]
+    for wide in (False, True):
+        (named,) = [
+            row for row in names if row["wide"] == wide and row["accuracy"] == best.accuracy
+        ]
+        assert best.title.split(",")[0] in named["text"]
+    assert sum(row["wide"] for row in names) >= 3
+    assert json.loads(json.dumps(spec, allow_nan=False)) == spec
 
 
 def test_names_get_shorter_and_end_in_the_network() -> None:
-    said = collection_names.versions(
+    said = versions(
         "dwpw_256k", "distilled_x", "Depthwise + pointwise CNN, distilled, 22.6 % cut out", "narrow"
     )
     assert said[1:] == ["DW+PW 257 k, distilled, 22.6 % cut out", "DW+PW 257 k, cut"]
-    assert collection_names.versions("design:x", "scratch", "Mine") == [
+    assert versions("design:x", "scratch", "Mine") == [
         "Mine",
         "Mine, from scratch",
     ]
 
 
-NAMES = st.sampled_from([("Short",), ("Long,\nin two lines", "Long"), ()])
-SIZE, CHAR, LINE = (400.0, 300.0), 7.0, 16.0
+TEXTS = st.sampled_from([("A long name", "Short"), ("Short",), ()])
+SIZE, SIDES = (400.0, 300.0), ("right", "left", "above", "below")
 
 
 @given(
-    st.lists(st.tuples(st.floats(0, 400), st.floats(0, 300), NAMES), min_size=1, max_size=12),
-    st.lists(st.tuples(st.floats(0, 390), st.floats(0, 290)), max_size=3),
-    st.booleans(),
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), TEXTS), min_size=1, max_size=12),
+    st.permutations(SIDES),
+    st.floats(1, 4),
 )
-def test_names_cover_neither_each_other_nor_marks_nor_what_else_is_there(
+def test_names_cover_neither_each_other_nor_marks_however_wide_the_picture(
     marks: list[tuple[float, float, tuple[str, ...]]],
-    blocks: list[tuple[float, float]],
-    short_first: bool,
+    sides: list[Side],
+    wider: float,
 ) -> None:
-    others = [(x, y, x + 10, y + 10) for x, y in blocks]
-    at = [(x, y) for x, y, _names in marks]
-    texts = [names for _x, _y, names in marks]
-    places = placing.place_names(
-        [names[-1:] for names in texts] if short_first else texts,
-        at,
-        SIZE,
-        char_px=CHAR,
-        line_px=LINE,
-        others=others,
-    )
-    if short_first:
-        longer = placing.lengthened(
-            texts, places, at, SIZE, char_px=CHAR, line_px=LINE, others=others
-        )
-        assert list(map(bool, longer)) == list(map(bool, places))  # none lost, none from nowhere
-        places = longer
+    texts = [each for _x, _y, each in marks]
+    at = [(x * SIZE[0], y * SIZE[1]) for x, y, _texts in marks]
+    labels = place_labels(texts, at, SIZE, sides)
     boxes = []
-    for place, (_x, _y, names) in zip(places, marks, strict=True):
-        assert place is None or place.text in names
-        if place is not None:
-            lines = place.text.split("\n")
-            wide, high = CHAR * max(map(len, lines)), LINE * len(lines)
-            assert place.x >= 0 and place.x + wide <= SIZE[0]
-            assert place.y - high / 2 >= 0 and place.y + high / 2 <= SIZE[1]
-            boxes.append((place.x, place.y - high / 2, place.x + wide, place.y + high / 2))
-    solid = [*others, *((x - 8, y - 8, x + 8, y + 8) for x, y, _names in marks)]
+    for label, (x, y), wanted in zip(labels, at, texts, strict=True):
+        assert label is None or label.text in wanted
+        if label is not None:
+            left, top, right, bottom = label.box(x * wider, y)
+            assert left >= 0 and top >= 0 and right <= wider * SIZE[0] and bottom <= SIZE[1]
+            boxes.append((left, top, right, bottom))
+    solid = [(wider * x - 8, y - 8, wider * x + 8, y + 8) for x, y in at]
     for one, other in [*itertools.combinations(boxes, 2), *itertools.product(boxes, solid)]:
-        across = one[0] < other[2] and other[0] < one[2]
+        across = one[0] < other[2] - 1e-6 and other[0] < one[2] - 1e-6
         down = one[1] < other[3] and other[1] < one[3]
         assert not (across and down)
 
 
-def test_a_name_with_room_stands_beside_its_mark() -> None:
-    for x, is_after in ((80.0, True), (360.0, False)):
-        (place,) = placing.place_names([["Alone"]], [(x, 150.0)], SIZE, char_px=CHAR, line_px=LINE)
-        assert place is not None and not place.tied and place.y == 150
-        assert (place.x > x) == is_after
+def test_a_name_stands_on_the_first_side_with_room_or_nowhere() -> None:
+    def side(x: float, sides: tuple[Side, ...], *others: tuple[float, float]) -> str:
+        names = [("Alone",), *((),) * len(others)]
+        label = place_labels(names, [(x, 150.0), *others], SIZE, sides)[0]
+        return label.align if label else ""
+
+    assert side(80.0, ("right", "left")) == "left"  # held by its left end: it stands right
+    assert side(380.0, ("right", "left")) == "right"
+    assert side(80.0, ("right", "left"), (110.0, 150.0)) == "right"
+    assert side(380.0, ("right",)) == "" == side(80.0, ("right",), (110.0, 150.0))
 
 
-def test_names_grow_where_there_is_room_and_only_there() -> None:
-    names, marks = [["A name that is long", "A name"]] * 2, [(60.0, 100.0), (60.0, 200.0)]
-    short = placing.place_names(
-        [one[-1:] for one in names], marks, SIZE, char_px=CHAR, line_px=LINE
-    )
-    wall = [(130.0, 130.0, 400.0, 270.0), (0.0, 130.0, 50.0, 270.0)]  # beside the second mark
-    found = placing.lengthened(names, short, marks, SIZE, char_px=CHAR, line_px=LINE, others=wall)
-    assert [place and place.text for place in found] == ["A name that is long", "A name"]
-    assert found[1] == short[1]
-
-
-def test_a_crowd_is_named_with_ties_that_cross_no_name() -> None:
-    marks = [(200.0 + 30 * (i % 2), 60 + 20.0 * i) for i in range(10)]
-    places = placing.place_names(
-        [[f"Network {i}"] for i in range(10)], marks, SIZE, char_px=CHAR, line_px=LINE
-    )
-    found = [place for place in places if place is not None]
-    assert len(found) == 10
-    wide = CHAR * len("Network 0")
-    for place, (x, y) in zip(found, marks, strict=True):
-        if not place.tied:
-            continue
-        end = place.x if place.x > x else min(x, place.x + wide)
-        for t in np.linspace(0, 1, 50):
-            at_x, at_y = x + t * (end - x), y + t * (place.y - y)
-            for other in found:
-                inside_x = other.x + 0.5 < at_x < other.x + wide - 0.5
-                inside_y = abs(at_y - other.y) < LINE / 2 - 1.5
-                assert other is place or not (inside_x and inside_y)
+def test_an_earlier_mark_is_named_before_a_later_one() -> None:
+    marks = [(100.0, 150.0), (100.0, 155.0)]
+    labels = place_labels([("First",), ("Second",)], marks, SIZE, ("right",))
+    assert [label and label.text for label in labels] == ["First", None]
+    labels = place_labels([(), ("Second",)], [(100.0, 150.0), (100.0, 190.0)], SIZE, ("right",))
+    assert [label and label.text for label in labels] == [None, "Second"]

@@ -26,6 +26,7 @@ from core.export.stack import STEPS, Stack, StackRow, Step
 from core.pruning.rows import RowKey
 from core.stats import wilson
 from core.timing import Spread
+from tests.core.collection.test_chart import rows
 
 ONE = cast(Checkpoint, SimpleNamespace(family="student", recipe="distilled", derived_from=None))
 SIZES = {"safetensors": 530_000, "onnx": 1_050_000, "onnx-fp16": 540_000, "onnx-int8": 320_000,
@@ -197,10 +198,10 @@ def test_every_step_is_a_mark_with_its_interval() -> None:
     frame = stack_frame(ALL.rows)
     assert list(frame["number"]) == list(range(1, 8))
     assert frame["low"][0] == wilson(757, 1000)[0]
-    spec = stack_chart(frame).to_dict()
-    marks = next(d for d in spec["datasets"].values() if len(d) == 7)
-    names = [d["name"] for d in marks if d["name"]]
-    assert len(names) == 7 and len(set(names)) == 7  # a phone has room for all of them here
+    spec = stack_chart(frame)
+    assert len(rows(spec, "steps")) == 7 and len(rows(spec, "way")) == 6
+    names = [row["text"].split(" ")[0] for row in rows(spec, "names")]
+    assert names == [str(k) for k in range(1, 8)]  # a phone has room for all of them here
     assert "1 teacher: 13.9 MB, 75.7 %" in stack_alt(frame).replace(THIN, " ")
 
 
@@ -221,5 +222,5 @@ def test_sentences_tell_the_way() -> None:
 
 def test_half_a_way_is_drawn_too() -> None:
     half = way(step("teacher"), step("student"))
-    assert stack_chart(stack_frame(half.rows)).to_dict()
+    assert len(rows(stack_chart(stack_frame(half.rows)), "steps")) == 2
     assert stack_lines(half) == []
