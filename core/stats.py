@@ -3,7 +3,8 @@
 One accuracy: Wilson's score interval (Wilson 1927). Two networks on the same pictures: their
 answers are paired, so the difference gets Newcombe's paired score interval (Newcombe 1998,
 Statistics in Medicine 17:2635, method 10), and McNemar's exact test says whether chance could
-have done it. Pictures are the only source of chance here; seeds need runs of their own.
+have done it. Trained again with other seeds, the same two recipes differ by something else:
+`paired_over_seeds` holds the luck of the pictures and that of training.
 """
 
 import math
@@ -122,6 +123,46 @@ def paired_difference(
     low = difference - reach(p_a - low_a, high_b - p_b)
     high = difference + reach(high_a - p_a, p_b - low_b)
     return difference, low, high
+
+
+def paired_over_seeds(
+    correct_a: ArrayLike, correct_b: ArrayLike, level: float = 0.95
+) -> tuple[float, float, float]:
+    """Accuracy of recipe a minus recipe b, over seeds and pictures (difference, low, high).
+
+    `correct_a`, `correct_b`: (K, N) true where the network of a seed was right on a picture; the
+    same K seeds and N pictures in the same order. The results are fractions, -1..1. The interval is
+    about other pictures *and* other seeds, which are crossed: each seed answers each picture.
+
+    The difference of a seed on a picture is -1, 0 or 1. Its variance has three parts (two-way
+    random effects, Searle 1971): s of the seeds, p of the pictures, and the rest e; the mean has
+    the variance s/K + p/N + e/KN. The spread of the seeds' means holds s and e, so Student's t over
+    seeds covers s/K + e/KN; what is left is p/N, the pictures' spread without its part of e. The
+    squares of both reaches add. The interval is never narrower than pictures alone make it.
+
+    Networks that agree on almost everything have hardly any spread to see: as Bonett & Price (2012,
+    J. Educ. Behav. Stat. 37:479) do, one picture that only a gets right and one that only b does
+    are added before the pictures' spread is measured. With one seed the luck of training is
+    unknown, and the interval is `paired_difference`'s. Raises ValueError for unequal shapes, no
+    seed or no pictures.
+    """
+    a, b = np.asarray(correct_a, dtype=bool), np.asarray(correct_b, dtype=bool)
+    if a.ndim != 2 or a.shape != b.shape or a.size == 0:
+        raise ValueError(f"paired answers of seeds need one shape, not {a.shape} and {b.shape}")
+    seeds, n = a.shape
+    if seeds == 1:
+        return paired_difference(a[0], b[0], level)
+    apart = a.astype(float) - b  # (K, N)
+    by_seed, by_picture = apart.mean(axis=1), apart.mean(axis=0)
+    mean, _low, high = mean_interval([float(value) for value in by_seed], level)
+    rest = apart - by_seed[:, None] - by_picture[None, :] + mean
+    of_rest = float((rest**2).sum()) / ((seeds - 1) * max(1, n - 1)) / seeds
+    of_pictures = float(np.var([*by_picture, 1.0, -1.0], ddof=1))
+    z = _quantile(level)
+    pictures = z * math.sqrt(of_pictures / n)
+    without_rest = z * math.sqrt(max(0.0, of_pictures - of_rest) / n)
+    reach = max(pictures, math.hypot(high - mean, without_rest))
+    return mean, max(-1.0, mean - reach), min(1.0, mean + reach)
 
 
 def mcnemar(correct_a: ArrayLike, correct_b: ArrayLike) -> float:

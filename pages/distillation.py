@@ -43,7 +43,6 @@ from core.distillation.terms import (
 )
 from core.distillation.trial import Trial, run_traps
 from core.distillation.verdict import (
-    Comparison,
     DreamTrial,
     compare,
     pictures,
@@ -499,7 +498,7 @@ def _teacher(tried: Trial) -> None:
 @st.cache_data(max_entries=8, show_spinner=False)
 def _compared(
     marks: tuple[tuple[str, str], ...], _found: list[Checkpoint]
-) -> tuple[list[Comparison], list[str]]:
+) -> tuple[list[Contrast], list[str]]:
     del marks  # the key of the cache: a checkpoint published anew is compared anew
     return compare(_found)
 
@@ -544,7 +543,7 @@ def verdict(found: list[Checkpoint]) -> list[Checkpoint]:
     st.caption(
         _(
             "A seed's interval is over test photographs (Newcombe, paired); that of a mean is over "
-            "seeds (Student's t). An interval that holds 0 decides nothing."
+            "photographs and seeds. If it includes 0, we cannot tell."
         )
     )
     _say_left_out(left_out)
@@ -552,7 +551,7 @@ def verdict(found: list[Checkpoint]) -> list[Checkpoint]:
         _table(verdict_frame(comparisons))
     data_button(verdict_frame(comparisons), "distillation-gains")
     return [one for each in comparisons for pair in each.pairs
-            for one in (pair.scratch, pair.distilled)]  # fmt: skip
+            for one in (pair.b, pair.a)]  # fmt: skip
 
 
 def _say_left_out(left_out: list[str]) -> None:
@@ -565,14 +564,14 @@ def _say_left_out(left_out: list[str]) -> None:
         )
 
 
-def _say_all(comparisons: list[Comparison]) -> None:
+def _say_all(comparisons: list[Contrast]) -> None:
     """A sentence each; those of one seed together, with one word of warning for all of them."""
     several = [each for each in comparisons if each.over_seeds]
     single = [each for each in comparisons if not each.over_seeds]
     if several:
         st.markdown("\n".join(f"- {_over_seeds(each)}" for each in several))
     if single:
-        seeds = ", ".join(str(seed) for seed in sorted({each.pairs[0].seed for each in single}))
+        seeds = ", ".join(str(seed) for seed in sorted({each.pairs[0].a.seed for each in single}))
         st.warning(
             _(
                 "Only one seed (seed {seeds}) is shipped of what follows. The interval covers "
@@ -585,13 +584,13 @@ def _say_all(comparisons: list[Comparison]) -> None:
         st.markdown("\n".join(f"- {_one_seed(each)}" for each in single))
 
 
-def _over_seeds(each: Comparison) -> str:
+def _over_seeds(each: Contrast) -> str:
     gain, low, high = each.interval()
     said = _(
         "{name}, {seeds} seeds: distilled minus scratch is {gain} points on average (95 % "
-        "interval over seeds {interval}), each seed measured on the same {n} test photographs."
+        "interval over seeds and photographs {interval}), on the same {n} test photographs."
     ).format(
-        name=_(each.title),
+        name=_(each.a.first.title),
         seeds=len(each.pairs),
         gain=points(gain),
         interval=points_interval(low, high),
@@ -600,7 +599,7 @@ def _over_seeds(each: Comparison) -> str:
     return _judged(each, said)
 
 
-def _one_seed(each: Comparison) -> str:
+def _one_seed(each: Contrast) -> str:
     gain, low, high = each.interval()
     (only,) = each.pairs
     said = _(
@@ -608,34 +607,35 @@ def _one_seed(each: Comparison) -> str:
         "{gain} points (95 % interval {interval}). {only_distilled} photographs only the distilled "
         "one gets right, {only_scratch} only the other (McNemar's exact test: {p})."
     ).format(
-        name=_(each.title),
-        distilled=accuracy_text(only.distilled_correct, only.n),
-        scratch=accuracy_text(only.scratch_correct, only.n),
+        name=_(each.a.first.title),
+        distilled=accuracy_text(int(only.right_a.sum()), only.n),
+        scratch=accuracy_text(int(only.right_b.sum()), only.n),
         n=numbers.count(only.n),
         gain=points(gain),
         interval=points_interval(low, high),
-        only_distilled=only.only_distilled,
-        only_scratch=only.only_scratch,
+        only_distilled=only.only_a,
+        only_scratch=only.only_b,
         p=p_text(only.p),
     )
     return _judged(each, said)
 
 
-def _judged(each: Comparison, said: str) -> str:
+def _judged(each: Contrast, said: str) -> str:
     short = {
-        "helps": _("**It helps.**"),
-        "hurts": _("**It hurts.**"),
+        "more": _("**It helps.**"),
+        "less": _("**It hurts.**"),
         "unclear": _("**Not distinguishable.**"),
-    }[each.verdict()]
+    }[each.side()]
     parts = [short, said]
-    if each.verdict() == "unclear":
+    if each.side() == "unclear":
         parts.append(_("The interval holds 0: this does not show that one is better."))
-    if each.also_differs:
+    also_differs = each.also_differs()
+    if also_differs:
         parts.append(
             _(
                 "The two were also trained with different settings: {names}. The difference is "
                 "not the teacher's alone."
-            ).format(names=", ".join(f"`{name}`" for name in each.also_differs))
+            ).format(names=", ".join(f"`{name}`" for name in also_differs))
         )
     return " ".join(parts)
 
@@ -998,7 +998,7 @@ def _sentence(against: Contrast) -> str:
         "unclear": _("Not distinguishable: the interval holds 0."),
     }[against.side()]
     over = (
-        _("The interval is over {n} seeds.").format(n=len(against.pairs))
+        _("The interval is over photographs and {n} seeds.").format(n=len(against.pairs))
         if against.over_seeds
         else _("One seed: the interval knows nothing of the luck of training.")
     )

@@ -871,7 +871,8 @@ def difference(found: Sequence[Checkpoint], big: Checkpoint, small: Checkpoint) 
     form = (
         _(
             "The big one's accuracy minus the small one's, on the same {n} photographs: {gap} "
-            "points (mean of {seeds} seeds, 95 % interval over seeds {interval}); {verdict}."
+            "points (mean of {seeds} seeds, 95 % interval over seeds and photographs {interval}); "
+            "{verdict}."
         )
         if told.over_seeds
         else _(

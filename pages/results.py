@@ -133,8 +133,8 @@ def contrast_line(one: Tested) -> str:
     }
     if found.over_seeds:
         said = _(
-            "ours {gain} points (mean of {seeds} seeds, 95 % interval over seeds {interval}, the "
-            "same {n} test photographs)"
+            "ours {gain} points (mean of {seeds} seeds, 95 % interval over seeds and photographs "
+            "{interval}, the same {n} test photographs)"
         ).format(seeds=len(found.pairs), **about)
     else:
         said = _(

@@ -1,12 +1,12 @@
 """The shipped checkpoints by recipe: the seeds of one recipe are one thing, measured several times.
 
 Two recipes are compared on what they share: the same seed, the same test photographs. With two
-seeds or more the verdict is Student's interval over the differences of seeds; with one it is the
-paired interval over photographs, which knows nothing of the luck of training.
+seeds or more the interval of their difference holds the luck of the photographs and that of
+training (`core.stats.paired_over_seeds`); with one it holds that of the photographs alone.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from core.checkpoints import Checkpoint, DataInfo, test_logits
 from core.errors import CheckpointError
-from core.stats import accuracy_interval, mcnemar, mean_interval, paired_difference
+from core.stats import accuracy_interval, mcnemar, paired_difference, paired_over_seeds
 
 COMPARED = frozenset({"model", "teacher", "alpha", "temperature", "seed"})
 """Settings in which runs that are compared may differ: they are what is compared."""
@@ -106,6 +106,19 @@ class PairedSeed:
     """95 % interval over pictures (Newcombe 1998, method 10)."""
     p: float
     """McNemar's exact test."""
+    right_a: NDArray[np.bool_] = field(compare=False, repr=False)
+    right_b: NDArray[np.bool_] = field(compare=False, repr=False)
+    """(n,) each: the pictures that a network got right."""
+
+    @property
+    def only_a(self) -> int:
+        """Pictures that a alone got right."""
+        return int((self.right_a & ~self.right_b).sum())
+
+    @property
+    def only_b(self) -> int:
+        """Pictures that b alone got right."""
+        return int((self.right_b & ~self.right_a).sum())
 
 
 @dataclass(frozen=True)
@@ -119,7 +132,7 @@ class Contrast:
 
     @property
     def over_seeds(self) -> bool:
-        """Whether the interval speaks of seeds; with one it speaks of pictures only."""
+        """Whether the interval holds the luck of training; with one seed it cannot."""
         return len(self.pairs) > 1
 
     def also_differs(self) -> list[str]:
@@ -134,11 +147,10 @@ class Contrast:
         )
 
     def interval(self) -> tuple[float, float, float]:
-        """(difference, low, high), fractions."""
-        if self.over_seeds:
-            return mean_interval([one.difference for one in self.pairs])
-        (only,) = self.pairs
-        return only.difference, only.low, only.high
+        """(difference, low, high), fractions: over pictures, and over seeds if there are two."""
+        return paired_over_seeds(
+            [one.right_a for one in self.pairs], [one.right_b for one in self.pairs]
+        )
 
     def side(self) -> Side:
         """Whether a is more often right, less often, or the interval holds 0."""
@@ -152,12 +164,13 @@ def contrast(a: Collected, b: Collected) -> Contrast | None:
     pairs = [
         pair
         for one in a.seeds
-        if one.seed in others and (pair := _pair(one, others[one.seed])) is not None
+        if one.seed in others and (pair := pair_seed(one, others[one.seed])) is not None
     ]
     return Contrast(a, b, tuple(pairs)) if pairs else None
 
 
-def _pair(a: Checkpoint, b: Checkpoint) -> PairedSeed | None:
+def pair_seed(a: Checkpoint, b: Checkpoint) -> PairedSeed | None:
+    """Two networks picture by picture; None without stored answers to the same pictures."""
     if a.data.fingerprint != b.data.fingerprint:
         return None
     try:
@@ -168,7 +181,8 @@ def _pair(a: Checkpoint, b: Checkpoint) -> PairedSeed | None:
     if not np.array_equal(labels, same) or not (labels >= 0).any():
         return None
     right, also = _right(answers, labels), _right(others, labels)
-    return PairedSeed(a, b, len(right), *paired_difference(right, also), mcnemar(right, also))
+    interval, p = paired_difference(right, also), mcnemar(right, also)
+    return PairedSeed(a, b, len(right), *interval, p, right, also)
 
 
 def _right(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.bool_]:

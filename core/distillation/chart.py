@@ -31,11 +31,11 @@ from core.charts.theme import (
     role_color,
     role_shape,
 )
+from core.checkpoints.by_recipe import Contrast
 from core.course import CLASSES
 from core.data.dreams import DREAMS
 from core.distillation.sweep import Sweep, settings
 from core.distillation.terms import GRID, MOVE, T_HIGH, T_LOW, T_STEP, largest_gradient
-from core.distillation.verdict import Comparison
 from core.i18n import _, food_class, ngettext
 from core.models.registry import MODELS, short_name
 
@@ -747,14 +747,17 @@ def network_title(key: str) -> str:
     return MODELS[key].title if key in MODELS else short_name(key)
 
 
-def gain_frame(comparisons: Sequence[Comparison]) -> pd.DataFrame:
-    """One row per seed, and one per mean over seeds; differences in percentage points."""
+def gain_frame(contrasts: Sequence[Contrast]) -> pd.DataFrame:
+    """One row per seed, and one per mean of seeds; differences in percentage points."""
     rows = []
-    for each in comparisons:
-        whole = _(each.title)
-        names = whole, versions(each.model, each.recipe, whole)[-2]  # and where there is less room
+    for each in contrasts:
+        whole = _(each.a.first.title)
+        names = (
+            whole,
+            versions(each.a.first.model, each.a.first.recipe, whole)[-2],
+        )  # and where there is less room
         kinds = [
-            (_named(_("{network}, seed {n}"), names, one.seed),
+            (_named(_("{network}, seed {n}"), names, one.a.seed),
              one.difference, one.low, one.high, False)
             for one in each.pairs
         ]  # fmt: skip

@@ -1,127 +1,69 @@
 """Does distillation help? Scratch against distilled, seed by seed, on the same test pictures.
 
-The shipped checkpoints' stored answers are paired picture by picture (`core.stats`): the
-interval of one seed covers the choice of test pictures only. Training has luck of its own, so with
-two seeds or more the differences are averaged over seeds and get Student's interval
-(`core.stats`); the verdict is read off that one.
+The shipped checkpoints' stored answers are paired picture by picture. With two seeds or more the
+interval of the mean difference holds the luck of the pictures and that of training
+(`core.stats.paired_over_seeds`); with one seed it holds that of the pictures alone.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-import numpy as np
 import pandas as pd
 
-from core.checkpoints import Checkpoint, test_logits
+from core.checkpoints import Checkpoint
 from core.checkpoints.by_recipe import (
     Collected,
     Contrast,
+    PairedSeed,
     collect,
     contrast,
     is_dream_trial,
     is_trial,
+    pair_seed,
+    stem_of,
 )
 from core.data.dreams import DREAMS
-from core.errors import CheckpointError
-from core.stats import mcnemar, mean_interval, paired_difference
-
-Verdict = Literal["helps", "hurts", "unclear"]
 
 ITS_OWN = frozenset({"teacher", "alpha", "temperature", "seed"})
 """Settings in which a distilled run and its twin from scratch may differ."""
 
 
-@dataclass(frozen=True)
-class SeedPair:
-    """One seed: both networks on the same n pictures; accuracies are fractions."""
-
-    scratch: Checkpoint
-    distilled: Checkpoint
-    n: int
-    scratch_correct: int
-    distilled_correct: int
-    difference: float
-    """Distilled minus scratch."""
-    low: float
-    high: float
-    """95 % interval of the difference over pictures (Newcombe 1998, method 10)."""
-    only_scratch: int
-    only_distilled: int
-    """Pictures that only this one got right."""
-    p: float
-    """McNemar's exact test."""
-
-    @property
-    def seed(self) -> int:
-        """The seed of both."""
-        return self.distilled.seed
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """All seeds of one network, distilled by one recipe from one teacher."""
-
-    model: str
-    recipe: str
-    teacher: str
-    pairs: tuple[SeedPair, ...]
-    """By seed; at least one."""
-    also_differs: tuple[str, ...]
-    """Training settings that differ between scratch and distilled besides the teacher's."""
-
-    @property
-    def title(self) -> str:
-        """What the distilled student is called."""
-        return self.pairs[0].distilled.title
-
-    @property
-    def over_seeds(self) -> bool:
-        """Whether the interval speaks of seeds; with one seed it speaks of pictures only."""
-        return len(self.pairs) > 1
-
-    def interval(self) -> tuple[float, float, float]:
-        """(difference, low, high): over seeds where there are two or more, else over pictures."""
-        if self.over_seeds:
-            return mean_interval([one.difference for one in self.pairs])
-        (only,) = self.pairs
-        return only.difference, only.low, only.high
-
-    def verdict(self) -> Verdict:
-        """What the interval allows to say: unclear wherever it holds 0."""
-        _mean, low, high = self.interval()
-        return "helps" if low > 0 else "hurts" if high < 0 else "unclear"
-
-
-def compare(found: Iterable[Checkpoint]) -> tuple[list[Comparison], list[str]]:
-    """Every distilled student that has a twin from scratch: same network, photographs, side, seed,
+def compare(found: Iterable[Checkpoint]) -> tuple[list[Contrast], list[str]]:
+    """Every distilled student minus its twin from scratch: same network, photographs, side, seed,
     start.
 
-    Returns the comparisons (most seeds first) and the ids of distilled students that were left out
-    for want of a twin or of stored answers to the same pictures. Versions of a trained network do
-    not count, nor the arms of the trial with dreams, which have a judge of their own.
+    Returns one contrast for each network, recipe and teacher (most seeds first), and the ids of
+    distilled students that were left out because they have no twin, or no stored answers to the
+    same pictures. Versions of a trained network do not count, nor the arms of the trial with
+    dreams, which have a judge of their own.
     """
     trained = (one for one in found if one.derived_from is None)
     whole = [one for one in trained if not is_dream_trial(one.recipe)]
-    groups: dict[tuple[str, ...], list[SeedPair]] = {}
+    groups: dict[tuple[str, ...], list[PairedSeed]] = {}
     left_out = []
     for one in whole:
         if one.teacher is None or "distil" not in one.recipe:
             continue
-        pair = _pair(one, whole)
+        pair = _with_twin(one, whole)
         if pair is None:
             left_out.append(one.id)
             continue
         key = (one.model, one.recipe, one.teacher, one.data.fingerprint, str(one.input_px))
         groups.setdefault(key, []).append(pair)
-    made = [
-        Comparison(model, recipe, teacher, tuple(sorted(pairs, key=lambda p: p.seed)), _odd(pairs))
-        for (model, recipe, teacher, *_rest), pairs in groups.items()
-    ]
-    return sorted(made, key=lambda each: (-len(each.pairs), each.model, each.recipe)), left_out
+    made = [_contrast(sorted(pairs, key=lambda pair: pair.a.seed)) for pairs in groups.values()]
+    return sorted(made, key=lambda each: (-len(each.pairs), each.a.stem)), left_out
 
 
-def _pair(distilled: Checkpoint, found: Sequence[Checkpoint]) -> SeedPair | None:
+def _contrast(pairs: Sequence[PairedSeed]) -> Contrast:
+    distilled, scratch = [pair.a for pair in pairs], [pair.b for pair in pairs]
+    return Contrast(
+        Collected(stem_of(distilled[0]), tuple(distilled)),
+        Collected(stem_of(scratch[0]), tuple(scratch)),
+        tuple(pairs),
+    )
+
+
+def _with_twin(distilled: Checkpoint, found: Sequence[Checkpoint]) -> PairedSeed | None:
     twins = [
         one
         for one in found
@@ -129,31 +71,7 @@ def _pair(distilled: Checkpoint, found: Sequence[Checkpoint]) -> SeedPair | None
     ]
     if not twins:
         return None
-    scratch = min(twins, key=lambda one: len(_differing(one, distilled)))
-    try:
-        answers, labels = test_logits(distilled.id)
-        others, same = test_logits(scratch.id)
-    except CheckpointError:
-        return None
-    known = labels >= 0
-    if not np.array_equal(labels, same) or not known.any():
-        return None
-    right = (answers.argmax(axis=1) == labels)[known]
-    twin_right = (others.argmax(axis=1) == labels)[known]
-    difference, low, high = paired_difference(right, twin_right)
-    return SeedPair(
-        scratch,
-        distilled,
-        int(known.sum()),
-        int(twin_right.sum()),
-        int(right.sum()),
-        difference,
-        low,
-        high,
-        int((twin_right & ~right).sum()),
-        int((right & ~twin_right).sum()),
-        mcnemar(right, twin_right),
-    )
+    return pair_seed(distilled, min(twins, key=lambda one: len(_differing(one, distilled))))
 
 
 def _shared(one: Checkpoint) -> tuple[object, ...]:
@@ -169,33 +87,28 @@ def _differing(a: Checkpoint, b: Checkpoint) -> list[str]:
     return sorted(name for name in names if a.config[name] != b.config[name])
 
 
-def _odd(pairs: Sequence[SeedPair]) -> tuple[str, ...]:
-    odd = {name for one in pairs for name in _differing(one.scratch, one.distilled)}
-    return tuple(sorted(odd))
-
-
-def verdict_frame(comparisons: Sequence[Comparison]) -> pd.DataFrame:
+def verdict_frame(contrasts: Sequence[Contrast]) -> pd.DataFrame:
     """One row per comparison and seed, ids and all, for CSV and table; fractions 0..1."""
     return pd.DataFrame(
         [
             {
-                "model": each.model,
-                "recipe": each.recipe,
-                "teacher": each.teacher,
-                "seed": one.seed,
-                "scratch": one.scratch.id,
-                "distilled": one.distilled.id,
+                "model": one.a.model,
+                "recipe": one.a.recipe,
+                "teacher": one.a.teacher,
+                "seed": one.a.seed,
+                "scratch": one.b.id,
+                "distilled": one.a.id,
                 "n": one.n,
-                "scratch_accuracy": one.scratch_correct / one.n,
-                "distilled_accuracy": one.distilled_correct / one.n,
+                "scratch_accuracy": float(one.right_b.mean()),
+                "distilled_accuracy": float(one.right_a.mean()),
                 "difference": one.difference,
                 "low": one.low,
                 "high": one.high,
-                "only_scratch": one.only_scratch,
-                "only_distilled": one.only_distilled,
+                "only_scratch": one.only_b,
+                "only_distilled": one.only_a,
                 "p": one.p,
             }
-            for each in comparisons
+            for each in contrasts
             for one in each.pairs
         ]
     )

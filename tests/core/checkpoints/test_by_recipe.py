@@ -76,8 +76,22 @@ def test_several_seeds_are_compared_seed_by_seed() -> None:
     gains = [30 / 1200, 48 / 1200, -6 / 1200]
     mean, low, _high = made.interval()
     assert mean == pytest.approx(fmean(gains))
-    assert mean - low == pytest.approx(4.3027 * stdev(gains) / 3**0.5, rel=1e-4)
+    assert mean - low > 4.3027 * stdev(gains) / 3**0.5  # the seeds' luck, and the photographs'
     assert made.side() == "unclear"  # 4.3 standard errors are much
+
+
+def test_seeds_that_agree_do_not_hide_the_luck_of_the_photographs() -> None:
+    """Three seeds gain 12 photographs of 1,200 each, others each time: over seeds alone the
+    interval would be a point. The 36 photographs, a third of a gain each, are a sample, too."""
+    shelf.fill({"dwpw_256k-scratch": (600,) * 3, "dwpw_256k-distilled": (612,) * 3})
+    groups = found()
+    made = contrast(groups["dwpw_256k-distilled"], groups["dwpw_256k-scratch"])
+    assert made is not None
+    mean, low, high = made.interval()
+    assert mean == pytest.approx(0.01)
+    assert high - mean > 1.96 * (36 / 9 / 1200 / 1200) ** 0.5
+    assert mean - low == pytest.approx(high - mean)
+    assert made.pairs[0].low < mean < made.pairs[0].high
 
 
 def test_only_shared_seeds_and_pictures_count() -> None:

@@ -177,7 +177,7 @@ def test_the_field_decides_and_not_the_name(shelf: Path, kind: Derivation) -> No
     changes = {"id": "tiny-distilled_narrow_qat4_lowrank-s0", "recipe": "distilled_narrow_qat4"}
     checkpoints.store(entry.model_copy(update=changes), files)
     found, _left_out = compare(load_manifest().values())
-    assert "distilled_narrow_qat4" in {one.recipe for one in found}
+    assert "distilled_narrow_qat4" in {one.a.first.recipe for one in found}
 
 
 @pytest.mark.parametrize(
