@@ -2,12 +2,15 @@
 
     make load                                        # 40 sessions for two minutes
     python -m tools.load --sessions 100 --json
+    python -m tools.load --cold 5                    # from starting the server to its first page
+    python -m tools.load --passing 1000              # memory while so many come and go
 
 Starts a server of its own on this machine and does three things to it in turn:
 
 1. *first visitors*: as many sessions as asked for open Home of the fresh server at the same moment;
-2. *alone*: one session opens every page twice and changes some of its widgets, one at a time;
-   here the CPU time of a single touch can be told;
+2. *alone*: once the server has opened every page beforehand, one session opens every page twice and
+   changes some of its widgets and tabs, one at a time; here the CPU time of a single touch can be
+   told;
 3. *class*: every session changes a widget every few seconds (exponential, mean `--think`) or, one
    time in four, opens another page. No button is pressed, so nothing is trained or measured.
 
@@ -82,6 +85,8 @@ class Report:
     """Until Home of a fresh server was there: median and last of the sessions."""
     alone_cpu_ms: dict[str, dict[str, float]] = field(default_factory=dict)
     """Of a request that nothing else ran beside: n, median, mean, most; by kind of request."""
+    alone_by_page: dict[str, dict[str, float]] = field(default_factory=dict)
+    """The same by page: kind of request -> median CPU in ms."""
     requests: int = 0
     p50_s: float = 0.0
     p95_s: float = 0.0
@@ -104,6 +109,7 @@ class Session:
         self.address, self.random = address, random.Random(seed)
         self.page, self.query, self.received = "", "", 0
         self.widgets: dict[str, Widget] = {}
+        self._tabs: dict[tuple[int, ...], list[str]] = {}
         self.values: dict[str, tuple[str, Any]] = {}
         self.answers: list[Answer] = []
         self._socket: Any = None
@@ -147,6 +153,8 @@ class Session:
             value = min(most, widget.default + pick.randint(0, 3))
         elif kind in ("selectbox", "radio"):
             value = pick.choice(list(widget.options)) if widget.options else ""
+        elif kind == "tabs":
+            value = pick.choice(widget) if widget else ""
         elif kind == "button_group":
             contents_of = [option.content for option in widget.options]
             value = [pick.choice(contents_of)] if contents_of else []
@@ -165,7 +173,7 @@ class Session:
                 state.double_array_value.data.extend(value)
             elif kind == "number_input":
                 state.double_value = value
-            elif kind in ("selectbox", "radio"):
+            elif kind in ("selectbox", "radio", "tabs"):
                 state.string_value = value
             elif kind == "button_group":
                 state.string_array_value.data.extend(value)
@@ -198,12 +206,23 @@ class Session:
                         drawn[widget.id] = Widget(name, widget, said.delta.fragment_id)
                 elif name == "exception":
                     wrong = element.exception.message[:200]
+            elif kind == "delta" and said.delta.WhichOneof("type") == "add_block":
+                self._block(said, drawn)
             elif kind == "page_info_changed":
                 self.query = said.page_info_changed.query_string
             elif kind == "script_finished" and (
                 said.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN
             ):
                 return drawn, wrong
+
+    def _block(self, said: ForwardMsg, drawn: dict[str, Widget]) -> None:
+        """Note tabs that the server hears of: their labels come in blocks of their own."""
+        block, path = said.delta.add_block, tuple(said.metadata.delta_path)
+        if block.tab_container.id:
+            labels = self._tabs[path] = []
+            drawn[block.tab_container.id] = Widget("tabs", labels, said.delta.fragment_id)
+        elif block.HasField("tab") and path[:-1] in self._tabs:
+            self._tabs[path[:-1]].append(block.tab.label)
 
 
 class Watch:
@@ -240,22 +259,39 @@ class Watch:
         return total / 1e6
 
 
+class Running(NamedTuple):
+    """A server: its address, a watch over it, and what it has printed."""
+
+    address: str
+    watch: Watch
+    log: Path
+
+    async def warm(self) -> None:
+        """Wait until it has opened every page beforehand."""
+        until = time.monotonic() + PATIENCE_S
+        while "Every page was opened once" not in self.log.read_text(encoding="utf-8"):
+            if time.monotonic() > until:
+                sys.exit(f"the server opened no pages:\n{self.log.read_text(encoding='utf-8')}")
+            await asyncio.sleep(0.2)
+
+
 @contextmanager
-def server() -> Iterator[tuple[str, Watch]]:
-    """A fresh server on a free port of this machine: its address, and a watch over it."""
+def server(*script: str) -> Iterator[Running]:
+    """A fresh server on a free port of this machine, of the app or of Streamlit's `hello`."""
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true"]
-    command += [f"--server.port={port}", "--server.address=127.0.0.1"]
+    command = [sys.executable, "-m", "streamlit", *(script or ("run", "app.py"))]
+    command += ["--server.headless=true", f"--server.port={port}", "--server.address=127.0.0.1"]
     address = f"http://127.0.0.1:{port}"
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
-        process = subprocess.Popen(command, cwd=REPO, stdout=log, stderr=subprocess.STDOUT)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "server.log"
+        with path.open("w") as log:
+            process = subprocess.Popen(command, cwd=REPO, stdout=log, stderr=subprocess.STDOUT)
         try:
             if not _answers(f"{address}/_stcore/health", process):
-                log.seek(0)
-                sys.exit(f"the server did not start:\n{log.read()}")
-            yield address, Watch(process.pid)
+                sys.exit(f"the server did not start:\n{path.read_text(encoding='utf-8')}")
+            yield Running(address, Watch(process.pid), path)
         finally:
             process.terminate()
             try:
@@ -273,6 +309,42 @@ def _answers(url: str, process: "subprocess.Popen[bytes]", patience_s: float = 6
         except OSError:
             time.sleep(0.05)
     return False
+
+
+async def cold_start(rounds: int) -> dict[str, float]:
+    """Seconds from starting a server until its first page is there, in turn with `streamlit hello`.
+
+    Medians of `rounds`, and the median ratio of a round.
+    """
+    took: dict[str, list[float]] = {"app": [], "hello": []}
+    for _round in range(rounds):
+        for name, script in (("hello", ("hello",)), ("app", ())):
+            began = time.perf_counter()
+            with server(*script) as running:
+                visitor = Session(running.address, 0)
+                await visitor.connect()
+                await visitor.open("")
+                took[name].append(time.perf_counter() - began)
+                await visitor.close()
+    ratios = [app / hello for app, hello in zip(took["app"], took["hello"], strict=True)]
+    medians = {f"{name}_s": round(statistics.median(each), 2) for name, each in took.items()}
+    return {"rounds": rounds, **medians, "ratio": round(statistics.median(ratios), 2)}
+
+
+async def passing(visitors: int, pages: Sequence[str]) -> list[tuple[int, int]]:
+    """(visitors so far, MB) while so many come one after another, open two pages, and leave."""
+    seen: list[tuple[int, int]] = []
+    with server() as running:
+        await running.warm()
+        for number in range(visitors + 1):
+            if number % max(1, visitors // 20) == 0:
+                seen.append((number, round(running.watch.memory_mb())))
+            visitor = Session(running.address, number)
+            await visitor.connect()
+            for page in ("", visitor.random.choice(pages)):
+                await visitor.open(page)
+            await visitor.close()
+    return seen
 
 
 def quantile(values: Iterable[float], share: float) -> float:
@@ -297,6 +369,7 @@ async def _first_visitors(sessions: Sequence[Session], report: Report) -> None:
 
 async def _alone(one: Session, pages: Sequence[str], watch: Watch, report: Report) -> None:
     spent: dict[str, list[float]] = {"first visit": [], "page": [], "touch": []}
+    by_page: dict[str, dict[str, list[float]]] = {}
 
     async def cost(kind: str, step: Any) -> None:
         before = watch.cpu_s()
@@ -304,6 +377,7 @@ async def _alone(one: Session, pages: Sequence[str], watch: Watch, report: Repor
         await asyncio.sleep(SETTLE_S)
         if done is not None:
             spent[kind].append(1000 * (watch.cpu_s() - before))
+            by_page.setdefault(one.page or "home", {}).setdefault(kind, []).append(spent[kind][-1])
 
     for kind in ("first visit", "page"):
         for page in pages:
@@ -322,6 +396,10 @@ async def _alone(one: Session, pages: Sequence[str], watch: Watch, report: Repor
         }
         for kind, found in spent.items()
         if found
+    }
+    report.alone_by_page = {
+        page: {kind: round(statistics.median(found), 1) for kind, found in kinds.items()}
+        for page, kinds in by_page.items()
     }
 
 
@@ -376,11 +454,13 @@ async def _class(
 async def measure(sessions: int, seconds: float, think_s: float, pages: Sequence[str]) -> Report:
     """Run all three parts; `pages` are addresses, "" for Home."""
     report = Report(sessions, think_s, seconds)
-    with server() as (address, watch):
-        everyone = [Session(address, seed) for seed in range(sessions)]
-        guide = Session(address, sessions)
+    with server() as running:
+        watch = running.watch
+        everyone = [Session(running.address, seed) for seed in range(sessions)]
+        guide = Session(running.address, sessions)
         try:
             await _first_visitors(everyone, report)
+            await running.warm()
             await guide.connect()
             await guide.open("", "open")
             await _alone(guide, pages, watch, report)
@@ -406,6 +486,11 @@ def told(report: Report) -> str:
     lines += [
         f"  {kind:<44}{spent['n']:>6}{spent['median']:>9}{spent['mean']:>9}{spent['most']:>9}"
         for kind, spent in report.alone_cpu_ms.items()
+    ]
+    lines += [f"  {'medians by page':<24}" + "".join(f"{kind:>14}" for kind in report.alone_cpu_ms)]
+    lines += [
+        f"    {page:<22}" + "".join(f"{kinds.get(kind, 0):>14}" for kind in report.alone_cpu_ms)
+        for page, kinds in report.alone_by_page.items()
     ]
     lines += [
         "",
@@ -437,8 +522,14 @@ def main() -> None:
     parser.add_argument("--think", type=float, default=6, help="mean seconds between two requests")
     every = ["" if one.key == "home" else one.key for one in frame.entries()]
     parser.add_argument("--pages", nargs="*", default=every, help='"" is Home')
+    parser.add_argument("--cold", type=int, metavar="ROUNDS", help="only time cold starts")
+    parser.add_argument("--passing", type=int, metavar="VISITORS", help="only watch the memory")
     parser.add_argument("--json", action="store_true", help="one JSON document and nothing else")
     given = parser.parse_args()
+    if given.cold or given.passing:
+        only = cold_start(given.cold) if given.cold else passing(given.passing, given.pages)
+        print(json.dumps(asyncio.run(only)))
+        return
     report = asyncio.run(measure(given.sessions, given.seconds, given.think, given.pages))
     print(json.dumps(asdict(report)) if given.json else told(report))
     sys.exit(1 if report.errors else 0)

@@ -44,6 +44,7 @@ def test_two_sessions_are_answered_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(tmp_path / "pretrained"))
+    monkeypatch.setenv("SMALL_PLATES_PREWARM", "1")
     shelf.fill(shelf.TEACHER, shelf.SCRATCH, shelf.DISTILLED)
     command = [sys.executable, "-m", "tools.load", "--json", "--sessions", "2", "--seconds", "6"]
     command += ["--think", "0.5", "--pages", "", "convolutions"]
@@ -58,4 +59,5 @@ def test_two_sessions_are_answered_and_counted(
     spent = report["alone_cpu_ms"]
     assert spent["first visit"]["n"] == 2 and spent["touch"]["n"] > 0
     assert 0 < spent["touch"]["median"] <= spent["touch"]["most"]
+    assert set(report["alone_by_page"]) == {"home", "convolutions"}
     assert report["memory_mb"]["before"] > 50
