@@ -6,15 +6,19 @@ written after every row, so a measurement that was stopped goes on where it was.
 """
 
 import json
+import threading
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.errors import CheckpointError
 from core.i18n import _
 from core.paths import own_checkpoints_dir, pretrained_dir, write_atomic
+from core.stats import Score
+from core.timing import Spread
 
 if TYPE_CHECKING:
     from core.checkpoints import Checkpoint
@@ -91,6 +95,33 @@ class MeasuredRow(Frozen):
         raise NotImplementedError
 
 
+class AccuracyRow(MeasuredRow):
+    """One changed network, with right answers and times as far as they were measured."""
+
+    latency: dict[str, Spread] = Field(default_factory=dict)
+    """`torch_1`, `torch_32`, `onnx_1`, `onnx_32` (engine and batch size), as far as measured."""
+    n: int | None = None
+    """Test photographs that it answered."""
+    correct: int | None = None
+
+    @property
+    def score(self) -> Score | None:
+        """The accuracy with its interval, if pictures were there."""
+        if self.n is None or self.correct is None:
+            return None
+        return Score.of(self.correct, self.n)
+
+    def measured(self, column: str) -> dict[str, Any]:
+        """The last columns of every report: the time in `column`, right answers, accuracy."""
+        time = self.latency.get(column)
+        return {
+            "latency_ms": time and time.report(),
+            "n": self.n,
+            "correct": self.correct,
+            "accuracy": self.score and self.score.accuracy,
+        }
+
+
 Row = TypeVar("Row", bound=MeasuredRow)
 
 
@@ -124,6 +155,23 @@ class CheckpointRows(ResultFile, Generic[Row]):
         usual, own = super().path(name), own_checkpoints_dir()
         is_own = (own / name).is_dir() and not (pretrained_dir() / name).is_dir()
         return own / "results" / usual.name if is_own else usual
+
+    @classmethod
+    def of_checkpoint(cls, checkpoint: "Checkpoint") -> Self | None:
+        """What was measured of a checkpoint as it is now; None if nothing, or of other weights.
+
+        The file is parsed once for each of its states, and everybody gets the same (immutable)
+        object. Raises CheckpointError as `load`.
+        """
+        path = cls.path(checkpoint.id)
+        try:
+            state = path.stat()
+        except OSError:
+            return None
+        with _loading:  # whoever asks while it is being parsed waits for that
+            content = _loaded(cls, checkpoint.id, path, state.st_mtime_ns, state.st_size)
+        known = checkpoint.files["weights.safetensors"].sha256
+        return content if content is not None and content.weights_sha256 == known else None
 
     @staticmethod
     def order(key: Any) -> Any:
@@ -175,3 +223,13 @@ class CheckpointRows(ResultFile, Generic[Row]):
             fingerprint=fingerprint,
             **facts(),
         )
+
+
+Rows = TypeVar("Rows", bound=CheckpointRows[Any])
+_loading = threading.Lock()
+
+
+@lru_cache(maxsize=64)
+def _loaded(kind: type[Rows], name: str, _path: Path, *_state: int) -> Rows | None:
+    """The file of that name; `_state` changes when the file does, and so the key of the cache."""
+    return kind.load(name)

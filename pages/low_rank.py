@@ -56,7 +56,7 @@ from pages.kit import frame as contents
 from pages.kit import networks
 from pages.kit.figure import data_button, show, show_with_slider
 from pages.kit.frame import foot
-from pages.kit.live import LivePoint, run_it_here
+from pages.kit.live import LivePoint, live_points, run_it_here
 from pages.kit.networks import name_of
 from pages.kit.photo_check import Choice, Version, photo_check
 from pages.kit.provenance import accuracy_line, provenance
@@ -412,29 +412,6 @@ def curve_of(id: str, sha256: str, layer: str, form: Form) -> LayerCurve:
     return layer_curve(shape, found.parts.of(layer, form))
 
 
-def grid_of(checkpoint: Checkpoint) -> LowRankGrid | None:
-    """The measured curves of a checkpoint, if they belong to its weights; damage is said."""
-    path = LowRankGrid.path(checkpoint.id)
-    try:
-        state = path.stat()
-    except OSError:
-        return None
-    try:
-        grid = _grid(checkpoint.id, str(path), state.st_mtime_ns, state.st_size)
-    except CheckpointError as error:
-        st.error(str(error), icon=":material/error:")
-        return None
-    if grid is not None and grid.weights_sha256 != checkpoint.files[WEIGHTS].sha256:
-        return None
-    return grid
-
-
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _grid(id: str, file: str, changed_ns: int, size: int) -> LowRankGrid | None:
-    del file, changed_ns, size  # only the key of the cache
-    return LowRankGrid.load(id)
-
-
 # ------------------------------------------------------------------------------------------------
 # One layer: its singular values, what each rank keeps and costs, and the numbers filled in.
 
@@ -559,8 +536,15 @@ def accuracy(
         st.info(_("These curves were made without photographs: no accuracy."))
         return None, False
     others = others_frame(found, at.checkpoint, how.grid.fingerprint)
+    live = live_points(RUNS, (at.checkpoint.id, at.sha256), ("params",))
     show(
-        accuracy_chart(frame, others, how.row, _live_points(at), reveal),
+        accuracy_chart(
+            frame,
+            others,
+            how.row,
+            live,
+            reveal,
+        ),
         accuracy_alt(frame, reveal),
         key="accuracy",
     )
@@ -581,16 +565,6 @@ def accuracy(
     if how.row is not None:
         _plan(how, how.row)
     return frame, True
-
-
-def _live_points(at: Setting) -> pd.DataFrame | None:
-    """What visitors measured of this network since the server started."""
-    rows = [
-        {"params": job.rows[0].params, "accuracy": job.rows[0].score.accuracy}
-        for job in RUNS.finished(at.checkpoint.id, at.sha256)
-        if job.rows[0].score is not None
-    ]
-    return pd.DataFrame(rows) if rows else None
 
 
 def _plan(how: Whole, row: LowRankRow) -> None:
@@ -1010,7 +984,9 @@ def main() -> None:
 
     st.subheader(_("The whole network"))
     with st.container(border=True):
-        how = whole_setting(grid_of(at.checkpoint))
+        how = whole_setting(
+            networks.measured_rows(LowRankGrid, [at.checkpoint]).get(at.checkpoint.id)
+        )
     frame, revealed = accuracy(at, how, whole)
 
     st.subheader(_("Run it here"))

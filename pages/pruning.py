@@ -7,11 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import streamlit as st
-from numpy.typing import NDArray
 
 from core.charts import numbers
-from core.charts.theme import role_of, role_title
-from core.checkpoints import WEIGHTS, Checkpoint, checkpoint_tensors
+from core.checkpoints import WEIGHTS, Checkpoint
 from core.errors import CheckpointError, ConfigError
 from core.i18n import _, ngettext
 from core.pruning import method as prune_select
@@ -60,7 +58,7 @@ from pages.kit import frame as contents
 from pages.kit import networks
 from pages.kit.figure import data_button, show
 from pages.kit.frame import foot
-from pages.kit.live import LivePoint, run_it_here
+from pages.kit.live import LivePoint, live_points, run_it_here
 from pages.kit.photo_check import Choice, Version, photo_check
 from pages.kit.provenance import measured_line, provenance
 from pages.kit.url_state import guess, is_on, number_of, one_of, toggle
@@ -287,11 +285,11 @@ def predict_first() -> Guess:
     return Guess(curve, speed)
 
 
-def setting(found: list[Checkpoint]) -> Setting:
+def setting(found: list[Checkpoint], grids: dict[str, PruningGrid]) -> Setting:
     """The network under the knife, the method, the ratio; every control is part of the link."""
     left, right = st.columns([2, 3], vertical_alignment="bottom")
     with left:
-        measured_first = sorted(found, key=lambda one: grid_of(one) is None)
+        measured_first = sorted(found, key=lambda one: one.id not in grids)
         one = networks.choose_one(_("Network"), measured_first, "network")
     with right:
         percent = number_of(st.slider, _("Pruning ratio, %"), 0, 100, 50, 5, "ratio")
@@ -308,48 +306,7 @@ def setting(found: list[Checkpoint]) -> Setting:
             "smallest filters, or with the smallest BatchNorm scale (network slimming)."
         ),
     )
-    return Setting(one, grid_of(one), method, percent / 100)
-
-
-def grid_of(checkpoint: Checkpoint) -> PruningGrid | None:
-    """The measured curves of a checkpoint, if they belong to its weights; damage is said."""
-    try:
-        state = PruningGrid.path(checkpoint.id).stat()
-    except OSError:
-        return None
-    try:
-        grid = _grid(
-            checkpoint.id, str(PruningGrid.path(checkpoint.id)), state.st_mtime_ns, state.st_size
-        )
-    except CheckpointError as error:
-        st.error(str(error), icon=":material/error:")
-        return None
-    if grid is not None and grid.weights_sha256 != checkpoint.files[WEIGHTS].sha256:
-        return None
-    return grid
-
-
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _grid(id: str, file: str, changed_ns: int, size: int) -> PruningGrid | None:
-    del file, changed_ns, size  # only the key of the cache
-    return PruningGrid.load(id)
-
-
-def measured(found: list[Checkpoint]) -> list[Measured]:
-    """The checkpoints whose curves were measured, under short names where those tell them apart."""
-    known = [(one, grid) for one in found if (grid := grid_of(one)) is not None]
-    roles = [role_of(one) for one, _grid in known]
-    return [
-        Measured(role_title(role) if roles.count(role) == 1 else _(one.title), role, grid)
-        for (one, grid), role in zip(known, roles, strict=True)
-    ]
-
-
-@st.cache_resource(max_entries=3, show_spinner=False)
-def tensors(id: str, sha256: str) -> dict[str, NDArray[np.float32]]:
-    """A checkpoint's parameters as arrays, shared by all sessions: read them, never write."""
-    del sha256  # only the key of the cache
-    return checkpoint_tensors(id)
+    return Setting(one, grids.get(one.id), method, percent / 100)
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
@@ -357,7 +314,7 @@ def chosen_masks(
     id: str, sha256: str, method: Method, ratio: float, _groups: tuple[ChannelGroup, ...]
 ) -> Keep:
     """The masks of a method at a ratio, shared; `_groups` follow from the checkpoint."""
-    return choose(tensors(id, sha256), method, ratio, _groups)
+    return choose(networks.tensors(id, sha256), method, ratio, _groups)
 
 
 def masks(at: Setting, ratio: float | None = None) -> Keep | None:
@@ -404,8 +361,8 @@ def accuracy(known: Sequence[Measured], at: Setting, guess: Guess) -> pd.DataFra
             help=_("A short training after pruning, with the zeros kept: hollow marks."),
         )  # fmt: skip
     own = [one for one in known if one.grid.checkpoint == at.checkpoint.id]
-    networks, methods = (own, METHODS) if by_method and own else (known, (at.method,))
-    frame = accuracy_frame(networks, methods, finetuned)
+    shown_networks, methods = (own, METHODS) if by_method and own else (known, (at.method,))
+    frame = accuracy_frame(shown_networks, methods, finetuned)
     if frame.empty:
         st.info(
             _("These curves were made without photographs: no accuracy. See: python -m core data")
@@ -417,7 +374,7 @@ def accuracy(known: Sequence[Measured], at: Setting, guess: Guess) -> pd.DataFra
             frame,
             at.ratio,
             None if guess.curve is None else guess_curve(guess.curve, start),
-            _live_points(at),
+            live_points(RUNS, (at.checkpoint.id, at.sha256, at.method), ("ratio",)),
             reveal,
         ),
         accuracy_alt(frame, reveal),
@@ -436,17 +393,6 @@ def accuracy(known: Sequence[Measured], at: Setting, guess: Guess) -> pd.DataFra
     lines = accuracy_lines(frame) + tuned_lines(frame)
     st.markdown("\n".join(f"- {line}" for line in lines))
     return frame
-
-
-def _live_points(at: Setting) -> pd.DataFrame | None:
-    """What visitors measured of this network and method since the server started."""
-    done = RUNS.finished(at.checkpoint.id, at.sha256, at.method)
-    rows = [
-        {"ratio": job.point.ratio, "accuracy": job.rows[0].score.accuracy}
-        for job in done
-        if job.rows[0].score is not None
-    ]
-    return pd.DataFrame(rows) if rows else None
 
 
 def times(at: Setting, guess: Guess, reveal: bool) -> None:
@@ -616,7 +562,7 @@ def live(at: Setting) -> None:
 def surgery(at: Setting) -> None:
     """Choose a layer and look inside, at the method and the ratio set above."""
     try:
-        keep, values = masks(at), tensors(at.checkpoint.id, at.sha256)
+        keep, values = masks(at), networks.tensors(at.checkpoint.id, at.sha256)
     except CheckpointError as error:
         st.error(str(error), icon=":material/error:")
         return
@@ -681,7 +627,7 @@ def _histogram(weight: np.ndarray, keep: np.ndarray | None, layer: str) -> None:
 
 
 def _channels(at: Setting, grid: PruningGrid) -> None:
-    values = tensors(at.checkpoint.id, at.sha256)
+    values = networks.tensors(at.checkpoint.id, at.sha256)
     st.markdown(_("**Which channels go**"))
     chosen = at.method in CHANNEL_METHODS
     method: ChannelMethod = "bn_gamma" if at.method == "bn_gamma" else "channel_l2"
@@ -944,11 +890,12 @@ def main() -> None:
         st.stop()
 
     guess = predict_first()
+    grids = networks.measured_rows(PruningGrid, found)
     with st.container(border=True):
-        at = setting(found)
+        at = setting(found, grids)
 
     st.subheader(_("Ratio against accuracy"))
-    known = measured(found)
+    known = [Measured(*one) for one in networks.by_title(found, grids)]
     frame = accuracy(known, at, guess) if known else None
     if frame is None:
         explain_missing(networks.starters(found))

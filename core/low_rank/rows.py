@@ -12,9 +12,7 @@ from pydantic import Field
 
 from core.checkpoints.factored import LayerShape, Method, Ranks
 from core.live import Job, LiveRuns
-from core.results import CheckpointRows, MeasuredRow
-from core.stats import Score
-from core.timing import Spread
+from core.results import AccuracyRow, CheckpointRows
 
 MODELS = ("plain_2m", "resnet18")
 """The models whose checkpoints `reproduce` measures: networks of k x k convolutions."""
@@ -32,8 +30,12 @@ class RowKey(NamedTuple):
     finetune_epochs: int = 0
 
 
-class LowRankRow(MeasuredRow):
-    """One factored network, measured. What was not measured is None."""
+class LowRankRow(AccuracyRow):
+    """One factored network, measured. What was not measured is None.
+
+    Its latency may have `whole_torch_1`: the whole network's in the same sitting, where that has no
+    row of its own.
+    """
 
     method: Method
     energy: float = Field(ge=0, le=1)
@@ -49,27 +51,14 @@ class LowRankRow(MeasuredRow):
     macs: int
     size_bytes: int
     """Length of its weights file, written as a checkpoint's is, in the whole network's numbers."""
-    latency: dict[str, Spread] = Field(default_factory=dict)
-    """`torch_1`, `torch_32`, `onnx_1`, `onnx_32` (engine and batch size), as far as measured;
-    `whole_torch_1` is the whole network's in the same sitting, where it has no row of its own."""
-    n: int | None = None
-    correct: int | None = None
 
     @property
     def key(self) -> RowKey:
         """What names this row."""
         return RowKey(self.method, self.energy, self.finetune_epochs)
 
-    @property
-    def score(self) -> Score | None:
-        """The accuracy with its interval, if pictures were there."""
-        if self.n is None or self.correct is None:
-            return None
-        return Score.of(self.correct, self.n)
-
     def report(self) -> dict[str, Any]:
         """The row as the command line gives it; the time is torch's, one picture at a time."""
-        time = self.latency.get("torch_1")
         return {
             "method": self.method,
             "energy": round(self.energy, 6),
@@ -80,10 +69,7 @@ class LowRankRow(MeasuredRow):
             "macs": self.macs,
             "size_bytes": self.size_bytes,
             "finetune_epochs": self.finetune_epochs,
-            "latency_ms": time and time.report(),
-            "n": self.n,
-            "correct": self.correct,
-            "accuracy": self.score and self.score.accuracy,
+            **self.measured("torch_1"),
         }
 
 

@@ -13,9 +13,7 @@ from pydantic import Field
 from core.live import LiveRuns
 from core.pruning.method import ChannelGroup, Method
 from core.pruning.network import Form
-from core.results import CheckpointRows, Frozen, MeasuredRow
-from core.stats import Score
-from core.timing import Spread
+from core.results import AccuracyRow, CheckpointRows, Frozen
 
 RATIOS = tuple(step / 20 for step in range(20))
 """0, 5, ... 95 %: where the curves are measured."""
@@ -33,7 +31,7 @@ class RowKey(NamedTuple):
     rounds: int = 1
 
 
-class PruningRow(MeasuredRow):
+class PruningRow(AccuracyRow):
     """One pruned network, measured. What was not measured is None."""
 
     method: Method
@@ -51,26 +49,14 @@ class PruningRow(MeasuredRow):
     size_bytes: int
     """Bytes of the state dict, masks included."""
     gzip_bytes: int | None = None
-    latency: dict[str, Spread] = Field(default_factory=dict)
-    """`torch_1`, `torch_32`, `onnx_1`, `onnx_32` (engine and batch size), as far as measured."""
-    n: int | None = None
-    correct: int | None = None
 
     @property
     def key(self) -> RowKey:
         """What names this row."""
         return RowKey(self.method, self.ratio, self.form, self.finetune_epochs, self.rounds)
 
-    @property
-    def score(self) -> Score | None:
-        """The accuracy with its interval, if pictures were there."""
-        if self.n is None or self.correct is None:
-            return None
-        return Score.of(self.correct, self.n)
-
     def report(self) -> dict[str, Any]:
         """The row as the command line gives it; the time is torch's, one picture at a time."""
-        time = self.latency.get("torch_1")
         return {
             "method": self.method,
             "ratio": self.ratio,
@@ -79,10 +65,7 @@ class PruningRow(MeasuredRow):
             "nonzero": self.nonzero,
             "macs": self.macs,
             "size_bytes": self.size_bytes,
-            "latency_ms": time and time.report(),
-            "n": self.n,
-            "correct": self.correct,
-            "accuracy": self.score and self.score.accuracy,
+            **self.measured("torch_1"),
         }
 
 

@@ -14,9 +14,7 @@ from core.errors import ConfigError
 from core.i18n import _
 from core.live import LiveRuns
 from core.quantization.method import SCHEMES, check
-from core.results import CheckpointRows, Frozen, MeasuredRow
-from core.stats import Score
-from core.timing import Spread
+from core.results import AccuracyRow, CheckpointRows, Frozen
 
 Form = Literal[
     "float32",
@@ -80,8 +78,8 @@ def key_of(scheme: str, bits: int) -> RowKey:
     return RowKey(found, bits)
 
 
-class QuantRow(MeasuredRow):
-    """One quantised network, measured. What was not measured is None."""
+class QuantRow(AccuracyRow):
+    """One quantised network, measured; timed (`onnx_1`, `onnx_32`) if something computes in it."""
 
     scheme: Form
     bits: int
@@ -93,10 +91,6 @@ class QuantRow(MeasuredRow):
     """Of the file, as it was on the disk."""
     sqnr_db: float | None = None
     """Signal to quantisation noise over all quantised weights; None if none changed."""
-    latency: dict[str, Spread] = Field(default_factory=dict)
-    """`onnx_1`, `onnx_32` (batch size), for the forms that something computes in."""
-    n: int | None = None
-    correct: int | None = None
     difference: tuple[float, float, float] | None = None
     """Accuracy minus that of the checkpoint in float32, same photographs, 95 % interval."""
     agreement: float | None = None
@@ -109,26 +103,15 @@ class QuantRow(MeasuredRow):
         """What names this row."""
         return RowKey(self.scheme, self.bits, self.training, self.epochs)
 
-    @property
-    def score(self) -> Score | None:
-        """The accuracy with its interval, if pictures were there."""
-        if self.n is None or self.correct is None:
-            return None
-        return Score.of(self.correct, self.n)
-
     def report(self) -> dict[str, Any]:
         """The row as the command line gives it; the time is ONNX Runtime's, one picture at once."""
-        time = self.latency.get("onnx_1")
         return {
             "scheme": self.scheme,
             "bits": self.bits,
             "params": self.params,
             "size_bytes": self.size_bytes,
             "sqnr_db": self.sqnr_db,
-            "latency_ms": time and time.report(),
-            "n": self.n,
-            "correct": self.correct,
-            "accuracy": self.score and self.score.accuracy,
+            **self.measured("onnx_1"),
         }
 
 

@@ -6,20 +6,23 @@ waiting, the running and the ways to end are the same for all of them.
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import pandas as pd
 import streamlit as st
 from pydantic import BaseModel
 
 from core.errors import UserError
 from core.i18n import _
 from core.live import Job, LiveRuns
+from core.results import AccuracyRow
 from pages.kit import frame
 
 POLL_S = 0.7
 P = TypeVar("P", bound=tuple[Any, ...])
+A = TypeVar("A", bound=AccuracyRow)
 R = TypeVar("R", bound=BaseModel)
 
 
@@ -130,3 +133,20 @@ class LivePoint(Generic[P, R]):
 def run_it_here() -> tuple[str, str]:
     """The words of the button that measures a point of the curves: before, and after."""
     return _("Run it here"), _("Measured already: see below")
+
+
+def live_points(
+    runs: LiveRuns[P, A], start: tuple[Any, ...], columns: Sequence[str]
+) -> pd.DataFrame | None:
+    """What visitors measured since the server started, of the points that begin with `start`.
+
+    A row a point: `columns`, fields of the measured rows, and accuracy (0..1). None where there is
+    nothing yet, or no photographs were there.
+    """
+    rows = [
+        {name: getattr(row, name) for name in columns} | {"accuracy": row.score.accuracy}
+        for job in runs.finished(*start)
+        for row in job.rows[:1]
+        if row.score is not None
+    ]
+    return pd.DataFrame(rows) if rows else None

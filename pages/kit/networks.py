@@ -2,16 +2,21 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
-from core.charts.theme import glyph, role_of
-from core.checkpoints import Checkpoint, listing, own_dir
-from core.errors import UserError
+from core.charts.theme import RoleKey, glyph, role_of, role_title
+from core.checkpoints import Checkpoint, checkpoint_tensors, listing, own_dir
+from core.errors import CheckpointError, UserError
 from core.i18n import _
+from core.results import CheckpointRows
 from pages.kit import url_state
 from pages.kit.url_state import one_of, several_of
 
+Rows = TypeVar("Rows", bound=CheckpointRows[Any])
 MOST = 6
 """Networks to compare at once."""
 
@@ -127,3 +132,43 @@ def choose_one(label: str, found: Iterable[Checkpoint], key: str) -> Checkpoint:
     by_id = {one.id: one for one in found}
     titles = {name: name_of(one) for name, one in by_id.items()}
     return by_id[one_of(st.selectbox, label, titles, key, default=next(iter(by_id)))]
+
+
+# ------------------------------------------------------------------------------------------------
+# What was measured of their versions, and what is in their files.
+
+
+def measured_rows(kind: type[Rows], found: Iterable[Checkpoint]) -> dict[str, Rows]:
+    """The measured rows of those checkpoints that have some, by id, in the order given.
+
+    Rows of other weights than these count as none. Files that cannot be read are said.
+    """
+    rows: dict[str, Rows] = {}
+    for checkpoint in found:
+        try:
+            if (measured := kind.of_checkpoint(checkpoint)) is not None:
+                rows[checkpoint.id] = measured
+        except CheckpointError as error:
+            st.error(str(error), icon=":material/error:")
+    return rows
+
+
+def by_title(found: Iterable[Checkpoint], rows: dict[str, Rows]) -> list[tuple[str, RoleKey, Rows]]:
+    """Title, role and rows of each measured checkpoint: its role's title if no other has it."""
+    measured = [one for one in found if one.id in rows]
+    roles = [role_of(one) for one in measured]
+    return [
+        (role_title(role) if roles.count(role) == 1 else _(one.title), role, rows[one.id])
+        for one, role in zip(measured, roles, strict=True)
+    ]
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def tensors(id: str, sha256: str) -> dict[str, NDArray[np.float32]]:
+    """A checkpoint's parameters as arrays, shared by all sessions: read them, never write.
+
+    `sha256`: of its weights, so that a newly published network is read anew. Raises
+    CheckpointError.
+    """
+    del sha256  # only the key of the cache
+    return checkpoint_tensors(id)
