@@ -1,7 +1,8 @@
 """A chart's shape is built once, its data each time: Altair takes half a second, data microseconds.
 
 A function under `@shape` returns an Altair chart on named data (`alt.NamedData`) and depends on
-nothing but its arguments and the language; it is compiled once per process. `filled` adds frames.
+nothing but its arguments and the language; it is compiled once per process. `with_rows` adds a few
+rows, `filled` frames.
 """
 
 import copy
@@ -71,20 +72,22 @@ def with_rows(
 
     Each of `rows` replaces the named data of that name; rows hold JSON's types alone.
     """
-    values = {
-        name: {"name": name, "values": [dict(row) for row in given]} for name, given in rows.items()
-    }
+    values = {name: [dict(row) for row in given] for name, given in rows.items()}
 
     def put(part: Any) -> Any:
         if isinstance(part, list):
             return [put(each) for each in part]
         if not isinstance(part, dict):
             return part
-        made = {key: put(value) for key, value in part.items() if key != "data"}
-        if "data" in part:
-            made["data"] = values.get(part["data"].get("name"), part["data"])
-        return made
+        data = part.get("data")
+        if data is not None and data.get("name") in values:
+            # once: the layers after this one find the same rows by their name
+            part = {**part, "data": {**data, "values": values.pop(data["name"])}}
+        return {key: value if key == "data" else put(value) for key, value in part.items()}
 
+    if "data" in spec and "layer" in spec:  # Streamlit would send that as a table
+        layers = [{"data": spec["data"], **layer} for layer in spec["layer"]]
+        spec = {key: part for key, part in spec.items() if key != "data"} | {"layer": layers}
     made: Spec = put(spec)
     for parameter in made.get("params", ()):
         if starts and parameter["name"] in starts:

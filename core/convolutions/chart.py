@@ -1,15 +1,14 @@
 """What the four layers of the convolution calculator cost, and the time they took, as bars."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import altair as alt
-import numpy as np
 import pandas as pd
 
 from core.charts import numbers
-from core.charts.compiled import Spec, filled, shape
+from core.charts.compiled import Spec, filled, shape, with_rows
 from core.charts.numbers import short_count
 from core.charts.theme import finish, ink_text, layered, painted, role_color
 from core.convolutions.method import BYTES, ConvSetting, Cost, Kind, rule_of_thumb
@@ -146,7 +145,8 @@ def _count(n: int) -> str:
     return f"{n:,}".replace(",", "{,}")
 
 
-ROW_PX, TIMING_ROW_PX, AXIS_PX = 54, 25, 44
+ROW_PX, TIMING_ROW_PX, AXIS_PX = 52, 25, 44
+TITLE_PX = 22
 ROOM = 0.75
 """Space kept right of the longest bar for its figure, as a share of the axis."""
 
@@ -227,37 +227,49 @@ def cost_frame(costs: Mapping[Kind, Cost], setting: ConvSetting) -> pd.DataFrame
     return pd.DataFrame(rows)
 
 
-def cost_chart(frame: pd.DataFrame, quantity: Quantity, guess: float | None = None) -> Spec:
+def cost_chart(
+    frame: pd.DataFrame,
+    quantity: Quantity,
+    guess: float | None = None,
+    hidden: Collection[Kind] = (),
+) -> Spec:
     """Bars of `cost_frame`, one a layer, as shares of the standard one; each with its figure.
 
     The axis ends at one standard layer, and grows in doublings only where a bar is longer.
     `guess`: a share that the reader expected of depthwise + pointwise, drawn as a dashed frame.
+    `hidden` layers have a question mark and no bar.
     """
-    texts = [quantity_text(quantity, value) for value in frame[quantity]]
-    shares = frame[f"{quantity}_share"].tolist()
-    rows = pd.DataFrame(
-        {
-            "kind": frame["kind"],
-            "layer": [kind_title(kind) for kind in frame["kind"]],
-            "role": [_slot(kind) for kind in frame["kind"]],
-            "share": shares,
-            "row": range(len(frame)),
-            "text": [
-                text if kind == "standard" else f"{text} · {share_text(share)}"
-                for kind, text, share in zip(frame["kind"], texts, shares, strict=True)
-            ],
-        }
-    )
-    guessed = (rows["kind"] == "separable") & (guess is not None)
-    rows["guess"] = np.where(guessed, guess or 0, 0)
-    rows["label_at"] = rows[["share", "guess"]].max(axis=1)
-    rows.loc[guessed, "text"] += _(" (guess: {share})").format(share=share_text(guess or 0, 0))
-    return filled(_cost_shape(quantity, _end(rows["label_at"]), len(rows)), rows=rows)
+    rows = []
+    for number, cost in enumerate(frame.to_dict("records")):
+        kind, share = cost["kind"], cost[f"{quantity}_share"]
+        guessed = guess if kind == "separable" and guess is not None else 0.0
+        text = quantity_text(quantity, cost[quantity])
+        if kind != "standard":
+            text = f"{text} · {share_text(share)}"
+        if guessed:
+            text += _(" (guess: {share})").format(share=share_text(guessed, 0))
+        if kind in hidden:
+            share, text = 0.0, "?"
+        rows.append(
+            {
+                "kind": kind,
+                "layer": kind_title(kind),
+                "role": _slot(kind),
+                "share": share,
+                "row": number,
+                "text": text,
+                "guess": guessed,
+                "label_at": max(share, guessed),
+            }
+        )
+    end = _end(row["label_at"] for row in rows)
+    return with_rows(_cost_shape(quantity, end, len(rows)), rows=rows)
 
 
 @shape
 def _cost_shape(quantity: Quantity, end: float, rows: int) -> alt.LayerChart:
-    x, y = _share_axis(end), _row_axis(rows - 1)
+    title = _("{quantity} (standard = 100 %)").format(quantity=quantity_title(quantity))
+    x, y = _share_axis(end, "share", title), _row_axis(rows - 1)
     base = _on("rows").encode(
         x=x,
         y=y,
@@ -271,11 +283,11 @@ def _cost_shape(quantity: Quantity, end: float, rows: int) -> alt.LayerChart:
     )
     layers = [
         base.mark_bar(orient="horizontal", height=16, cornerRadiusEnd=3).encode(color=role_color()),
-        painted(frame.encode(x=_share_axis(end, "guess")), "text"),
-        ink_text(base.encode(x=_share_axis(end, "label_at")), "text:N", align="left", dx=6),
+        painted(frame.encode(x=_share_axis(end, "guess", title)), "text"),
+        ink_text(base.encode(x=_share_axis(end, "label_at", title)), "text:N", align="left", dx=6),
         _names("rows", y),
     ]
-    chart: alt.LayerChart = finish(layered(*layers), height=rows * ROW_PX + AXIS_PX)
+    chart: alt.LayerChart = finish(layered(*layers), height=rows * ROW_PX + AXIS_PX + TITLE_PX)
     return chart
 
 
@@ -375,10 +387,10 @@ def _end(shares: Iterable[float]) -> float:
     return end
 
 
-def _share_axis(end: float, column: str = "share") -> alt.X:
+def _share_axis(end: float, column: str = "share", title: str | None = None) -> alt.X:
     return alt.X(
         f"{column}:Q",
-        title=None,
+        title=title,
         scale=alt.Scale(domain=[0, end * (1 + ROOM)], nice=False),
         axis=alt.Axis(format=".0%", values=[0, end / 2, end]),
     )
@@ -401,9 +413,9 @@ def _names(table: str, y: alt.Y) -> alt.Chart:
 # (`Wiring.note`); what is drawn is wired exactly as in the layer.
 
 
-MOST = 12
-MOST_GROUPS = 4
-HEIGHT = 400
+MOST = 8
+MOST_GROUPS = 3
+HEIGHT = 270
 GAP = 0.7
 
 
@@ -501,40 +513,41 @@ def wiring_chart(wiring: Wiring) -> Spec:
     It is output channel 1 to begin with; pointing at (or tapping) another output channel shows
     what that one reads, in the browser.
     """
-    return filled(_wiring_shape(len(wiring.columns) - 1), **_tables(wiring))
+    return with_rows(_wiring_shape(len(wiring.columns) - 1), **_tables(wiring))
 
 
 @lru_cache(maxsize=64)
-def _tables(wiring: Wiring) -> dict[str, pd.DataFrame]:
+def _tables(wiring: Wiring) -> dict[str, list[dict[str, Any]]]:
     nodes, rows = picture(wiring)
     last = len(wiring.columns) - 1
     channels = [node for node in nodes if node.channel]
-    points = pd.DataFrame(channels, columns=["column", "channel", "y"])
-    # lines of a step before the last belong to no one output channel: 0
-    lines = pd.DataFrame(
-        [
-            (a.column, a.y / rows, b.column, b.y / rows, b.channel if b.column == last else 0)
-            for a in channels
-            for b in channels
-            if b.column == a.column + 1 and wiring.feeds(a.column, a.channel, b.channel)
-        ],
-        columns=["column", "y", "column2", "y2", "output"],
-    )
-    gaps = pd.DataFrame([node for node in nodes if not node.channel], columns=Node._fields)
-    heads = pd.DataFrame(
-        [
-            (n, -0.045, f"{column.title}: {column.channels}")
-            for n, column in enumerate(wiring.columns)
-        ],
-        columns=["column", "y", "title"],
-    )
-    outputs = points[points["column"] == last].rename(columns={"channel": "output"})
+
+    def points(of: Iterable[Node], named: str = "channel") -> list[dict[str, Any]]:
+        return [{"column": n.column, named: n.channel, "y": n.y / rows} for n in of]
+
+    lines = [
+        {
+            "column": a.column,
+            "y": a.y / rows,
+            "column2": b.column,
+            "y2": b.y / rows,
+            # lines of a step before the last belong to no one output channel: 0
+            "output": b.channel if b.column == last else 0,
+        }
+        for a in channels
+        for b in channels
+        if b.column == a.column + 1 and wiring.feeds(a.column, a.channel, b.channel)
+    ]
+    heads = [
+        {"column": n, "y": -0.045, "title": f"{column.title}: {column.channels}"}
+        for n, column in enumerate(wiring.columns)
+    ]
     return {
         "lines": lines,
-        "points": points.assign(y=points["y"] / rows),
-        "inputs": points[points["column"] == 0].assign(y=lambda frame: frame["y"] / rows),
-        "outputs": outputs.assign(y=outputs["y"] / rows),
-        "gaps": gaps.assign(y=gaps["y"] / rows),
+        "points": points(channels),
+        "inputs": points(n for n in channels if n.column == 0),
+        "outputs": points((n for n in channels if n.column == last), "output"),
+        "gaps": points(n for n in nodes if not n.channel),
         "heads": heads,
     }
 

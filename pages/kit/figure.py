@@ -14,12 +14,17 @@ from pages.kit import url_state
 def show(chart: Any, alt: str, key: str | None = None) -> None:
     """Draw an Altair chart, or a shape filled with data (`core.charts.compiled`).
 
-    `alt` says in one or two sentences what it shows, with its numbers.
+    `alt` says in one or two sentences what it shows, with its numbers. A compiled chart with a
+    `key` has its height kept free while it loads, so that nothing below it jumps.
     """
-    if isinstance(chart, dict):
-        st.vega_lite_chart(chart, width="stretch", theme="streamlit", alt=alt, key=key)
-    else:
+    if not isinstance(chart, dict):
         st.altair_chart(chart, width="stretch", theme="streamlit", alt=alt, key=key)
+        return
+    height_px = chart.get("height")
+    with st.container(key=f"{key}-room" if key else None):
+        if key and isinstance(height_px, int | float):
+            st.html(f"<style>.st-key-{key}-room {{min-height: {height_px}px}}</style>")
+        st.vega_lite_chart(chart, width="stretch", theme="streamlit", alt=alt, key=key)
 
 
 def show_with_slider(chart: Any, alt: str, key: str, height_px: int) -> None:

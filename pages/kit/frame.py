@@ -284,12 +284,15 @@ def menu() -> None:
 
 def style() -> None:
     """A rim of the page's colour around every word in a chart: one that crosses a line stays
-    readable. And no room for the script of `url_state.listen`, which has nothing to show."""
+    readable. No room for the script of `url_state.listen`, which has nothing to show. A page begins
+    near the top; a guess's options go on in a second line where a phone has no room."""
     day, night = (st.get_option(f"theme.{half}.backgroundColor") for half in ("light", "dark"))
     st.html(
         "<style>[data-testid='stVegaLiteChart'] .mark-text.role-mark text {paint-order: stroke; "
         f"stroke: light-dark({day}, {night}); stroke-width: 4px; stroke-linejoin: round}}"
         "[data-testid='stLayoutWrapper']:has(> * > .st-key-browser_sliders) {display: none}"
+        "[data-testid='stMainBlockContainer'] {padding-top: 3.2rem; padding-bottom: 3rem}"
+        "[class*='st-key-guess_'] [role='radiogroup'] {flex-wrap: wrap}"
         "@media (max-width: 640px) {.st-key-instrument > * > [data-testid='stHorizontalBlock'], "
         ".st-key-instrument > [data-testid='stHorizontalBlock'] {flex-direction: column-reverse}}"
         "</style>"

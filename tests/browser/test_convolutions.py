@@ -11,7 +11,8 @@ pytestmark = pytest.mark.browser
 
 PATH = "convolutions"
 SMALL = "in_channels=8&out_channels=8&groups=2&map_size=8"
-CHARTS = 7
+CHARTS = 4
+"""Parameters, and three drawings."""
 
 
 def open_page(page: "Page", server: str, query: str = "", charts: int = CHARTS) -> None:
@@ -52,21 +53,21 @@ def set_number(page: "Page", label: str, value: int) -> None:
 
 
 def test_the_drawing_follows_the_groups(page: "Page", server: str) -> None:
-    open_page(page, server, "in_channels=12&out_channels=12&groups=2")
-    assert len(inked(page, "Standard")) == 12  # output channel 1 reads them all
-    assert len(inked(page, "Group")) == 6
-    wait_for_lines(page, "Group", 2 * 6 * 6 + 6)
+    open_page(page, server, "in_channels=8&out_channels=8&groups=2")
+    assert len(inked(page, "Standard")) == 8  # output channel 1 reads them all
+    assert len(inked(page, "Group")) == 4
+    wait_for_lines(page, "Group", 2 * 4 * 4 + 4)
     set_number(page, "Groups", 4)
-    wait_for_lines(page, "Group", 4 * 3 * 3 + 3)
-    assert len(inked(page, "Group")) == 3
-    assert len(inked(page, "Standard")) == 12
+    wait_for_lines(page, "Group", 4 * 2 * 2 + 2)
+    assert len(inked(page, "Group")) == 2
+    assert len(inked(page, "Standard")) == 8
     page.wait_for_url("**groups=4**")
 
 
 def test_pointing_at_a_channel_shows_what_it_reads(page: "Page", server: str) -> None:
     frames: list[object] = []
     page.on("websocket", lambda socket: socket.on("framesent", lambda frame: frames.append(frame)))
-    open_page(page, server, "in_channels=12&out_channels=12&groups=2")
+    open_page(page, server, "in_channels=8&out_channels=8&groups=2")
     before = inked(page, "Group")
     page.wait_for_timeout(500)
     sent = len(frames)
@@ -76,16 +77,32 @@ def test_pointing_at_a_channel_shows_what_it_reads(page: "Page", server: str) ->
     last.hover(force=True)
     page.wait_for_timeout(500)
     after = inked(page, "Group")
-    assert len(after) == 6
+    assert len(after) == 4
     assert after != before
     assert len(frames) == sent
+
+
+def test_a_guess_reveals_the_answer_and_leaves_the_title_alone(page: "Page", server: str) -> None:
+    open_page(page, server)
+    title = page.query_selector("h1")
+    assert "8,960" not in page.inner_text('[data-testid="stMain"]')
+    top = page.locator("svg.marks").first.bounding_box()
+    assert top is not None and top["y"] < 420
+    height = "document.querySelector('[data-testid=\"stMain\"]').scrollHeight"
+    assert page.evaluate(height) < 1800
+    page.get_by_text("1/16", exact=True).click()
+    page.wait_for_selector("text=Not quite. It needs 8,960 of 73,856")
+    assert title is not None and title.evaluate("e => e.isConnected")
+    page.get_by_role("tab", name="Work and memory").click()
+    page.wait_for_selector("text=6.17 MACs instead of 38.4")
+    page.wait_for_url("**tab=work**")
 
 
 def test_a_mistake_is_mended_by_a_button(page: "Page", server: str) -> None:
     page.goto(f"{server}/{PATH}?groups=7")
     page.wait_for_selector("text=7 groups can share neither")
     page.get_by_role("button", name="Groups: 8").click()
-    page.wait_for_function("document.querySelectorAll('svg.marks').length >= 7")
+    page.wait_for_function("document.querySelectorAll('svg.marks').length >= 4")
     assert page.get_by_label("Groups", exact=True).input_value() == "8"
     assert "7 groups" not in page.inner_text('[data-testid="stMain"]')
 
@@ -93,6 +110,8 @@ def test_a_mistake_is_mended_by_a_button(page: "Page", server: str) -> None:
 def test_a_link_opens_its_setting(page: "Page", server: str) -> None:
     open_page(page, server, "in_channels=256&out_channels=256&map_size=8&bias=false")
     assert page.get_by_label("Input channels", exact=True).input_value() == "256"
+    page.get_by_role("button", name="More of the layer").click()
+    page.get_by_role("switch", name="Bias").wait_for()
     assert not page.get_by_role("switch", name="Bias").is_checked()
     texts = page.evaluate(
         "() => [...document.querySelectorAll('svg.marks text')].map(t => t.textContent)"
@@ -101,7 +120,8 @@ def test_a_link_opens_its_setting(page: "Page", server: str) -> None:
 
 
 def test_timing_gives_a_table_and_a_picture(page: "Page", server: str) -> None:
-    open_page(page, server, SMALL)
+    open_page(page, server, f"{SMALL}&tab=time", charts=1)
+    page.get_by_text("Just show me", exact=True).click()
     page.get_by_role("button", name="Time it here").click()
     page.wait_for_selector('[data-testid="stDataFrame"]', timeout=120_000)
     page.wait_for_selector("[aria-label^='MACs and measured time'] svg.marks")

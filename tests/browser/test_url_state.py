@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 NAMES = {one.key: one.name for one in entries()}
-MOST = [("compare", 0), ("pruning", 0), *((page, 0) for page in IN_BROWSER if page in SCENES)]
-"""Every kind of control; tests/pages/test_url_state.py sets all of them on all pages."""
+EVERY = [(page, number) for page, links in SCENES.items() for number in range(len(links))]
 CONTROLS = """() => {
   const main = document.querySelector('[data-testid="stMain"]');
   const said = (e) => ['aria-checked', 'aria-pressed', 'aria-selected', 'aria-valuenow']
@@ -110,7 +109,7 @@ def link_of(page: "Page") -> str:
     return link
 
 
-@pytest.mark.parametrize(("name", "number"), MOST)
+@pytest.mark.parametrize(("name", "number"), EVERY)
 def test_every_setting_survives_leaving_and_a_link(
     page: "Page", server: str, name: str, number: int
 ) -> None:

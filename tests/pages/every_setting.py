@@ -19,7 +19,8 @@ SCENES: dict[str, list[Link]] = {
     "results": [{"figure": "16", "provenance": STUDENT}],
     "convolutions": [
         {"in_channels": "32", "out_channels": "64", "groups": "4", "map_size": "20",
-         "kernel_size": "5", "stride": "2", "padding": "2", "bias": "false", "rank_percent": "40"},
+         "kernel_size": "5", "stride": "2", "padding": "2", "bias": "false", "rank_percent": "40",
+         "tab": "time"},
     ],
     "architecture": [
         {"model": "resnet18", "px_resnet18": "160"},

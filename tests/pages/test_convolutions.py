@@ -58,45 +58,75 @@ def press(app: AppTest, label: str) -> AppTest:
     return button.click().run()
 
 
-def test_the_page_says_something_true_before_anything_is_touched(open_it: Open) -> None:
+def told(app: AppTest) -> AppTest:
+    """The page after "Just show me"."""
+    return app.button_group(key="guess_share").set_value("show").run()
+
+
+def test_the_page_says_something_true_and_not_the_answer(open_it: Open) -> None:
     app = open_it()
     assert app.title[0].value.endswith("?")
     charts = app.get("vega_lite_chart")
-    assert len(charts) == 7  # four costs, three drawings
+    assert len(charts) == 4  # parameters, three drawings
     assert all(len(chart.proto.alt) > 40 for chart in charts)
-    for figure in ("73,856", "9,344", "8,960"):  # layer 4 of plain_2m, and what could replace it
-        assert figure in alts(app)
-        assert figure.replace(",", "{,}") in said(app)
-    assert "class Step" in app.code[0].value
-    assert "0.76867" in said(app)
+    assert "8 groups: an output channel reads 8 of 64" in alts(app)
+    drawn = alts(app) + said(app) + charts[0].proto.spec
+    assert "73,856" in drawn and "9,344" in drawn
+    for answer in ("8,960", "12.1", "1/8.2"):  # layer 4 of plain_2m as depthwise + pointwise
+        assert answer not in drawn
+    app = told(app)
+    assert "8,960 (12.1" in alts(app) and "1/8.2" in said(app)
+    app.button_group(key="guess_share").set_value(1 / 8).run()
+    assert "**Right.** It needs 8,960 of 73,856" in said(app)
+    app.number_input(key="out_channels").set_value(8).run()
+    app.button_group(key="guess_share").set_value(1 / 8).run()
+    assert (
+        "**Not quite.**" in said(app) and "(guess: 12" in app.get("vega_lite_chart")[0].proto.spec
+    )
 
 
-@pytest.mark.parametrize("field", LIMITS)
-def test_every_number_changes_the_answer(open_it: Open, field: str) -> None:
+@pytest.mark.parametrize("tab", ["work", "sums", "time", "homework"])
+def test_a_tab_that_tells_the_answer_waits_for_the_guess(open_it: Open, tab: str) -> None:
+    app = open_it(tab=tab)
+    assert len(app.info) == 1 and "guess first" in app.info[0].value
+    assert "8,960" not in said(app).replace("{,}", ",") + alts(app)
+    app = told(app)
+    assert not app.info and not app.exception
+    words = {"work": "6.17 MACs", "sums": "= 8{,}960", "time": "11.9", "homework": "0.76867"}
+    assert words[tab] in said(app)
+    assert len(app.get("vega_lite_chart")) == (4 if tab == "work" else 1)
+
+
+def test_why_and_trap_say_what_is_counted(open_it: Open) -> None:
+    assert "class Step" in open_it(tab="why").code[0].value
+    app = open_it(tab="trap", groups="4")
+    assert "**32, 32, 32** of 128" in said(app) and "**32, 128, 128** of 128" in said(app)
+    app.number_input(key="groups").set_value(1).run()
+    assert "above 1" in app.info[0].value
+
+
+def test_every_control_changes_the_answer(open_it: Open) -> None:
     # 64 groups of 64 input channels: the group layer's drawing follows the channels, too
-    app = open_it(in_channels="32", out_channels="64", groups="4")
-    before = said(app) + alts(app)
-    box = app.number_input(key=field)
-    app = box.set_value(box.value * 2 if box.value else 1).run()
-    assert not app.exception
-    assert not app.warning
-    assert said(app) + alts(app) != before
-
-
-def test_rank_and_bias_change_the_answer(open_it: Open) -> None:
-    app = open_it()
+    app = told(open_it(in_channels="32", out_channels="64", groups="4", tab="work"))
+    for field in LIMITS:
+        before = said(app) + alts(app)
+        box = app.number_input(key=field)
+        app = box.set_value(box.value * 2 if box.value else 1).run()
+        assert not app.exception
+        assert not app.warning
+        assert said(app) + alts(app) != before, field
     before = said(app)
     app.slider(key="rank_percent").set_value(50).run()
-    assert "Rank 96 of 192" in said(app)
     assert said(app) != before
+    before = said(app)
     app.toggle(key="bias").set_value(False).run()
+    assert said(app) != before
+
+
+def test_the_figures_are_those_of_the_setting(open_it: Open) -> None:
+    app = open_it(rank_percent="50", bias="false", groups="32")
+    assert "Rank 96 of 192" in said(app)
     assert "73,728" in said(app)
-
-
-def test_the_drawing_follows_the_groups(open_it: Open) -> None:
-    app = open_it()
-    assert "8 groups: an output channel reads 8 of 64" in alts(app)
-    app.number_input(key="groups").set_value(32).run()
     assert "32 groups: an output channel reads 2 of 64" in alts(app)
     assert "8 groups" not in alts(app)
 
@@ -116,7 +146,7 @@ def test_a_link_sets_every_control(open_it: Open) -> None:
     "value", ["nan", "-1", "1e999", "", "../../x", "<script>", "九", "9" * 400]
 )
 def test_a_mangled_link_still_opens(open_it: Open, value: str) -> None:
-    names = (*LIMITS, "bias", "rank_percent", "guess_share")
+    names = (*LIMITS, "bias", "rank_percent", "guess_share", "tab")
     app = open_it(**dict.fromkeys(names, value))
     for field, (low, high) in LIMITS.items():
         value_now = app.number_input(key=field).value
@@ -127,56 +157,39 @@ def test_a_mangled_link_still_opens(open_it: Open, value: str) -> None:
     assert app.number_input(key="stride").value == 2
 
 
-def test_groups_that_do_not_divide_are_explained_and_mended(open_it: Open) -> None:
-    app = open_it(groups="7")
-    assert "7 groups" in app.warning[0].value
+@pytest.mark.parametrize(
+    ("link", "words", "cure", "field"),
+    [
+        ({"groups": "7"}, "7 groups", "Groups: 4", "groups"),
+        ({"in_channels": "30", "groups": "4"}, "4 groups", "Input channels: 32", "in_channels"),
+        ({"kernel_size": "9", "padding": "0", "map_size": "4"}, "empty", "Padding: 3", "padding"),
+    ],
+)
+def test_what_cannot_be_is_explained_and_mended(
+    open_it: Open, link: dict[str, str], words: str, cure: str, field: str
+) -> None:
+    app = open_it(**link)
+    assert words in app.warning[0].value
     assert not app.get("vega_lite_chart")
-    labels = [button.label for button in app.button]
-    assert "Groups: 4" in labels
-    assert "Groups: 8" in labels
-    app = press(app, "Groups: 4")
-    assert app.number_input(key="groups").value == 4
+    app = press(app, cure)
+    assert app.number_input(key=field).value == int(cure.rpartition(" ")[2])
     assert not app.warning
-    assert len(app.get("vega_lite_chart")) == 7
-
-
-def test_an_uneven_channel_count_can_be_mended_instead(open_it: Open) -> None:
-    app = open_it(in_channels="30", groups="4")
-    app = press(app, "Input channels: 32")
-    assert app.number_input(key="in_channels").value == 32
-    assert not app.warning
-
-
-def test_a_kernel_that_does_not_fit_is_explained_and_mended(open_it: Open) -> None:
-    app = open_it(kernel_size="9", padding="0", map_size="4")
-    assert "empty" in app.warning[0].value
-    app = press(app, "Padding: 3")
-    assert not app.warning
+    assert len(app.get("vega_lite_chart")) == 4
 
 
 def test_an_example_sets_its_layer(open_it: Open) -> None:
-    app = press(open_it(), "HW13 residual, stage 2")
+    app = told(press(open_it(), "HW13 residual, stage 2"))
     wanted = EXAMPLES["hw13_residual"]
     for field in LIMITS:
         assert app.number_input(key=field).value == getattr(wanted, field)
     assert "8,960" in alts(app)  # 640 + 8,320, as torchsummary prints them for hw13_residual
 
 
-def test_the_guess_stays_beside_the_answer(open_it: Open) -> None:
-    app = open_it()
-    guess = next(group for group in app.button_group if group.key == "guess_share")
-    app = guess.set_value(1 / 2).run()
-    assert "You guessed about 1/2" in said(app)
-    assert "12" in said(app)
-    app.number_input(key="groups").set_value(4).run()
-    assert "You guessed about 1/2" in said(app)
-
-
 # --- timing -------------------------------------------------------------------------------------
 
 
 def test_timing_gives_medians_beside_the_macs(open_it: Open) -> None:
-    app = open_it(**SMALL)
+    app = told(open_it(**SMALL, tab="time"))
     assert not app.dataframe
     app = press(app, "Time it here")
     assert not app.exception
@@ -185,7 +198,7 @@ def test_timing_gives_medians_beside_the_macs(open_it: Open) -> None:
     assert set(table["batch"]) == {1, 32}
     assert table["params"].tolist()[:3] == [584, 296, 152]
     charts = app.get("vega_lite_chart")
-    assert len(charts) == 8
+    assert len(charts) == 2
     assert "of the time at batch 32" in charts[-1].proto.alt
     assert "1 thread" in said(app)
     assert re.search(r"takes [\d,.]+\s%", said(app))
@@ -204,7 +217,7 @@ def test_a_setting_is_timed_once_until_asked_again(
         return measured(setting, budget_s=0.0)
 
     monkeypatch.setattr("core.convolutions.timing.time_layers", counted)
-    app = press(open_it(**SMALL), "Time it here")
+    app = press(told(open_it(**SMALL, tab="time")), "Time it here")
     press(press(app, "Time it here").run(), "Time it here")
     assert len(calls) == 1
     press(app, "Measure again")
@@ -214,7 +227,7 @@ def test_a_setting_is_timed_once_until_asked_again(
 def test_another_visitors_timing_is_said(open_it: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     hurried = partial(timing.time_layers, budget_s=0.0, wait_s=0.01)
     monkeypatch.setattr("core.convolutions.timing.time_layers", hurried)
-    app = open_it(**SMALL)
+    app = told(open_it(**SMALL, tab="time"))
     with timing._ONE_AT_A_TIME:
         press(app, "Time it here")
         assert "Somebody else" in app.warning[0].value
@@ -225,7 +238,7 @@ def test_another_visitors_timing_is_said(open_it: Open, monkeypatch: pytest.Monk
 
 def test_a_layer_too_heavy_to_time_is_said(open_it: Open) -> None:
     vast = {"in_channels": "1024", "out_channels": "1024", "map_size": "224"}
-    app = open_it(**vast)
+    app = told(open_it(**vast, tab="time"))
     assert "Batch 1 is left out" in said(app)
     assert "Time it here" not in [button.label for button in app.button]
 
@@ -234,16 +247,15 @@ def test_a_layer_too_heavy_to_time_is_said(open_it: Open) -> None:
 
 
 def test_a_change_is_answered_at_once(open_it: Open) -> None:
-    """Meant: under 100 ms at the 95th percentile. Asserted in processor time, with some room: a
-    busy machine must not fail it."""
+    """Meant: 20 ms of processor time; with room for a slow machine."""
     app = open_it()
     seconds = []
-    for groups in (1, 2, 4, 16, 32, 64) * 2:
+    for groups in (1, 2, 4, 16, 32, 64):
         app.number_input(key="groups").set_value(groups)
         start = time.process_time()
         app.run()
         seconds.append(time.process_time() - start)
-    assert statistics.median(seconds) < 0.2
+    assert statistics.median(seconds) < 0.1
 
 
 def test_drawing_and_counting_import_no_torch() -> None:
@@ -286,17 +298,31 @@ def shown(app: AppTest) -> Iterator[str]:
             yield str(widget.label)
 
 
-@pytest.mark.parametrize("link", [{}, {"groups": "7"}, {"groups": "1"}, SMALL])
+@pytest.mark.parametrize(
+    "link",
+    [
+        {"tab": "work"},
+        {"groups": "7"},
+        {"groups": "1", "tab": "trap"},
+        {"tab": "sums"},
+        {"tab": "why"},
+        {"tab": "homework"},
+        SMALL | {"tab": "time"},
+    ],
+)
 def test_all_words_can_be_translated(
     open_it: Open, monkeypatch: pytest.MonkeyPatch, link: dict[str, str]
 ) -> None:
     monkeypatch.setattr(i18n, "_catalogue", lambda *_key: Marking())
     app = open_it(**link)
-    if link == SMALL:
+    texts = list(shown(app))
+    if link.get("groups") != "7":
+        app = told(app)
+    if link.get("tab") == "time":
         app = press(app, "⟦Time it here⟧")
         assert app.dataframe
-    for text in shown(app):
-        left = re.sub(r"\\text\{\w+\}|\\\w+", "", text)  # LaTeX's own words
+    for text in texts + list(shown(app)):
+        left = re.sub(r"\\text\{\w+\}|\\\w+", "", text)  # not words
         while (inner := re.sub(r"⟦[^⟦⟧]*⟧", "", left)) != left:
             left = inner
         assert not re.search(r"[^\W\d_]{3}", left), text

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -33,6 +34,7 @@ from core.convolutions.method import KINDS, ConvSetting, Kind, compare, rule_of_
 from core.convolutions.timing import ConvTimings
 from core.timing import Timing
 from pages import convolutions as conv_words
+from tests.charts import rows_of
 
 
 @st.composite
@@ -122,10 +124,8 @@ def test_figures_read_well(shown: str, wanted: str) -> None:
     assert shown.replace(numbers.THIN, " ") == wanted
 
 
-def bars(spec: dict) -> pd.DataFrame:
-    rows = spec["datasets"]["rows"]
-    assert isinstance(rows, pd.DataFrame)
-    return rows
+def bars(spec: dict[str, Any]) -> pd.DataFrame:
+    return pd.DataFrame(rows_of(spec))
 
 
 def share_domain(spec: dict) -> list[float]:
@@ -168,17 +168,30 @@ def test_a_guess_is_drawn_beside_its_answer() -> None:
     assert rows["label_at"].iloc[2] == 0.5
 
 
+@settings(max_examples=30, deadline=None)
+@given(a_setting())
+def test_a_hidden_bar_gives_nothing_away(setting: ConvSetting) -> None:
+    hidden_kind: Kind = "separable"
+    frame = cost_frame(compare(setting), setting)
+    for quantity in QUANTITIES:
+        rows = bars(cost_chart(frame, quantity, hidden=[hidden_kind]))
+        hidden = rows[rows["kind"] == hidden_kind].iloc[0]
+        assert (hidden["share"], hidden["text"], hidden["label_at"]) == (0, "?", 0)
+        others = rows[rows["kind"] != "separable"]
+        told = bars(cost_chart(frame, quantity))
+        assert others["text"].tolist() == told[told["kind"] != "separable"]["text"].tolist()
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.integers(1, 300), st.integers(1, 9), st.integers(1, 9))
 def test_lines_join_exactly_what_a_group_convolution_reads(groups: int, a: int, b: int) -> None:
     """Against the definition: with g groups, output o reads the inputs of its own g-th."""
     wiring = Wiring((Column("in", groups * a), Column("out", groups * b)), (groups,))
     spec = wiring_chart(wiring)
-    points = spec["datasets"]["points"]
+    points, lines = (pd.DataFrame(rows_of(spec, name)) for name in ("points", "lines"))
     names = {(row.column, row.y): row.channel for row in points.itertuples()}
     drawn = {
-        (names[line.column, line.y], names[line.column2, line.y2])
-        for line in spec["datasets"]["lines"].itertuples()
+        (names[line.column, line.y], names[line.column2, line.y2]) for line in lines.itertuples()
     }
     ins = sorted(points[points["column"] == 0]["channel"])
     outs = sorted(points[points["column"] == 1]["channel"])
@@ -213,7 +226,7 @@ def test_channels_left_out_are_said(groups: int, a: int, b: int) -> None:
 
 def test_depthwise_reads_one_channel_and_pointwise_all() -> None:
     wiring = conv_words.wirings(ConvSetting(in_channels=5, out_channels=7))["separable"]
-    lines = wiring_chart(wiring)["datasets"]["lines"]
+    lines = pd.DataFrame(rows_of(wiring_chart(wiring), "lines"))
     first, second = (lines[lines["column"] == column] for column in (0, 1))
     assert len(first) == 5
     assert (first["y"] == first["y2"]).all()
@@ -241,7 +254,7 @@ def test_times_stand_beside_the_macs() -> None:
     separable = frame[frame["kind"] == "separable"].iloc[0]
     assert separable["time_share"] == 0.5
     assert separable["macs_per_s"] == pytest.approx(2_244_608 / 0.001)
-    rows = bars(timing_chart(frame))
+    rows = timing_chart(frame)["datasets"]["rows"]
     assert len(rows) == 8
     one = rows[(rows["kind"] == "separable") & (rows["strength"] == 1)].iloc[0]
     assert (one["low"], one["share"], one["high"]) == pytest.approx((0.45, 0.5, 0.6))
