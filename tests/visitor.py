@@ -47,7 +47,10 @@ def answer(request: urllib.request.Request) -> tuple[int, bytes]:
 
 @contextmanager
 def run_server(
-    folder: Path, *options: str, environment: Mapping[str, str] | None = None
+    folder: Path,
+    *options: str,
+    environment: Mapping[str, str] | None = None,
+    script: Path = REPO / "app.py",
 ) -> Iterator[Server]:
     """The app as a visitor's machine runs it, on a free port, until the block is left.
 
@@ -56,7 +59,7 @@ def run_server(
     with closing(socket.socket()) as place:
         place.bind(("127.0.0.1", 0))
         port = int(place.getsockname()[1])
-    command = [sys.executable, "-m", "streamlit", "run", str(REPO / "app.py")]
+    command = [sys.executable, "-m", "streamlit", "run", str(script)]
     command += ["--server.headless=true", f"--server.port={port}", "--server.address=127.0.0.1"]
     log = folder / "server.log"
     with log.open("wb") as out:

@@ -11,6 +11,7 @@ from streamlit.errors import StreamlitAPIException
 
 from core import i18n
 from core.charts.tables import to_csv
+from core.charts.theme import SLOTS
 from core.errors import UserError
 from core.i18n import _
 from pages.kit import url_state
@@ -283,16 +284,30 @@ def menu() -> None:
 
 
 def style() -> None:
-    """A rim of the page's colour around every word in a chart: one that crosses a line stays
-    readable. No room for the script of `url_state.listen`, which has nothing to show. A page begins
-    near the top; a guess's options go on in a second line where a phone has no room."""
-    day, night = (st.get_option(f"theme.{half}.backgroundColor") for half in ("light", "dark"))
+    """Quiet words in the theme's own grey, and code in its inks: Streamlit's are too faint to read
+    on a projector. A rim of the page's colour around every word in a chart: one that crosses a line
+    stays readable. And no room for the script of `url_state.listen`, which has nothing to show."""
+
+    def theme(name: str) -> str:
+        day, night = (st.get_option(f"theme.{half}.{name}") for half in ("light", "dark"))
+        return f"light-dark({day}, {night})"
+
+    page, strong = theme("backgroundColor"), theme("linkColor")
+    quiet, fresh = (
+        f"light-dark({SLOTS[slot].light}, {SLOTS[slot].dark})" for slot in ("muted", "pruned")
+    )
+    code = "[data-testid='stCode'] .token"  # Streamlit's own rules for it are more specific
     st.html(
-        "<style>[data-testid='stVegaLiteChart'] .mark-text.role-mark text {paint-order: stroke; "
-        f"stroke: light-dark({day}, {night}); stroke-width: 4px; stroke-linejoin: round}}"
+        "<style>"
+        f"[data-testid='stCaptionContainer'] {{color: {quiet}}}"
+        "[data-testid='stIconMaterial'] {color: inherit}"
+        f"{code} {{color: inherit !important}}"
+        f"{code}:is(.keyword, .boolean, .number) {{color: {strong} !important}}"
+        f"{code}.string {{color: {fresh} !important}}"
+        f"{code}:is(.comment, .triple-quoted-string) {{color: {quiet} !important}}"
+        "[data-testid='stVegaLiteChart'] .mark-text.role-mark text {paint-order: stroke; "
+        f"stroke: {page}; stroke-width: 4px; stroke-linejoin: round}}"
         "[data-testid='stLayoutWrapper']:has(> * > .st-key-browser_sliders) {display: none}"
-        "[data-testid='stMainBlockContainer'] {padding-top: 3.2rem; padding-bottom: 3rem}"
-        "[class*='st-key-guess_'] [role='radiogroup'] {flex-wrap: wrap}"
         "@media (max-width: 640px) {.st-key-instrument > * > [data-testid='stHorizontalBlock'], "
         ".st-key-instrument > [data-testid='stHorizontalBlock'] {flex-direction: column-reverse}}"
         "</style>"
