@@ -24,19 +24,8 @@ from core.export.chart import (
     stack_table,
     time_chart,
 )
-from core.export.files import (
-    FORMATS,
-    RUNS,
-    RUNTIMES,
-    FilePoint,
-    FileRow,
-    Format,
-    Shipping,
-    file_name,
-    obstacle,
-    shipped,
-)
-from core.export.stack import STEPS, Stack
+from core.export.files import RUNS, FilePoint, FileRow, Shipping, file_name, obstacle, shipped
+from core.export.stack import FORMATS, RUNTIMES, STEPS, Format, Stack
 from core.i18n import _, ngettext
 from core.pruning.chart import method_title
 from core.source_text import source_of

@@ -42,6 +42,7 @@ from core.pruning.chart import (
 )
 from core.pruning.method import (
     CHANNEL_METHODS,
+    FORMS,
     METHODS,
     ChannelGroup,
     ChannelMethod,
@@ -51,7 +52,7 @@ from core.pruning.method import (
     convolutions,
     dropped_channels,
 )
-from core.pruning.network import FORMS, PrunedPredictor, forms_of
+from core.pruning.network import PrunedPredictor, forms_of
 from core.pruning.rows import RUNS, TIMED_RATIOS, Point, PruningGrid, PruningRow, RowKey
 from core.stats import Score
 from pages.kit import frame as contents

@@ -49,7 +49,7 @@ class _Call:
 
 
 def filled(
-    spec: Spec, starts: Mapping[str, float | int] | None = None, /, **frames: pd.DataFrame
+    spec: Spec, starts: Mapping[str, float | int | str] | None = None, /, **frames: pd.DataFrame
 ) -> Spec:
     """A copy of a compiled shape with its named data: all sessions share the shape itself.
 

@@ -42,8 +42,8 @@ COLUMNS = (
     "accuracy", "low", "high", "n", "data", "is_food11", "seeds", "of_seeds", "derived",
 )  # fmt: skip
 
-HEIGHT_PX = 400
-_PLOT_PX = 325  # what axis and its title leave of it
+HEIGHT_PX = 360
+_PLOT_PX = 285  # what axis and its title leave of it
 _DRAWN = (
     "checkpoint", "title", "role", "role_title", "accuracy", "low", "high", "accuracy_text",
     "cost_text", "n", "seeds",
@@ -137,7 +137,7 @@ def collection_chart(frame: pd.DataFrame, cost: Cost, year: str | None = None) -
     `year`: whose baselines to draw, of `core.course.BASELINES`. Rows without this cost are left
     out.
     """
-    frame = frame[frame[cost].notna()].reset_index(drop=True)
+    frame = frame[frame[cost].notna()].sort_values("accuracy", ascending=False, ignore_index=True)
     lines = baselines_frame(year) if year else pd.DataFrame(columns=["accuracy", "text"])
     low, high = _around(min(frame[cost].min(), _FLOORS[cost]), frame[cost].max() * 1.0001)
     least = min(frame["low"].min(), *lines["accuracy"], 1)
@@ -155,13 +155,13 @@ def collection_chart(frame: pd.DataFrame, cost: Cost, year: str | None = None) -
         role_title=[f"{glyph(role)} {role_title(role)}" for role in frame["role"]],
         title=[_(title) for title in frame["title"]],
     )
-    edge = frame[frontier(frame, cost)].sort_values(cost, ascending=False)  # most accurate first
+    edge = frame[frontier(frame, cost)].sort_values(cost)
     return with_rows(
         _shape(cost, (low, high), (bottom, top)),
         networks=_records(shown[[*_DRAWN, cost]]),
         seeds=_seeds(frame, cost),
-        edge=_records(edge[::-1][[cost, "accuracy"]]),
-        names=_names_of(edge, cost, (low, high), (bottom, top)),
+        edge=_records(edge[[cost, "accuracy"]]),
+        names=_names_of(frame, cost, (low, high), (bottom, top)),
         lines=_records(lines),
     )
 
@@ -172,27 +172,30 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _names_of(
-    edge: pd.DataFrame, cost: Cost, costs: tuple[float, float], accuracies: tuple[float, float]
+    frame: pd.DataFrame, cost: Cost, costs: tuple[float, float], accuracies: tuple[float, float]
 ) -> list[dict[str, Any]]:
     """The frontier's names, for a wide plot and for a phone's, the most accurate first.
 
-    Left of its mark a name covers nothing: no network there is as small and as good.
+    Left of its mark a name rarely covers anything: no network there is as small and as good.
     """
     low, high = costs
     bottom, top = accuracies
-    across = np.log(edge[cost] / low) / np.log(high / low)
-    down = _PLOT_PX * (top - edge["accuracy"]) / (top - bottom)
+    across = np.log(frame[cost] / low) / np.log(high / low)
+    down = _PLOT_PX * (top - frame["accuracy"]) / (top - bottom)
+    named = frontier(frame, cost)
     rows = []
     for px in WIDTHS_PX:
+        longest = -2 if px >= WIDE_PX else -1
         names = [
-            versions(*words)[-1:] if px < WIDE_PX else versions(*words)[-2:]
-            for words in zip(
-                edge["model"], edge["recipe"], edge["title"], edge["derived"], strict=True
+            versions(*words)[longest:] if is_first else ()
+            for is_first, *words in zip(
+                named, frame["model"], frame["recipe"], frame["title"], frame["derived"],
+                strict=True,
             )
-        ]
+        ]  # fmt: skip
         marks = list(zip(px * across, down, strict=True))
-        placed = place_labels(names, marks, (px, _PLOT_PX), ("left", "above"))
-        for label, value, accuracy in zip(placed, edge[cost], edge["accuracy"], strict=True):
+        placed = place_labels(names, marks, (px, _PLOT_PX), ("left", "above", "right"))
+        for label, value, accuracy in zip(placed, frame[cost], frame["accuracy"], strict=True):
             if label is not None:
                 place = {cost: value, "accuracy": accuracy, "wide": px >= WIDE_PX}
                 rows.append(place | label._asdict())

@@ -102,10 +102,15 @@ def rows_of(splits: NDArray[np.str_], split: str) -> NDArray[np.int64]:
 def food11_available() -> bool:
     """Whether `find_food11()` would find something. Lists folders, opens no photograph."""
     try:
-        _split_root(_root())
+        food11_folder()
     except DataError:
         return False
     return True
+
+
+def food11_folder() -> Path:
+    """The folder of splits that `find_food11()` would index. Raises DataError where none is."""
+    return _split_root(_root())
 
 
 def find_food11(root: Path | str | None = None) -> Index:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from core.checkpoints import Checkpoint, get, load_manifest
 from core.course import CLASSES
 from core.errors import CheckpointError
-from core.export.files import FileRow, Format, Shipping
+from core.export.files import FileRow, Shipping
+from core.export.stack import Format
 from core.training.publish import model_card
 
 WHAT: dict[Format, str] = {

@@ -1,18 +1,19 @@
 """A checkpoint's files side by side: how many bytes each takes on the phone, how long a photo."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
 from core.charts import numbers
-from core.charts.compiled import Spec, shape, with_rows
+from core.charts.compiled import Spec, filled, shape, with_rows
 from core.charts.names import place_labels
 from core.charts.theme import (
     RoleKey,
     finish,
+    glyph,
     ink_text,
     layered,
     painted,
@@ -22,10 +23,12 @@ from core.charts.theme import (
 )
 from core.checkpoints import Checkpoint
 from core.course import SIZE_LIMITS_BYTES
-from core.export.files import FORMATS, FileRow, Format, Runtime
-from core.export.stack import STEPS, Stack, StackRow, Step
+from core.export.stack import FORMATS, STEPS, Format, Runtime, Stack, StackRow, Step
 from core.i18n import _
 from core.stats import Score
+
+if TYPE_CHECKING:  # not at run time: Home draws the way and does without ONNX Runtime
+    from core.export.files import FileRow
 
 EIGHT_BITS: tuple[Format, ...] = ("onnx-int8", "hw7-8bit")
 ROW_PX, AXIS_PX = 58, 64
@@ -58,7 +61,7 @@ def role_of_file(one: Checkpoint, format: Format) -> RoleKey:
     return "quantised" if format in EIGHT_BITS else role_of(one)
 
 
-def files_frame(one: Checkpoint, rows: Iterable[FileRow]) -> pd.DataFrame:
+def files_frame(one: Checkpoint, rows: Iterable["FileRow"]) -> pd.DataFrame:
     """One row a file, in the order of FORMATS: bytes, milliseconds (quartiles), parity, accuracy.
 
     What was not measured, or has no time of its own, is missing.
@@ -176,12 +179,12 @@ def runtime_title(runtime: Runtime) -> str:
     }[runtime]
 
 
-def smallest(rows: Sequence[FileRow]) -> Format:
+def smallest(rows: Sequence["FileRow"]) -> Format:
     """The format with the fewest bytes."""
     return min(rows, key=lambda row: row.size_bytes).format
 
 
-def fastest(rows: Sequence[FileRow]) -> list[Format]:
+def fastest(rows: Sequence["FileRow"]) -> list[Format]:
     """The quickest format first, then those whose calls cannot be told from it; [] without times.
 
     Cannot be told: the middle halves of their calls overlap.
@@ -194,7 +197,7 @@ def fastest(rows: Sequence[FileRow]) -> list[Format]:
     return [format for _ms, format, time in timed if time.against(best) == "same"]
 
 
-def guess_line(rows: Sequence[FileRow], guess: Format, wanted: list[Format], what: str) -> str:
+def guess_line(rows: Sequence["FileRow"], guess: Format, wanted: list[Format], what: str) -> str:
     """Whether a guess came true, with the figures; `what` is "smallest" or "fastest"."""
     figures = {row.format: row for row in rows}
     right = guess in wanted
@@ -222,7 +225,7 @@ def guess_line(rows: Sequence[FileRow], guess: Format, wanted: list[Format], wha
     return f"{told} {said}"
 
 
-def size_lines(rows: Sequence[FileRow]) -> list[str]:
+def size_lines(rows: Sequence["FileRow"]) -> list[str]:
     """Which file is the smallest, how much smaller, and which of HW7's limits it keeps."""
     found = {row.format: row for row in rows}
     least = found[smallest(rows)]
@@ -248,7 +251,7 @@ def size_lines(rows: Sequence[FileRow]) -> list[str]:
     return lines
 
 
-def time_lines(rows: Sequence[FileRow]) -> list[str]:
+def time_lines(rows: Sequence["FileRow"]) -> list[str]:
     """Int8 and half precision against float32, by the middle halves of their calls."""
     found = {row.format: row for row in rows}
     whole = found.get("onnx")
@@ -278,7 +281,7 @@ def time_lines(rows: Sequence[FileRow]) -> list[str]:
     return lines
 
 
-def parity_lines(rows: Sequence[FileRow]) -> list[str]:
+def parity_lines(rows: Sequence["FileRow"]) -> list[str]:
     """Which files answer as the original does, and how far the others are from it."""
     with_parity = [(row, row.parity) for row in rows if row.parity]
     exact = [row for row, parity in with_parity if parity.agreement == 1]
@@ -312,7 +315,7 @@ def accuracy_text(score: Score | None) -> str:
     )
 
 
-def files_table(rows: Sequence[FileRow]) -> pd.DataFrame:
+def files_table(rows: Sequence["FileRow"]) -> pd.DataFrame:
     """The rows as a reader wants them: texts, empty where nothing was measured."""
     found = []
     for row in rows:
@@ -488,6 +491,81 @@ def _stack(sizes: tuple[float, float], accuracies: tuple[float, float]) -> Any:
     label = ink_text(edge.encode(y=alt.value(0)), "text:N", "muted", dy=-8)
     parts = [painted(way.encode(x=x, y=y, order="number:Q"), "muted"), painted(line, "muted")]
     return finish(layered(*parts, label, bars, marks, names), height=HEIGHT_PX)
+
+
+# ------------------------------------------------------------------------------------------------
+# The same way in four steps, as squares whose areas are the files' bytes; the browser steps on.
+
+
+STORY: tuple[Step, ...] = ("teacher", "student", "tuned", "tuned_8bit")
+"""What is left of the way where it is told in short."""
+STORY_PX = 270
+
+
+def story_chart(rows: Sequence[StackRow], lines: Mapping[Step, Sequence[str]], start: Step) -> Spec:
+    """A square a step, all in one corner; beside them `lines` of the step that is chosen.
+
+    `rows`: of STORY, at least one. The step is the Vega parameter `step`, which begins at `start`.
+    """
+    most = max(row.size_bytes for row in rows)
+    steps = pd.DataFrame(
+        [
+            {
+                "step": row.step,
+                "role": ROLES[row.step],
+                "side": float(np.sqrt(row.size_bytes / most)),
+                "head": f"{glyph(ROLES[row.step])} {story_title(row.step)}",
+                "size": numbers.size(row.size_bytes),
+                "lines": "\n".join(lines[row.step]),
+            }
+            for row in rows
+        ]
+    )
+    return filled(_story(tuple(row.step for row in rows)), {"step": start}, steps=steps)
+
+
+def story_title(step: Step) -> str:
+    """What was done last in a step of STORY."""
+    return {
+        "teacher": _("Teacher"),
+        "student": _("Distilled"),
+        "tuned": _("Cut"),
+        "tuned_8bit": _("8 bits"),
+    }[step]
+
+
+@shape
+def _story(offered: tuple[Step, ...]) -> Any:
+    radio = alt.binding_radio(
+        options=list(offered), labels=[story_title(step) for step in offered], name=" "
+    )
+    chosen = alt.param(name="step", value=offered[0], bind=radio)
+    steps = alt.Chart(alt.NamedData("steps"))
+    here = steps.transform_filter("datum.step == step")
+    square = f"min({STORY_PX} - 4, 0.46 * width)"  # the side of the largest, in px
+    corners = {
+        "x": alt.XValue(2),
+        "x2": alt.X2Value(alt.expr(f"2 + datum.side * {square}")),
+        "y": alt.YValue(STORY_PX - 2),
+        "y2": alt.Y2Value(alt.expr(f"{STORY_PX} - 2 - datum.side * {square}")),
+        "color": role_color(),
+    }
+    outlines = steps.mark_rect(filled=False, strokeWidth=2).encode(**corners)
+    full = here.mark_rect(filled=True, opacity=0.35).encode(**corners)
+    beside = alt.XValue(alt.expr(f"{square} + 22"))
+
+    def words(column: str, top: int, **mark: Any) -> alt.Chart:
+        return ink_text(
+            here.encode(x=beside, y=alt.YValue(top)), f"{column}:N", align="left", baseline="top",
+            **mark,
+        )  # fmt: skip
+
+    texts = [
+        words("head", 6, fontSize=17, fontWeight="bold"),
+        words("size", 34, fontSize=30, fontWeight="bold"),
+        words("lines", 82, lineBreak="\n", lineHeight=24, fontSize=15),
+    ]
+    return finish(layered(full, outlines, *texts).add_params(chosen), height=STORY_PX)
 
 
 def stack_table(rows: Sequence[StackRow]) -> pd.DataFrame:

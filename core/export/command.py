@@ -8,7 +8,8 @@ from tyro.conf import Positional, arg
 
 from core.cli.answer import Answer
 from core.cli.train import say
-from core.export.files import Format, Shipping
+from core.export.files import Shipping
+from core.export.stack import Format
 from core.i18n import _
 
 

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import onnx
@@ -21,6 +21,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from core import paths
 from core.checkpoints import GRAPH, WEIGHTS, Checkpoint, get, read_files
 from core.errors import CheckpointError
+from core.export.stack import RUNTIMES, Format, Runtime
 from core.i18n import _
 from core.inference.predict import THREADS, open_session
 from core.live import LiveRuns
@@ -31,23 +32,6 @@ from core.quantization.rows import QuantizationGrid
 from core.results import CheckpointRows, Frozen, MeasuredRow
 from core.stats import Score
 from core.timing import Spread
-
-Format = Literal["safetensors", "onnx", "onnx-fp16", "onnx-int8", "hw7-8bit"]
-FORMATS: tuple[Format, ...] = get_args(Format)
-"""`safetensors`: the weights alone. `onnx`: graph and float32 weights. `onnx-fp16`: the same with
-half-precision weights. `onnx-int8`: ONNX Runtime's static quantisation. `hw7-8bit`: the weights
-alone in the homework's 8-bit format."""
-
-Runtime = Literal["torch", "onnxruntime", "none"]
-RUNTIMES: dict[Format, Runtime] = {
-    "safetensors": "torch",
-    "onnx": "onnxruntime",
-    "onnx-fp16": "onnxruntime",
-    "onnx-int8": "onnxruntime",
-    "hw7-8bit": "none",
-}
-"""What computes with a file as it is. HW7's file is decoded to float32 first: it has no time of
-its own, a decoded network is as fast as one that never was 8 bits."""
 
 
 class Parity(Frozen):

@@ -6,23 +6,38 @@ step is measured on the file it leaves: its bytes, its answers to the test photo
 the times in one sitting. A row is written after every step, so a stopped run goes on where it was.
 """
 
+import hashlib
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 import onnxruntime as ort
+from PIL.Image import Image, fromarray
 from torch import nn
 
 from core import checkpoints
 from core.checkpoints import WEIGHTS, Checkpoint
+from core.data.dreams import SHOW_PX, load_dreams, tiles
 from core.errors import CheckpointError
-from core.export.files import RUNTIMES, Format, calibrate, open_file, shipped
-from core.export.stack import STEPS, STUDENT, Stack, StackRow, Step
+from core.export.files import calibrate, open_file, shipped
+from core.export.stack import (
+    RUNTIMES,
+    STEPS,
+    STUDENT,
+    Answered,
+    Dish,
+    Format,
+    Stack,
+    StackRow,
+    Step,
+)
 from core.i18n import _
 from core.inference.export import onnx_bytes, trace
-from core.inference.predict import count_correct
+from core.inference.predict import count_correct, run_batches, softmax
 from core.models.cost import count_macs, count_params
+from core.photos import prepare, read_photo
 from core.provenance import commit, processor_name, versions
 from core.pruning.measure import PruningExperiment, networks, prune_and_finetune, publish_pruned
 from core.pruning.rows import RowKey
@@ -91,6 +106,10 @@ def make_stack(
         stack = _timed(experiment, stack)
         stack.save()
         log("timed")
+    if not stack.dishes or any(len(row.answers) != len(stack.dishes) for row in stack.rows):
+        stack = _served(experiment, stack)
+        stack.save()
+        log(f"shown {len(stack.dishes)} dishes")
     return stack
 
 
@@ -249,3 +268,38 @@ def _timed(experiment: PruningExperiment, stack: Stack) -> Stack:
 
 def _run(session: ort.InferenceSession, pixels: Any) -> Any:
     return session.run(None, {"pixels": pixels})
+
+
+def _served(experiment: PruningExperiment, stack: Stack) -> Stack:
+    """With every file's answers to a few dishes: the first test photograph of each class, and the
+    first generated picture of each. Of those that are not here there are none."""
+    dishes: list[Dish] = []
+    pictures: list[Image] = []
+    if experiment.pixels is not None:
+        index = experiment.pixels.index
+        tested = index.of("testing")
+        for label in sorted({int(each) for each in index.labels[tested] if each >= 0}):
+            place = index.files[tested[index.labels[tested] == label][0]]
+            data = (index.root / place).read_bytes()
+            sha256 = hashlib.sha256(data).hexdigest()
+            dishes.append(Dish(source="photograph", place=place, sha256=sha256, label=label))
+            pictures.append(read_photo(data))
+    dreams = load_dreams()
+    generated = dreams.of(SHOW_PX) if dreams else None
+    if generated is not None:
+        for sheet in generated.sheets:
+            tile = tiles(generated, sheet.label)[0]
+            pictures.append(fromarray(tile.transpose(1, 2, 0)))
+            dishes.append(
+                Dish(source="generated", place=sheet.file, sha256=sheet.sha256, label=sheet.label)
+            )
+    rows = []
+    for row in stack.rows if dishes else ():
+        file = _file(experiment, stack, row.step, print, None)
+        assert file is not None  # it has a row
+        seen = file.checkpoint or experiment.checkpoint
+        pixels = np.stack([prepare(each, seen.input_px, seen.crop) for each in pictures])
+        shares = softmax(run_batches(_session(experiment, file), pixels))
+        answers = [Answered(int(p.argmax()), round(float(p.max()), 4)) for p in shares]
+        rows.append(row.model_copy(update={"answers": tuple(answers)}))
+    return stack.model_copy(update={"dishes": tuple(dishes)}).with_rows(rows)

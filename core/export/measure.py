@@ -21,10 +21,7 @@ from core.checkpoints import TEST_LOGITS, WEIGHTS
 from core.data.find import find_food11
 from core.errors import DataError
 from core.export.files import (
-    FORMATS,
-    RUNTIMES,
     FileRow,
-    Format,
     Parity,
     Shipping,
     calibrate,
@@ -33,6 +30,7 @@ from core.export.files import (
     open_file,
     shipped,
 )
+from core.export.stack import FORMATS, RUNTIMES, Format
 from core.inference.predict import Predictor, run_batches
 from core.live import Report
 from core.provenance import commit, processor_name, versions

@@ -1,19 +1,39 @@
 """What one network went through on its way to a phone: a row a step, and the file that keeps them.
 
 Distil, cut, fine-tune, 8 bits: `core.export.make_stack` does it, and writes
-`pretrained/results/stack-<student>.json` after every step. Nothing here imports torch.
+`pretrained/results/stack-<student>.json` after every step. Nothing here imports torch or ONNX
+Runtime: Home shows it.
 """
 
-from collections.abc import Iterable
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, NamedTuple, get_args
 
 from pydantic import Field
 
-from core.export.files import Format
+from core.checkpoints import WEIGHTS, Checkpoint
+from core.course import CLASSES
+from core.errors import CheckpointError
 from core.pruning.rows import RowKey
 from core.results import Frozen, ResultFile
 from core.stats import Score
 from core.timing import Spread
+
+Format = Literal["safetensors", "onnx", "onnx-fp16", "onnx-int8", "hw7-8bit"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+"""`safetensors`: the weights alone. `onnx`: graph and float32 weights. `onnx-fp16`: the same with
+half-precision weights. `onnx-int8`: ONNX Runtime's static quantisation. `hw7-8bit`: the weights
+alone in the homework's 8-bit format."""
+
+Runtime = Literal["torch", "onnxruntime", "none"]
+RUNTIMES: dict[Format, Runtime] = {
+    "safetensors": "torch",
+    "onnx": "onnxruntime",
+    "onnx-fp16": "onnxruntime",
+    "onnx-int8": "onnxruntime",
+    "hw7-8bit": "none",
+}
+"""What computes with a file as it is. HW7's file is decoded to float32 first: it has no time of
+its own, a decoded network is as fast as one that never was 8 bits."""
 
 Step = Literal["teacher", "student", "student_8bit", "cut", "tuned", "tuned_int8", "tuned_8bit"]
 STEPS: tuple[Step, ...] = get_args(Step)
@@ -23,6 +43,25 @@ ONNX; and in HW7's 8-bit file."""
 
 STUDENT = "dwpw_256k-distilled-s0"
 """Where the way begins, if it is there; else at the largest distilled student."""
+
+
+class Dish(Frozen):
+    """A picture that every step's file was shown."""
+
+    source: Literal["photograph", "generated"]
+    place: str
+    """Of a photograph its path in the data set; of a generated picture, the first one of a sheet,
+    that sheet's file in `pretrained/dreams/`."""
+    sha256: str
+    """Of that file."""
+    label: int = Field(ge=0, lt=len(CLASSES))
+
+
+class Answered(NamedTuple):
+    """What a file says of a dish: the most probable class, and its probability at T = 1."""
+
+    label: int
+    probability: float
 
 
 class StackRow(Frozen):
@@ -41,6 +80,8 @@ class StackRow(Frozen):
     """Milliseconds for one picture by ONNX Runtime; None where the file has no runtime."""
     n: int | None = None
     correct: int | None = None
+    answers: tuple[Answered, ...] = ()
+    """To each of the stack's dishes, in their order."""
 
     @property
     def score(self) -> Score | None:
@@ -87,6 +128,7 @@ class Stack(ResultFile):
     versions: dict[str, str]
     commit: str
     date: str
+    dishes: tuple[Dish, ...] = ()
     rows: tuple[StackRow, ...] = ()
 
     @property
@@ -97,6 +139,24 @@ class Stack(ResultFile):
     def row(self, step: Step) -> StackRow | None:
         """The row of a step, if it was taken."""
         return next((row for row in self.rows if row.step == step), None)
+
+    @classmethod
+    def first_of(
+        cls, found: Iterable[Checkpoint], on_damage: Callable[[CheckpointError], object]
+    ) -> "Stack | None":
+        """The first way that was measured for one of the checkpoints `found` and its weights.
+
+        `on_damage` hears of a file that cannot be read; the next one is tried.
+        """
+        for one in found:
+            try:
+                stack = cls.load(one.id) if cls.path(one.id).is_file() else None
+            except CheckpointError as error:
+                on_damage(error)
+                continue
+            if stack is not None and stack.weights_sha256 == one.files[WEIGHTS].sha256:
+                return stack
+        return None
 
     def with_rows(self, rows: Iterable[StackRow]) -> "Stack":
         """A copy in which `rows` are new or replace those of the same steps; in order."""

@@ -30,8 +30,16 @@ from core.charts.curves import (
 )
 from core.charts.theme import finish, ink_text, layered, painted
 from core.i18n import _
-from core.pruning.method import METHODS, ChannelGroup, Keep, Method, Tensors, channel_scores
-from core.pruning.network import FORMS, Form
+from core.pruning.method import (
+    FORMS,
+    METHODS,
+    ChannelGroup,
+    Form,
+    Keep,
+    Method,
+    Tensors,
+    channel_scores,
+)
 from core.pruning.rows import PruningGrid, PruningRow, RowKey, ScanPoint
 from core.stats import wilson
 from core.timing import BATCHES, ENGINES, Spread

@@ -26,13 +26,13 @@ from core.pruning.method import (
     CHANNEL_METHODS,
     METHODS,
     ChannelGroup,
+    Form,
     Method,
     Scope,
     choose,
     kept_weights,
 )
 from core.pruning.network import (
-    Form,
     PrunedPredictor,
     arrays,
     find_groups,

@@ -22,6 +22,9 @@ WeightMethod = Literal["l1", "global_l1", "random"]
 ChannelMethod = Literal["channel_l2", "bn_gamma"]
 Method = Literal["l1", "global_l1", "random", "channel_l2", "bn_gamma"]
 METHODS: tuple[Method, ...] = get_args(Method)
+Form = Literal["masked", "removed", "narrow"]
+"""What is left of a network: masks beside its weights, zeros among them, or fewer channels."""
+FORMS: tuple[Form, ...] = get_args(Form)
 CHANNEL_METHODS: tuple[ChannelMethod, ...] = get_args(ChannelMethod)
 Scope = Literal["layer", "network"]
 

@@ -14,7 +14,7 @@ share can be given. torch is imported when a function is called, so that a page 
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,9 @@ from core.i18n import _
 from core.inference.predict import THREADS, OnProgress, count_correct, open_session, run_batches
 from core.pruning.method import (
     CHANNEL_METHODS,
+    FORMS,
     ChannelGroup,
+    Form,
     Keep,
     Method,
     Scope,
@@ -75,10 +77,6 @@ class PrunedPredictor:
     def correct(self, pictures: Labelled, on_progress: OnProgress | None = None) -> int:
         """How many pictures it is right about; `on_progress` hears of every batch."""
         return count_correct(self._session, pictures, on_progress)
-
-
-Form = Literal["masked", "removed", "narrow"]
-FORMS: tuple[Form, ...] = get_args(Form)
 
 
 def forms_of(method: Method) -> tuple[Form, ...]:

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 from pydantic import Field
 
 from core.live import LiveRuns
-from core.pruning.method import ChannelGroup, Method
-from core.pruning.network import Form
+from core.pruning.method import ChannelGroup, Form, Method
 from core.results import AccuracyRow, CheckpointRows, Frozen
 
 RATIOS = tuple(step / 20 for step in range(20))

@@ -28,7 +28,7 @@ def show(chart: Any, alt: str, key: str | None = None) -> None:
 
 
 def show_with_slider(chart: Any, alt: str, key: str, height_px: int) -> None:
-    """`show` for a chart with a slider of its own, which Vega would put below it: put it on top.
+    """`show` for a chart with a slider or radio buttons, which Vega would put below it: put on top.
 
     `height_px`, of chart and slider, is kept free while the chart loads, so that nothing jumps.
     """
@@ -38,6 +38,11 @@ def show_with_slider(chart: Any, alt: str, key: str, height_px: int) -> None:
         f"{place} .vega-bindings {{padding-bottom: 1rem}}"
         f"{place} .vega-bindings input[type='range'] {{width: min(34rem, 60vw)}}"
         f"{place} .vega-bind-name {{font-weight: 600}}"
+        f"{place} .vega-bind-radio {{display: flex; flex-wrap: wrap; gap: 0.4rem; flex: 1}}"
+        f"{place} .vega-bind-radio label {{border: 1px solid color-mix(in srgb, currentColor 35%, "
+        "transparent); border-radius: 0.6rem; padding: 0.25rem 0.8rem; cursor: pointer}"
+        f"{place} .vega-bind-radio label:has(input:checked) {{font-weight: 600; "
+        "border-color: var(--primary-color, currentColor)}"
         f".st-key-{key} {{min-height: {height_px}px}}</style>"
     )
     url_state.steady(chart, alt)

@@ -120,3 +120,21 @@ def test_files_are_made_here_and_then_stay(page: "Page", server: str) -> None:
     page.goto(f"{server}/export?network=hw13_sample-scratch-s0&reveal=true")
     settle(page)
     page.wait_for_selector("text=Compared on the test split: 33 photographs")
+
+
+def test_home_steps_through_the_way_without_asking_the_server(page: "Page", server: str) -> None:
+    frames: list[object] = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: frames.append(frame)))
+    page.goto(server)
+    page.wait_for_selector("svg.marks")
+    page.wait_for_function("!document.querySelector('[data-testid=\"stStatusWidget\"]')")
+    page.wait_for_timeout(800)
+    words = "() => [...document.querySelectorAll('svg.marks text')].map(t => t.textContent)"
+    assert frames and "51.2 MB" in " ".join(page.evaluate(words)).replace("\u202f", " ")
+    sent = len(frames)
+    page.check('.vega-bindings input[value="tuned_8bit"]')
+    page.wait_for_function(
+        "[...document.querySelectorAll('svg.marks text')].some(t => t.textContent.includes('100'))"
+    )
+    page.wait_for_timeout(300)
+    assert "step=tuned_8bit" in page.url and len(frames) == sent

@@ -111,6 +111,12 @@ def test_the_cost_is_changed_and_kept_in_the_link(page: "Page", server: str) -> 
         ".some(t => t.textContent == 'Multiply-accumulates')"
     )
     page.wait_for_url("**cost=macs**")
+    assert "boss" not in page.inner_text('[data-testid="stMain"]')
+    page.click('button:has-text("2022")')
+    page.wait_for_function(
+        "[...document.querySelectorAll('svg.marks text')]"
+        ".some(t => t.textContent.startsWith('boss'))"
+    )
     page.click('button:has-text("none")')
     page.wait_for_function(
         "![...document.querySelectorAll('svg.marks text')]"

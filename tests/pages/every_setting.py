@@ -10,7 +10,10 @@ Link = dict[str, str | list[str]]
 
 TEACHER, STUDENT = "resnet18-scratch-s0", "best_100k-distilled-s0"
 SCENES: dict[str, list[Link]] = {
-    "home": [{"cost": "macs", "baselines": "none", "trials": "true", "provenance": STUDENT}],
+    "home": [
+        {"step": "tuned", "dish": "2", "cost": "macs", "baselines": "HW13 2021", "trials": "true",
+         "tab": "sources", "provenance": STUDENT},
+    ],
     "compare": [
         {"networks": [STUDENT, TEACHER], "photo_from": "dream", "dream_of": "Soup", "dream": "1",
          "T": "2.5", "trap": "true"},
@@ -69,6 +72,7 @@ SCENES: dict[str, list[Link]] = {
 """Page -> its links; together they have every setting of the page."""
 
 IN_BROWSER = {
+    "home": {"step"},
     "temperature": {"T"},
     "distillation": {"T", "alpha", "move", "pick"},
     "quantization": {"line_bits"},

@@ -8,8 +8,8 @@ from typing import Any
 
 from core import checkpoints
 from core.checkpoints import WEIGHTS
-from core.export.files import FORMATS, FileRow, Format, Parity, Shipping
-from core.export.stack import STEPS, Stack, StackRow
+from core.export.files import FileRow, Parity, Shipping
+from core.export.stack import FORMATS, STEPS, Format, Stack, StackRow
 from core.pruning.rows import RowKey
 from core.timing import Spread
 from tests.pages.pruning_shelf import SCRATCH, TEACHER, publish

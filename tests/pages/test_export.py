@@ -12,8 +12,8 @@ from streamlit.testing.v1 import AppTest
 from core import i18n
 from core.charts import numbers
 from core.export import files as shipping_live
-from core.export.files import FORMATS, Shipping
-from core.export.stack import Stack
+from core.export.files import Shipping
+from core.export.stack import FORMATS, Stack
 from tests.food import make_food11
 from tests.pages import export_shelf, shelf
 from tests.pages.export_shelf import SCRATCH, TEACHER

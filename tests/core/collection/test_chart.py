@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.charts.names import Side, place_labels, versions
+from core.charts.names import Label, Side, place_labels, versions
 from core.checkpoints import load_manifest
 from core.collection import chart
 from core.collection.latency import LatencyTable
@@ -162,6 +163,23 @@ def test_names_are_the_frontiers_and_the_most_accurate_has_one(
         ]
         assert best.title.split(",")[0] in named["text"]
     assert sum(row["wide"] for row in names) >= 3
+    for one in names:  # it covers no other mark
+        px = chart.WIDTHS_PX[one["wide"]]
+        label = Label(one["text"], one["align"], one["dx"], one["dy"])
+        (low, high), (bottom, top) = (
+            next(e[axis]["scale"]["domain"] for e in encodings(spec) if "scale" in e.get(axis, {}))
+            for axis in ("x", "y")
+        )
+        at = {
+            (px * math.log(x / low) / math.log(high / low), 285 * (top - y) / (top - bottom))
+            for x, y in zip(shipped[cost], shipped["accuracy"], strict=True)
+        }
+        mark = (
+            px * math.log(one[cost] / low) / math.log(high / low),
+            285 * (top - one["accuracy"]) / (top - bottom),
+        )
+        left, upper, right, lower = label.box(*mark)
+        assert not [(x, y) for x, y in at if left < x < right and upper < y < lower]
     assert json.loads(json.dumps(spec, allow_nan=False)) == spec
 
 

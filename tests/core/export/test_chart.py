@@ -21,8 +21,8 @@ from core.export.chart import (
     step_title,
     time_chart,
 )
-from core.export.files import FORMATS, FileRow, Format, Parity
-from core.export.stack import STEPS, Stack, StackRow, Step
+from core.export.files import FileRow, Parity
+from core.export.stack import FORMATS, STEPS, Format, Stack, StackRow, Step
 from core.pruning.rows import RowKey
 from core.stats import wilson
 from core.timing import Spread

@@ -15,17 +15,8 @@ from core import checkpoints
 from core.checkpoints import WEIGHTS
 from core.errors import CheckpointError
 from core.export import files
-from core.export.files import (
-    FORMATS,
-    Format,
-    calibrate,
-    file_name,
-    known_ranges,
-    make,
-    obstacle,
-    open_file,
-    shipped,
-)
+from core.export.files import calibrate, file_name, known_ranges, make, obstacle, open_file, shipped
+from core.export.stack import FORMATS, Format
 from core.inference.predict import Predictor, run_batches
 from core.paths import REPO, cache_dir
 from core.quantization.hw7 import decode8
@@ -193,7 +184,7 @@ def test_files_are_made_without_torch(tiny_checkpoint: str, food: Path) -> None:
     program = f"""
 import sys
 from core.models import registry
-from core.export.files import FORMATS
+from core.export.stack import FORMATS
 from core.export.files import open_file, shipped
 for format in FORMATS:
     open_file({tiny_checkpoint!r}, format, shipped({tiny_checkpoint!r}, format))

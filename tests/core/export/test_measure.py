@@ -21,8 +21,9 @@ from core.data.pixels import load_pixels
 from core.errors import CheckpointError
 from core.export import measure as shipping
 from core.export.card import licence, shipping_card
-from core.export.files import FORMATS, RUNS, FilePoint, FileRow, Shipping, shipped
+from core.export.files import RUNS, FilePoint, FileRow, Shipping, shipped
 from core.export.measure import is_missing, make_shipping, measure, parity_of
+from core.export.stack import FORMATS
 from core.live import LiveRuns
 from core.paths import REPO
 from core.stats import labelled

@@ -1,9 +1,11 @@
 """The whole way: every step's row against the file it left, resumed, and without photographs."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from core import checkpoints
@@ -17,6 +19,7 @@ from core.export.files import open_file, shipped
 from core.export.make_stack import first_student, make_stack, state
 from core.export.stack import STEPS, Stack
 from core.inference.predict import Predictor
+from core.photos import prepare, read_photo
 from core.pruning.rows import RowKey
 from core.stats import labelled
 from core.training.config import TrainConfig
@@ -77,6 +80,18 @@ def test_the_whole_way_is_gone_and_measured_on_its_files(here: Path, food: Path)
     assert rows["tuned"].correct == int((answers == pictures.labels).sum())
     score = rows["tuned"].score
     assert score is not None and score.ci95[0] < score.accuracy < score.ci95[1]
+    index = find_food11(food)
+    assert [dish.label for dish in made.dishes] == list(range(11))
+    for number, dish in enumerate(made.dishes):
+        data = (index.root / dish.place).read_bytes()
+        assert dish.source == "photograph" and hashlib.sha256(data).hexdigest() == dish.sha256
+        pixels = prepare(read_photo(data), PX)[None]
+        for id, step in ((TEACHER, "teacher"), (narrow.id, "tuned")):
+            logits = Predictor(id).logits(pixels)[0].astype(float)
+            shares = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+            label, probability = rows[step].answers[number]  # type: ignore[index]
+            assert label == shares.argmax()
+            assert probability == pytest.approx(shares.max(), abs=1e-3)
     assert state(STUDENT, KEY) == "done"
     assert state(STUDENT, RowKey("channel_l2", 0.25, "narrow", 1)) == "missing"
 

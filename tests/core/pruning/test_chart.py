@@ -26,8 +26,7 @@ from core.pruning.chart import (
     time_chart,
     time_frame,
 )
-from core.pruning.method import METHODS, ChannelGroup, kept_weights
-from core.pruning.network import FORMS, Form
+from core.pruning.method import FORMS, METHODS, ChannelGroup, Form, kept_weights
 from core.pruning.rows import PruningGrid, PruningRow, RowKey, ScanPoint
 from core.stats import wilson
 from core.timing import Spread

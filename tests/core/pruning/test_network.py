@@ -21,6 +21,7 @@ from core.pruning import network
 from core.pruning.measure import count_nonzero, gzip_bytes
 from core.pruning.method import (
     CHANNEL_METHODS,
+    FORMS,
     METHODS,
     ChannelGroup,
     ChannelMethod,
@@ -31,16 +32,7 @@ from core.pruning.method import (
     dropped_channels,
     kept_weights,
 )
-from core.pruning.network import (
-    FORMS,
-    arrays,
-    find_groups,
-    forms_of,
-    masked,
-    narrow,
-    prune,
-    without_masks,
-)
+from core.pruning.network import arrays, find_groups, forms_of, masked, narrow, prune, without_masks
 from tests.core.models.designs import designs
 from tests.core.pruning.networks import KINDS, PX, answers, make, settled
 
