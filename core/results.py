@@ -180,7 +180,12 @@ class CheckpointRows(ResultFile, Generic[Row]):
 
     def row(self, key: Any) -> Row | None:
         """The row of that key, if it was measured."""
-        return next((row for row in self.rows if row.key == key), None)
+        rows, by_key = self.__dict__.get("_rows_by_key", (None, {}))
+        if rows is not self.rows:  # kept as functools.cached_property would; not by a copy
+            by_key = {row.key: row for row in reversed(self.rows)}
+            self.__dict__["_rows_by_key"] = self.rows, by_key
+        found: Row | None = by_key.get(key)
+        return found
 
     def with_rows(self, rows: Iterable[Row]) -> Self:
         """A copy in which `rows` are new or replace those of the same keys; rows sorted."""

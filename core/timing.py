@@ -67,8 +67,14 @@ class Spread(BaseModel):
         """The figures as the command line gives them."""
         return {"median": self.median, "p25": self.p25, "p75": self.p75}
 
-    def against(self, whole: "Spread") -> Literal["faster", "slower", "same"]:
-        """Different only where the middle halves of the calls lie apart."""
+    def against(self, whole: "Spread", noise: float = 0.0) -> Literal["faster", "slower", "same"]:
+        """Different only where the middle halves of the calls lie apart.
+
+        And, where it is known by what share of `whole` equal work was seen to differ in that
+        sitting, only where the medians lie further apart than that `noise`.
+        """
+        if abs(self.median - whole.median) <= noise * whole.median:
+            return "same"
         if self.p75 < whole.p25:
             return "faster"
         return "slower" if self.p25 > whole.p75 else "same"

@@ -7,7 +7,7 @@ rows, `filled` frames.
 
 import copy
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ParamSpec
 
@@ -93,3 +93,21 @@ def with_rows(
         if starts and parameter["name"] in starts:
             parameter["value"] = starts[parameter["name"]]
     return made
+
+
+def inlined(spec: Spec, but: Collection[str] = ()) -> Spec:
+    """A filled chart with its data frames as rows inside its layers, all but those named in `but`.
+
+    To be kept and drawn often: no pandas and no Arrow any more. While only the frames in `but`
+    change (where a control stands), the browser keeps the chart and moves what they draw.
+    """
+    rest = {name: data for name, data in spec["datasets"].items() if name in but}
+    rows: dict[str, Any] = {
+        name: data.astype(object).where(data.notna(), None).to_dict("records")
+        if isinstance(data, pd.DataFrame)
+        else data  # the rows of an `alt.InlineData`
+        for name, data in spec["datasets"].items()
+        if name not in rest
+    }
+    plain = {key: part for key, part in spec.items() if key != "datasets"}
+    return {**with_rows(plain, **rows), "datasets": rest}

@@ -174,8 +174,8 @@ def accuracy_plot(
 ) -> Any:
     """Accuracy against `x`: bands, curves, marks, hollow marks with bars, stars, chance, names.
 
-    Draws `curve_data`, and `ends` with the columns near and margin: where a name's leader ends
-    and its name begins on the x axis, outside of the curves. `at`: x in words; `tooltip`: what
+    Draws `curve_data`, and `ends` with the column margin: where the names begin on the x axis,
+    outside of the curves. `at`: x in words; `tooltip`: what
     else a point says of itself. `chance`: from where to where on the x axis the line of chance
     goes. `below` and `above`: layers of the caller's, under and over the curves.
     """
@@ -244,17 +244,18 @@ def mark_shape(field: str = "mark") -> alt.Shape:
 
 
 def end_names(x: alt.X, y: alt.Y) -> list[alt.Chart]:
-    """Names in the margin, each tied to its curve's end.
+    """Names in the margin, the mark before each in its curve's colour; no line leads to them.
 
-    Data `ends`: the columns of x and y, role, name, label_at (its height), near, margin.
+    Data `ends`: role, name (its first letter the mark), label_at (its height), margin (where it
+    begins, on x).
     """
-    ends = _named("ends")
-    title = y["title"]
-    leaders = ends.mark_rule(strokeWidth=1, opacity=0.7).encode(
-        x=x, x2="near:Q", y=y, y2="label_at:Q", color=role_color()
+    ends = _named("ends").encode(
+        alt.X("margin:Q", title=x["title"]), alt.Y("label_at:Q", title=y["title"])
     )
-    names = ends.encode(alt.X("margin:Q", title=x["title"]), alt.Y("label_at:Q", title=title))
+    place = {"align": "left", "baseline": "middle", "lineBreak": "\n", **LABEL_SIZE}
+    rest = "replace(substring(datum.name, 1), regexp('[^\\n]', 'g'), '')"  # as many lines
+    marks = ends.transform_calculate(mark_alone=f"datum.name[0] + {rest}").mark_text(**place)
     return [
-        leaders,
-        ink_text(names, "name:N", align="left", baseline="middle", lineBreak="\n", **LABEL_SIZE),
+        ink_text(ends, "name:N", **place),
+        marks.encode(text="mark_alone:N", color=role_color()),
     ]

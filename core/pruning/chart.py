@@ -1,8 +1,8 @@
 """The pruning page's charts: ratio against accuracy, ratio against time, and guesses beside them.
 
 Colour says whose network it is (its role); what was done to it is said by dashes and marks. Curves
-of pruned networks all end in the same corner, so their names stand in a margin at the right, each
-tied to its curve's end.
+of pruned networks all end in the same corner, so their names stand in a margin at the right, in the
+order of their ends.
 """
 
 from collections.abc import Sequence
@@ -44,10 +44,10 @@ from core.pruning.rows import PruningGrid, PruningRow, RowKey, ScanPoint
 from core.stats import wilson
 from core.timing import BATCHES, ENGINES, Spread
 
-HEIGHT_PX = 400
+HEIGHT_PX = 360
 _MARGIN = 1.42  # where the ratio axis' plot ends; names stand between 1 and here
-_NAMES_AT = {"near": 1.02, "margin": 1.03}
-_GAP = 0.11
+_NAMES_AT = {"margin": 1.03}
+_GAP = 0.12
 _TICKS = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]
 
 GUESSES = ("straight", "early", "late", "never")
@@ -104,6 +104,22 @@ def guess_curve(guess: str, start: float) -> pd.DataFrame:
     return pd.DataFrame({"ratio": x, "accuracy": start - (start - CHANCE) * fall})
 
 
+def nearest_guess(curve: pd.DataFrame) -> tuple[str, dict[str, float]]:
+    """Which guess a measured curve is most like, and by how much each guess is off on average.
+
+    `curve`: columns ratio and accuracy of one curve, the whole network (ratio 0) among them. A
+    guess is off by the root of the mean squared difference, a fraction of the photographs.
+    """
+    curve = curve.sort_values("ratio")
+    start = float(curve["accuracy"].iloc[0])
+    off = {}
+    for name in GUESSES:
+        guessed = guess_curve(name, start)
+        at = np.interp(curve["ratio"], guessed["ratio"], guessed["accuracy"])
+        off[name] = float(np.sqrt(np.mean((curve["accuracy"] - at) ** 2)))
+    return min(off, key=lambda name: off[name]), off
+
+
 def accuracy_frame(
     networks: Sequence[Measured], methods: Sequence[Method], finetuned: bool = False
 ) -> pd.DataFrame:
@@ -152,12 +168,17 @@ def accuracy_chart(
     guess: pd.DataFrame | None = None,
     live: pd.DataFrame | None = None,
     reveal: bool = True,
+    chosen: tuple[str, str] | None = None,
 ) -> Spec:
     """Accuracy against ratio with 95 % bands; without `reveal` only the whole networks' points.
 
-    `live`: rows of `accuracy_frame`'s columns measured here just now, drawn as stars.
+    `live`: columns ratio and accuracy, measured here just now, drawn as stars. `chosen`: checkpoint
+    and method of the only curve that has a band; without it all have.
     """
     ways = _ways(frame)
+    if chosen is not None:
+        own = (frame["checkpoint"] == chosen[0]) & (frame["method"] == chosen[1])
+        frame = frame.assign(banded=own)
     tenths = frame["ratio"] * 10
     data = curve_data(
         frame.assign(
@@ -249,6 +270,22 @@ def timed_row(grid: PruningGrid, form: Form, ratio: float, column: str) -> Pruni
         form, method = "removed", "l1"
     row = grid.row(RowKey(method, ratio, form))
     return row if row is not None and cost(row, column) else None
+
+
+def timing_noise(grid: PruningGrid, column: str) -> float:
+    """By what share of the whole network's time equal work was seen to differ in that sitting.
+
+    A network whose masks were removed computes as much as the whole one: what it is off by, at its
+    most, is chance (a slow spell, memory). 0 for what is counted, not timed.
+    """
+    whole = timed_row(grid, "removed", 0.0, column)
+    base = whole and cost(whole, column)
+    if column not in TIMES or not base:
+        return 0.0
+    spreads = [
+        cost(row, column) for row in grid.rows if row.form == "removed" and column in row.latency
+    ]
+    return max(abs(one.median / base.median - 1) for one in spreads if one)
 
 
 def time_frame(grid: PruningGrid, column: str) -> pd.DataFrame:

@@ -185,6 +185,8 @@ class Tab(NamedTuple):
     key: str
     label: str
     draw: Callable[[], None]
+    settings: Sequence[str] = ()
+    """Parameters that only this tab uses: a link that sets one, and names no tab, opens it."""
 
 
 @section
@@ -204,7 +206,9 @@ def tabs(offered: Sequence[Tab], key: str = "tab") -> None:
         lambda texts: by_key.get(texts[0]) if texts else None,
         lambda label: [by_label[label]] if label in by_label else [],  # [] in another language
     )
-    shown = url_state.draw(widget, labels, key=key, spelling=spelling, default=labels[0])
+    meant = (tab.label for tab in offered if any(url_state.texts(name) for name in tab.settings))
+    default = next(meant, labels[0])
+    shown = url_state.draw(widget, labels, key=key, spelling=spelling, default=default)
     for one, place in zip(offered, opened, strict=True):
         if one.label == shown:
             with place:

@@ -30,7 +30,7 @@ def ask(question: str, options: Mapping[G, str], key: str) -> Guess[G]:
     answer away must wait until `is_open`.
     """
     offered: dict[str | float, str] = dict(options.items())
-    chosen = url_state.guess(question, offered | {SHOW: _("Just show me")}, key)
+    chosen = url_state.guess(question, offered | {SHOW: _("Just show me")}, key, wrap=True)
     guessed = next((value for value in options if value == chosen), None)
     return Guess(guessed, chosen is not None)
 

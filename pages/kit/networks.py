@@ -1,6 +1,6 @@
 """The shipped checkpoints as a page meets them: all, some, or none with words on how to get one."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ from core.errors import CheckpointError, UserError
 from core.i18n import _
 from core.results import CheckpointRows
 from pages.kit import url_state
-from pages.kit.url_state import one_of, several_of
+from pages.kit.url_state import one_of, several_of, toggle
 
 Rows = TypeVar("Rows", bound=CheckpointRows[Any])
 MOST = 6
@@ -127,11 +127,23 @@ def choose(found: Sequence[Checkpoint], key: str = "networks") -> list[Checkpoin
     return [by_id[one] for one in chosen]
 
 
-def choose_one(label: str, found: Iterable[Checkpoint], key: str) -> Checkpoint:
-    """A menu of which one checkpoint is chosen (the first to begin with), kept in the link."""
+def choose_one(
+    label: str, found: Iterable[Checkpoint], key: str, first: Container[str] = ()
+) -> Checkpoint:
+    """A menu of which one checkpoint is chosen (the first to begin with), kept in the link.
+
+    `first`: ids of those that the menu offers at once; the others come with "More networks", which
+    is on where the link names one of them. Without any such, all are offered.
+    """
     by_id = {one.id: one for one in found}
-    titles = {name: name_of(one) for name, one in by_id.items()}
-    return by_id[one_of(st.selectbox, label, titles, key, default=next(iter(by_id)))]
+    place = st.container()
+    few = [id for id in by_id if id in first]
+    if few and len(few) < len(by_id):
+        named = url_state.current(key, url_state.choice(list(by_id)), few[0])
+        if not toggle(_("More networks"), f"more_{key}", default=named not in few):
+            by_id = {id: by_id[id] for id in few}
+    titles = {id: name_of(one) for id, one in by_id.items()}
+    return by_id[one_of(place.selectbox, label, titles, key, default=next(iter(by_id)))]
 
 
 # ------------------------------------------------------------------------------------------------
@@ -154,12 +166,20 @@ def measured_rows(kind: type[Rows], found: Iterable[Checkpoint]) -> dict[str, Ro
 
 
 def by_title(found: Iterable[Checkpoint], rows: dict[str, Rows]) -> list[tuple[str, RoleKey, Rows]]:
-    """Title, role and rows of each measured checkpoint: its role's title if no other has it."""
+    """Title, role and rows of each measured checkpoint: the shortest title that no other has, of
+    its role's, its own up to the comma, and its own."""
     measured = [one for one in found if one.id in rows]
-    roles = [role_of(one) for one in measured]
+    offered = [
+        (role_title(role_of(one)), _(one.title).split(",")[0], _(one.title)) for one in measured
+    ]
+    every = [title for titles in offered for title in titles[:2]]
     return [
-        (role_title(role) if roles.count(role) == 1 else _(one.title), role, rows[one.id])
-        for one, role in zip(measured, roles, strict=True)
+        (
+            next((t for t in titles[:2] if every.count(t) == 1), titles[2]),
+            role_of(one),
+            rows[one.id],
+        )
+        for one, titles in zip(measured, offered, strict=True)
     ]
 
 

@@ -48,10 +48,12 @@ SCENES: dict[str, list[Link]] = {
     ],
     "pruning": [
         {"network": "dwpw_256k-distilled-s0", "ratio": "90", "method": "channel_l2",
-         "reveal": "true", "all_methods": "true", "finetuned": "true", "time_with": "torch_32",
-         "layer": "features.1.3.weight", "group": "1", "height": "gamma",
-         "photo_ratios": ["20", "80"], "photo_from": "dream", "dream_of": "Soup", "dream": "1"},
-        {"food": "Egg", "example": "1"},
+         "reveal": "true", "all_methods": "true", "finetuned": "true", "more_network": "true",
+         "time_with": "torch_32"},
+        {"layer": "layer1.0.conv1.weight"},
+        {"group": "1", "height": "gamma"},
+        {"photo_ratios": ["20", "80"], "photo_from": "dream", "dream_of": "Soup", "dream": "1"},
+        {"tab": "photo", "food": "Egg", "example": "1"},
     ],
     "quantization": [
         {"network": "dwpw_256k-distilled-s0", "scheme": "kmeans", "layer": "features.1.3.weight",

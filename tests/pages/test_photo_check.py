@@ -39,7 +39,7 @@ def networks(pretrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_generated_picture_is_named_one_under_the_picture(
     open_page: Open, networks: None, page: str
 ) -> None:
-    app = open_page(page)
+    app = open_page(page, tab="photo")
     assert not app.exception and not app.error
     captions = [image.caption for block in app.get("image") for image in block.proto.imgs]
     assert [caption.lower() for caption in captions] == [f"{MARK}."]
@@ -51,7 +51,7 @@ def test_a_photograph_is_not_called_generated(
     open_page: Open, networks: None, page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FOOD11_ROOT", str(tmp_path / "food"))
-    app = open_page(page)
+    app = open_page(page, tab="photo")
     assert not app.exception and not app.error
     (image,) = [image for block in app.get("image") for image in block.proto.imgs]
     assert MARK not in image.caption.lower()

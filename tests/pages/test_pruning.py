@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -19,6 +20,7 @@ from core.pruning import network
 from core.pruning import rows as pruning_live
 from core.pruning.method import METHODS
 from core.pruning.rows import Point, PruningGrid, PruningRow
+from core.timing import Spread
 from tests.food import make_food11
 from tests.pages import pruning_shelf, shelf
 from tests.pages.conftest import REPO
@@ -65,71 +67,155 @@ def said(app: AppTest) -> str:
     return said_on(app).replace(numbers.THIN, "")
 
 
-def curve_rows(app: AppTest) -> int:
-    """How many points the accuracy chart's curves have."""
-    (proto,) = (c.proto for c in app.get("vega_lite_chart") if c.proto.alt.startswith("Accuracy"))
-    (data,) = (d for d in proto.datasets if d.name == "curves")
-    import pyarrow as pa
-
-    table = pa.ipc.open_stream(data.data.data).read_all()
-    rows: int = table.num_rows
-    return rows
+def drawn_rows(app: AppTest, name: str, chart: str = "Accuracy") -> list[dict[str, Any]]:
+    """The rows of a chart's named data; `chart`: how its alt text begins."""
+    (proto,) = (c.proto for c in app.get("vega_lite_chart") if c.proto.alt.startswith(chart))
+    return next(rows_named(json.loads(proto.spec), name))
 
 
-def test_curves_stay_hidden_until_they_are_asked_for(open_page: Open, shipped: Path) -> None:
+def rows_named(part: Any, name: str) -> Iterator[list[dict[str, Any]]]:
+    """The rows that stand inside a specification under a name."""
+    if isinstance(part, dict):
+        data = part.get("data", {})
+        if data.get("name") == name and "values" in data:
+            yield data["values"]
+    for child in part.values() if isinstance(part, dict) else part if type(part) is list else ():
+        yield from rows_named(child, name)
+
+
+_seen: dict[str, AppTest] = {}
+
+
+@pytest.fixture
+def seen(request: pytest.FixtureRequest) -> Callable[..., AppTest]:
+    """The page at a link, drawn once for all tests that only read it."""
+
+    def at(**query: str) -> AppTest:
+        key = json.dumps(query, sort_keys=True)
+        if key not in _seen:
+            request.getfixturevalue("shipped")
+            _seen[key] = request.getfixturevalue("open_page")(PAGE, **query)
+            assert not _seen[key].exception and not _seen[key].error
+        return _seen[key]
+
+    return at
+
+
+def test_the_curves_stay_hidden_until_there_is_a_guess(open_page: Open, shipped: Path) -> None:
     app = open_page(PAGE)
     assert not app.exception
-    assert "until you ask" in app.get("vega_lite_chart")[0].proto.alt
-    assert curve_rows(app) == 2  # where each network starts, and no more
-    assert "stays within" not in said(app) and "torch_1" not in said(app)
-    app = app.toggle(key="reveal").set_value(True).run()
-    assert curve_rows(app) == 2 * 20
-    assert "83.0" in said(app) and "54.0" in said(app)
+    (chart,) = app.get("vega_lite_chart")
+    assert "until you guess" in chart.proto.alt
+    assert [row["ratio"] for row in drawn_rows(app, "curves")] == [0]  # the chosen network, whole
+    assert not drawn_rows(app, "ends") and not drawn_rows(app, "guess")
+    for given_away in ("stays within", "83.0", "torch_1", "cliff” is nearest", "whole network's"):
+        assert given_away not in said(app)
+    app = app.button_group(key="guess_curve").set_value("early").run()
+    assert len(drawn_rows(app, "curves")) == 2 * 20
+    assert drawn_rows(app, "guess")[0]["accuracy"] == pytest.approx(0.83)  # its own whole accuracy
+    assert "Not quite." in said(app) and "is nearest to Teacher" in said(app)
+    assert "up to 50% pruned" in said(app)  # the made-up curve is flat so far
+    assert "Student from scratch up to 50%" in said(app)
+    assert "At **50%**, A teacher is right on 83.0%" in said(app)
+    assert "faster: 60%" not in said(app)  # the second guess has its own answer
 
 
-def test_a_guess_is_told_about(open_page: Open, shipped: Path) -> None:
-    app = open_page(PAGE, reveal="true")
+def test_the_guessed_curve_starts_where_the_chosen_network_does(
+    open_page: Open, shipped: Path
+) -> None:
+    app = open_page(PAGE, network=pruning_shelf.SCRATCH)
+    app = app.button_group(key="guess_curve").set_value("late").run()
+    assert drawn_rows(app, "guess")[0]["accuracy"] == pytest.approx(0.54)
+    assert "nearest to Student from scratch" in said(app)
+
+
+def test_just_show_me_is_no_guess(open_page: Open, shipped: Path) -> None:
+    app = open_page(PAGE)
+    app = app.button_group(key="guess_curve").set_value("show").run()
+    assert len(drawn_rows(app, "curves")) == 2 * 20 and not drawn_rows(app, "guess")
+    assert "is nearest to Teacher" in said(app)
+    assert "Not quite." not in said(app) and "Right." not in said(app)
+
+
+def test_the_guess_about_time_gets_its_verdict(open_page: Open, shipped: Path) -> None:
+    app = open_page(PAGE)
     app.button_group(key="guess_speed").set_value("faster").run()
-    assert "Not quite. You guessed “faster”" in said(app)
+    assert "Not quite." in said(app) and "It is slower: 125% of the whole" in said(app)
+    assert len(app.get("vega_lite_chart")) == 2
     app.button_group(key="guess_speed").set_value("slower").run()
-    assert "Well seen." in said(app)
+    assert "Right." in said(app)
 
 
-def test_what_you_see_is_what_was_measured(open_page: Open, shipped: Path) -> None:
-    app = open_page(PAGE, reveal="true", finetuned="true")
-    text = said(app)
-    assert "up to 50% pruned" in text  # the made-up curve is flat so far
+def test_what_you_see_is_what_was_measured(seen: Callable[..., AppTest]) -> None:
+    text = said(seen(reveal="true", finetuned="true"))
+    assert "**Teacher** is right on 83.0%" in text and "up to 50% pruned" in text
     assert "**Teacher** at 90%: 17.3" in text and "82.3" in text  # fine-tuned: 7 fewer than whole
     assert "**masked**: slower: 125% of the whole network's time" in text
-    assert "**masks removed**: no difference" in text
+    assert "**masks removed**: not distinguishable" in text
     assert "**really narrower**: faster: 60% of the whole network's time" in text
 
 
+def test_equal_work_says_what_a_timing_cannot_tell(open_page: Open, shipped: Path) -> None:
+    """Masks removed is 22 % off at one ratio: then 20 % is nothing, at any, for any form."""
+    path = PruningGrid.path(pruning_shelf.TEACHER)
+    grid = PruningGrid.load(pruning_shelf.TEACHER)
+    assert grid is not None
+    rows = []
+    for row in grid.rows:
+        share = {0.25: 0.78, 0.9: 0.94}.get(row.ratio, 1.0) if row.form == "removed" else 1.0
+        spent = {
+            name: Spread(median=share * t.median, p25=share * t.p25, p75=share * t.p75, n=t.n)
+            for name, t in row.latency.items()
+        }
+        rows.append(row.model_copy(update={"latency": spent}))
+    path.unlink()
+    grid.model_copy(update={"rows": tuple(rows)}).save()
+    text = said(open_page(PAGE, reveal="true", ratio="90"))
+    assert "**masks removed**: not distinguishable from the whole network (94%" in text
+    assert "**masked**: slower: 125%" in text  # more than chance
+    assert "up to 22.0% off" in text
+    text = said(open_page(PAGE, reveal="true", ratio="25"))
+    assert "**really narrower**: not distinguishable from the whole network (80%" in text
+
+
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("ratio", ["0", "50", "100"])
+@pytest.mark.parametrize("ratio", ["0", "100"])
+@pytest.mark.parametrize("tab", ["time", "weights", "channels"])
 def test_every_method_draws_at_any_ratio(
-    open_page: Open, shipped: Path, method: str, ratio: str
+    seen: Callable[..., AppTest], method: str, ratio: str, tab: str
 ) -> None:
-    app = open_page(PAGE, method=method, ratio=ratio, reveal="true")
-    assert not app.exception and not app.error
-    assert len(app.get("vega_lite_chart")) == 6
-    assert all(len(chart.proto.alt) > 20 for chart in app.get("vega_lite_chart"))
+    charts = seen(method=method, ratio=ratio, reveal="true", tab=tab).get("vega_lite_chart")
+    assert len(charts) == {"time": 2, "weights": 3, "channels": 2}[tab]
+    assert all(len(chart.proto.alt) > 20 for chart in charts)
 
 
 def test_all_methods_of_one_network(open_page: Open, shipped: Path) -> None:
     app = open_page(PAGE, reveal="true", all_methods="true")
-    assert curve_rows(app) == len(METHODS) * 20
-    assert "**Random weights**" in said(app)
+    assert len(drawn_rows(app, "curves")) == len(METHODS) * 20
+    assert "Random weights up to 50%" in said(app)
+    banded = {row["series"] for row in drawn_rows(app, "curves") if row["banded"]}
+    assert banded == {"L1, per layer"}  # five bands over one another would say nothing
+
+
+def test_the_menu_offers_what_was_measured_and_more_when_asked(
+    open_page: Open, shipped: Path
+) -> None:
+    PruningGrid.path(pruning_shelf.SCRATCH).unlink()
+    app = open_page(PAGE)
+    assert len(app.selectbox(key="network").options) == 1
+    app = app.toggle(key="more_network").set_value(True).run()
+    assert len(app.selectbox(key="network").options) == 2
+    app = open_page(PAGE, network=pruning_shelf.SCRATCH)  # a link to one of the others
+    assert app.selectbox(key="network").value == pruning_shelf.SCRATCH
 
 
 def test_without_curves_it_says_how_to_get_them(open_page: Open, bare: Path) -> None:
-    app = open_page(PAGE, reveal="true")
+    app = open_page(PAGE, reveal="true", tab="weights")
     assert not app.exception
-    command = f"python -m core prune-grid {pruning_shelf.TEACHER} {pruning_shelf.SCRATCH}"
-    assert app.code[0].value == command
+    assert app.code[0].value == f"python -m core prune-grid {pruning_shelf.TEACHER}"
     assert len(app.get("vega_lite_chart")) == 2  # the weights need no curves
-    app = open_page(PAGE, method="channel_l2")
-    assert not app.exception and "prune-grid" in app.code[-1].value + app.code[1].value
+    app = open_page(PAGE, method="channel_l2", tab="weights")
+    assert not app.exception and len(app.code) == 2 and "prune-grid" in app.code[1].value
 
 
 def test_curves_of_other_weights_are_not_shown(open_page: Open, shipped: Path) -> None:
@@ -137,7 +223,9 @@ def test_curves_of_other_weights_are_not_shown(open_page: Open, shipped: Path) -
     of_others = json.loads(path.read_text()) | {"weights_sha256": "0" * 64}
     path.write_text(json.dumps(of_others))
     app = open_page(PAGE, reveal="true")
-    assert "**Teacher** is right" not in said(app) and "**Student from scratch** is" in said(app)
+    assert "**Teacher** is right" not in said(app)
+    assert app.selectbox(key="network").value == pruning_shelf.SCRATCH
+    assert "**Student from scratch** is" in said(app)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"rows": 3}', '{"checkpoint": "x"}'])
@@ -145,16 +233,17 @@ def test_a_damaged_file_of_curves_is_said(open_page: Open, shipped: Path, conten
     PruningGrid.path(pruning_shelf.TEACHER).write_text(content)
     app = open_page(PAGE)
     assert not app.exception
-    assert "prune-grid" in app.error[0].value
+    (error,) = app.error  # said once
+    assert "prune-grid" in error.value
 
 
 def test_a_damaged_network_is_said_and_the_rest_goes_on(open_page: Open, shipped: Path) -> None:
     path = shipped / pruning_shelf.TEACHER / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
-    app = open_page(PAGE, reveal="true")
+    app = open_page(PAGE, reveal="true", tab="weights")
     assert not app.exception
     assert pruning_shelf.TEACHER in app.error[0].value
-    assert app.expander and app.get("vega_lite_chart")
+    assert drawn_rows(app, "curves")
 
 
 @pytest.mark.parametrize("ids", [(), (shelf.TEACHER,), (shelf.TEACHER, shelf.DISTILLED)])
@@ -172,42 +261,54 @@ def test_it_draws_with_any_number_of_networks(
 @pytest.mark.parametrize("value", HOSTILE)
 def test_a_mangled_link_still_opens(open_page: Open, shipped: Path, value: str) -> None:
     names = ("network", "method", "ratio", "reveal", "all_methods", "finetuned", "layer",
-             "time_with", "group")  # fmt: skip
+             "time_with", "group", "more_network", "height", "tab")  # fmt: skip
     assert not open_page(PAGE, **dict.fromkeys(names, value)).exception
 
 
 def test_a_link_sets_the_page(open_page: Open, shipped: Path) -> None:
     link = {"network": pruning_shelf.SCRATCH, "method": "bn_gamma", "ratio": "30",
-            "time_with": "onnx_32", "layer": "features.0.weight", "reveal": "true"}  # fmt: skip
-    app = open_page(PAGE, **link)
+            "reveal": "true"}  # fmt: skip
+    app = open_page(PAGE, **link, time_with="onnx_32")
     assert app.selectbox(key="network").value == pruning_shelf.SCRATCH
     assert app.button_group(key="method").value == "bn_gamma"
     assert app.slider(key="ratio").value == 30
     assert app.button_group(key="time_with").value == "onnx_32"
-    assert app.selectbox(key="layer").value == "features.0.weight"
     assert "BN gamma at 30%" in said(app)
+    app = open_page(PAGE, **link, layer="features.0.weight")  # opens the tab it belongs to
+    assert app.selectbox(key="layer").value == "features.0.weight"
+    app = open_page(PAGE, **link, group="1", height="norm")
+    assert app.selectbox(key="group").value == 1
 
 
-def test_the_shown_source_is_the_function_that_pruned(open_page: Open, shipped: Path) -> None:
+def test_the_shown_source_is_the_function_that_pruned(seen: Callable[..., AppTest]) -> None:
     import inspect
 
-    shown = [code.value for code in open_page(PAGE).code if code.value]
+    shown = [code.value for code in seen(tab="why").code if code.value]
     assert inspect.getsource(prune_select.kept_weights).strip() in shown
     assert inspect.getsource(network.masked).strip() in shown
 
 
-def test_the_homework_is_answered(open_page: Open, shipped: Path) -> None:
-    text = said(open_page(PAGE))
+def test_the_homework_is_answered(seen: Callable[..., AppTest]) -> None:
+    """The made-up times: 10 ms whole, 6 ms with half of the channels gone."""
+    text = said(seen(tab="homework"))
     assert "HW13 Q3.1" in text and "HW13 Q3.2" in text and "network slimming" in text
     assert "54.0" in text and "Student from scratch, 90 %, **masked**: slower" in text
-
-
-def test_what_only_cutting_saves_is_told_of_every_network(open_page: Open, shipped: Path) -> None:
-    """The made-up times: 10 ms whole, 6 ms with half of the channels gone."""
-    text = said(open_page(PAGE))
     for name in ("Teacher", "Student from scratch"):
         assert f"**{name}**, 50% of its channels cut out: 25% of the parameters" in text
     assert text.count("10.0ms to 6.00ms for a picture: 1.7× as fast") == 2
+
+
+def test_the_trap_weighs_the_masks(seen: Callable[..., AppTest]) -> None:
+    text = said(seen(tab="trap"))
+    assert "50 % masked: state dict" in text and "parameters are not zero" in text
+
+
+def test_the_most_and_the_least_sensitive_layer_are_named(seen: Callable[..., AppTest]) -> None:
+    """The made-up scan: 10 pictures fewer for every layer."""
+    app = seen(tab="layers")
+    weakest = re.search(r"the most sensitive is (\S+) \((\S+)% right", said(app))
+    assert weakest and weakest[2] == "57"  # 170 of 300, in the last of four
+    assert len(drawn_rows(app, "scan", "With 95")) == 12
 
 
 @pytest.mark.parametrize(
@@ -237,24 +338,33 @@ def test_nothing_on_the_page_escapes_translation(
     open_page: Open, shipped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(i18n, "_catalogue", lambda *_key: Marking())
-    app = open_page(PAGE, reveal="true", finetuned="true")
-    assert not app.exception
+    texts, charts = [], 0
+    for tab in ("time", "weights", "channels", "layers", "photo", "run", "why", "trap", "homework"):
+        app = open_page(PAGE, reveal="true", finetuned="true", tab=tab)
+        assert not app.exception
+        texts += texts_of(app)
+        charts += len(app.get("vega_lite_chart"))
+    assert len(texts) > 100 and charts > 12
+    names = re.compile(r":material/\w+:|classifier|features\S*|abacus|hw13_sample\S*|PyTorch|ONNX")
+    left = [text for text in texts if re.search(r"[^\W\d_]{3}", names.sub("", outside(text)))]
+    assert not left, "\n".join(left)
+
+
+def texts_of(app: AppTest) -> list[str]:
+    """All that the page says, alt texts included."""
     texts = [str(one.value) for kind in ("title", "subheader", "markdown", "caption", "info",
              "success", "warning") for one in getattr(app, kind)]  # fmt: skip
     widgets = [*app.selectbox, *app.slider, *app.button, *app.toggle, *app.button_group]
     texts += [str(one.label) for one in [*widgets, *app.expander]]
     texts += [chart.proto.alt for chart in app.get("vega_lite_chart")]
-    assert len(texts) > 30
-    names = re.compile(r"classifier|features\S*|abacus|hw13_sample\S*|PyTorch|ONNX")
-    left = [text for text in texts if re.search(r"[^\W\d_]{3}", names.sub("", outside(text)))]
-    assert not left, "\n".join(left)
+    return texts
 
 
 def test_a_photo_goes_through_three_ratios(
     open_page: Open, shipped: Path, pruning_food: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FOOD11_ROOT", str(pruning_food))
-    app = open_page(PAGE)
+    app = open_page(PAGE, tab="photo")
     names = ["**whole**", "**30% pruned**", "**60% pruned**", "**90% pruned**"]
     assert [line for line in said(app).splitlines() if line in names] == names
     assert not app.exception and not app.error
@@ -265,6 +375,7 @@ def test_a_photo_goes_through_three_ratios(
 
 class TestLive(LiveChecks):
     page = PAGE
+    link = {"tab": "run"}
     runs = pruning_live.RUNS
     module = "core.pruning.rows"
 
@@ -295,7 +406,7 @@ import sys
 from streamlit.testing.v1 import AppTest
 app = AppTest.from_file({str(REPO / "app.py")!r}, default_timeout=60).run()
 app = app.switch_page("pages/pruning.py").run()
-assert not app.exception and len(app.get("vega_lite_chart")) > 5, app.exception
+assert not app.exception and app.get("vega_lite_chart"), app.exception
 assert "torch" not in sys.modules
 """
     done = subprocess.run(
