@@ -89,7 +89,7 @@ def test_the_whole_way_is_gone_and_measured_on_its_files(here: Path, food: Path)
         for id, step in ((TEACHER, "teacher"), (narrow.id, "tuned")):
             logits = Predictor(id).logits(pixels)[0].astype(float)
             shares = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
-            label, probability = rows[step].answers[number]  # type: ignore[index]
+            label, probability = rows[step].answers[number]
             assert label == shares.argmax()
             assert probability == pytest.approx(shares.max(), abs=1e-3)
     assert state(STUDENT, KEY) == "done"
