@@ -303,8 +303,7 @@ def style() -> None:
     code = "[data-testid='stCode'] .token"  # Streamlit's own rules for it are more specific
     st.html(
         "<style>"
-        f"[data-testid='stCaptionContainer'] {{color: {quiet}}}"
-        "[data-testid='stIconMaterial'] {color: inherit}"
+        f"[data-testid='stCaptionContainer'], [data-testid='stImageCaption'] * {{color: {quiet}}}"
         f"{code} {{color: inherit !important}}"
         f"{code}:is(.keyword, .boolean, .number) {{color: {strong} !important}}"
         f"{code}.string {{color: {fresh} !important}}"
