@@ -290,7 +290,8 @@ def menu() -> None:
 def style() -> None:
     """Quiet words in the theme's own grey, and code in its inks: Streamlit's are too faint to read
     on a projector. A rim of the page's colour around every word in a chart: one that crosses a line
-    stays readable. And no room for the script of `url_state.listen`, which has nothing to show."""
+    stays readable. No room for the script of `url_state.listen`, which has nothing to show. A page
+    begins near the top; pills go on in a second line where there is no room."""
 
     def theme(name: str) -> str:
         day, night = (st.get_option(f"theme.{half}.{name}") for half in ("light", "dark"))
@@ -311,6 +312,8 @@ def style() -> None:
         "[data-testid='stVegaLiteChart'] .mark-text.role-mark text {paint-order: stroke; "
         f"stroke: {page}; stroke-width: 4px; stroke-linejoin: round}}"
         "[data-testid='stLayoutWrapper']:has(> * > .st-key-browser_sliders) {display: none}"
+        "[data-testid='stMainBlockContainer'] {padding-top: 3.2rem; padding-bottom: 3rem}"
+        "[data-testid='stButtonGroup'] > :has(> [data-variant='pills']) {flex-wrap: wrap}"
         "@media (max-width: 640px) {.st-key-instrument > * > [data-testid='stHorizontalBlock'], "
         ".st-key-instrument > [data-testid='stHorizontalBlock'] {flex-direction: column-reverse}}"
         "</style>"

@@ -1,12 +1,12 @@
 """Where in a network its parameters, MACs and memory sit: names, tables, one picture."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import altair as alt
 import pandas as pd
 
 from core.charts import numbers
-from core.charts.compiled import Spec, filled, shape
+from core.charts.compiled import Spec, shape, with_rows
 from core.charts.numbers import short_count
 from core.charts.theme import RoleKey, finish, glyph, ink_text, layered, painted, role_color
 from core.i18n import _
@@ -98,30 +98,33 @@ def layers_frame(rows: Sequence[Row], input_px: int) -> pd.DataFrame:
     )
 
 
-def parts_chart(frame: pd.DataFrame, role: RoleKey) -> Spec:
-    """Three columns of bars over the parts of `parts_frame`, stem on top: where each cost sits."""
-    bars = pd.DataFrame(
-        [
-            {
-                "part": row["part"],
-                "measure": measure_title(name),
-                "start": panel * PANEL,
-                "end": panel * PANEL + row[f"{name}_share"],
-                "share": numbers.share(row[f"{name}_share"]),
-                "amount": measure_text(name, row[name]),
-            }
-            for row in frame.to_dict("records")
-            for panel, name in enumerate(MEASURES)
-        ]
-    )
-    heads = pd.DataFrame(
+def parts_chart(frame: pd.DataFrame, role: RoleKey, hidden: Collection[str] = ()) -> Spec:
+    """Three columns of bars over the parts of `parts_frame`, stem on top: where each cost sits.
+
+    Of `hidden` measures only the total is drawn.
+    """
+    lines = frame.to_dict("records")
+    bars = [
         {
-            "start": [panel * PANEL for panel in range(len(MEASURES))],
-            "title": [measure_title(name) for name in MEASURES],
-            "total": [measure_text(name, frame[name].sum()) for name in MEASURES],
+            "part": line["part"],
+            "measure": measure_title(name),
+            "start": panel * PANEL,
+            "end": panel * PANEL + (0 if name in hidden else line[f"{name}_share"]),
+            "share": "?" if name in hidden else numbers.share(line[f"{name}_share"]),
+            "amount": "?" if name in hidden else measure_text(name, line[name]),
         }
-    )
-    return filled(_parts_shape(len(frame), role), bars=bars, heads=heads)
+        for line in lines
+        for panel, name in enumerate(MEASURES)
+    ]
+    heads = [
+        {
+            "start": panel * PANEL,
+            "title": measure_title(name),
+            "total": measure_text(name, sum(line[name] for line in lines)),
+        }
+        for panel, name in enumerate(MEASURES)
+    ]
+    return with_rows(_parts_shape(len(lines), role), bars=bars, heads=heads)
 
 
 @shape
@@ -187,19 +190,17 @@ def budget_text(budget: Budget) -> str:
 
 def budget_chart(budgets: Sequence[Budget]) -> Spec:
     """A bar for each budget, full at the line; the words above it say the same."""
-    rows = pd.DataFrame(
-        [
-            {
-                "row": number,
-                "share": min(budget.share, MOST_SHARE),
-                "role": _budget_slot(budget),
-                "title": budget_title(budget),
-                "text": f"{_GLYPHS[_budget_slot(budget)]}{budget_text(budget)}",
-            }
-            for number, budget in enumerate(budgets)
-        ]
-    )
-    return filled(_budget_shape(len(budgets)), rows=rows)
+    rows = [
+        {
+            "row": number,
+            "share": min(budget.share, MOST_SHARE),
+            "role": _budget_slot(budget),
+            "title": budget_title(budget),
+            "text": f"{_GLYPHS[_budget_slot(budget)]}{budget_text(budget)}",
+        }
+        for number, budget in enumerate(budgets)
+    ]
+    return with_rows(_budget_shape(len(budgets)), rows=rows)
 
 
 def _budget_slot(budget: Budget) -> str:
@@ -259,24 +260,26 @@ def _times(value: float) -> str:
     return f"{value:.{digits}f}×"
 
 
-def ratio_chart(frame: pd.DataFrame, role: RoleKey) -> Spec:
-    """Bars of `ratios_frame` on a logarithmic axis: how many times smaller the second one is."""
-    rows = pd.DataFrame(
-        [
-            {
-                "row": number,
-                "ratio": line["ratio"],
-                "title": _("{measure}: {first} → {second}, {ratio}").format(
-                    measure=measure_title(line["measure"]),
-                    first=measure_text(line["measure"], line["first"]),
-                    second=measure_text(line["measure"], line["second"]),
-                    ratio=ratio_text(line["ratio"]),
-                ),
-            }
-            for number, line in enumerate(frame.to_dict("records"))
-        ]
-    )
-    return filled(_ratio_shape(len(frame), role), rows=rows)
+def ratio_chart(frame: pd.DataFrame, role: RoleKey, hidden: Collection[str] = ()) -> Spec:
+    """Bars of `ratios_frame` on a logarithmic axis: how many times smaller the second one is.
+
+    `hidden` measures have a question mark and no bar.
+    """
+    rows = []
+    for number, line in enumerate(frame.to_dict("records")):
+        name = line["measure"]
+        if name in hidden:
+            title = f"{measure_title(name)}: ?"
+        else:
+            title = _("{measure}: {first} → {second}, {ratio}").format(
+                measure=measure_title(name),
+                first=measure_text(name, line["first"]),
+                second=measure_text(name, line["second"]),
+                ratio=ratio_text(line["ratio"]),
+            )
+        ratio = 1.0 if name in hidden else line["ratio"]
+        rows.append({"row": number, "ratio": ratio, "title": title})
+    return with_rows(_ratio_shape(len(rows), role), rows=rows)
 
 
 @shape
@@ -291,7 +294,7 @@ def _ratio_shape(rows: int, role: RoleKey) -> alt.LayerChart:
     y = alt.Y("row:Q", title=None, axis=None, scale=down)
     base = alt.Chart(alt.NamedData("rows")).encode(y=y)
     bars = base.mark_bar(orient="horizontal", height=14, cornerRadiusEnd=3)
-    one = base.transform_calculate(low="datum.row - 0.24", high="datum.row + 0.24", ratio="1")
+    one = base.transform_calculate(low="datum.row - 0.18", high="datum.row + 0.18", ratio="1")
     one = one.mark_rule(strokeWidth=2).encode(
         x=x, y=alt.Y("low:Q", title=None, axis=None, scale=down), y2="high:Q"
     )

@@ -10,6 +10,7 @@ from core.models.design.limits import budgets, years
 from core.models.design.plans import describe
 from core.models.design.spec import BLOCKS
 from pages import architecture as words
+from tests.charts import rows_of
 
 
 def opened(key: str, px: int = 128) -> tuple[list[Row], pd.DataFrame]:
@@ -50,13 +51,29 @@ def test_the_teachers_enlargement_is_a_part_that_only_takes_memory() -> None:
 def test_the_picture_holds_every_part_and_cost() -> None:
     rows, frame = opened("dwpw_256k")
     spec = parts.parts_chart(frame, "scratch")
-    drawn = spec["datasets"]["bars"]
+    drawn = rows_of(spec, "bars")
     assert len(drawn) == 3 * len(frame)
-    first = drawn[drawn["measure"] == "Parameters"]
-    assert (first["end"] - first["start"]).tolist() == frame["params_share"].tolist()
-    assert spec["datasets"]["heads"]["total"].tolist()[0] == "256,779"
+    first = [bar["end"] - bar["start"] for bar in drawn if bar["measure"] == "Parameters"]
+    assert first == frame["params_share"].tolist()
+    assert rows_of(spec, "heads")[0]["total"] == "256,779"
     again = parts.parts_chart(frame.assign(params_share=0.0), "scratch")
-    assert spec["datasets"]["bars"]["end"].tolist() != again["datasets"]["bars"]["end"].tolist()
+    assert [bar["end"] for bar in drawn] != [bar["end"] for bar in rows_of(again, "bars")]
+
+
+def test_what_is_guessed_is_not_in_the_picture() -> None:
+    rows, frame = opened("dwpw_256k")
+    hidden = [bar for bar in rows_of(parts.parts_chart(frame, "scratch", ("params",)), "bars")
+              if bar["measure"] == "Parameters"]  # fmt: skip
+    assert {bar["end"] for bar in hidden} == {0.0}
+    assert {bar["share"] for bar in hidden} == {bar["amount"] for bar in hidden} == {"?"}
+    ratios = bars.ratios_frame(totals(rows), totals(opened("plain_2m")[0]))
+    table = rows_of(bars.ratio_chart(ratios, "scratch", ("activation_bytes",)))
+    assert [row["title"] for row in table if row["ratio"] == 1 and "?" in row["title"]] == [
+        "Memory: ?"
+    ]
+    alt = words.parts_alt("A", frame, totals(rows), ("params",))
+    assert "Parameters 256,779;" in alt and "MACs 29.6" in alt
+    assert "Memory ?" in words.ratios_alt("A", "B", ratios, ("activation_bytes",))
 
 
 def test_the_layer_table_is_torchsummarys_with_three_more_columns() -> None:
@@ -71,12 +88,11 @@ def test_the_layer_table_is_torchsummarys_with_three_more_columns() -> None:
 def test_budgets_are_drawn_and_said() -> None:
     rows, _frame = opened("dwpw_256k")
     used = budgets(totals(rows))
-    table = bars.budget_chart(used)["datasets"]["rows"]
+    table = pd.DataFrame(rows_of(bars.budget_chart(used)))
     assert table["share"].tolist()[0] == bars.MOST_SHARE  # 257 %: the bar ends, the words do not
     assert table["text"].tolist()[0] == "✗ 256,779, 257\u202f%: over"
     assert table["role"].tolist() == ["wrong", "wrong", "muted", "correct"]
     assert table["text"].tolist()[2].endswith("about that")
-    assert "✗ HW13 2023" in words.budgets_line(used)
     assert words.verdict_words(years(totals(rows))[0]) == (
         "✗ **scores 0**: 256,779, 156,779 over the limit of 100,000"
     )
@@ -90,8 +106,8 @@ def test_what_else_besides_8_times_fewer_parameters() -> None:
     assert ratio["activation_bytes"] < 1.1 < 6 < ratio["macs"] < 7
     said = " ".join(words.ratios_seen("A", "B", frame))
     assert "do not mean smaller maps" in said and "more layers (1.78× larger)" in said
-    drawn = bars.ratio_chart(frame, "scratch")["datasets"]["rows"]
-    assert drawn["title"].tolist()[0] == "Parameters: 2,168,203 → 256,779, 8.4× smaller"
+    drawn = rows_of(bars.ratio_chart(frame, "scratch"))
+    assert drawn[0]["title"] == "Parameters: 2,168,203 → 256,779, 8.4× smaller"
 
 
 @pytest.mark.parametrize(
