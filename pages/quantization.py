@@ -3,21 +3,19 @@
 import inspect
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 import streamlit as st
-from numpy.typing import NDArray
 
 from core.charts import numbers
 from core.charts.numbers import p_text, points, points_interval
-from core.charts.theme import role_of, role_title
-from core.checkpoints import WEIGHTS, Checkpoint, checkpoint_tensors
+from core.charts.theme import role_of
+from core.checkpoints import WEIGHTS, Checkpoint
 from core.data import food11_available
-from core.errors import CheckpointError, UserError
+from core.errors import UserError
 from core.i18n import _, ngettext
-from core.pruning.chart import layer_title
 from core.quantization import hw7, method
 from core.quantization.chart import (
     FORMS,
@@ -29,13 +27,15 @@ from core.quantization.chart import (
     accuracy_chart,
     accuracy_frame,
     curve_rows,
+    decibels,
+    error_chart,
+    error_text,
     file_kind,
     form_row,
     int8_chart,
     int8_frame,
     line_chart,
     line_data,
-    line_lines,
     scheme_title,
     timed_columns,
 )
@@ -43,9 +43,10 @@ from core.quantization.graph import quantized_file, quantized_predictor
 from core.quantization.method import BITS, SCHEMES, Scheme, quantisable
 from core.quantization.number_line import (
     LINE_BITS,
-    LayerError,
+    LayerRow,
+    LayerRows,
     Line,
-    layer_errors,
+    layer_row,
     line,
     middle_layer,
 )
@@ -53,6 +54,8 @@ from core.quantization.rows import (
     RUNS,
     Comparison,
     Form,
+    Part,
+    PartRow,
     QuantizationGrid,
     QuantPoint,
     QuantRow,
@@ -61,23 +64,218 @@ from core.quantization.rows import (
 from core.quantization.upload import HOSTILE, Fit, Holdings, Upload, open_upload, score_upload
 from core.stats import Score
 from core.timing import Spread
-from pages.kit import frame as contents
-from pages.kit import networks
+from pages.kit import frame, guess, networks
 from pages.kit.figure import data_button, show, show_with_slider
-from pages.kit.frame import foot
-from pages.kit.live import LivePoint, run_it_here
+from pages.kit.live import LivePoint, live_points, run_it_here
 from pages.kit.photo_check import Choice, Version, photo_check
 from pages.kit.provenance import provenance
-from pages.kit.url_state import choice, guess, in_browser, is_on, one_of, toggle
-from pages.pruning import column_title
+from pages.kit.url_state import choice, in_browser, is_on, one_of, toggle
 
-# ------------------------------------------------------------------------------------------------
-# What the quantisation page's charts show, in sentences made from the numbers in them.
+START_BITS = 4
+GUESSES = (8, 6, 5, 4, 3, 2)
+PHOTO_BITS = (8, 6, 5, 4, 3, 2, 1)
+PHOTO_SETTINGS = ("photo_bits", "photo_from", "dream_of", "dream", "food", "example")
+NAMED = 3
+"""Networks named in a sentence; of others only their number is given."""
+
+
+class Setting(NamedTuple):
+    """What the visitor has set in the instrument."""
+
+    checkpoint: Checkpoint
+    grid: QuantizationGrid | None
+    scheme: Scheme
+    bits: int
+    against: Against
+    by_scheme: bool
+    """Whether the picture shows all methods on this network, instead of all networks."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the weights: part of every cache key."""
+        return self.checkpoint.files[WEIGHTS].sha256
+
+
+def main() -> None:
+    """Draw the page."""
+    st.title(frame.entry("quantization").question)
+    st.markdown(
+        _(
+            "A trained weight is a 32-bit number. Keep only a few bits of each, and the file "
+            "shrinks at once. How few will do before the network forgets what food looks like?"
+        )
+    )
+    shipped = networks.checkpoints()
+    if not shipped:
+        networks.explain_empty()
+        st.stop()
+    grids = networks.measured_rows(QuantizationGrid, shipped)
+    explore(shipped, [Measured(*named) for named in networks.by_title(shipped, grids)])
+    provenance([one for one in shipped if one.id in grids] or shipped[:1])
+    frame.foot("quantization")
+
+
+# -- the instrument --------------------------------------------------------------------------------
+
+
+@frame.section
+def explore(shipped: list[Checkpoint], known: list[Measured]) -> None:
+    """Network, method and bits beside the accuracy they leave; the guess; everything else."""
+    with frame.instrument() as (controls, picture):
+        with controls:
+            at = settings(shipped, known)
+        with picture:
+            asked = guess.ask(
+                _("First, a guess: with how many bits does this network break?"),
+                {bits: str(bits) for bits in GUESSES},
+                "guess_bits",
+            )
+            if is_on("reveal"):  # an older link's
+                asked = asked._replace(is_open=True)
+            by_scheme = at.by_scheme and at.grid is not None
+            shown = [one for one in known if not by_scheme or one.grid is at.grid]
+            curves = accuracy_frame(shown, SCHEMES if by_scheme else (at.scheme,))
+            if curves.empty:
+                explain_missing(at, shipped)
+            else:
+                show(
+                    accuracy_chart(
+                        curves,
+                        at.against,
+                        asked.value,
+                        at.scheme,
+                        live_points(
+                            RUNS,
+                            (at.checkpoint.id, at.sha256, at.scheme),
+                            ("bits", "size_bytes"),
+                        ),
+                        asked.is_open,
+                        network=at.checkpoint.id,
+                        now=at.bits,
+                    ),
+                    accuracy_alt(curves, at.against, asked.is_open),
+                    key="accuracy",
+                )
+    is_own = (curves["checkpoint"] == at.checkpoint.id) & (curves["scheme"] == at.scheme)
+    own = curves[is_own]
+    guess.verdict(asked, asked.value == breaks_at(own), break_line(own))
+    lines = [chosen_line(at, asked.is_open)]
+    if asked.is_open:
+        lines += [holds_line(own)] if len(own) else []
+        lines += not_measured(shown, SCHEMES if by_scheme else (at.scheme,))
+        if others := short_lines(curves[~is_own]):
+            lines.append("; ".join(others) + ".")
+    st.markdown(f"**{_('What you see')}** " + " ".join(lines))
+    st.caption(_("Band: 95 % interval. Dashed: one in eleven, pure chance. Stars: measured here."))
+    frame.tabs(
+        [
+            frame.Tab("line", _("Number line"), partial(number_line, at)),
+            frame.Tab("error", _("Error"), partial(layer_error, at)),
+            frame.Tab("figures", _("Figures"), partial(every_figure, at, curves, asked)),
+            frame.Tab("time", _("Time"), partial(int8, at, asked), ("time_with",)),
+            frame.Tab("aware", _("Training"), partial(aware, at, known, asked)),
+            frame.Tab("file", _("HW7 file"), partial(upload, shipped, at), ("hw7_sample",)),
+            frame.Tab("photo", _("Photo"), partial(photo, at), PHOTO_SETTINGS),
+            frame.Tab("why", _("Why"), partial(why, at)),
+            frame.Tab("trap", _("Traps"), partial(traps, at, known, asked)),
+            frame.Tab("homework", _("Homework"), partial(homework, known, asked)),
+        ]
+    )
+
+
+def settings(shipped: list[Checkpoint], known: Sequence[Measured]) -> Setting:
+    """The controls of the instrument; all are part of the link."""
+    grids = {one.grid.checkpoint: one.grid for one in known}
+    # the first is what the page begins with: a student, since every method was measured on those
+    offered = sorted(shipped, key=lambda one: (one.id not in grids, role_of(one) != "distilled"))
+    checkpoint = networks.choose_one(_("Network"), offered, "network", first=grids)
+    scheme = one_of(
+        st.selectbox,
+        _("Method"),
+        {name: scheme_title(name) for name in SCHEMES},
+        "scheme",
+        default="tensor_minmax",
+        help=_(
+            "Where the levels lie. Min–max: evenly from the smallest weight to the largest (HW7). "
+            "Symmetric: evenly around zero, which keeps its level. Per channel: every output "
+            "channel has a grid of its own. k-means: the weights choose the levels."
+        ),
+    )
+    bits = one_of(st.select_slider, _("Bits per weight"), BITS, "bits", default=START_BITS)
+    against: dict[Against, str] = {"bits": _("bits"), "bytes": _("bytes of the file")}
+    return Setting(
+        checkpoint,
+        grids.get(checkpoint.id),
+        scheme,
+        bits,
+        one_of(
+            st.segmented_control, _("Against"), against, "against", default="bits", required=True
+        ),
+        toggle(_("All methods"), "all_schemes"),
+    )
+
+
+def explain_missing(at: Setting, shipped: list[Checkpoint]) -> None:
+    """Say that nothing was measured yet and how to get it."""
+    st.info(
+        _(
+            "The accuracies of these networks at fewer bits are not measured yet. That takes some "
+            "minutes for each; meanwhile the number line and your photo work, and “Figures” "
+            "measures single points."
+        ),
+        icon=":material/query_stats:",
+    )
+    ids = networks.starters(shipped) if not at.grid else [at.checkpoint.id]
+    st.code(f"python -m core quantize-grid {' '.join(ids)}", language="bash")
+
+
+# -- what you see ----------------------------------------------------------------------------------
+
+
+def not_measured(shown: Sequence[Measured], schemes: Sequence[Scheme]) -> list[str]:
+    """A sentence on the curves that the picture lacks; none where it lacks none."""
+    missing = [
+        one.title if len(schemes) == 1 else scheme_title(scheme)
+        for one in shown
+        for scheme in schemes
+        if not any(row.score for row in curve_rows(one.grid, scheme))
+    ]
+    return [_("Not measured: {names}.").format(names=", ".join(missing))] if missing else []
 
 
 def bits_text(bits: int) -> str:
     """ "1 bit", "8 bits"."""
     return ngettext("{n} bit", "{n} bits", bits).format(n=bits)
+
+
+def chosen_line(at: Setting, revealed: bool) -> str:
+    """The chosen method at the chosen bits: the file, and after the reveal the accuracy."""
+    whole = at.grid.float32 if at.grid else None
+    row = (
+        next((row for row in curve_rows(at.grid, at.scheme) if row.bits == at.bits), None)
+        if at.grid
+        else None
+    )
+    if whole is None or row is None:
+        return _(
+            "**{name}** at {bits}, {method}, was not measured; “Figures” does it here."
+        ).format(
+            name=_(at.checkpoint.title),
+            bits=bits_text(at.bits),
+            method=scheme_title(at.scheme),
+        )
+    said = _("At {bits}, the file of **{name}** shrinks from {whole} to {size} ({share}).").format(
+        bits=bits_text(at.bits),
+        name=_(at.checkpoint.title),
+        whole=numbers.size(whole.size_bytes),
+        size=numbers.size(row.size_bytes),
+        share=numbers.share(row.size_bytes / whole.size_bytes),
+    )
+    if revealed and row.score is not None:
+        said += " " + _("It is right on {score}{against}.").format(
+            score=score_text(row), against=against_whole(row)
+        )
+    return said
 
 
 def holds_down_to(curve: pd.DataFrame) -> int:
@@ -90,104 +288,80 @@ def holds_down_to(curve: pd.DataFrame) -> int:
     return int(falling.loc[held, "bits"].min())
 
 
-def accuracy_lines(frame: pd.DataFrame) -> list[str]:
-    """A sentence per curve: where it starts, how far it holds, where it ends, in bits and bytes."""
-    lines = []
-    for series, curve in frame.groupby("series", sort=False):
-        by_bits = curve.set_index("bits")
-        whole, last = by_bits.loc[curve["bits"].max()], by_bits.loc[curve["bits"].min()]
-        held = holds_down_to(curve)
-        lines.append(
-            _(
-                "**{name}** is right on {whole} as trained ({size}), stays within that figure's "
-                "interval down to {held} ({held_size}), and is right on {end} with {last}."
-            ).format(
-                name=series,
-                whole=numbers.percent(whole["accuracy"], whole["n"]),
-                size=numbers.size(whole["size_bytes"]),
-                held=bits_text(held),
-                held_size=numbers.size(float(by_bits["size_bytes"][held])),
-                end=numbers.percent(last["accuracy"], last["n"]),
-                last=bits_text(int(curve["bits"].min())),
-            )
-        )
-    return lines
-
-
-def short_lines(frame: pd.DataFrame) -> list[str]:
-    """How far each curve holds, a few words each: for many curves of one network."""
-    return [
-        _("**{name}** holds down to {held} ({size})").format(
-            name=series,
-            held=bits_text(held := holds_down_to(curve)),
-            size=numbers.size(float(curve.loc[curve["bits"] == held, "size_bytes"].iloc[0])),
-        )
-        for series, curve in frame.groupby("series", sort=False)
-    ]
-
-
-def guess_line(frame: pd.DataFrame, guess: int) -> str:
-    """The guess beside what was measured, for the first curve."""
-    series = frame["series"].iloc[0]
-    curve = frame[frame["series"] == series]
+def holds_line(curve: pd.DataFrame) -> str:
+    """Where a curve starts, how far it holds, where it ends, in bits and bytes."""
+    by_bits = curve.set_index("bits")
+    whole, last = by_bits.loc[curve["bits"].max()], by_bits.loc[curve["bits"].min()]
     held = holds_down_to(curve)
-    lower = sorted((int(b) for b in curve["bits"] if b < held), reverse=True)
-    if not lower:
-        return _("**{name}** does not break at any number of bits that was measured.").format(
-            name=series
-        )
-    told = _("Well seen.") if guess == lower[0] else _("Not quite.")
-    return (
-        told
-        + " "
-        + _("You guessed {guess}; the first to leave **{name}**'s interval is {broken}.").format(
-            guess=bits_text(guess), name=series, broken=bits_text(lower[0])
-        )
+    return _(
+        "**{name}** is right on {whole} as trained, stays within that figure's interval down to "
+        "{held} ({held_size}), and is right on {end} with {last}."
+    ).format(
+        name=curve["series"].iloc[0],
+        whole=numbers.percent(whole["accuracy"], whole["n"]),
+        held=bits_text(held),
+        held_size=numbers.size(float(by_bits["size_bytes"][held])),
+        end=numbers.percent(last["accuracy"], last["n"]),
+        last=bits_text(int(curve["bits"].min())),
     )
 
 
-def accuracy_alt(frame: pd.DataFrame, against: Against, reveal: bool) -> str:
-    """What the main chart shows, for who cannot see it."""
-    said = (
+def short_lines(curves: pd.DataFrame) -> list[str]:
+    """How far each curve holds, a few words each."""
+    return [
+        _("**{name}** holds down to {held}").format(
+            name=series, held=bits_text(holds_down_to(curve))
+        )
+        for series, curve in curves.groupby("series", sort=False)
+    ]
+
+
+def breaks_at(curve: pd.DataFrame) -> int | None:
+    """The most bits whose accuracy leaves the whole network's interval; None if none does."""
+    if curve.empty:
+        return None
+    held = holds_down_to(curve)
+    return max((int(bits) for bits in curve["bits"] if bits < held), default=None)
+
+
+def break_line(curve: pd.DataFrame) -> str:
+    """The answer to the guess, for one series of `accuracy_frame`."""
+    if curve.empty:
+        return _("This network was not measured with this method.")
+    name, bits = curve["series"].iloc[0], breaks_at(curve)
+    if bits is None:
+        return _("**{name}** does not break at any number of bits that was measured.").format(
+            name=name
+        )
+    return _("The first to leave **{name}**'s interval is {bits}.").format(
+        name=name, bits=bits_text(bits)
+    )
+
+
+def accuracy_alt(curves: pd.DataFrame, against: Against, revealed: bool) -> str:
+    """What the main picture shows, in words."""
+    about = (
         _("Accuracy on the test photographs against the bits of a weight.")
         if against == "bits"
         else _("Accuracy on the test photographs against the bytes of the file.")
     )
-    if not reveal:
-        return said + " " + _("Only the whole networks are shown until you ask for the curves.")
-    return " ".join([said, *(line.replace("**", "") for line in accuracy_lines(frame))])
+    if not revealed:
+        return about + " " + _("Only the whole networks are shown until you guess.")
+    lines = [holds_line(curve) for _series, curve in curves.groupby("series", sort=False)]
+    return " ".join([about, *(text.replace("**", "") for text in lines)])
 
 
-def limit_lines(networks: Sequence[tuple[str, QuantizationGrid]]) -> list[str]:
-    """HW7's 8-bit file of each network: bytes, whether it stays under the limit, accuracy."""
-    lines = []
-    for title, grid in networks:
-        for row in grid.of("hw7_8bit"):
-            under = row.size_bytes < LIMIT_BYTES
-            fits = _("under") if under else _("over")
-            lines.append(
-                _("**{name}**: {n} bytes, {fits} {limit}; {score} right").format(
-                    name=title,
-                    n=numbers.count(row.size_bytes),
-                    fits=fits,
-                    limit=numbers.size(LIMIT_BYTES),
-                    score=score_text(row),
-                )
-                + _against_whole(row)
-            )
-    return lines
-
-
-def _against_whole(row: QuantRow) -> str:
+def against_whole(row: QuantRow | PartRow) -> str:
+    """The paired difference from float32, in brackets; empty where there is none."""
     if row.difference is None:
         return ""
     gap, low, high = row.difference
     return _(" ({gap} points against float32, 95 % interval {interval}: {verdict})").format(
-        gap=points(gap), interval=points_interval(low, high), verdict=verdict(low, high)
+        gap=points(gap), interval=points_interval(low, high), verdict=verdict_on(low, high)
     )
 
 
-def verdict(low: float, high: float) -> str:
+def verdict_on(low: float, high: float) -> str:
     """What an interval of a difference allows to say."""
     if low > 0:
         return _("better")
@@ -205,36 +379,159 @@ def score_text(row: QuantRow) -> str:
     )
 
 
-def speed_word(time: Spread, base: Spread) -> str:
-    """Faster or slower only where the middle halves of the calls lie apart."""
-    return {
-        "faster": _("faster"),
-        "slower": _("slower"),
-        "same": _("as fast, as far as the measurement can tell"),
-    }[time.against(base)]
+# -- number line, error of a layer -----------------------------------------------------------------
 
 
-def comparison_lines(found: Comparison, names: tuple[str, str]) -> list[str]:
-    """The paired verdict between two ways of training, and its numbers; names: a's and b's."""
-    a, b = names
-    said = {
-        "better": _("**{a} is better than {b}**"),
-        "worse": _("**{a} is worse than {b}**"),
-        "unclear": _("**{a} and {b} are not distinguishable**"),
-    }["better" if found.low > 0 else "worse" if found.high < 0 else "unclear"].format(a=a, b=b)
-    return [
-        said
-        + " "
-        + _(
-            "on the same {n} test photographs: {gap} points (95 % interval {interval}; McNemar's "
-            "exact test: {p})."
-        ).format(
-            n=numbers.count(found.n),
-            gap=points(found.difference),
-            interval=points_interval(found.low, found.high),
-            p=p_text(found.p),
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _layer_here(id: str, sha256: str, layer: str) -> LayerRow:
+    return layer_row(layer, networks.tensors(id, sha256)[layer])
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _line(sha256: str, scheme: Scheme, layer: str, _row: LayerRow) -> Line:
+    del sha256, layer  # only the key of the cache
+    return line(_row, scheme)
+
+
+def choose_layer(at: Setting) -> tuple[LayerRow, Line] | None:
+    """A layer of the network, and its number line; says why there is none."""
+    shipped = LayerRows.of_checkpoint(at.checkpoint)
+    if shipped is not None:
+        sizes = {row.layer: row.size for row in shipped.rows}
+    else:
+        tensors = networks.tensors(at.checkpoint.id, at.sha256)
+        sizes = {name: tensors[name].size for name in quantisable(tensors)}
+    if not sizes:
+        st.info(_("This network has no weights to quantise."))
+        return None
+    titles = {name: name.removesuffix(".weight") for name in sizes}
+    layer = one_of(st.selectbox, _("Layer"), titles, "layer", default=middle_layer(sizes))
+    row = shipped.row(layer) if shipped is not None else None
+    if row is None:
+        with st.spinner(_("Quantising {layer} ...").format(layer=titles[layer])):
+            row = _layer_here(at.checkpoint.id, at.sha256, layer)
+    return row, _line(at.sha256, at.scheme, layer, row)
+
+
+def number_line(at: Setting) -> None:
+    """One layer's weights and their levels; the buttons for the bits work in the browser alone."""
+    chosen = choose_layer(at)
+    if chosen is None:
+        return
+    _row, drawn = chosen
+    show_with_slider(
+        line_chart(drawn, in_browser("line_bits", choice(LINE_BITS), START_BITS)),
+        # the same words for every layer: other words would make the chart, and its buttons, anew
+        _(
+            "The weights of a layer as a histogram, and the levels of the chosen method and bits "
+            "over it. The text below gives the numbers."
+        ),
+        "number_line",
+        LINE_HEIGHT_PX + INPUTS_PX,
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(
+            _(
+                "Grey: the layer's weights, and those of three channels. Blue: the values left to "
+                "them. SQNR: signal divided by error; more is better."
+            ),
+            width="stretch",
+        )
+        data_button(line_data(drawn), "number-line")
+
+
+def layer_error(at: Setting) -> None:
+    """The rounding error of every method in one layer against the bits."""
+    chosen = choose_layer(at)
+    if chosen is None:
+        return
+    row, drawn = chosen
+    lines = error_lines(row, at.scheme)
+    show(
+        error_chart(drawn, at.bits),
+        _("Signal to noise of every method against the bits. {lines}").format(
+            lines=" ".join(lines).replace("**", "")
+        ),
+        key="layer_error",
+    )
+    if at.checkpoint.weights_dtype == "float16":
+        lines.append(_("These weights are stored in 16 bits, so 16 bits lose nothing more."))
+    st.markdown("\n".join(f"- {text}" for text in lines))
+
+
+def error_lines(row: LayerRow, scheme: Scheme) -> list[str]:
+    """A layer's errors, decibels per bit, the other methods."""
+    own = {bits: row.error(scheme, bits) for bits in (8, 4, 2)}
+    eight, four, two = (error_text(*own[bits]) for bits in (8, 4, 2))
+    lines = [
+        _("**{method}**: {eight} at 8 bits, {four} at 4 bits, {two} at 2 bits.").format(
+            method=scheme_title(scheme), eight=eight, four=four, two=two
         )
     ]
+    high, low = own[8].sqnr_db, own[4].sqnr_db
+    if high is not None and low is not None:
+        lines.append(
+            _(
+                "From 4 to 8 bits each bit adds {gain} dB. The rule of thumb is 6 dB: twice as "
+                "many levels, half the distance, a quarter of the squared error."
+            ).format(gain=decibels((high - low) / 4))
+        )
+    at_four = sorted(
+        (sqnr, scheme_title(name))
+        for name in row.errors
+        if (sqnr := row.error(name, 4).sqnr_db) is not None
+    )
+    if len(at_four) > 1:
+        (least, worst), (most, best) = at_four[0], at_four[-1]
+        lines.append(
+            _(
+                "At 4 bits the methods reach {low} dB ({worst}) to {high} dB ({best}) in this "
+                "layer of {n} weights."
+            ).format(
+                low=decibels(least),
+                high=decibels(most),
+                worst=worst,
+                best=best,
+                n=numbers.count(row.size),
+            )
+        )
+    return lines
+
+
+# -- figures, and one measured here ----------------------------------------------------------------
+
+
+def every_figure(at: Setting, curves: pd.DataFrame, asked: guess.Guess[int]) -> None:
+    """The rows of this network and method as a table, the picture as CSV; one point measured."""
+    live(at)
+    if guess.waits(asked):
+        return
+    rows = curve_rows(at.grid, at.scheme) if at.grid else []
+    if rows:
+        figures(rows)
+    data_button(curves, "quantization")
+
+
+def figures(rows: Sequence[QuantRow]) -> None:
+    """A table of rows; what was not measured is left out."""
+    frame = rows_table(rows).dropna(axis="columns", thresh=min(2, len(rows))).fillna("–")
+    titles = {
+        "scheme": _("Format"),
+        "bits": _("Bits"),
+        "right": _("Right"),
+        "interval": _("95 % interval"),
+        "agreement": _("Same answer as float32"),
+        "size": _("File"),
+        "sqnr": _("SQNR"),
+        "onnx_1": _("ONNX Runtime, batch 1"),
+        "onnx_32": _("ONNX Runtime, batch 32"),
+    }
+    st.dataframe(
+        frame,
+        column_config={name: titles[name] for name in frame.columns},
+        hide_index=True,
+        alt=_("Each format: accuracy with its interval, bytes, signal to noise and times."),
+    )
 
 
 def rows_table(rows: Iterable[QuantRow]) -> pd.DataFrame:
@@ -265,340 +562,20 @@ def rows_table(rows: Iterable[QuantRow]) -> pd.DataFrame:
     )
 
 
-# ------------------------------------------------------------------------------------------------
-# The quantisation page's guess and controls: which network, which scheme, which curves.
-
-
-GUESSES = (8, 6, 5, 4, 3, 2)
-SPEEDS = ("faster", "same", "slower")
-
-
-class Setting(NamedTuple):
-    """What the reader has set."""
-
-    checkpoint: Checkpoint
-    grid: QuantizationGrid | None
-    scheme: Scheme
-
-    @property
-    def sha256(self) -> str:
-        """Of the weights: part of every cache key."""
-        return self.checkpoint.files[WEIGHTS].sha256
-
-
-class Guess(NamedTuple):
-    """What the reader expects; None where nothing was tapped."""
-
-    bits: int | None
-    speed: str | None
-
-
-def speed_title(speed: str) -> str:
-    """What a guess about time is called."""
-    return {"faster": _("faster"), "same": _("as fast"), "slower": _("slower")}[speed]
-
-
-def predict_first() -> Guess:
-    """Two taps before looking."""
-    bits = guess(
-        _("First, a guess: fewer and fewer bits for every weight. Where does it break?"),
-        GUESSES,
-        format_func=lambda n: _("at {bits}").format(bits=bits_text(n)),
-        key="guess_bits",
-    )
-    speed = guess(
-        _("And a network that really computes with 8-bit integers, on this processor, is ..."),
-        SPEEDS,
-        format_func=speed_title,
-        key="guess_speed",
-    )
-    return Guess(bits, speed)
-
-
-def setting(found: list[Checkpoint]) -> Setting:
-    """The network and the scheme; both are part of the link."""
-    left, right = st.columns([2, 3], vertical_alignment="bottom")
-    with left:
-        measured_first = sorted(found, key=lambda one: grid_of(one) is None)
-        one = networks.choose_one(_("Network"), measured_first, "network")
-    with right:
-        scheme = one_of(
-            st.selectbox,
-            _("Scheme"),
-            {name: scheme_title(name) for name in SCHEMES},
-            "scheme",
-            default="tensor_minmax",
-            help=_(
-                "Where the levels lie. Min–max: evenly from the smallest weight to the largest "
-                "(HW7). Symmetric: evenly around zero, which keeps its level. Per channel: every "
-                "output channel has a grid of its own. k-means: the weights choose the levels."
-            ),
-        )
-    return Setting(one, grid_of(one), scheme)
-
-
-def grid_of(checkpoint: Checkpoint) -> QuantizationGrid | None:
-    """The measured rows of a checkpoint, if they belong to its weights; damage is said."""
-    try:
-        state = QuantizationGrid.path(checkpoint.id).stat()
-    except OSError:
-        return None
-    try:
-        grid = _grid(
-            checkpoint.id,
-            str(QuantizationGrid.path(checkpoint.id)),
-            state.st_mtime_ns,
-            state.st_size,
-        )
-    except CheckpointError as error:
-        st.error(str(error), icon=":material/error:")
-        return None
-    if grid is not None and grid.weights_sha256 != checkpoint.files[WEIGHTS].sha256:
-        return None
-    return grid
-
-
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _grid(id: str, file: str, changed_ns: int, size: int) -> QuantizationGrid | None:
-    del file, changed_ns, size  # only the key of the cache
-    return QuantizationGrid.load(id)
-
-
-def measured(found: list[Checkpoint]) -> list[Measured]:
-    """The checkpoints that were measured, under short names where those tell them apart."""
-    known = [(one, grid) for one in found if (grid := grid_of(one)) is not None]
-    roles = [role_of(one) for one, _grid in known]
-    return [
-        Measured(role_title(role) if roles.count(role) == 1 else _(one.title), role, grid)
-        for (one, grid), role in zip(known, roles, strict=True)
-    ]
-
-
-@st.cache_resource(max_entries=3, show_spinner=False)
-def tensors(id: str, sha256: str) -> dict[str, NDArray[np.float32]]:
-    """A checkpoint's parameters as arrays, shared by all sessions: read them, never write."""
-    del sha256  # only the key of the cache
-    return checkpoint_tensors(id)
-
-
-# ------------------------------------------------------------------------------------------------
-# The number line: a layer's weights, the levels they are rounded to, and what that costs.
-
-
-START = 4
-
-
-@st.cache_resource(max_entries=24, show_spinner=False)
-def _errors(id: str, sha256: str, layer: str) -> tuple[LayerError, ...]:
-    return layer_errors(tensors(id, sha256)[layer])
-
-
-@st.cache_resource(max_entries=24, show_spinner=False)
-def _line(id: str, sha256: str, layer: str, scheme: str, _weight: NDArray[np.float32]) -> Line:
-    chosen = next(one for one in SCHEMES if one == scheme)
-    return line(_weight, chosen, _errors(id, sha256, layer))
-
-
-def number_line(at: Setting) -> None:
-    """Choose a layer, then move the bits; the buttons work in the browser alone."""
-    try:
-        values = tensors(at.checkpoint.id, at.sha256)
-    except UserError as error:
-        st.error(str(error), icon=":material/error:")
-        return
-    names = quantisable(values)
-    if not names:
-        st.info(_("This network has no weights to quantise."))
-        return
-    layer = one_of(
-        st.selectbox,
-        _("Layer"),
-        {name: layer_title(name) for name in names},
-        "layer",
-        default=middle_layer(values, names),
-    )
-    try:
-        with st.spinner(_("Quantising {layer} ...").format(layer=layer_title(layer))):
-            drawn = _line(at.checkpoint.id, at.sha256, layer, at.scheme, values[layer])
-    except UserError as error:
-        st.error(str(error), icon=":material/error:")
-        return
-    show_with_slider(
-        line_chart(drawn, in_browser("line_bits", choice(LINE_BITS), START)),
-        # the same words for every layer: other words would make the chart, and its buttons, anew
-        _(
-            "The weights of a layer as a histogram, the levels of the chosen scheme and bits over "
-            "it, and the signal-to-noise ratio against the bits. The text below gives the numbers."
-        ),
-        "number_line",
-        LINE_HEIGHT_PX + INPUTS_PX,
-    )
-    said = _(
-        "Grey: the layer's weights. Blue: the values left to them. The three strips are the "
-        "channels with the largest, a middling and the smallest reach. MSE: the mean squared error "
-        "of the rounding. SQNR: how far the weights stand above that error, in decibels; more is "
-        "better. Worked out here, from the shipped weights."
-    )
-    if at.checkpoint.weights_dtype == "float16":
-        said += " " + _("Those are stored in 16 bits already, so 16 bits lose nothing more.")
-    st.caption(said)
-    data_button(line_data(drawn), "number-line")
-    st.markdown(f"**{_('What you see')}**")
-    errors = _errors(at.checkpoint.id, at.sha256, layer)
-    lines = line_lines(errors, at.scheme, int(values[layer].size))
-    st.markdown("\n".join(f"- {one}" for one in lines))
-
-
-# ------------------------------------------------------------------------------------------------
-# Bits against accuracy and bytes: what was measured, drawn and told.
-
-
-def explain_missing(ids: Sequence[str]) -> None:
-    """Say that nothing was measured yet and how to get it."""
-    st.info(
-        _(
-            "The accuracies of these networks at fewer bits are not measured yet. That takes some "
-            "minutes for each; meanwhile the number line and your photo work, and “Run it here” "
-            "measures single points."
-        ),
-        icon=":material/query_stats:",
-    )
-    st.code(f"python -m core quantize-grid {' '.join(ids)}", language="bash")
-
-
-def accuracy(known: Sequence[Measured], at: Setting, guess: Guess) -> pd.DataFrame:
-    """The main chart with its controls and sentences; returns what it shows."""
-    ways: dict[Against, str] = {"bits": _("bits"), "bytes": _("bytes of the file")}
-    with st.container(horizontal=True, vertical_alignment="center"):
-        against = one_of(
-            st.segmented_control, _("Against"), ways, "against", default="bits", required=True
-        )
-        reveal = toggle(_("Show what was measured"), "reveal")
-        by_scheme = toggle(_("All schemes on this network"), "all_schemes")
-    own = [one for one in known if one.grid.checkpoint == at.checkpoint.id]
-    many = bool(by_scheme and own)
-    networks = own if many else list(known)
-    frame = accuracy_frame(networks, SCHEMES if many else (at.scheme,))
-    _not_measured(networks, at, many)
-    if frame.empty:
-        return frame
-    show(
-        accuracy_chart(frame, against, guess.bits, at.scheme, _live_points(at), reveal),
-        accuracy_alt(frame, against, reveal),
-        key="accuracy",
-    )
-    shown = "" if many else scheme_title(at.scheme) + ". "
-    st.caption(
-        shown
-        + _(
-            "Weights only: the network computes in float32 with what the codes stand for. Sizes: "
-            "safetensors files, with their scales and float32 BatchNorm. Bands: 95 % interval. "
-            "Dashed grey: one in eleven, pure chance. Stars: measured here, now."
-        )
-        + (" " + _("Dotted: your guess.") if against == "bits" else "")
-    )
-    if not reveal:
-        st.caption(_("Make your guess, then switch on “Show what was measured”."))
-        return frame[frame["bits"] == 32]
-    _told(frame, known, at, guess, many)
-    return frame
-
-
-def _not_measured(networks: Sequence[Measured], at: Setting, many: bool) -> None:
-    schemes = SCHEMES if many else (at.scheme,)
-    missing = [
-        scheme_title(scheme) if many else one.title
-        for one in networks
-        for scheme in schemes
-        if not any(row.score for row in curve_rows(one.grid, scheme))
-    ]
-    if missing:
-        st.caption(
-            _("Not measured: {names}. See: python -m core quantize --help").format(
-                names=", ".join(missing)
-            )
-        )
-
-
-def _told(
-    frame: pd.DataFrame, known: Sequence[Measured], at: Setting, guess: Guess, many: bool
-) -> None:
-    st.markdown(f"**{_('What you see')}**")
-    lines = short_lines(frame) if many else accuracy_lines(frame)
-    own = frame[(frame["checkpoint"] == at.checkpoint.id) & (frame["scheme"] == at.scheme)]
-    if guess.bits is not None and len(own):
-        lines.append(guess_line(own, guess.bits))
-    st.markdown("\n".join(f"- {line}" for line in lines))
-    files = limit_lines([(one.title, one.grid) for one in known])
-    if files:
-        st.markdown(_("HW7's own 8-bit file (a pickle), written, weighed, and read back:"))
-        st.markdown("\n".join(f"- {line}" for line in files))
-
-
-def _live_points(at: Setting) -> pd.DataFrame | None:
-    """What visitors measured of this network and scheme since the server started."""
-    done = RUNS.finished(at.checkpoint.id, at.sha256, at.scheme)
-    rows = [
-        {
-            "bits": job.point.bits,
-            "size_bytes": job.rows[0].size_bytes,
-            "accuracy": job.rows[0].score.accuracy,
-        }
-        for job in done
-        if job.rows[0].score is not None
-    ]
-    return pd.DataFrame(rows) if rows else None
-
-
-def table(at: Setting) -> None:
-    """Every figure of this network and scheme, folded away."""
-    rows = curve_rows(at.grid, at.scheme) if at.grid else []
-    if rows:
-        with st.expander(_("Every figure of this network and scheme"), icon=":material/table:"):
-            figures(rows)
-
-
-def figures(rows: Sequence[QuantRow]) -> None:
-    """A table of rows; what was not measured is left out."""
-    frame = rows_table(rows).dropna(axis="columns", how="all").fillna("–")
-    titles = {
-        "scheme": _("Format"),
-        "bits": _("Bits"),
-        "right": _("Right"),
-        "interval": _("95 % interval"),
-        "agreement": _("Same answer as float32"),
-        "size": _("File"),
-        "sqnr": _("SQNR"),
-        "onnx_1": _("ONNX Runtime, batch 1"),
-        "onnx_32": _("ONNX Runtime, batch 32"),
-    }
-    st.dataframe(
-        frame,
-        column_config={name: titles[name] for name in frame.columns},
-        hide_index=True,
-        alt=_("Each format: accuracy with its interval, bytes, signal to noise and times."),
-    )
-
-
-# ------------------------------------------------------------------------------------------------
-# "Run it here" of the quantisation page: a network, a scheme, a number of bits.
-
-
 def live(at: Setting) -> None:
-    """Bits to try, the button, the running measurement, its result."""
-    bits = one_of(
-        st.segmented_control, _("Bits"), BITS, "bits", START, format_func=str, required=True
-    )
+    """The button, the running measurement, its result."""
     start, again = run_it_here()
     LivePoint(
         RUNS,
-        QuantPoint(at.checkpoint.id, at.sha256, at.scheme, bits),
+        QuantPoint(at.checkpoint.id, at.sha256, at.scheme, at.bits),
         _(
             "Quantises {network} now, {scheme}, {bits}, in a process of its own: the file is "
             "written and weighed, and all test photographs are looked at (where they are on this "
-            "machine). One run at a time; whoever asks for the same point shares it."
+            "machine). One run at a time; results are shared, and appear as stars in the picture."
         ).format(
-            network=_(at.checkpoint.title), scheme=scheme_title(at.scheme), bits=bits_text(bits)
+            network=_(at.checkpoint.title),
+            scheme=scheme_title(at.scheme),
+            bits=bits_text(at.bits),
         ),
         start,
         again,
@@ -612,12 +589,11 @@ def live(at: Setting) -> None:
     ).draw()
 
 
-# ------------------------------------------------------------------------------------------------
-# Real int8, the dynamic int8 that changes next to nothing, and training for few bits.
+# -- time and size ---------------------------------------------------------------------------------
 
 
-def int8(at: Setting, guess: Guess, reveal: bool) -> None:
-    """Bytes and times of the ONNX forms, their accuracy, and the guess beside them."""
+def int8(at: Setting, asked: guess.Guess[int]) -> None:
+    """Bytes and times of the ONNX forms beside a guess; their accuracy."""
     st.markdown(
         _(
             "So far only the file became smaller: the network still computes with floats. *Static "
@@ -630,29 +606,40 @@ def int8(at: Setting, guess: Guess, reveal: bool) -> None:
         st.info(_("Not measured yet for this network. This does it:"), icon=":material/timer_off:")
         st.code(f"python -m core quantize-grid {at.checkpoint.id} --stages int8", language="bash")
         return
-    if not reveal:
-        st.caption(_("Shown together with the curves: make your guess first."))
+    speed = guess.ask(
+        _("A guess: a network that computes with 8-bit integers, on this processor, is ..."),
+        {"faster": _("faster"), "same": _("as fast"), "slower": _("slower")},
+        "guess_speed",
+    )
+    if asked.is_open and not speed.is_open:
+        speed = speed._replace(is_open=True)
+    if guess.waits(speed):
         return
     column = one_of(
         st.segmented_control,
         _("Measured with"),
-        {name: column_title(name) for name in columns},
+        {name: engine_title(name) for name in columns},
         "time_with",
         default=columns[0],
         required=True,
     )
-    frame = int8_frame(at.grid, column)
+    forms = int8_frame(at.grid, column)
     show(
-        int8_chart(frame),
+        int8_chart(forms),
         _("Bytes and time of each form as shares of float32's. {rows}.").format(
             rows="; ".join(
                 _("{name}: {text}").format(name=name, text=text)
-                for name, text in zip(frame["name"], frame["text"], strict=True)
+                for name, text in zip(forms["name"], forms["text"], strict=True)
             )
         ),
         key="int8",
     )
-    data_button(frame, "int8")
+    whole, small = form_row(at.grid, "float32"), form_row(at.grid, "ort_int8")
+    assert whole is not None and small is not None  # else there were no columns
+    truth = small.latency[column].against(whole.latency[column])
+    guess.verdict(speed, is_right(speed.value, truth), speed_line(speed.value, truth))
+    lines = int8_lines(whole, small, column)
+    st.markdown("\n".join(f"- {text}" for text in lines))
     st.caption(
         ngettext(
             "Squares: bytes of the file. Triangles: median time of a call, quartiles as bars, "
@@ -667,24 +654,35 @@ def int8(at: Setting, guess: Guess, reveal: bool) -> None:
             "nothing else; the int8 forms as ONNX, which also holds the plan of the network."
         )
     )
-    _int8_told(at.grid, column, guess)
     figures([row for scheme in FORMS if (row := form_row(at.grid, scheme)) is not None])
+    data_button(forms, "int8")
 
 
-def _int8_told(grid: QuantizationGrid, column: str, guess: Guess) -> None:
-    whole, small = form_row(grid, "float32"), form_row(grid, "ort_int8")
-    if whole is None or small is None:
-        return
-    base, time = whole.latency[column], small.latency[column]
-    st.markdown(f"**{_('What you see')}**")
+def engine_title(column: str) -> str:
+    """How a time was measured: "ONNX Runtime, batch 1"."""
+    return _("ONNX Runtime, batch {n}").format(n=column.removeprefix("onnx_"))
+
+
+def speed_word(time: Spread, base: Spread) -> str:
+    """Faster or slower only where the middle halves of the calls lie apart."""
+    return {
+        "faster": _("faster"),
+        "slower": _("slower"),
+        "same": _("as fast, as far as the measurement can tell"),
+    }[time.against(base)]
+
+
+def int8_lines(whole: QuantRow, small: QuantRow, column: str) -> list[str]:
+    """Static int8 against float32: time, bytes, accuracy."""
+    base, time_of = whole.latency[column], small.latency[column]
     lines = [
         _(
             "**static int8** is {verdict} ({share} of float32's time, {column}), and its ONNX file "
             "has {size} of the bytes of float32's safetensors file."
         ).format(
-            verdict=speed_word(time, base),
-            share=numbers.share(time.median / base.median),
-            column=column_title(column),
+            verdict=speed_word(time_of, base),
+            share=numbers.share(time_of.median / base.median),
+            column=engine_title(column),
             size=numbers.share(small.size_bytes / whole.size_bytes),
         )
     ]
@@ -696,75 +694,46 @@ def _int8_told(grid: QuantizationGrid, column: str, guess: Guess) -> None:
                 "{interval}, same photographs)."
             ).format(
                 score=score_text(small),
-                verdict=verdict(low, high),
+                verdict=verdict_on(low, high),
                 gap=points(gap),
                 interval=points_interval(low, high),
             )
         )
-    if time.against(base) != "faster":
+    if time_of.against(base) != "faster":
         lines.append(
             _(
                 "Fewer bits are not faster by themselves: a convolution in int8 needs a kernel and "
                 "a processor that are quicker with integers, and every change of format costs time."
             )
         )
-    st.markdown("\n".join(f"- {line}" for line in lines))
-    if guess.speed:
-        truth = time.against(base)
-        told = _("Well seen.") if truth == guess.speed else _("Not quite.")
-        st.markdown(
-            told
-            + " "
-            + _("You guessed “{guess}”; static int8 measured “{truth}”.").format(
-                guess=speed_title(guess.speed), truth=speed_title(truth)
-            )
+    return lines
+
+
+def is_right(guessed: str | None, truth: str) -> bool:
+    """Whether a guess about time is right. That it is not faster is what counts: how much slower
+    depends on the processor, so the course's answer ("about the same") is right as well."""
+    return guessed == truth or "faster" not in (guessed, truth)
+
+
+def speed_line(guessed: str | None, truth: str) -> str:
+    """The answer to the guess about time."""
+    text = {
+        "faster": _("Static int8 measured faster."),
+        "same": _("Static int8 measured as fast as float32."),
+        "slower": _("Static int8 measured slower."),
+    }[truth]
+    if guessed not in (None, truth) and is_right(guessed, truth):
+        text += " " + _(
+            "“As fast” and “slower” both count: the course expects about the same time, and "
+            "whether it is a little slower depends on the processor and on the size of the layers."
         )
+    return text
 
 
-def trap(at: Setting) -> None:
-    """Dynamic int8 on a convolutional network: which of its operators changed, and its bytes."""
-    st.markdown(
-        _(
-            "“Quantise the model to int8” is one line with *dynamic* quantisation, and it runs "
-            "without a word of warning. But as it is usually called it only touches linear layers, "
-            "and a convolutional network has one of those, at its very end."
-        )
-    )
-    whole = form_row(at.grid, "float32") if at.grid else None
-    dynamic = form_row(at.grid, "ort_dynamic") if at.grid else None
-    if whole is None or dynamic is None:
-        st.caption(_("What it changes in this network is shown here once it is measured."))
-        st.code(f"python -m core quantize-grid {at.checkpoint.id} --stages int8", language="bash")
-        return
-    rows = [row for scheme in FORMS if at.grid and (row := form_row(at.grid, scheme)) is not None]
-    for row in rows:
-        st.markdown(_operators(row))
-    st.markdown(
-        _(
-            "Dynamic int8 leaves {share} of the bytes: an ONNX file of {after}, where the float32 "
-            "weights take {before} as safetensors. How to notice: weigh the file, and count the "
-            "operators: a `Conv` is still a float convolution; `QLinearConv` or `ConvInteger`, or "
-            "a `Conv` between `DequantizeLinear` and `QuantizeLinear`, is one in int8."
-        ).format(
-            share=numbers.share(dynamic.size_bytes / whole.size_bytes),
-            after=numbers.count(dynamic.size_bytes),
-            before=numbers.count(whole.size_bytes),
-        )
-    )
+# -- trained for few bits --------------------------------------------------------------------------
 
 
-def _operators(row: QuantRow) -> str:
-    interesting = ("Conv", "Gemm", "MatMul", "Linear", "Quant")
-    counts = [
-        f"{n} `{name}`"
-        for name, n in sorted((row.operators or {}).items())
-        if any(word in name for word in interesting)
-    ]
-    told = ", ".join(counts) or _("its operators were not counted")
-    return f"- **{scheme_title(row.scheme)}**: {told}"
-
-
-def aware(at: Setting, known: Sequence[Measured], reveal: bool) -> None:
+def aware(at: Setting, known: Sequence[Measured], asked: guess.Guess[int]) -> None:
     """Training for few bits against rounding afterwards: the paired verdict in words."""
     st.markdown(
         _(
@@ -773,27 +742,26 @@ def aware(at: Setting, known: Sequence[Measured], reveal: bool) -> None:
             "the gradient passes straight through the rounding as if it were not there."
         )
     )
-    told = [(one, found) for one in known for found in one.grid.comparisons]
-    if not told:
+    comparisons = [(one, pair) for one in known for pair in one.grid.comparisons]
+    if not comparisons:
         st.info(
             _("Not measured yet. This fine-tunes a student at 4 bits:"),
             icon=":material/fitness_center:",
         )
-        names = [one.grid.checkpoint for one in known if one.role != "teacher"]
+        ids = [one.grid.checkpoint for one in known if one.role != "teacher"]
         st.code(
-            f"python -m core quantize-grid {(names or [at.checkpoint.id])[0]} --stages aware",
+            f"python -m core quantize-grid {(ids or [at.checkpoint.id])[0]} --stages aware",
             language="bash",
         )
         return
-    if not reveal:
-        st.caption(_("Shown together with the curves: make your guess first."))
+    if guess.waits(asked):
         return
-    for one, found in told:
-        for said in comparison_lines(found, _names(found)):
-            st.markdown(f"- {one.title}, {_scheme_and_bits(found)}: {said}")
-    rows = [row for one in known for row in one.grid.tuned]
-    with st.expander(_("Every fine-tuned network"), icon=":material/table:"):
-        figures(rows)
+    for one, pair in comparisons:
+        format_text = _("{method}, {bits}").format(
+            method=scheme_title(pair.a.scheme), bits=bits_text(pair.a.bits)
+        )
+        text = comparison_line(pair, row_title(pair.a), row_title(pair.b))
+        st.markdown(f"- {one.title}, {format_text}: {text}")
     st.caption(
         _(
             "One training each: the interval covers which photographs happened to be in the test "
@@ -801,19 +769,11 @@ def aware(at: Setting, known: Sequence[Measured], reveal: bool) -> None:
             "rounded afterwards: it shows what training longer does by itself."
         )
     )
+    figures([row for one in known for row in one.grid.tuned])
 
 
-def _scheme_and_bits(found: Comparison) -> str:
-    return _("{scheme}, {bits}").format(
-        scheme=scheme_title(found.a.scheme), bits=bits_text(found.a.bits)
-    )
-
-
-def _names(found: Comparison) -> tuple[str, str]:
-    return _name(found.a), _name(found.b)
-
-
-def _name(key: RowKey) -> str:
+def row_title(key: RowKey) -> str:
+    """What was done to the network of a row."""
     if key.scheme == "float32":
         return _("the network in float32")
     return {
@@ -823,12 +783,57 @@ def _name(key: RowKey) -> str:
     }[key.training].format(n=key.epochs)
 
 
-# ------------------------------------------------------------------------------------------------
-# Open a homework's 8-bit file: what it holds, whose network it is, or why it is refused.
+def comparison_line(pair: Comparison, a: str, b: str) -> str:
+    """The paired verdict between two ways of training, and its numbers."""
+    if pair.low > 0:
+        verdict = _("**{a} is better than {b}**")
+    elif pair.high < 0:
+        verdict = _("**{a} is worse than {b}**")
+    else:
+        verdict = _("**{a} and {b} are not distinguishable**")
+    return (
+        verdict.format(a=a, b=b)
+        + " "
+        + _(
+            "on the same {n} test photographs: {gap} points (95 % interval {interval}; McNemar's "
+            "exact test: {p})."
+        ).format(
+            n=numbers.count(pair.n),
+            gap=points(pair.difference),
+            interval=points_interval(pair.low, pair.high),
+            p=p_text(pair.p),
+        )
+    )
 
 
-NAMED = 3
-"""Networks named in a sentence; of the others only the number is given."""
+# -- on a photo ------------------------------------------------------------------------------------
+
+
+def photo(at: Setting) -> None:
+    """Choose a photo and up to three numbers of bits; see where the answer changes."""
+
+    def rounded(bits: int) -> Version:
+        return Version(
+            bits_text(bits),
+            lambda: quantized_predictor(at.checkpoint.id, at.scheme, bits),
+            "quantised",
+        )
+
+    def versions(chosen: Sequence[int]) -> list[Version]:
+        whole = Version(_("float32"), lambda: quantized_predictor(at.checkpoint.id, "float32", 32))
+        return [whole, *map(rounded, chosen)]
+
+    photo_check(
+        at.checkpoint,
+        Choice(_("Bits to try, up to three"), PHOTO_BITS, (8, 4, 2), "photo_bits"),
+        versions,
+        way=scheme_title(at.scheme),
+        hint=_("Drop a photo: it goes through the network in float32, and at fewer bits."),
+        name="quantisation-photo",
+    )
+
+
+# -- your HW7 file ---------------------------------------------------------------------------------
 
 
 class _Read(NamedTuple):
@@ -1017,41 +1022,7 @@ def _accuracy(mark: str, data: Callable[[], bytes], fit: Fit) -> None:
         )
 
 
-# ------------------------------------------------------------------------------------------------
-# A photo through one network: in float32, and at fewer and fewer bits.
-
-
-PHOTO_BITS = (8, 6, 5, 4, 3, 2, 1)
-
-
-def photo(at: Setting) -> None:
-    """Choose a photo and up to three numbers of bits; see where the answer changes."""
-    one = at.checkpoint
-
-    def rounded(bits: int) -> Version:
-        return Version(
-            bits_text(bits), lambda: quantized_predictor(one.id, at.scheme, bits), "quantised"
-        )
-
-    def versions(chosen: Sequence[int]) -> list[Version]:
-        whole = Version(_("float32"), lambda: quantized_predictor(one.id, "float32", 32))
-        return [whole, *map(rounded, chosen)]
-
-    photo_check(
-        one,
-        Choice(_("Bits to try, up to three"), PHOTO_BITS, (8, 4, 2), "photo_bits"),
-        versions,
-        way=scheme_title(at.scheme),
-        hint=_("Drop a photo: it goes through the network in float32, and at fewer bits."),
-        name="quantisation-photo",
-    )
-
-
-# ------------------------------------------------------------------------------------------------
-# The quantisation page's formulas and source, and the homework's questions.
-
-
-ASKED: tuple[Form, ...] = ("float32", "float16", "hw7_8bit")
+# -- why, traps, homework --------------------------------------------------------------------------
 
 
 def why(at: Setting) -> None:
@@ -1080,6 +1051,12 @@ def why(at: Setting) -> None:
                 "With one bit, symmetric is $\\pm$ the mean size of the weights."
             )
         )
+    st.markdown(
+        _(
+            "Only weights are rounded: the network computes in float32 with what the codes stand "
+            "for. Sizes are those of safetensors files, float32 BatchNorm included."
+        )
+    )
     st.latex(
         r"\begin{gathered} \text{MSE} = \frac{1}{n}\sum_i (w_i - \hat w_i)^2 \\[6pt] \text{SQNR} = "
         r"10 \log_{10} \frac{\sum_i w_i^2}{\sum_i (w_i - \hat w_i)^2}\ \text{dB} \end{gathered}"
@@ -1090,7 +1067,128 @@ def why(at: Setting) -> None:
     st.code(inspect.getsource(hw7.encode8), language="python")
 
 
-def homework(known: Sequence[Measured]) -> None:
+def traps(at: Setting, known: Sequence[Measured], asked: guess.Guess[int]) -> None:
+    """Eight bits for BatchNorm's variances; dynamic int8 that leaves the convolutions."""
+    st.markdown(f"**{_('8 bits for everything')}**")
+    with_parts = [one for one in known if one.grid.hw7_parts]
+    if guess.waits(asked):
+        pass
+    elif not with_parts:
+        st.code(f"python -m core quantize-grid {at.checkpoint.id} --stages weights", "bash")
+    else:
+        worst = min(with_parts, key=lambda one: min(r.difference[0] for r in one.grid.hw7_parts))
+        variances_trap(worst)
+    st.markdown(f"**{_('Dynamic int8 leaves the convolutions')}**")
+    dynamic_trap(at)
+
+
+def variances_trap(one: Measured) -> None:
+    """Which tensors HW7's 8-bit file loses a network's accuracy to, measured part by part."""
+    file = next(iter(one.grid.of("hw7_8bit")), None)
+    variances, rest = one.grid.hw7_part("variances"), one.grid.hw7_part("all_but_variances")
+    if file is not None:
+        st.markdown(
+            _("HW7's file keeps every tensor in 8 bits. **{name}**: {score}{against}.").format(
+                name=one.title, score=score_text(file), against=against_whole(file)
+            )
+        )
+    rows = [
+        {
+            "part": part_title(row.part),
+            "values": row.values,
+            "zeroed": row.zeroed,
+            "right": numbers.percent(row.correct / row.n, row.n),
+            "difference": _("{gap} ({interval})").format(
+                gap=points(row.difference[0]), interval=points_interval(*row.difference[1:])
+            ),
+        }
+        for row in one.grid.hw7_parts
+    ]
+    st.dataframe(
+        pd.DataFrame(rows),
+        column_config={
+            "part": _("Only these in 8 bits"),
+            "values": st.column_config.NumberColumn(_("Numbers"), format="localized"),
+            "zeroed": st.column_config.NumberColumn(_("Become 0"), format="localized"),
+            "right": _("Right"),
+            "difference": _("Points against float32 (95 % interval)"),
+        },
+        hide_index=True,
+        alt=_("Accuracy with only some tensors of the network in 8 bits."),
+    )
+    if variances and rest and variances.difference[2] < 0:
+        st.markdown(
+            _(
+                "It is not the weights: BatchNorm's running variances do it. A layer's 256 levels "
+                "lie evenly from its smallest to its largest variance, and {zeroed} of {values} "
+                "variances are so small that they become 0. BatchNorm divides by their square "
+                "root, so these channels are blown up. Left in float32, the variances cost few "
+                "bytes, and the rest of the file is {gap} points from float32. The bits-against-"
+                "accuracy curves leave BatchNorm in float32: that is why they hold at 8 bits."
+            ).format(
+                zeroed=numbers.count(variances.zeroed),
+                values=numbers.count(variances.values),
+                gap=points(rest.difference[0]),
+            )
+        )
+
+
+def part_title(part: Part) -> str:
+    """What some tensors of a network are called."""
+    return {
+        "weights": _("weights of convolutions and linear layers"),
+        "variances": _("BatchNorm's running variances"),
+        "means": _("BatchNorm's running means"),
+        "scales": _("BatchNorm's scales and shifts"),
+        "all_but_variances": _("all but the variances"),
+    }[part]
+
+
+def dynamic_trap(at: Setting) -> None:
+    """Dynamic int8 on a convolutional network: which of its operators changed, and its bytes."""
+    st.markdown(
+        _(
+            "“Quantise the model to int8” is one line with *dynamic* quantisation, and it runs "
+            "without a word of warning. But as it is usually called it only touches linear layers, "
+            "and a convolutional network has one of those, at its very end."
+        )
+    )
+    whole = form_row(at.grid, "float32") if at.grid else None
+    dynamic = form_row(at.grid, "ort_dynamic") if at.grid else None
+    if whole is None or dynamic is None:
+        st.caption(_("What it changes in this network is shown here once it is measured."))
+        st.code(f"python -m core quantize-grid {at.checkpoint.id} --stages int8", language="bash")
+        return
+    rows = [row for scheme in FORMS if at.grid and (row := form_row(at.grid, scheme)) is not None]
+    for row in rows:
+        st.markdown(operators_line(row))
+    st.markdown(
+        _(
+            "Dynamic int8 leaves {share} of the bytes: an ONNX file of {after}, where the float32 "
+            "weights take {before} as safetensors. How to notice: weigh the file, and count the "
+            "operators: a `Conv` is still a float convolution; `QLinearConv` or `ConvInteger`, or "
+            "a `Conv` between `DequantizeLinear` and `QuantizeLinear`, is one in int8."
+        ).format(
+            share=numbers.share(dynamic.size_bytes / whole.size_bytes),
+            after=numbers.count(dynamic.size_bytes),
+            before=numbers.count(whole.size_bytes),
+        )
+    )
+
+
+def operators_line(row: QuantRow) -> str:
+    """How many nodes of the telling kinds a form's graph has."""
+    interesting = ("Conv", "Gemm", "MatMul", "Linear", "Quant")
+    counts = [
+        f"{n} `{name}`"
+        for name, n in sorted((row.operators or {}).items())
+        if any(word in name for word in interesting)
+    ]
+    text = ", ".join(counts) or _("its operators were not counted")
+    return f"- **{scheme_title(row.scheme)}**: {text}"
+
+
+def homework(known: Sequence[Measured], asked: guess.Guess[int]) -> None:
     """HW7's question about 16- and 8-bit weights, with the numbers of this page."""
     st.markdown(
         _(
@@ -1099,99 +1197,49 @@ def homework(known: Sequence[Measured]) -> None:
             "as they are. Written, weighed, read back, and asked about the test photographs:"
         )
     )
-    for one in known:
-        rows = [row for form in ASKED for row in _rows(one, form)]
-        if rows:
-            st.markdown(f"- **{one.title}**: " + " · ".join(map(_lessons_told, rows)))
-    if not any(_rows(one, form) for one in known for form in ASKED):
+    forms: tuple[Form, ...] = ("float32", "float16", "hw7_8bit")
+    if not guess.waits(asked):
+        for one in known:
+            rows = [row for form in forms for row in one.grid.of(form)]
+            if rows:
+                st.markdown(f"- **{one.title}**: " + " · ".join(map(homework_text, rows)))
+        if files := limit_lines(known):
+            st.markdown(_("HW7's 8-bit file (a pickle) against the homework's limit:"))
+            st.markdown("\n".join(f"- {text}" for text in files))
+            st.markdown(
+                _("Where that file loses accuracy although 8-bit weights do not, see “Traps”.")
+            )
+    if not any(one.grid.of(form) for one in known for form in forms):
         st.caption(_("Not measured yet: python -m core quantize-grid"))
     st.markdown(
         _(
-            "“Bits against accuracy” shows how far one can go on. Quantisation is one of the four "
-            "families HW7 asks about, beside pruning, distillation and low-rank approximation; it "
-            "can be put on top of each."
+            "Quantisation is one of the four families HW7 asks about, beside pruning, distillation "
+            "and low-rank approximation; it can be put on top of each."
         )
     )
 
 
-def _rows(one: Measured, form: Form) -> list[QuantRow]:
-    return one.grid.of(form)
-
-
-def _lessons_told(row: QuantRow) -> str:
+def homework_text(row: QuantRow) -> str:
+    """A file of the homework: bits, bytes, accuracy."""
     name = {"float32": _("32 bits"), "float16": _("16 bits")}.get(row.scheme, _("8 bits"))
-    said = _("{name}: {size}, {score}").format(
+    text = _("{name}: {size}, {score}").format(
         name=name, size=numbers.size(row.size_bytes), score=score_text(row)
     )
-    if row.difference is None or row.scheme == "float32":
-        return said
-    gap, low, high = row.difference
-    return said + _(", {gap} points ({interval}, {verdict})").format(
-        gap=points(gap), interval=points_interval(low, high), verdict=verdict(low, high)
-    )
+    return text if row.scheme == "float32" else text + against_whole(row)
 
 
-def main() -> None:
-    """Draw the page."""
-    st.title(contents.entry("quantization").question)
-    st.markdown(
-        _(
-            "A trained weight is a 32-bit number. Keep only a few bits of each, and the file "
-            "shrinks "
-            "at once. How few will do before the network forgets what food looks like?"
+def limit_lines(known: Sequence[Measured]) -> list[str]:
+    """HW7's 8-bit file of each network: bytes, and whether it stays under the limit."""
+    return [
+        _("**{name}**: {n} bytes, {fits} {limit}").format(
+            name=one.title,
+            n=numbers.count(row.size_bytes),
+            fits=_("under") if row.size_bytes < LIMIT_BYTES else _("over"),
+            limit=numbers.size(LIMIT_BYTES),
         )
-    )
-
-    found = networks.checkpoints()
-    if not found:
-        networks.explain_empty()
-        st.stop()
-
-    guess = predict_first()
-    with st.container(border=True):
-        at = setting(found)
-
-    st.subheader(_("The number line: one layer's weights"))
-    number_line(at)
-
-    st.subheader(_("Bits against accuracy"))
-    known = measured(found)
-    frame = accuracy(known, at, guess) if known else None
-    if frame is None:
-        explain_missing(networks.starters(found))
-    revealed = is_on("reveal")
-    if revealed:
-        table(at)
-
-    st.subheader(_("Run it here"))
-    live(at)
-
-    st.subheader(_("Integers all the way: is it faster?"))
-    int8(at, guess, revealed)
-
-    st.subheader(_("Trained for few bits, or rounded afterwards?"))
-    aware(at, known, revealed)
-
-    st.subheader(_("Your photo at fewer bits"))
-    photo(at)
-
-    st.subheader(_("Open a homework's 8-bit file"))
-    upload(found, at)
-
-    with st.expander(_("Why: what a code stands for"), icon=":material/function:"):
-        why(at)
-
-    with st.expander(_("Trap: dynamic int8 leaves the convolutions"), icon=":material/warning:"):
-        trap(at)
-
-    with st.expander(_("From the homework: HW7"), icon=":material/school:"):
-        homework(known)
-
-    provenance(
-        [one for one in found if any(one.id == each.grid.checkpoint for each in known)]
-        or [at.checkpoint]
-    )
-    foot("quantization", frame)
+        for one in known
+        for row in one.grid.of("hw7_8bit")
+    ]
 
 
 if __name__ == "__main__":

@@ -162,6 +162,7 @@ def _command(stem: str) -> str:
     step, _dash, checkpoint = stem.partition("-")
     if step == "sweep":  # one for all; its name says whom it taught
         return "reproduce --steps sweep"
+    step = {"layers": "quantization"}.get(step, step)
     steps = f" --steps {step}" if step in STEPS else ""
     return f"reproduce{steps}" + (f" --only {checkpoint}" if checkpoint else "")
 

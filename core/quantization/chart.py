@@ -6,19 +6,19 @@ on a scale of halvings; the network as it was trained stands at the right end, a
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import altair as alt
 import pandas as pd
 
 from core.charts import numbers
-from core.charts.compiled import Spec, filled, shape
-from core.charts.curves import DASHES, GUESS, MARKS, accuracy_plot, curve_data
+from core.charts.compiled import Spec, filled, shape, with_rows
+from core.charts.curves import DASHES, GUESS, MARKS, accuracy_plot, curve_data, spread
 from core.charts.theme import SLOTS, finish, ink_text, layered, painted
 from core.course import SIZE_LIMITS_BYTES
 from core.i18n import _, ngettext
 from core.quantization.method import Scheme
-from core.quantization.number_line import LINE_BITS, LayerError, Line
+from core.quantization.number_line import KINDS, LINE_BITS, Line
 from core.quantization.rows import Form, QuantizationGrid, QuantRow
 
 HEIGHT_PX = 400
@@ -105,12 +105,16 @@ def accuracy_chart(
     chosen: str = "",
     live: pd.DataFrame | None = None,
     reveal: bool = True,
+    *,
+    network: str = "",
+    now: int | None = None,
 ) -> Spec:
-    """Accuracy against bits or bytes with 95 % bands; without `reveal` only the whole networks.
+    """Accuracy against bits or bytes with a 95 % band; without `reveal` only the whole networks.
 
     `frame`: columns COLUMNS, a row a point. `guess`: the bits at which the visitor expects it to
-    break. `chosen`: the scheme whose band is drawn where there are several. `live`: rows with
-    bits, size_bytes and accuracy measured here just now, drawn as stars.
+    break. `chosen`: the scheme whose band is drawn where there are several; `network`: the
+    checkpoint, else (without one, all have bands). `live`: rows with bits, size_bytes and accuracy
+    measured here just now, drawn as stars. `now`: the bits that the page's control stands at.
     """
     x = "bits" if against == "bits" else "size_bytes"
     order = list(dict.fromkeys(frame["scheme"]))
@@ -126,7 +130,9 @@ def accuracy_chart(
             ],
             dash=[f"m{place % len(DASHES)}" for place in places],
             # five bands over one another would say nothing
-            banded=(frame["scheme"] == (chosen if chosen in order else order[0])) if many else True,
+            banded=(frame["scheme"] == (chosen if chosen in order else order[0]))
+            if many
+            else (frame["checkpoint"] == network) | (not network),
             size=[numbers.size(size) for size in frame["size_bytes"]],
         ),
         "x",
@@ -134,15 +140,23 @@ def accuracy_chart(
         reveal=reveal,
         gap=_GAP,
         live=stars,
+        now=now if against == "bits" and now != 1 else None,  # the axis begins at 2
     )
     ends = data["ends"]
     margin = 40.0 if against == "bits" else ends["x"] * 1.25
     data["ends"] = ends.assign(margin=margin, near=margin / 1.04)
-    guessed = [float(guess)] if guess and against == "bits" else []
-    return filled(
+    guessed = [{"x": guess}] if guess and against == "bits" else []
+    return with_rows(
         _shape(against, *_domain(frame[x], against)),
-        **data,
-        guess=pd.DataFrame({"x": guessed}, dtype=float),
+        **{name: _records(part) for name, part in data.items()},
+        guess=guessed,
+    )
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as JSON has them: what is not measured is null."""
+    return cast(
+        list[dict[str, Any]], frame.astype(object).where(frame.notna(), None).to_dict("records")
     )
 
 
@@ -206,38 +220,24 @@ def _limit() -> list[alt.Chart]:
 # The number line: a layer's weights, the levels they are rounded to, and the error that makes.
 #
 # Levels and errors of every bit width travel once; the bits are a Vega parameter bound to a row of
-# buttons, so moving them sends nothing to the server. As on the temperature page all stands in one
-# plot: the error in words, the histogram with the levels over it, a strip of levels for three
-# channels, and the signal-to-noise ratio against the bits. All axes stand still.
+# buttons, so moving them sends nothing to the server. All stands in one plot: the error in words,
+# the histogram with the levels over it, and strips for three channels with levels of their own.
 
 
-_WORDS = (8, 30)
+_WORDS = (8, 28)
 """Where, in px from the top, the two lines of figures stand."""
-_BARS = (52, 250)
-"""From where to where, in px from the top, the histogram stands; the strips and the curve below."""
-_STRIPS = (268, 400)
-_CURVE = (516, 680)
-LINE_HEIGHT_PX = 680
+_BARS = (48, 176)
+"""From where to where, in px from the top, the histogram stands; below it the strips."""
+_STRIPS = (192, 312)
+LINE_HEIGHT_PX = 318
 INPUTS_PX = 60
 """Room for the buttons above the plot."""
-_SQNR = (-10, 80)
+_SQNR = (-10, 60)
 
 
 def line_chart(line: Line, bits: int) -> Spec:
     """One layer's weights and levels; `bits`: where the buttons start, one of LINE_BITS."""
-    errors = line.errors.assign(
-        place=[LINE_BITS.index(one) for one in line.errors["bits"]],
-        shown=line.errors["sqnr_db"].astype(float).clip(*_SQNR),  # nothing where nothing is lost
-        figures=[
-            error_text(mse, sqnr)
-            for mse, sqnr in zip(line.errors["mse"], line.errors["sqnr_db"], strict=True)
-        ],
-        head=[
-            levels_text(bits, levels)
-            for bits, levels in zip(line.errors["bits"], line.errors["levels"], strict=True)
-        ],
-        title=[scheme_title(scheme) for scheme in line.errors["scheme"]],
-    )
+    own = line.errors[line.errors["chosen"]]
     strips = line.strips.assign(
         name=[
             _("channel {n}, {kind}").format(n=numbers.count(channel), kind=kind_title(kind))
@@ -245,12 +245,30 @@ def line_chart(line: Line, bits: int) -> Spec:
         ]
     )
     return filled(
-        _line_shape(line.reach, int(line.bins["n"].max())),
-        {"line_bits": bits if bits in LINE_BITS else LINE_BITS[0]},
+        _line_shape(len(line.strips)),
+        {
+            "line_bits": bits if bits in LINE_BITS else LINE_BITS[0],
+            "reach": line.reach,
+            "most": int(line.bins["n"].max()),
+        },
         bins=line.bins,
         levels=line.levels,
         strips=strips,
-        errors=errors,
+        errors=_told(own)[["bits", "head", "figures"]],
+    )
+
+
+def _told(errors: pd.DataFrame) -> pd.DataFrame:
+    """Errors of `Line.errors` with their words."""
+    return errors.assign(
+        figures=[
+            error_text(mse, sqnr)
+            for mse, sqnr in zip(errors["mse"], errors["sqnr_db"], strict=True)
+        ],
+        head=[
+            levels_text(bits, levels)
+            for bits, levels in zip(errors["bits"], errors["levels"], strict=True)
+        ],
     )
 
 
@@ -268,45 +286,6 @@ def kind_title(kind: str) -> str:
         "middle": _("in the middle"),
         "narrowest": _("the narrowest"),
     }[kind]
-
-
-def line_lines(errors: Sequence[LayerError], scheme: Scheme, size: int) -> list[str]:
-    """Sentences on a layer of `size` weights: its errors, dB per bit, the other schemes."""
-    own = {one.bits: one.error for one in errors if one.scheme == scheme}
-    eight, four, two = (error_text(own[bits].mse, own[bits].sqnr_db) for bits in (8, 4, 2))
-    lines = [
-        _("**{scheme}**: {eight} at 8 bits, {four} at 4 bits, {two} at 2 bits.").format(
-            scheme=scheme_title(scheme), eight=eight, four=four, two=two
-        )
-    ]
-    high, low = own[8].sqnr_db, own[4].sqnr_db
-    if high is not None and low is not None:
-        lines.append(
-            _(
-                "From 4 to 8 bits each bit adds {gain} dB. The rule of thumb is 6 dB: twice as "
-                "many levels, half the distance, a quarter of the squared error."
-            ).format(gain=decibels((high - low) / 4))
-        )
-    at_four = sorted(
-        (one.error.sqnr_db, scheme_title(one.scheme))
-        for one in errors
-        if one.bits == 4 and one.error.sqnr_db is not None
-    )
-    if len(at_four) > 1:
-        (least, worst), (most, best) = at_four[0], at_four[-1]
-        lines.append(
-            _(
-                "At 4 bits the schemes reach {low} dB ({worst}) to {high} dB ({best}) in this "
-                "layer of {n} weights."
-            ).format(
-                low=decibels(least),
-                high=decibels(most),
-                worst=worst,
-                best=best,
-                n=numbers.count(size),
-            )
-        )
-    return lines
 
 
 def decibels(value: float) -> str:
@@ -331,7 +310,7 @@ def error_text(mse: float, sqnr_db: float | None) -> str:
 
 
 @shape
-def _line_shape(reach: float, most: int) -> Any:
+def _line_shape(strips: int) -> Any:
     buttons = alt.param(
         name="line_bits",
         value=LINE_BITS[0],
@@ -339,12 +318,13 @@ def _line_shape(reach: float, most: int) -> Any:
             options=list(LINE_BITS), labels=[str(one) for one in LINE_BITS], name=_("Bits")
         ),
     )
-    above = layered(*_weights(reach, most))
-    below = layered(*_errors())
-    both = layered(above, below).resolve_scale(x="independent", y="independent")
+    ends = [alt.param(name="reach", value=1.0), alt.param(name="most", value=1)]
     # fit the width only: the parts stand at fixed heights, which a fitted height would squeeze
     exact = alt.AutoSizeParams(type="fit-x", contains="padding")
-    return finish(both.add_params(buttons).properties(autosize=exact), height=LINE_HEIGHT_PX)
+    return finish(
+        layered(*_weights(strips)).add_params(buttons, *ends).properties(autosize=exact),
+        height=LINE_HEIGHT_PX,
+    )
 
 
 def _here(chart: alt.Chart) -> alt.Chart:
@@ -352,26 +332,19 @@ def _here(chart: alt.Chart) -> alt.Chart:
     return chart.transform_filter("datum.bits == line_bits")
 
 
-def _weights(reach: float, most: int) -> list[alt.Chart]:
+def _weights(strips: int) -> list[alt.Chart]:
     x = alt.X(
         "low:Q",
         title=None,
-        scale=alt.Scale(domain=[-reach, reach], nice=False),
-        axis=alt.Axis(
-            orient="bottom",
-            offset=_STRIPS[1] + 6 - LINE_HEIGHT_PX,
-            grid=False,
-            tickCount=5,
-            format="~g",
-        ),
+        scale=alt.Scale(domain=alt.expr("[-reach, reach]"), nice=False),
+        axis=alt.Axis(orient="bottom", grid=False, tickCount=5, format="~g"),
     )
     y = alt.Y(
         "n:Q",
         title=None,
-        scale=alt.Scale(domain=[0, most], range=[_BARS[1], _BARS[0]], nice=False),
+        scale=alt.Scale(domain=alt.expr("[0, most]"), range=[_BARS[1], _BARS[0]], nice=False),
         axis=alt.Axis(orient="left", grid=False, tickCount=3, format="~s"),
     )
-    top, bottom = (alt.value(px) for px in _BARS)
     bins = alt.Chart(alt.NamedData("bins")).encode(
         x=x,
         x2="high:Q",
@@ -386,91 +359,92 @@ def _weights(reach: float, most: int) -> list[alt.Chart]:
     levels = _here(alt.Chart(alt.NamedData("levels"))).encode(alt.X("value:Q", title=None))
     width = alt.expr("line_bits > 6 ? 0.8 : line_bits > 4 ? 1.2 : 2")
     shared = levels.transform_filter("datum.strip < 0").mark_rule(strokeWidth=width)
+    band = (_STRIPS[1] - _STRIPS[0]) / len(KINDS)
+    ticks = levels.transform_filter("datum.strip < 0").mark_tick(thickness=1.3, size=14)
     solid = alt.Chart(alt.NamedData("strips")).transform_filter("line_bits > 8")
     strip = alt.Y(
         "strip:O",
         axis=None,
         scale=alt.Scale(type="band", range=list(_STRIPS), padding=0, domain=[0, 1, 2]),
     )
-    spans = alt.Chart(alt.NamedData("strips")).mark_bar(opacity=0.35, size=14, yOffset=8)
-    own = levels.transform_filter("datum.strip >= 0").mark_tick(thickness=1.3, size=14, yOffset=8)
+    spans = alt.Chart(alt.NamedData("strips")).mark_bar(opacity=0.35, size=14, yOffset=10)
+    own = levels.transform_filter("datum.strip >= 0").mark_tick(thickness=1.3, size=14, yOffset=10)
     names = alt.Chart(alt.NamedData("strips")).encode(x=alt.value(0), y=strip)
+    now = _here(alt.Chart(alt.NamedData("errors"))).encode(x=alt.value(0))
+    head, figures = (now.encode(y=alt.value(px)) for px in _WORDS)
     return [
         painted(bins.mark_rect(opacity=0.6), "muted"),
-        painted(shared.encode(y=top, y2=bottom), "quantised"),
         painted(spans.encode(alt.X("low:Q", title=None), x2="high:Q"), "muted").encode(y=strip),
+        painted(shared.encode(y=alt.value(_BARS[0]), y2=alt.value(_BARS[1])), "quantised"),
+        *(
+            painted(ticks.encode(y=alt.value(_STRIPS[0] + (row + 0.5) * band + 10)), "quantised")
+            for row in range(strips)
+        ),
         painted(own.encode(y=strip), "quantised"),
         painted(
-            solid.mark_bar(opacity=0.8, size=14, yOffset=8).encode(
+            solid.mark_bar(opacity=0.8, size=14, yOffset=10).encode(
                 alt.X("low:Q", title=None), x2="high:Q", y=strip
             ),
             "quantised",
         ),
-        ink_text(names, "name:N", "muted", align="left", dy=-9, fontSize=12),
-        *_said(),
+        ink_text(names, "name:N", align="left", dy=-9),
+        ink_text(head, "head:N", align="left", fontWeight="bold"),
+        ink_text(figures, "figures:N", align="left"),
     ]
 
 
-def _said() -> list[alt.Chart]:
-    """The figures over the histogram."""
-    now = _here(alt.Chart(alt.NamedData("errors"))).transform_filter("datum.chosen")
-    left = alt.value(0)
-    top = ink_text(
-        now.encode(x=left, y=alt.value(_WORDS[0])), "head:N", align="left", fontWeight="bold"
+def error_chart(line: Line, bits: int) -> Spec:
+    """Signal to noise of every scheme in one layer against the bits, with a rule at `bits`."""
+    codes = line.errors[line.errors["bits"] <= 8]  # at 16 bits all schemes are float16
+    errors = _told(codes).assign(
+        shown=codes["sqnr_db"].astype(float).clip(*_SQNR),  # nothing where nothing is lost
+        title=[scheme_title(scheme) for scheme in codes["scheme"]],
     )
-    second = ink_text(now.encode(x=left, y=alt.value(_WORDS[1])), "figures:N", align="left")
-    return [top, second]
+    ends = errors[(errors["bits"] == 8) & errors["shown"].notna()]
+    return with_rows(
+        _error_shape(),
+        errors=_records(errors),
+        ends=_records(ends.assign(label_at=spread(ends["shown"].to_numpy(dtype=float), 5.5))),
+        now=[{"bits": bits}] if bits <= 8 else [],
+    )
 
 
-def _errors() -> list[alt.Chart]:
+@shape
+def _error_shape() -> Any:
     x = alt.X(
-        "place:Q",
-        title=_("Bits"),
-        scale=alt.Scale(domain=[-0.3, len(LINE_BITS) - 0.7], nice=False),
-        axis=alt.Axis(
-            orient="bottom",
-            grid=False,
-            values=list(range(len(LINE_BITS))),
-            labelExpr=f"{list(LINE_BITS)}[datum.value]",
-        ),
+        "bits:Q",
+        title=_("Bits per weight"),
+        scale=alt.Scale(domain=[0.7, 10.8], nice=False),
+        axis=alt.Axis(grid=False, values=list(range(1, 9)), format="d"),
     )
-    y = alt.Y(
-        "shown:Q",
-        title=None,
-        scale=alt.Scale(domain=list(_SQNR), range=[_CURVE[1], _CURVE[0]], nice=False),
-        axis=alt.Axis(orient="left", values=[0, 20, 40, 60, 80], grid=True),
-    )
+    title = _("Signal to noise (SQNR), in dB")
+    scale = alt.Scale(domain=list(_SQNR), nice=False)
+    y = alt.Y("shown:Q", title=title, scale=scale, axis=alt.Axis(values=[0, 20, 40, 60]))
     base = alt.Chart(alt.NamedData("errors"))
     tooltip = [
-        alt.Tooltip("title:N", title=_("Scheme")),
+        alt.Tooltip("title:N", title=_("Method")),
         alt.Tooltip("bits:Q", title=_("Bits")),
         alt.Tooltip("figures:N", title=_("Error")),
     ]
-    others = base.transform_filter("!datum.chosen").mark_line(strokeWidth=1.2, opacity=0.7)
+    others = base.transform_filter("!datum.chosen").mark_line(strokeWidth=1.2)
     chosen = base.transform_filter("datum.chosen")
-    marks = chosen.mark_point(filled=True, opacity=1, size=60, shape="triangle-down")
-    now = _here(base).transform_filter("datum.chosen")
-    rule = now.mark_rule(strokeWidth=2).encode(
-        x=x, y=alt.value(_CURVE[0] - 12), y2=alt.value(_CURVE[1])
+    marks = chosen.mark_point(filled=True, opacity=1, size=80, shape="triangle-down")
+    now = alt.Chart(alt.NamedData("now")).mark_rule(strokeWidth=2)
+    names = (
+        alt.Chart(alt.NamedData("ends"))
+        .transform_calculate(at="datum.bits + 0.15")
+        .encode(alt.X("at:Q", title=x["title"]), alt.Y("label_at:Q", title=title))
     )
-    big = now.mark_point(filled=True, opacity=1, size=240, shape="triangle-down")
-    head = alt.Chart(alt.InlineData(values=[{}])).encode(
-        x=alt.value(0), y=alt.value(_CURVE[0] - 44)
+    return finish(
+        layered(
+            painted(now.encode(x=x), "muted"),
+            painted(others.encode(x=x, y=y, detail="scheme:N"), "muted"),
+            painted(chosen.mark_line(strokeWidth=2.5).encode(x=x, y=y), "quantised"),
+            painted(marks.encode(x=x, y=y, tooltip=tooltip), "quantised"),
+            ink_text(names, "title:N", align="left", baseline="middle"),
+        ),
+        height=HEIGHT_PX,
     )
-    key = head.encode(y=alt.value(_CURVE[0] - 24))
-    return [
-        painted(others.encode(x=x, y=y, detail="scheme:N"), "muted"),
-        painted(chosen.mark_line(strokeWidth=2.5).encode(x=x, y=y), "quantised"),
-        painted(rule, "text"),
-        painted(marks.encode(x=x, y=y, tooltip=tooltip), "quantised"),
-        painted(big.encode(x=x, y=y, tooltip=tooltip), "quantised"),
-        ink_text(
-            head, alt.value(_("Signal to noise (SQNR), in dB")), align="left", fontWeight="bold"
-        ),
-        ink_text(
-            key, alt.value(_("thin lines: the other schemes")), "muted", align="left", fontSize=12
-        ),
-    ]
 
 
 # ------------------------------------------------------------------------------------------------
@@ -530,7 +504,7 @@ def int8_chart(frame: pd.DataFrame) -> Spec:
     """Bytes and time of every form of `int8_frame`, about a line at float32's own."""
     top = max(1.25, 1.08 * float(frame[["high", "size"]].to_numpy().max()))
     shown = frame.assign(place=range(len(frame)))
-    return filled(_int8_shape(len(frame), round(top, 2)), forms=shown)
+    return with_rows(_int8_shape(len(frame), round(top, 2)), forms=_records(shown))
 
 
 @shape
@@ -563,7 +537,7 @@ def _int8_shape(rows: int, top: float) -> Any:
             painted(span.encode(alt.X("low:Q", title=x["title"]), x2="high:Q"), "quantised"),
             painted(time.encode(x=x, tooltip=tooltip), "quantised"),
             ink_text(name, "name:N", align="left", dy=-20, fontWeight="bold"),
-            ink_text(figures, "text:N", "muted", align="right", dy=20, fontSize=12),
+            ink_text(figures, "text:N", "muted", align="right", dy=20),
         ),
         height=ROW_PX * rows + AXIS_PX,
     )

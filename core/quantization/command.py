@@ -99,8 +99,9 @@ class Quantize:
 
 @dataclass(frozen=True)
 class QuantizeGrid:
-    """Measure the rows of the quantisation page: every scheme at 8 to 2 bits, ONNX Runtime's int8
-    with times, and fine-tuning with 4-bit weights. What is done is skipped: give it again to go on.
+    """Measure the rows of the quantisation page: each layer's number line, every scheme at 8 to 2
+    bits, ONNX Runtime's int8 with times, and fine-tuning with 4-bit weights. What is done is
+    skipped: give it again to go on.
 
     It is a part of `reproduce`: what it makes of a shipped network goes to `pretrained/`; of one of
     your own, beside that.
@@ -110,7 +111,7 @@ class QuantizeGrid:
     """Which ones; without it, all that were not pruned, quantised or factored already."""
 
     stages: Annotated[tuple[str, ...], arg(metavar="[STAGE ...]")] = ()
-    """Only these of: weights, int8, aware."""
+    """Only these of: layers, weights, int8, aware."""
 
     large: bool = False
     """Fine-tune teachers and other large networks, too: an epoch takes minutes without a GPU."""

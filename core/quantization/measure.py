@@ -34,12 +34,17 @@ from core.quantization.graph import (
     source,
     suffix,
 )
-from core.quantization.method import SCHEMES
+from core.quantization.hw7 import decode8, encode8
+from core.quantization.method import SCHEMES, quantisable
+from core.quantization.number_line import LayerRows, layer_row
 from core.quantization.rows import (
     COMPUTED,
+    PARTS,
     ROW_BITS,
     Comparison,
     Form,
+    Part,
+    PartRow,
     QuantizationGrid,
     QuantRow,
     RowKey,
@@ -167,6 +172,54 @@ def measure(
     )
 
 
+def hw7_parts(experiment: QuantizationExperiment) -> tuple[PartRow, ...]:
+    """The accuracy with only some of the tensors as HW7's 8-bit file gives them back, by PARTS.
+
+    Parts that the network does not have are left out. Raises ValueError without photographs.
+    """
+    if experiment.pictures is None:
+        raise ValueError("no photographs to ask about")
+    if WHOLE not in experiment.answered:
+        measure(experiment, WHOLE)
+    state, before = experiment.state, experiment.right(WHOLE)
+    assert before is not None
+    read = decode8(encode8(state), {name: tensor.shape for name, tensor in state.items()})
+    rows = []
+    for part in PARTS:
+        names = [
+            name for name, tensor in state.items() if tensor.ndim and _is_of(name, part, state)
+        ]
+        if not names:
+            continue
+        mixed = {name: read[name] if name in names else tensor for name, tensor in state.items()}
+        graph = float32_graph(experiment.graph, state, mixed)
+        right = (
+            _answers(graph, experiment.pictures, experiment.threads) == experiment.pictures.labels
+        )
+        rows.append(
+            PartRow(
+                part=part,
+                values=sum(state[name].size for name in names),
+                zeroed=sum(int(((read[name] == 0) & (state[name] != 0)).sum()) for name in names),
+                n=len(right),
+                correct=int(right.sum()),
+                difference=paired_difference(right, before),
+            )
+        )
+    return tuple(rows)
+
+
+def _is_of(name: str, part: Part, state: State) -> bool:
+    """Whether a tensor of dimensions belongs to a part of `PARTS`."""
+    layer, _dot, kind = name.rpartition(".")
+    if part == "all_but_variances":
+        return kind != "running_var"
+    if part in ("variances", "means"):
+        return kind == {"variances": "running_var", "means": "running_mean"}[part]
+    of_batchnorm = f"{layer}.running_var" in state and kind in ("weight", "bias")
+    return of_batchnorm if part == "scales" else name in quantisable({name: state[name]})
+
+
 def compare(experiment: QuantizationExperiment, a: RowKey, b: RowKey) -> Comparison | None:
     """Two versions that were measured here, paired; None without photographs."""
     right_a, right_b = experiment.right(a), experiment.right(b)
@@ -222,14 +275,16 @@ def _answers(
 # ------------------------------------------------------------------------------------------------
 # Fill a checkpoint's grid of quantised versions, stage by stage; what is there is not done again.
 #
-# - `weights`: every scheme at 8, 6, 5, 4, 3, 2 bits, float32, float16 and HW7's 8-bit file.
+# - `layers`: what the number line shows of each layer; it follows from the weights alone.
+# - `weights`: every scheme at 8, 6, 5, 4, 3, 2 bits, float32, float16 and HW7's 8-bit file, and
+#   which of its tensors that file loses its accuracy to.
 # - `int8`: ONNX Runtime's int8, static and dynamic, and one sitting of times beside float32.
 # - `aware`: fine-tuning with 4-bit weights against the same fine-tuning without, then quantised.
 #
 # The file is written after every point, so a stopped run goes on where it was.
 
 
-Stage = Literal["weights", "int8", "aware"]
+Stage = Literal["layers", "weights", "int8", "aware"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 Log = Callable[[str], None]
 
@@ -270,11 +325,13 @@ def missing_stages(id: str) -> tuple[Stage, ...]:
     """
     entry, grid = checkpoints.get(id), QuantizationGrid.load(id)
     wanted = [stage for stage in STAGES if stage != "aware" or not is_large(entry)]
+    layered = LayerRows.of_checkpoint(entry) is not None
     if grid is None or grid.weights_sha256 != entry.files[checkpoints.WEIGHTS].sha256:
-        return tuple(wanted)
+        return tuple(stage for stage in wanted if stage != "layers" or not layered)
     known = {row.key for row in grid.rows if row.n}
     done = {
-        "weights": known.issuperset(points(entry)),
+        "layers": layered,
+        "weights": known.issuperset(points(entry)) and bool(grid.hw7_parts),
         "int8": known.issuperset(RowKey(form, 8) for form in COMPUTED[1:]) and _is_timed(grid),
         "aware": known.issuperset((PLAIN_FLOAT, PLAIN, AWARE))
         and all(grid.comparison(*pair) for pair in COMPARED),
@@ -305,9 +362,15 @@ def make_grid(
     def log_line(line: str) -> None:
         log(f"{id}: {line}")
 
+    if "layers" in stages:
+        _layers(experiment, log_line)
     if "weights" in stages:
         for key in points(experiment.checkpoint):
             grid = _point(experiment, grid, key, log_line)
+        if not grid.hw7_parts and experiment.pictures is not None:
+            grid = grid.model_copy(update={"hw7_parts": hw7_parts(experiment)})
+            grid.save()
+            log_line("HW7's 8-bit file, part by part")
     if "int8" in stages:
         grid = _int8(experiment, grid, log_line)
     if "aware" in stages and (large or not is_large(experiment.checkpoint)):
@@ -318,6 +381,16 @@ def make_grid(
 def _is_timed(grid: QuantizationGrid) -> bool:
     rows = [grid.row(RowKey(form, 32 if form == "float32" else 8)) for form in COMPUTED]
     return all(row and {f"onnx_{n}" for n in BATCHES} <= set(row.latency) for row in rows)
+
+
+def _layers(experiment: QuantizationExperiment, log: Log) -> None:
+    """Write down what the number line shows of these weights, unless it is there."""
+    if LayerRows.of_checkpoint(experiment.checkpoint) is not None:
+        return
+    weights = checkpoints.checkpoint_tensors(experiment.checkpoint.id)
+    rows = [layer_row(name, weights[name]) for name in quantisable(weights)]
+    LayerRows.begin(experiment.checkpoint, None, made_here).keep(rows)
+    log(f"{len(rows)} layers for the number line")
 
 
 def _point(

@@ -129,6 +129,26 @@ class Comparison(Frozen):
     """McNemar's exact test that both are equally often right."""
 
 
+Part = Literal["weights", "variances", "means", "scales", "all_but_variances"]
+"""Tensors of a state dict: weights of convolutions and linear layers; of BatchNorm, the running
+variances, the running means, its scales and shifts; and all of them but the variances."""
+PARTS: tuple[Part, ...] = get_args(Part)
+
+
+class PartRow(Frozen):
+    """A network of which only some tensors went through HW7's 8-bit file, the others exact."""
+
+    part: Part
+    values: int
+    """Numbers in these tensors."""
+    zeroed: int
+    """Of those, how many the file rounds to 0 though they are not."""
+    n: int
+    correct: int
+    difference: tuple[float, float, float]
+    """Accuracy minus that of the checkpoint in float32, same photographs, 95 % interval."""
+
+
 class QuantizationGrid(CheckpointRows[QuantRow]):
     """Everything measured of one checkpoint's quantised versions, and where."""
 
@@ -142,6 +162,8 @@ class QuantizationGrid(CheckpointRows[QuantRow]):
     """Range of each activation, for static int8: with them it can be made without photographs."""
     calibrated_on: int = 0
     """Training photographs that the ranges come from."""
+    hw7_parts: tuple[PartRow, ...] = ()
+    """Which tensors HW7's 8-bit file loses its accuracy to, in the order of PARTS."""
 
     @property
     def float32(self) -> QuantRow | None:
@@ -161,6 +183,10 @@ class QuantizationGrid(CheckpointRows[QuantRow]):
     def comparison(self, a: RowKey, b: RowKey) -> Comparison | None:
         """The comparison of these two rows, if it was made."""
         return next((one for one in self.comparisons if (one.a, one.b) == (a, b)), None)
+
+    def hw7_part(self, part: Part) -> PartRow | None:
+        """The row of that part, if it was measured."""
+        return next((row for row in self.hw7_parts if row.part == part), None)
 
     @staticmethod
     def order(key: RowKey) -> tuple[Any, ...]:

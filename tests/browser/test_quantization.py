@@ -21,6 +21,8 @@ pytestmark = pytest.mark.browser
 TEST_PICTURES_PER_CLASS = 4
 SCRATCH = "hw13_sample-scratch-s0"
 LINE = ".st-key-number_line"
+BARS_PX = 128
+"""Height of the number line's histogram."""
 
 
 class Served:
@@ -67,10 +69,10 @@ def server(served: Served) -> str:
     return served.address
 
 
-def open_page(page: "Page", server: str, query: str = "") -> None:
+def open_page(page: "Page", server: str, query: str = "", awaited: str = LINE) -> None:
     page.goto(f"{server}/quantization{query}")
     page.wait_for_selector('h1 >> text="How few bits does a weight need?"')
-    page.wait_for_selector(f"{LINE} svg.marks")
+    page.wait_for_selector(f"{awaited} svg.marks")
     page.wait_for_function("!document.querySelector('[data-testid=\"stStatusWidget\"]')")
 
 
@@ -86,10 +88,10 @@ def words_in_line(page: "Page") -> list[str]:
 
 
 def rules_in_line(page: "Page") -> int:
-    """How many levels stand over the histogram: the one group of rules as tall as the bars."""
+    """How many levels stand over the histogram: the rules that are as tall as the bars."""
     count: int = page.evaluate(
         f"""() => [...document.querySelectorAll('{LINE} svg.marks .mark-rule line')]
-        .filter(l => Math.abs(Math.abs(+l.getAttribute('y2')) - 198) < 1).length"""
+        .filter(l => Math.abs(Math.abs(+l.getAttribute('y2')) - {BARS_PX}) < 1).length"""
     )
     return count
 
@@ -124,18 +126,34 @@ def test_levels_of_a_channel_scheme_stand_on_its_strips(page: "Page", server: st
     assert any(word.endswith("the widest") for word in words_in_line(page))
 
 
-def test_a_guess_comes_first_then_the_curves(page: "Page", server: str) -> None:
+def test_a_guess_opens_the_curves_and_leaves_other_sections_alone(
+    page: "Page", server: str
+) -> None:
     open_page(page, server)
     assert "stays within" not in said(page)
-    page.click('button >> text="at 4 bits"')
-    page.click('button >> text="slower"')
-    page.click('label:has-text("Show what was measured")')
+    page.evaluate("document.querySelector('h1').marked = true")
+    page.evaluate(f"document.querySelector('{LINE} svg').marked = true")
+    frames: list[object] = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda sent: frames.append(sent)))
+    page.click('.st-key-guess_bits button >> text="4"')
     page.wait_for_selector("text=stays within")
-    page.wait_for_selector("text=You guessed “slower”; static int8 measured “faster”.")
-    assert "reveal=true" in page.url
-    page.wait_for_selector("text=You guessed 4 bits")
+    page.wait_for_selector("text=The first to leave")
     page.click('button >> text="bytes of the file"')
     page.wait_for_selector("svg.marks text >> text=/HW7: 300/")
+    assert "against=bytes" in page.url
+    # neither the title nor a chart that stays as it was is drawn anew
+    assert page.evaluate("document.querySelector('h1').marked")
+    assert page.evaluate(f"document.querySelector('{LINE} svg').marked")
+
+
+def test_the_time_has_a_guess_of_its_own(page: "Page", server: str) -> None:
+    open_page(page, server, "?tab=time", ".st-key-accuracy-room")
+    assert "of float32's time" not in said(page)
+    page.click('button >> text="slower"')
+    page.wait_for_selector("text=Static int8 measured faster.")
+    assert "stays within" not in said(page)
+    page.click('.st-key-guess_bits button >> text="Just show me"')
+    page.wait_for_selector("text=stays within")
 
 
 def test_a_homeworks_file_is_dropped_and_read(
@@ -148,7 +166,7 @@ def test_a_homeworks_file_is_dropped_and_read(
     good, bad = tmp_path / "good.pkl", tmp_path / "bad.pkl"
     good.write_bytes(quantized_file(SCRATCH, "hw7_8bit"))
     bad.write_bytes(HOSTILE)
-    open_page(page, served.address)
+    open_page(page, served.address, "?tab=file", ".st-key-accuracy-room")
     picker = page.locator(".st-key-hw7_file input[type=file]")
     picker.set_input_files(bad)
     page.wait_for_selector("text=it would call 'os.system'")
@@ -159,7 +177,8 @@ def test_a_homeworks_file_is_dropped_and_read(
 
 
 def test_a_live_run_ends_in_the_chart(page: "Page", server: str) -> None:
-    open_page(page, server, f"?reveal=true&bits=2&network={SCRATCH}")
+    link = f"?tab=figures&reveal=true&bits=2&network={SCRATCH}"
+    open_page(page, server, link, ".st-key-accuracy-room")
     page.click('button:has-text("Run it here")')
     page.wait_for_selector("text=Measured here at")
     assert page.is_disabled('button:has-text("Measured already")')

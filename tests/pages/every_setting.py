@@ -57,11 +57,13 @@ SCENES: dict[str, list[Link]] = {
         {"tab": "photo", "food": "Egg", "example": "1"},
     ],
     "quantization": [
-        {"network": "dwpw_256k-distilled-s0", "scheme": "kmeans", "layer": "features.1.3.weight",
-         "line_bits": "2", "against": "bytes", "reveal": "true", "all_schemes": "true",
-         "bits": "3", "time_with": "onnx_32", "photo_bits": ["3", "5"], "photo_from": "dream",
-         "dream_of": "Soup", "dream": "1", "hw7_sample": "hostile"},
+        {"tab": "time", "network": "dwpw_256k-scratch-s0", "scheme": "kmeans", "bits": "3",
+         "against": "bytes", "reveal": "true", "all_schemes": "true", "more_network": "true"},
+        {"layer": "features.1.3.weight", "line_bits": "2"},
+        {"time_with": "onnx_32", "reveal": "true"},
+        {"photo_bits": ["3", "5"], "photo_from": "dream", "dream_of": "Soup", "dream": "1"},
         {"food": "Egg", "example": "1"},
+        {"hw7_sample": "hostile"},
     ],
     "low_rank": [
         {"network": TEACHER, "layer": "layer1.0.conv1", "form": "tucker2", "R": "11",

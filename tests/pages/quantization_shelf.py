@@ -10,7 +10,16 @@ from pathlib import Path
 from core import checkpoints
 from core.checkpoints import Checkpoint
 from core.quantization.method import SCHEMES
-from core.quantization.rows import ROW_BITS, Comparison, Form, QuantizationGrid, QuantRow, RowKey
+from core.quantization.rows import (
+    PARTS,
+    ROW_BITS,
+    Comparison,
+    Form,
+    PartRow,
+    QuantizationGrid,
+    QuantRow,
+    RowKey,
+)
 from core.timing import Spread
 from tests.pages import pruning_shelf
 
@@ -46,6 +55,26 @@ def row(key: RowKey, one: Checkpoint, correct: int, size: int | None = None) -> 
         difference=None if key.bits == 32 else (gap, gap - 0.02, gap + 0.02),
         agreement=1 + gap,
     )
+
+
+def parts(one: Checkpoint) -> tuple[PartRow, ...]:
+    """Of HW7's 8-bit file: the teacher's variances lose 20 points, nothing else does."""
+    lost = 0.2 if one.family == "teacher" else 0.003
+    found = []
+    for part in PARTS:
+        gap = -lost if part == "variances" else -0.003
+        zeroed = 30 if part == "variances" else 0
+        found.append(
+            PartRow(
+                part=part,
+                values=40,
+                zeroed=zeroed,
+                n=N,
+                correct=round(WHOLE[one.id] + gap * N),
+                difference=(gap, gap - 0.02, gap + 0.02),
+            )
+        )
+    return tuple(found)
 
 
 def _timed(one: QuantRow, ms: float, operators: dict[str, int]) -> QuantRow:
@@ -92,6 +121,7 @@ def make_grid(one: Checkpoint) -> QuantizationGrid:
         commit="none",
         date="2026-11-22",
         comparisons=tuple(compared),
+        hw7_parts=parts(one),
     ).with_rows(rows)
 
 

@@ -50,6 +50,33 @@ def test_a_tab_that_is_not_there_opens_the_first(wrong: str) -> None:
     assert "tab" not in app.query_params
 
 
+@pytest.mark.parametrize("link", [{"time_with": "onnx"}, {"time_with": "onnx", "tab": "why"}])
+def test_a_link_opens_the_tab_whose_settings_it_has(link: dict[str, str]) -> None:
+    """Unless it names one: so links from before there were tabs open what they opened."""
+
+    def page() -> None:
+        import streamlit as st
+
+        from pages.kit import frame, url_state
+
+        def why() -> None:
+            st.markdown("why")
+
+        def trap() -> None:
+            url_state.one_of(st.radio, "With", ["torch", "onnx"], "time_with", default="torch")
+            st.markdown("trap")
+
+        url_state.arrive("somewhere")
+        frame.tabs([frame.Tab("why", "Why", why), frame.Tab("trap", "Trap", trap, ("time_with",))])
+        url_state.write_address()
+
+    app = AppTest.from_function(page)
+    for name, value in link.items():
+        app.query_params[name] = value
+    assert drawn(app.run()) == [link.get("tab", "trap")]
+    assert {name: app.query_params[name] for name in app.query_params} == link
+
+
 def test_a_section_says_what_is_wrong_and_lets_all_else_through() -> None:
     def sections() -> None:
         from core.errors import UserError

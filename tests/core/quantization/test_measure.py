@@ -14,9 +14,9 @@ from core.quantization import aware as quantization_aware
 from core.quantization import measure as quantization_curves
 from core.quantization import measure as quantized_measure
 from core.quantization.graph import QuantizedPredictor
-from core.quantization.measure import WHOLE, QuantizationExperiment, compare, measure
-from core.quantization.method import dequantise, quantise
-from core.quantization.rows import QuantizationGrid, QuantRow, RowKey
+from core.quantization.measure import WHOLE, QuantizationExperiment, compare, hw7_parts, measure
+from core.quantization.method import dequantise, quantisable, quantise
+from core.quantization.rows import PARTS, QuantizationGrid, QuantRow, RowKey
 from core.stats import mcnemar, paired_difference
 from tests.core.tiny_shelf import ID
 
@@ -177,8 +177,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_grid_is_made_once_and_goes_on_where_it_stopped(
     here: Path, quick: None, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert quantization_curves.missing_stages(ID) == ("weights", "int8", "aware")
-    assert main(["quantize-grid", ID, "--stages", "weights"]) == 0
+    assert quantization_curves.missing_stages(ID) == ("layers", "weights", "int8", "aware")
+    assert main(["quantize-grid", ID, "--stages", "layers", "weights"]) == 0
     half = QuantizationGrid.load(ID)
     assert half is not None and not half.calibration and not half.tuned
     assert [row.bits for row in half.of("kmeans")] == [8, 4]
@@ -205,11 +205,32 @@ def test_the_grid_is_made_once_and_goes_on_where_it_stopped(
     def never(*_arguments: object, **_named: object) -> None:
         raise AssertionError("it was done again")
 
-    for work in ("measure", "time_versions", "calibrated", "compare"):
+    for work in ("measure", "time_versions", "calibrated", "compare", "hw7_parts", "layer_row"):
         monkeypatch.setattr(quantization_curves, work, never)
     was = QuantizationGrid.path(ID).read_bytes()
     assert quantization_curves.make_grid(ID, log=lambda _line: None) == grid
     assert QuantizationGrid.path(ID).read_bytes() == was
+
+
+def test_the_parts_of_hw7s_file_are_measured_one_by_one(here: Path) -> None:
+    """Variances that lie within half a step of a layer's smallest, 0, become 0."""
+    one = QuantizationExperiment.open(ID)
+    names = [name for name in one.state if name.endswith("running_var")]
+    for name in names:
+        one.state[name] = np.ones_like(one.state[name])
+        one.state[name][:3] = 0, 1e-6, 0.0019  # half a step is 1 / 510
+    variances = np.concatenate([one.state[name] for name in names])
+    found = {row.part: row for row in hw7_parts(one)}
+    assert list(found) == list(PARTS)
+    assert {part: row.zeroed for part, row in found.items()}["variances"] == 2 * len(names)
+    assert found["variances"].values == variances.size
+    total = sum(tensor.size for tensor in one.state.values() if tensor.ndim)
+    assert found["all_but_variances"].values == total - variances.size
+    assert found["weights"].values == sum(one.state[name].size for name in quantisable(one.state))
+    pictures = one.pictures
+    assert pictures is not None and {row.n for row in found.values()} == {len(pictures.labels)}
+    with pytest.raises(ValueError, match="photographs"):
+        hw7_parts(QuantizationExperiment(one.checkpoint, one.graph, one.state, None))
 
 
 def test_a_grid_of_other_weights_is_begun_anew_and_none_is_lost(
@@ -228,7 +249,7 @@ def test_large_networks_are_fine_tuned_only_if_asked(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quantization_curves, "LARGE_MACS", 10)
-    assert quantization_curves.missing_stages(ID) == ("weights", "int8")
+    assert quantization_curves.missing_stages(ID) == ("layers", "weights", "int8")
     grid = quantization_curves.make_grid(ID, ("aware",), lambda _line: None)
     assert not grid.tuned and not grid.comparisons
 

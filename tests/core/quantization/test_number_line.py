@@ -1,27 +1,43 @@
 """The number line's data against numpy written out by hand."""
 
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
-from core.quantization.method import BITS, SCHEMES
-from core.quantization.number_line import layer_errors, line, middle_layer, strip_channels
+from core import checkpoints
+from core.errors import CheckpointError
+from core.quantization.method import BITS, SCHEMES, quantise
+from core.quantization.number_line import (
+    LayerRows,
+    layer_row,
+    line,
+    middle_layer,
+    strip_channels,
+)
 
 WEIGHT = np.random.default_rng(1).normal(size=(8, 3, 3, 3)).astype(np.float32)
 WEIGHT *= np.array([1, 5, 0.1, 2, 3, 4, 0.5, 0.2], np.float32).reshape(8, 1, 1, 1)
+ROW = layer_row("conv.weight", WEIGHT)
 
 
 def test_the_error_of_hw7s_scheme_is_that_of_its_formula() -> None:
-    found = {(one.scheme, one.bits): one for one in layer_errors(WEIGHT)}
-    assert set(found) == {(scheme, bits) for scheme in SCHEMES for bits in BITS}
+    assert {name: len(errors) for name, errors in ROW.errors.items()} == {
+        name: len(BITS) for name in SCHEMES
+    }
     exact = WEIGHT.astype(np.float64)
     low, step = exact.min(), (exact.max() - exact.min()) / 15
     restored = np.round((exact - low) / step) * step + low
     noise = ((exact - restored) ** 2).mean()
-    error = found["tensor_minmax", 4].error
-    assert error.mse == pytest.approx(noise, rel=1e-4)
-    assert error.sqnr_db == pytest.approx(10 * np.log10((exact**2).mean() / noise), abs=1e-3)
-    assert found["tensor_minmax", 4].levels == 16 and found["tensor_symmetric", 4].levels == 15
-    assert found["kmeans", 16].levels == 65536
+    error = ROW.error("tensor_minmax", 4)
+    assert error.mse == pytest.approx(noise, rel=1e-3)
+    assert error.sqnr_db == pytest.approx(10 * np.log10((exact**2).mean() / noise), abs=0.01)
+    drawn = line(ROW, "tensor_minmax").errors.set_index(["scheme", "bits"])["levels"]
+    assert drawn["tensor_minmax", 4] == 16 and drawn["tensor_symmetric", 4] == 15
+    assert drawn["kmeans", 16] == 65536
 
 
 def test_the_strips_are_the_widest_the_middle_and_the_narrowest_channel() -> None:
@@ -37,7 +53,7 @@ def test_the_strips_are_the_widest_the_middle_and_the_narrowest_channel() -> Non
 
 
 def test_each_channel_has_levels_of_its_own_where_the_scheme_says_so() -> None:
-    drawn = line(WEIGHT, "channel_minmax", layer_errors(WEIGHT))
+    drawn = line(ROW, "channel_minmax")
     assert (drawn.levels["strip"] >= 0).all()
     for strip in drawn.strips.to_dict("records"):
         mine = drawn.levels[(drawn.levels["strip"] == strip["strip"]) & (drawn.levels["bits"] == 3)]
@@ -46,16 +62,55 @@ def test_each_channel_has_levels_of_its_own_where_the_scheme_says_so() -> None:
         assert (strip["low"], strip["high"]) == pytest.approx((channel.min(), channel.max()))
 
 
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_levels_are_those_that_the_weights_are_rounded_to(scheme: str) -> None:
+    """Worked out from three figures a channel, or from the codebook kept in whole steps."""
+    for bits in (1, 2, 3, 8):
+        whole = quantise(WEIGHT, scheme, bits)  # type: ignore[arg-type]
+        if scheme.startswith("channel"):
+            found = [one.levels(scheme, bits) for one in ROW.channels]  # type: ignore[arg-type]
+            wanted = [whole.levels(one.channel) for one in ROW.channels]
+        else:
+            found, wanted = [ROW.levels(scheme, bits)], [whole.levels()]  # type: ignore[arg-type]
+        for mine, theirs in zip(found, wanted, strict=True):
+            assert np.allclose(mine, theirs, atol=ROW.reach / 2000 + 1e-7)
+
+
 def test_the_histogram_counts_every_weight_once() -> None:
-    drawn = line(WEIGHT, "kmeans", layer_errors(WEIGHT))
-    assert drawn.bins["n"].sum() == WEIGHT.size
+    drawn = line(ROW, "kmeans")
+    assert drawn.bins["n"].sum() == WEIGHT.size == ROW.size
     assert drawn.bins["high"].max() == pytest.approx(drawn.reach)
     assert drawn.reach > np.abs(WEIGHT).max()
-    flat = line(np.zeros((2, 2), np.float32), "kmeans", layer_errors(np.zeros((2, 2), np.float32)))
+    flat = line(layer_row("flat", np.zeros((2, 2), np.float32)), "kmeans")
     assert flat.bins["n"].sum() == 4
 
 
+def test_what_was_worked_out_belongs_to_its_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(tmp_path))
+
+    def network(weights: bytes) -> Any:
+        files = {"weights.safetensors": checkpoints.FileInfo.of(weights)}
+        return SimpleNamespace(id="tiny-scratch-s0", files=files)
+
+    one = network(b"weights")
+    assert LayerRows.of_checkpoint(one) is None
+    facts = {"device": "a test", "versions": {}, "commit": "none", "date": "2026-11-22"}
+    order = [ROW.model_copy(update={"layer": name}) for name in ("b.weight", "a.weight")]
+    LayerRows.begin(one, None, lambda: facts).keep(order)
+    kept = LayerRows.of_checkpoint(one)
+    assert kept is not None and list(kept.rows) == order  # in the order of the network
+    assert LayerRows.path(one.id).stat().st_size < 10_000
+    assert LayerRows.of_checkpoint(network(b"others")) is None
+    content = json.loads(LayerRows.path(one.id).read_text())
+    content["rows"][0]["counts"] = "many"
+    LayerRows.path(one.id).write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match="--stages layers"):
+        LayerRows.of_checkpoint(one)
+
+
 def test_the_page_begins_with_a_layer_worth_looking_at() -> None:
-    tensors = {f"{n}": np.zeros(n, np.float32) for n in (10, 2000, 3000, 4000, 20)}
-    assert middle_layer(tensors, list(tensors)) == "3000"
-    assert middle_layer(tensors, ["10", "20"]) == "20"
+    sizes = {str(n): n for n in (10, 2000, 3000, 4000, 20)}
+    assert middle_layer(sizes) == "3000"
+    assert middle_layer({"10": 10, "20": 20}) == "20"
