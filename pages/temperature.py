@@ -1,11 +1,15 @@
 """Temperature: drag it, and watch an answer grow softer, teacher and student together."""
 
 import inspect
+from collections.abc import Callable
+from functools import partial
 
+import numpy as np
 import streamlit as st
 
 from core.charts import numbers
 from core.charts.theme import role_of
+from core.checkpoints import Checkpoint
 from core.course import CLASSES
 from core.distillation.chart import HEIGHT_PX, LIMIT_NATS, Range, Voice, temperature_chart
 from core.distillation.temperature import (
@@ -15,124 +19,300 @@ from core.distillation.temperature import (
     entropy_curves,
     probabilities_frame,
     softening,
+    sureness,
 )
 from core.i18n import _, food_class
 from core.inference import predict
-from pages.kit import example, frame
-from pages.kit import networks as shelf
-from pages.kit.figure import show_with_slider
-from pages.kit.frame import foot
+from pages.kit import example, frame, guess, networks, url_state
+from pages.kit.example import Example
+from pages.kit.figure import data_button, show_with_slider
+from pages.kit.guess import Guess
 from pages.kit.provenance import provenance
-from pages.kit.url_state import in_browser, number
 
-SOFT = 4.0  # the temperature that the sentences compare with T = 1
+_T = url_state.number(T_LOW, T_HIGH, 1)
+SOFT = 4.0
+"""The temperature that is compared with T = 1 where a sentence cannot follow the slider."""
 
-st.title(frame.entry("temperature").question)
-st.markdown(
-    _(
-        "A network's answer is eleven numbers; the temperature says how strongly the largest "
-        "outshines the others. A student can learn more from a softer answer."
+# Paragraphs whose numbers follow the chart's slider: the browser knows the logits, and writes the
+# same softmax as the chart's bars. **bold** and {names} are all that it understands of the text.
+_FOLLOWS_T = """
+const share = (p) => (p > 0 && p < 0.005 ? "<1" : p >= 0.995 && p < 1 ? ">99"
+  : (100 * p).toFixed(0)) + "\\u202f%";
+
+function numbers(gaps, T) {
+  const powers = gaps.map((gap) => Math.exp(gap / T));
+  const total = powers.reduce((a, b) => a + b);
+  const entropy = Math.log(total)
+    - powers.reduce((sum, power, k) => sum + (power * gaps[k]) / T, 0) / total;
+  return {T: T.toFixed(1), top: share(1 / total), rest: share(1 - 1 / total),
+    second: share(powers[1] / (total - 1 || 1)), entropy: entropy.toFixed(2)};
+}
+
+export default function ({ data, parentElement }) {
+  const fields = [];
+  const place = document.createElement("div");
+  for (const text of data.paragraphs) {
+    const paragraph = document.createElement("p");
+    text.split("**").forEach((part, k) => {
+      const words = document.createElement(k % 2 ? "b" : "span");
+      for (const piece of part.split(/({\\w+})/)) {
+        const span = document.createElement("span");
+        span.textContent = piece;
+        if (/^{\\w+}$/.test(piece)) fields.push([span, piece.slice(1, -1)]);
+        words.append(span);
+      }
+      paragraph.append(words);
+    });
+    place.append(paragraph);
+  }
+  parentElement.replaceChildren(place);
+  const write = (T) => {
+    const now = numbers(data.gaps, T);
+    for (const [span, name] of fields) span.textContent = now[name];
+  };
+  const slider = ".vega-bindings input[name='T']";
+  const follow = ({ target }) => target.matches?.(slider) && write(Number(target.value));
+  document.addEventListener("input", follow, true);
+  write(Number(document.querySelector(slider)?.value ?? data.T));
+  return () => document.removeEventListener("input", follow, true);
+}
+"""
+_follows_t = st.components.v2.component(
+    "small_plates_follows_t", js=_FOLLOWS_T, isolate_styles=False
+)
+
+
+def main() -> None:
+    """Draw the page."""
+    st.title(frame.entry("temperature").question)
+    st.markdown(
+        _(
+            "A network ends in eleven numbers, its logits. Before they become probabilities, they "
+            "are divided by the temperature **T**."
+        )
     )
-)
+    found = networks.checkpoints()
+    if not found:
+        networks.explain_empty()
+        st.stop()
+    softened(found)
+    frame.foot("temperature")
 
-found = shelf.checkpoints()
-if not found:
-    shelf.explain_empty()
-    st.stop()
 
-with st.container(border=True):
-    pair = example.choose_pair(found)
-    chosen = example.choose(pair)
-if chosen is None:
-    st.stop()
-guess = example.predict_first()
+@frame.section
+def softened(found: list[Checkpoint]) -> None:
+    """The instrument, what it shows, the tabs: all that depends on the networks and the picture."""
+    with frame.instrument() as (controls, picture):
+        with controls:
+            pair = example.choose_pair(found)
+            chosen = example.choose(pair)
+        if chosen is None:
+            return
+        with picture:
+            name_the_picture(chosen)
+            guessed = ask()
+            draw(pair, chosen, guessed)
+            reveal(pair[0], chosen, guessed)
+        with controls:  # beside the slider: the numbers follow it
+            st.subheader(_("What you see"))
+            follow_the_slider(pair[0], chosen, guessed)
 
-voices = [
-    Voice(short, one.title, role_of(one), logits)
-    for short, one, logits in zip(example.short_names(pair), pair, chosen.logits, strict=True)
-]
-first = pair[0]
-speaker = example.speaker(first)
-plain, soft = (softening(chosen.logits[0], t) for t in (1.0, SOFT))
-top, second = (food_class(CLASSES[label]) for label in (plain.top, plain.runner_up))
+    def after_the_guess(draw_tab: Callable[[], None]) -> Callable[[], None]:
+        return lambda: None if guess.waits(guessed) else draw_tab()
 
-if chosen.thumb is not None:
-    said = _("The photo these answers are about")
-    st.image(chosen.thumb, caption=chosen.caption, width=160, alt=said)
-if chosen.label is not None and chosen.label >= 0:
-    told = _("It was dreamed as **{food}**.") if chosen.caption else _("The label says **{food}**.")
-    st.markdown(told.format(food=food_class(CLASSES[chosen.label])))
-show_with_slider(
-    temperature_chart(
-        voices,
-        entropy_curves([voice.logits for voice in voices], [voice.title for voice in voices]),
-        Range(T_LOW, T_HIGH, T_STEP, in_browser("T", number(T_LOW, T_HIGH, 1), 1.0)),
-        chosen.label,
-    ),
-    # the same words for every example: other words would make the chart, and its slider, anew
-    _(
-        "Class probabilities of {networks} at the temperature of the slider, and their entropy "
-        "against the temperature. The text below the chart gives the numbers at T = 1 and T = 4."
-    ).format(networks=_(" and ").join(voice.title for voice in voices)),
-    "softmax",
-    HEIGHT_PX + 100,
-)
-example.reveal(guess, speaker, plain, soft)
-
-st.subheader(_("What you see"))
-st.markdown(
-    _(
-        "At T = 1 {name} gives **{top}** {p}, at T = 4 only {q}; the other ten bars together grow "
-        "from {rest} to {rest_soft}. The order of the bars never changes: whatever T, the answer "
-        "stays {top}."
-    ).format(
-        name=speaker,
-        top=top,
-        p=numbers.share(plain.confidence),
-        q=numbers.share(soft.confidence),
-        rest=numbers.share(plain.rest),
-        rest_soft=numbers.share(soft.rest),
+    frame.tabs(
+        [
+            frame.Tab("why", _("Why"), after_the_guess(why)),
+            frame.Tab("trap", _("Trap"), after_the_guess(partial(too_sure, pair[0]))),
+            frame.Tab("homework", _("Homework"), after_the_guess(homework)),
+        ]
     )
-)
-st.markdown(
-    _(
-        "**Dark knowledge** is what the small bars say: of all that {name} does not give to {top}, "
-        "{second} gets {share} at T = 1. A label says only “{top}, and nothing else”; the small "
-        "bars say what it looks like besides. At T = 1 they are too small to teach; a higher T "
-        "lifts them to where a student can hear them."
-    ).format(name=speaker, top=top, second=second, share=numbers.share(plain.runner_up_share))
-)
-left, right = st.columns(2)
-left.markdown(
-    _(
-        "**T → 0**: the largest bar takes all, entropy goes to 0. That is the *argmax*: a hard "
-        "answer without a second thought."
-    )
-)
-right.markdown(
-    _(
-        "**T → ∞**: every bar goes to 1/11 = {even} (the dashed line), entropy to ln 11 = {limit} "
-        "nats. An answer that knows nothing."
-    ).format(even=numbers.percent(1 / len(CLASSES)), limit=f"{LIMIT_NATS:.2f}")
-)
+    rows = partial(probabilities_frame, chosen.logits, [one.id for one in pair])
+    with st.container(horizontal=True, vertical_alignment="center"):
+        provenance(pair)
+        data_button(rows, "temperature")
 
-with st.expander(_("Why: the softmax with a temperature"), icon=":material/function:"):
+
+def name_the_picture(chosen: Example) -> None:
+    """The picture that the answers are about, and what is known of it."""
+    food = food_class(CLASSES[chosen.label]) if chosen.label is not None else ""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if chosen.picture is not None:
+            st.image(chosen.picture, width=96, alt=_("The picture that the answers are about"))
+        if chosen.is_generated:
+            st.markdown(
+                _(
+                    "A generated picture (made from the teacher's weights, not a photograph), made "
+                    "as **{food}**."
+                ).format(food=food),
+                width=400,
+            )
+        elif food:
+            st.markdown(_("The label says **{food}**.").format(food=food), width=400)
+
+
+def ask() -> Guess[str]:
+    """The guess; a link that sets T was made by somebody who has seen the answer, and opens it."""
+    options = {
+        "top": _("the longest bar"),
+        "small": _("the short bars"),
+        "none": _("none of them"),
+    }
+    guessed = guess.ask(_("Guess: which bars grow when T goes up?"), options, "guess_grows")
+    return guessed._replace(is_open=guessed.is_open or start() != 1.0)
+
+
+def start() -> float:
+    """Where the slider begins: at a link's T, or where it was last moved to."""
+    return url_state.current("T", _T, 1.0)
+
+
+def draw(pair: list[Checkpoint], chosen: Example, guessed: Guess[str]) -> None:
+    """The chart; without its slider and curves until the visitor has guessed."""
+    voices = [
+        Voice(short, one.title, role_of(one), logits)
+        for short, one, logits in zip(example.short_names(pair), pair, chosen.logits, strict=True)
+    ]
+    url_state.in_browser("T", _T, 1.0)
+    span = Range(T_LOW, T_HIGH, T_STEP, start())
+    show_with_slider(
+        temperature_chart(
+            voices,
+            entropy_curves([voice.logits for voice in voices], [voice.title for voice in voices]),
+            span,
+            chosen.label,
+            guessed.is_open,
+        ),
+        # the same words for every example: other words would make the chart, and its slider, anew
+        _(
+            "Class probabilities of {networks} at the temperature of the slider, and their entropy "
+            "against the temperature. The text below the chart gives the numbers."
+        ).format(networks=_(" and ").join(voice.title for voice in voices)),
+        "softmax",
+        HEIGHT_PX + 95,
+    )
+
+
+def reveal(network: Checkpoint, chosen: Example, guessed: Guess[str]) -> None:
+    """The verdict on the guess."""
+    plain, soft = (softening(chosen.logits[0], t) for t in (1.0, SOFT))
+    guess.verdict(
+        guessed,
+        guessed.value == "small",
+        _(
+            "The short bars grow: from T = 1 to T = 4 the longest bar of {name} shrinks from {p} "
+            "to {q}, and what it loses goes to the short ones. Drag the slider."
+        ).format(
+            name=example.in_a_sentence(network),
+            p=numbers.share(plain.confidence),
+            q=numbers.share(soft.confidence),
+        ),
+    )
+
+
+def follow_the_slider(network: Checkpoint, chosen: Example, guessed: Guess[str]) -> None:
+    """What the first network's bars say, in numbers that follow the slider."""
+    logits = np.sort(chosen.logits[0])[::-1]
+    plain = softening(chosen.logits[0], 1.0)
+    top, second = (food_class(CLASSES[label]) for label in (plain.top, plain.runner_up))
+    name = example.in_a_sentence(network)
+    now = {"T": "{T}", "p": "{top}", "rest": "{rest}", "share": "{second}", "nats": "{entropy}"}
+    paragraphs = [
+        _(
+            "At T = {T} {name} gives **{food}** **{p}**, and the other ten classes together "
+            "**{rest}**. Entropy: {nats} of at most {limit} nats."
+        ).format(name=name, food=top, limit=f"{LIMIT_NATS:.2f}", **now)
+    ]
+    if guessed.is_open:
+        paragraphs.append(
+            _(
+                "**Dark knowledge** is what the short bars say: {second} has {share} of what is "
+                "not {food}. A label says only “{food}”. At T = 1 the short bars are often too "
+                "short to teach; a higher T lifts them. Their order never changes: whatever T, "
+                "the answer stays {food}."
+            ).format(second=second, food=top, **now)
+        )
+    _follows_t(
+        key="follows_t",
+        data={
+            "paragraphs": paragraphs,
+            "gaps": [float(logit - logits[0]) for logit in logits],
+            "T": start(),
+        },
+    )
+
+
+# ------------------------------------------------------------------------------------------------
+# The tabs.
+
+
+def why() -> None:
+    """The softmax with a temperature, its limits, and the function that answers here."""
     st.latex(r"p_i(T) = \frac{e^{z_i / T}}{\sum_{j=1}^{11} e^{z_j / T}} \qquad "
              r"H(T) = -\sum_{i=1}^{11} p_i(T)\,\ln p_i(T)")  # fmt: skip
     st.markdown(
         _(
-            "$z_i$ is the logit of class $i$, $T$ the temperature, $p_i$ the probability, $H$ the "
-            "entropy. Two classes keep the ratio $p_i / p_j = e^{(z_i - z_j)/T}$: it shrinks "
-            "towards 1 as $T$ grows. This is the function that answers here:"
-        )
+            "$z_i$ is the logit of class $i$, $p_i$ its probability, $H$ the entropy. The ratio "
+            "$p_i / p_j = e^{{(z_i - z_j)/T}}$ of two classes goes to 1 as $T$ grows.\n\n"
+            "- **T → 0**: the largest bar takes all, entropy goes to 0: 100 % for one class, the "
+            "*argmax*.\n"
+            "- **T → ∞**: every bar goes to 1/11 = {even} (the dashed line), entropy to ln 11 = "
+            "{limit} nats.\n\n"
+            "This is the function that answers here:"
+        ).format(even=numbers.percent(1 / len(CLASSES)), limit=f"{LIMIT_NATS:.2f}")
     )
     st.code(inspect.getsource(predict.softmax), language="python", wrap_lines=True)
 
-with st.expander(_("Trap: a teacher that is too sure"), icon=":material/warning:"):
-    example.trap(first, SOFT)
 
-with st.expander(_("From the homework: HW13 Q2.2"), icon=":material/school:"):
-    example.homework()
+def too_sure(teacher: Checkpoint) -> None:
+    """How often this teacher leaves nothing to learn at T = 1, counted over its test answers."""
+    answers = example.bank(teacher)
+    if answers is None:
+        st.markdown(_("{name} was shipped without its test answers.").format(name=teacher.title))
+        return
+    cold, warm = sureness(answers.logits), sureness(answers.logits, SOFT)
+    st.markdown(
+        _(
+            "**A teacher that is too sure.** On {sure} of {n} test photographs {name} is more than "
+            "99 % sure. On those, T = 1 teaches hardly more than the label would. The mean entropy "
+            "over all of them is {cold} nats at T = 1 and {warm} at T = {soft}. On photographs it "
+            "was *trained* on, a teacher is surer still. How to notice: watch the entropy of the "
+            "soft answers; near 0, raise T."
+        ).format(
+            n=numbers.count(cold.n),
+            name=example.in_a_sentence(teacher),
+            sure=numbers.count(cold.sure),
+            cold=f"{cold.mean_entropy:.2f}",
+            warm=f"{warm.mean_entropy:.2f}",
+            soft=f"{SOFT:g}",
+        )
+    )
 
-provenance(pair)
-foot("temperature", probabilities_frame(chosen.logits, [one.id for one in pair]))
+
+def homework() -> None:
+    """The course's question on T, with an answer that explains."""
+    options = {"softer": _("softer"), "harder": _("harder")}
+    answer = url_state.guess(
+        _("HW13 Q2.2: does a higher temperature give a softer or a harder distribution?"),
+        options,
+        "homework_t",
+        widget=st.radio,
+        index=None,
+        horizontal=True,
+    )
+    if answer is None:
+        return
+    st.markdown(
+        (_("Yes, softer.") if answer == "softer" else _("No: softer."))
+        + " "
+        + _(
+            "Dividing by a larger T brings the logits closer together: a lead of 4 becomes a lead "
+            "of 1 at T = 4, so the first class is e times likelier than the second instead of e⁴ "
+            "times. In the picture: drag T up, the bars even out and the mark climbs the entropy "
+            "curve. In distillation teacher and student are softened with the same T."
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

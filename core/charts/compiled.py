@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ParamSpec
 
+import altair as alt
 import pandas as pd
 
 from core import i18n
@@ -26,7 +27,9 @@ def shape(build: Callable[P, Any]) -> Callable[P, Spec]:
 
     @functools.lru_cache(maxsize=64)
     def compiled(_language: str, make: Callable[[], Any]) -> Spec:
-        spec: Spec = make().to_dict()
+        # a row or two written in a layer stay there: Streamlit sends each of `datasets` as a table
+        with alt.data_transformers.enable(consolidate_datasets=False):
+            spec: Spec = make().to_dict()
         return spec
 
     @functools.wraps(build)

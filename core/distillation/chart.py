@@ -20,6 +20,7 @@ from core.charts.compiled import Spec, filled, shape
 from core.charts.names import versions
 from core.charts.numbers import points, points_interval
 from core.charts.theme import (
+    FONT_PX,
     SLOTS,
     RoleKey,
     finish,
@@ -42,10 +43,10 @@ from core.models.registry import MODELS, short_name
 PANEL = 1.45
 """Width of a panel in units of probability: bars from 0 to 1, then the column of figures."""
 _FIGURE_AT = 1.36
-_BARS = (42, 372)
+_BARS = (42, 284)
 """From where to where, in px from the top, the bars stand; the entropy curves below them."""
-_CURVES = (478, 650)
-HEIGHT_PX = 650
+_CURVES = (366, 470)
+HEIGHT_PX = 470
 _ANSWERS = alt.NamedData("answers")
 LIMIT_NATS = float(np.log(len(CLASSES)))
 """Entropy of eleven equal probabilities."""
@@ -77,25 +78,28 @@ class Range(NamedTuple):
 
 
 def temperature_chart(
-    voices: Sequence[Voice], curves: pd.DataFrame, span: Range, true_label: int | None = None
+    voices: Sequence[Voice],
+    curves: pd.DataFrame,
+    span: Range,
+    true_label: int | None = None,
+    is_open: bool = True,
 ) -> Spec:
     """Bars of each voice at the slider's T, over their entropy against T.
 
     `curves`: `core.distillation.temperature.entropy_curves`, its `series` the voices' titles.
-    Classes are sorted by the first voice's logits; the true one, if known, is ticked.
+    Classes are sorted by the first voice's logits; the true one, if known, is ticked. Unless
+    `is_open`, whatever shows what another T would do is left out: the slider and the curves.
     """
-    offsets = [panel * PANEL for panel in range(len(voices))]
-    levels = [0.05 + 0.3 * (len(voices) - 1 - k) for k in range(len(voices))]  # nats, top first
-    heads = pd.DataFrame(
-        {"offset": offsets, "head": [voice.head for voice in voices], "level": levels}
-    )
+    answers = _logits_frame(voices, true_label)
+    spec = _shape(len(voices), span._replace(start=1.0), is_open)
+    if not is_open:
+        return filled(spec, {"T": span.start}, answers=answers)
     roles = {voice.title: voice.role for voice in voices}
     return filled(
-        _shape(len(voices), span._replace(start=1.0)),
+        spec,
         {"T": span.start},
-        answers=_logits_frame(voices, true_label),
+        answers=answers,
         curves=curves.assign(role=curves["series"].map(roles)),
-        heads=heads,
     )
 
 
@@ -106,7 +110,9 @@ def _logits_frame(voices: Sequence[Voice], true_label: int | None) -> pd.DataFra
         [
             {
                 "series": voice.title,
+                "head": voice.head,
                 "role": voice.role,
+                "panel": panel,
                 "offset": panel * PANEL,
                 "food": ("✓ " if label == true_label else "") + food_class(CLASSES[label]),
                 "place": place,
@@ -120,23 +126,18 @@ def _logits_frame(voices: Sequence[Voice], true_label: int | None) -> pd.DataFra
 
 
 @shape
-def _shape(panels: int, span: Range) -> alt.LayerChart:
-    slider = alt.param(
-        name="T",
-        value=span.start,
-        bind=alt.binding_range(
-            min=span.low, max=span.high, step=span.step, name=_("Temperature T")
-        ),
-    )
-    above = layered(*_bars(panels))
-    below = layered(*_entropy(span))
+def _shape(panels: int, span: Range, is_open: bool) -> alt.LayerChart:
+    bind = alt.binding_range(min=span.low, max=span.high, step=span.step, name=_("Temperature T"))
+    slider = alt.param(name="T", value=span.start, bind=bind if is_open else alt.Undefined)
+    above = layered(*_bars(panels, is_open))
+    below = layered(*_entropy(span, panels, is_open))
     both = layered(above, below).resolve_scale(x="independent", y="independent")
     # fit the width only: the parts stand at fixed heights, which a fitted height would squeeze
     exact = alt.AutoSizeParams(type="fit-x", contains="padding")
     return finish(both.add_params(slider).properties(autosize=exact), height=HEIGHT_PX)
 
 
-def _bars(panels: int) -> list[alt.Chart]:
+def _bars(panels: int, is_open: bool) -> list[alt.Chart]:
     ticks = [panel * PANEL + value for panel in range(panels) for value in (0, 0.5, 1)]
     top, bottom = (alt.value(y) for y in _BARS)
     x = alt.X(
@@ -189,7 +190,7 @@ def _bars(panels: int) -> list[alt.Chart]:
     return [
         painted(grid.encode(x=x, y=top, y2=bottom), "muted"),
         bars,
-        painted(limit.encode(x=x, y=top, y2=bottom), "text"),
+        *([painted(limit.encode(x=x, y=top, y2=bottom), "text")] if is_open else []),
         figures,
         *_heads(x),
     ]
@@ -203,14 +204,11 @@ def _points(**column: list[float]) -> alt.InlineData:
 
 def _heads(x: alt.X) -> list[alt.Chart]:
     """Over each panel its name, and the entropy at the slider's T."""
-    names = alt.Chart(alt.NamedData("heads")).encode(x=x, y=alt.value(8))
-    before, after = _("entropy {nats} nats").split("{nats}")
-    live = _entropy_now("offset").transform_calculate(
-        text=f"{before!r} + format(datum.entropy, '.2f') + {after!r}"
-    )
+    entropy = expression(_("entropy {nats} nats"), nats="format(datum.entropy, '.2f')")
+    now = _entropy_now("offset", "head").transform_calculate(text=entropy).encode(x=x)
     return [
-        ink_text(names, "head:N", align="left", fontWeight="bold"),
-        ink_text(live.encode(x=x, y=alt.value(28)), "text:N", slot="muted", align="left"),
+        ink_text(now.encode(y=alt.value(8)), "head:N", align="left", fontWeight="bold"),
+        ink_text(now.encode(y=alt.value(28)), "text:N", slot="muted", align="left"),
     ]
 
 
@@ -228,7 +226,7 @@ def _entropy_now(*keep: str) -> alt.Chart:
     )
 
 
-def _entropy(span: Range) -> list[alt.Chart]:
+def _entropy(span: Range, panels: int, is_open: bool) -> list[alt.Chart]:
     top, bottom = (alt.value(y) for y in _CURVES)
     x = alt.X(
         "temperature:Q",
@@ -244,31 +242,43 @@ def _entropy(span: Range) -> list[alt.Chart]:
         scale=alt.Scale(domain=[0, 2.6], range=[_CURVES[1], _CURVES[0]], nice=False),
         axis=alt.Axis(values=[0, 0.5, 1, 1.5, 2], grid=True, format=".1f", orient="left"),
     )
-    curves = alt.Chart(alt.NamedData("curves")).mark_line(strokeWidth=2.5)
     ceiling = alt.Chart(_points(entropy=[LIMIT_NATS])).encode(y=y)
     limit = ceiling.mark_rule(strokeDash=[5, 4], strokeWidth=1.5)
-    start = alt.Chart(_points(temperature=[span.low])).encode(x=x, y=alt.value(_CURVES[0] - 40))
+    start = alt.Chart(_points(temperature=[span.low])).encode(
+        x=alt.value(-48), y=alt.value(_CURVES[0] - 34)
+    )
+    note = ceiling.encode(x=alt.value(6))
+    frame = [
+        painted(limit, "text"),
+        ink_text(start, alt.value(_("Entropy, in nats")), align="left", fontWeight="bold"),
+        ink_text(note, alt.value("ln 11"), "muted", align="left", baseline="bottom", dy=-3),
+    ]
+    if not is_open:
+        return frame
+    curves = alt.Chart(alt.NamedData("curves")).mark_line(strokeWidth=2.5)
     now = alt.Chart(_points(here=[1])).transform_calculate(
         temperature="T", text="'T = ' + format(T, '.1f')"
     )
     rule = now.mark_rule(strokeWidth=2).encode(x=x, y=top, y2=bottom)
-    label = now.encode(x=x, y=alt.value(_CURVES[0] - 10))
-    marks = _entropy_now().mark_point(size=140, filled=True, opacity=1)
-    note = ceiling.encode(x=alt.value(6))
-    # the curves meet at their right end, so their names stand below it, one above the other
-    names = alt.Chart(alt.NamedData("heads")).encode(
-        x=alt.XDatum(span.high),
-        y=alt.Y("level:Q"),
+    label = now.encode(x=x, y=alt.value(_CURVES[0] - 9))
+    here = _entropy_now("panel", "head").transform_calculate(
+        # the curves meet at their right end, so their names stand side by side above the plot
+        name_at=f"width - ({panels - 1} - datum.panel) * 84"
+    )
+    marks = here.mark_point(size=140, filled=True, opacity=1)
+    names = here.mark_text(align="right", fontSize=FONT_PX, fontWeight="bold").encode(
+        x=alt.X("name_at:Q", scale=None, axis=None),
+        y=alt.value(_CURVES[0] - 34),
+        text="head:N",
+        color=role_color(),
     )
     return [
-        painted(limit, "text"),
-        ink_text(start, alt.value(_("Entropy, in nats")), align="left", fontWeight="bold"),
-        ink_text(note, alt.value("ln 11"), "muted", align="left", baseline="bottom", dy=-3),
+        *frame,
         curves.encode(x=x, y=y, color=role_color(), detail="series:N"),
         painted(rule, "text"),
         ink_text(label, "text:N"),
         marks.encode(x=x, y=y, color=role_color(), shape=role_shape()),
-        ink_text(names, "head:N", align="right", baseline="bottom"),
+        names,
     ]
 
 

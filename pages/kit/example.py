@@ -1,5 +1,6 @@
-"""What the temperature page talks about: two networks, an example, a guess, a question."""
+"""The example of the distillation pages: two networks, a picture, and their logits for it."""
 
+import io
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -10,13 +11,20 @@ from PIL.Image import Image
 
 from core.charts import numbers
 from core.charts.theme import role_of
-from core.checkpoints import TEST_LOGITS, Checkpoint, test_logits
-from core.distillation.temperature import Kind, Softening, examples, sureness
-from core.errors import CheckpointError
-from core.i18n import _
-from pages.kit import networks, photos
-from pages.kit import photos as answers
-from pages.kit.url_state import guess, number_of, one_of
+from core.checkpoints import GRAPH, TEST_LOGITS, WEIGHTS, Checkpoint, test_logits
+from core.course import CLASSES
+from core.data import Index
+from core.data.dreams import SHOW_PX, TRAIN_PX, dreams_available
+from core.distillation.temperature import Kind, examples
+from core.errors import CheckpointError, PhotoError
+from core.i18n import _, food_class
+from core.inference.predict import predictor
+from core.photos import prepare, read_photo_file
+from pages.kit import networks, photos, url_state
+from pages.kit.url_state import next_of, number_of, one_of
+
+PICTURE_PX = 240
+KINDS: tuple[Kind, ...] = ("hesitates", "sure", "disagree", "both_wrong")
 
 
 class Example(NamedTuple):
@@ -25,9 +33,10 @@ class Example(NamedTuple):
     logits: list[NDArray[np.float32]]
     """(11,) each."""
     label: int | None = None
-    thumb: Image | None = None
-    caption: str | None = None
-    """What must stand under it."""
+    """The true class, 0..10; of a generated picture, the class it was made as. None if unknown."""
+    picture: bytes | None = None
+    """A small image file; None where only the stored answers to it are here."""
+    is_generated: bool = False
 
 
 class Bank(NamedTuple):
@@ -37,19 +46,19 @@ class Bank(NamedTuple):
     labels: NDArray[np.int64]
 
 
+# ------------------------------------------------------------------------------------------------
+# The networks.
+
+
 def choose_pair(found: list[Checkpoint]) -> list[Checkpoint]:
     """Two menus: a teacher, and a student to stand beside it; one network where there is one."""
     if len(found) < 2:
         return found
-    left, right = st.columns(2)
     teachers = networks.teachers(found) or found
-    with left:
-        teacher = networks.choose_one(_("Teacher"), teachers, "teacher")
+    teacher = networks.choose_one(_("Teacher"), teachers, "teacher")
     students = [one for one in found if one.id != teacher.id]
     students.sort(key=lambda one: role_of(one) != "distilled")
-    with right:
-        student = networks.choose_one(_("Student"), students, "student")
-    return [teacher, student]
+    return [teacher, networks.choose_one(_("Student"), students, "student")]
 
 
 def short_names(pair: list[Checkpoint]) -> list[str]:
@@ -57,9 +66,9 @@ def short_names(pair: list[Checkpoint]) -> list[str]:
     return [_("Teacher") if one.family == "teacher" else _("Student") for one in pair]
 
 
-def speaker(one: Checkpoint) -> str:
+def in_a_sentence(network: Checkpoint) -> str:
     """How a sentence calls this network."""
-    return _("the teacher") if one.family == "teacher" else _("the student")
+    return _("the teacher") if network.family == "teacher" else _("the student")
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
@@ -80,30 +89,99 @@ def bank(checkpoint: Checkpoint) -> Bank | None:
         return None
 
 
-def choose(pair: list[Checkpoint]) -> Example | None:
-    """The example: from the stored test answers, or a photo; None while there is none."""
-    sources = {"bank": _("A test example"), "photo": _("A photo")}
-    left, right = st.columns(2)
-    source = one_of(left.segmented_control, _("Answers to"), sources, "answers_to", default="bank")
+# ------------------------------------------------------------------------------------------------
+# The picture: of the test split, generated, or the visitor's own.
+
+
+def choose(pair: list[Checkpoint], own_photo: bool = True) -> Example | None:
+    """Menus for the example; None, and said why, while there is none.
+
+    To begin with it is one that can be seen: a test photograph where the photographs of the stored
+    answers are on this machine, else a generated picture where there are some.
+    """
+    has_photographs = _index_of(pair) is not None
+    sources = {
+        "bank": _("a test photograph") if has_photographs else _("stored test answers"),
+        "dream": _("a generated picture"),
+        "photo": _("your photo"),
+    }
+    if not (dreams_available(SHOW_PX) or dreams_available()):
+        del sources["dream"]
+    if not own_photo:
+        del sources["photo"]
+    # a link from before there were generated pictures names a kind or a number of stored answers
+    stored = ("kind", *(f"number_{kind}" for kind in KINDS))
+    is_stored = has_photographs or any(url_state.texts(key) for key in stored)
+    default = "bank" if is_stored or "dream" not in sources else "dream"
+    source = one_of(st.selectbox, _("Picture"), sources, "answers_to", default=default)
     if source == "photo":
-        return _from_photo(pair)
-    with right:
-        return from_bank(pair)
+        return _own_photo(pair)
+    return _generated(pair) if source == "dream" else _stored(pair)
 
 
-def _from_photo(pair: list[Checkpoint]) -> Example | None:
-    seen = answers.look(photos.pick(many=False), pair)
+def _own_photo(pair: list[Checkpoint]) -> Example | None:
+    seen = photos.look(photos.pick(many=False), pair)
     if not seen or len(seen[0].answers) < len(pair):
         return None
     photo = seen[0].photo
     logits = [one.logits for one in seen[0].answers]
-    return Example(logits, photo.label, seen[0].thumb, photo.caption)
+    return Example(logits, photo.label, _file(seen[0].thumb), photo.dreamed)
 
 
-def from_bank(pair: list[Checkpoint], kinds: Mapping[Kind, str] | None = None) -> Example | None:
+def _generated(pair: list[Checkpoint]) -> Example | None:
+    """A picture made from a teacher's weights, chosen by class and a button for the next one."""
+    dreams = photos.dreams_here()
+    chosen = (dreams.of(SHOW_PX) or dreams.of(TRAIN_PX)) if dreams else None
+    if dreams is None or chosen is None:
+        return None
+    # first the class of which the teacher is least sure: there is most to see
+    sheets = sorted(chosen.sheets, key=lambda sheet: sheet.teacher_sure[0])
+    foods = {CLASSES[sheet.label]: food_class(CLASSES[sheet.label]) for sheet in sheets}
+    food = one_of(st.selectbox, _("Made as"), foods, "dream_of", default=next(iter(foods)))
+    turn = next_of(st, _("Next picture"), "dream")
+    label = CLASSES.index(food)
+    pictures = photos.thumbs(dreams, label, px=chosen.px)
+    if not pictures:
+        return None
+    number = turn % len(pictures)
+    sheet = next(sheet for sheet in sheets if sheet.label == label)
+    logits = _answers(_versions(pair), f"{sheet.sha256}/{number}", pictures[number])
+    return Example(logits, label, _file(pictures[number]), is_generated=True)
+
+
+def _versions(pair: list[Checkpoint]) -> tuple[tuple[str, str, str], ...]:
+    """Id and files of each network: what its answers depend on."""
+    return tuple((one.id, one.files[WEIGHTS].sha256, one.files[GRAPH].sha256) for one in pair)
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def _answers(
+    versions: tuple[tuple[str, str, str], ...], picture_key: str, _picture: Image
+) -> list[NDArray[np.float32]]:
+    """Logits (11,) of each network for a picture; all visitors share them."""
+    del picture_key  # the key of the cache, where the picture itself is none
+    answers = []
+    for id, *_files in versions:
+        network = predictor(id)
+        px, crop = network.checkpoint.input_px, network.checkpoint.crop
+        answers.append(network.logits(prepare(_picture, px, crop)[None])[0])
+    return answers
+
+
+def _stored(pair: list[Checkpoint]) -> Example | None:
+    kinds: dict[Kind, str] = {
+        "hesitates": _("the teacher hesitates"),
+        "sure": _("the teacher is sure"),
+        "disagree": _("only the teacher is right"),
+        "both_wrong": _("both are wrong"),
+    }
+    return from_bank(pair, kinds)
+
+
+def from_bank(pair: list[Checkpoint], kinds: Mapping[Kind, str]) -> Example | None:
     """A picture of the test split by kind and number; None, and said why, where there is none.
 
-    `kinds`: which kinds to offer, and what to call them; all of them without it.
+    `kinds`: which kinds to offer, and what to call them.
     """
     banks = [bank(one) for one in pair]
     stored = [one for one in banks if one is not None]
@@ -113,28 +191,16 @@ def from_bank(pair: list[Checkpoint], kinds: Mapping[Kind, str] | None = None) -
     if any(not np.array_equal(one.labels, stored[0].labels) for one in stored):
         st.info(_("These two were not measured on the same pictures. Choose another pair."))
         return None
-    found = examples(stored[0].logits, stored[-1].logits, stored[0].labels)
-    found = {kind: rows for kind, rows in found.items() if kinds is None or kind in kinds}
-    if not found:
+    rows_of = examples(stored[0].logits, stored[-1].logits, stored[0].labels)
+    rows_of = {kind: rows for kind, rows in rows_of.items() if kind in kinds}
+    if not rows_of:
         st.info(_("There is no test picture with a known class."))
         return None
-    titles: Mapping[Kind, str] = kinds or {
-        "hesitates": _("the teacher hesitates"),
-        "sure": _("the teacher is sure"),
-        "disagree": _("only the teacher is right"),
-        "both_wrong": _("both are wrong"),
-    }
-    left, right = st.columns([5, 3], vertical_alignment="bottom")
-    kind = one_of(
-        left.selectbox,
-        _("A picture where"),
-        {one: titles[one] for one in found},
-        "kind",
-        default=next(iter(found)),
-    )
-    rows = found[kind]
+    titles = {kind: kinds[kind] for kind in rows_of}
+    kind = one_of(st.selectbox, _("One where"), titles, "kind", default=next(iter(titles)))
+    rows = rows_of[kind]
     number = number_of(
-        right.number_input,
+        st.number_input,
         _("Number, 1 to {n}").format(n=numbers.count(len(rows))),
         1,
         len(rows),
@@ -143,89 +209,39 @@ def from_bank(pair: list[Checkpoint], kinds: Mapping[Kind, str] | None = None) -
         f"number_{kind}",
     )
     row = int(rows[number - 1])
-    return Example([one.logits[row] for one in stored], int(stored[0].labels[row]))
+    label = int(stored[0].labels[row])
+    return Example([one.logits[row] for one in stored], label, _photograph(pair, row, label))
 
 
-GUESSES = ("top", "small", "none")
+def _index_of(pair: list[Checkpoint]) -> Index | None:
+    """The photographs whose stored answers these are, if they are on this machine."""
+    index = photos.local_index()
+    return index if index and index.fingerprint in {one.data.fingerprint for one in pair} else None
 
 
-def predict_first() -> str | None:
-    """One tap before dragging: which bars grow as T goes up?"""
-    titles = {
-        "top": _("the longest bar"),
-        "small": _("the short bars"),
-        "none": _("none: only the scale changes"),
-    }
-    return guess(
-        _("First, a guess: which bars grow when T goes up? Then drag the slider."),
-        GUESSES,
-        format_func=titles.__getitem__,
-        key="guess_grows",
-    )
+def _photograph(pair: list[Checkpoint], row: int, label: int) -> bytes | None:
+    """The photograph that a row of the stored answers is about, if it is on this machine."""
+    index = _index_of(pair)
+    if index is None:
+        return None
+    rows = index.of("testing")
+    if row >= len(rows) or index.labels[rows[row]] != label:
+        return None
+    return _small(str(index.root / index.files[rows[row]]), index.fingerprint)
 
 
-def reveal(guess: str | None, name: str, plain: Softening, soft: Softening) -> None:
-    """The guess beside what happened; room is kept so that nothing jumps."""
-    if guess is None:
-        st.caption(_("Make a guess above: the answer appears here."))
-        return
-    told = _("Right: the short bars grow.") if guess == "small" else _("Look again.")
-    st.markdown(
-        told
-        + " "
-        + _(
-            "From T = 1 to T = 4 the longest bar of {name} shrinks from {p} to {q}; what it loses "
-            "goes to the short ones."
-        ).format(name=name, p=numbers.share(plain.confidence), q=numbers.share(soft.confidence))
-    )
+@st.cache_data(max_entries=256, show_spinner=False)
+def _small(file: str, fingerprint: str) -> bytes | None:
+    """A photograph as a small image file; None where it cannot be read."""
+    del fingerprint  # only part of the key
+    try:
+        return _file(read_photo_file(file))
+    except PhotoError:
+        return None
 
 
-def homework() -> None:
-    """The course's question on T, with an answer that explains."""
-    answers_to = {"softer": _("softer"), "harder": _("harder")}
-    answer = guess(
-        _("Does a higher temperature give a softer or a harder distribution?"),
-        answers_to,
-        "homework_t",
-        widget=st.radio,
-        index=None,
-        horizontal=True,
-    )
-    if answer is None:
-        return
-    said = _("Yes, softer.") if answer == "softer" else _("No: softer.")
-    st.markdown(
-        said
-        + " "
-        + _(
-            "Dividing by a larger T brings the logits closer together: a lead of 4 becomes a lead "
-            "of 1 at T = 4, so the first class is e times likelier than the second instead of e⁴ "
-            "times. In the picture: drag T up, the bars even out and the mark climbs the entropy "
-            "curve. In distillation teacher and student are softened with the same T."
-        )
-    )
-
-
-def trap(teacher: Checkpoint, higher: float) -> None:
-    """How often this teacher leaves nothing to learn at T = 1, counted over its test answers."""
-    answered = bank(teacher)
-    if answered is None:
-        st.markdown(_("{name} was shipped without its test answers.").format(name=teacher.title))
-        return
-    now, later = sureness(answered.logits), sureness(answered.logits, higher)
-    st.markdown(
-        _(
-            "On {sure} of {n} test photographs {name} is more than 99 % sure. On those, T = 1 "
-            "teaches hardly more than the label would. The mean entropy over all of them is {low} "
-            "nats at T = 1 and {high} at T = {higher}. On photographs it was *trained* on, a "
-            "teacher is surer still. How to notice: watch the entropy of the soft answers; near 0, "
-            "raise T."
-        ).format(
-            n=numbers.count(now.n),
-            name=speaker(teacher),
-            sure=numbers.count(now.sure),
-            low=f"{now.mean_entropy:.2f}",
-            high=f"{later.mean_entropy:.2f}",
-            higher=f"{higher:g}",
-        )
-    )
+def _file(image: Image) -> bytes:
+    small, file = image.copy(), io.BytesIO()
+    small.thumbnail((PICTURE_PX, PICTURE_PX))
+    small.save(file, "JPEG", quality=88)
+    return file.getvalue()

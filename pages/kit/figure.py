@@ -1,6 +1,6 @@
 """A chart on the page: full width, the theme's colours, and words for who cannot see it."""
 
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -36,7 +36,8 @@ def show_with_slider(chart: Any, alt: str, key: str, height_px: int) -> None:
     st.html(
         f"<style>{place} {{display: flex; flex-direction: column-reverse}}"
         f"{place} .vega-bindings {{padding-bottom: 1rem}}"
-        f"{place} .vega-bindings input[type='range'] {{width: min(34rem, 60vw)}}"
+        f"{place} label:has(> input[type='range']) {{display: flex; gap: 0.8rem}}"
+        f"{place} input[type='range'] {{flex: 1; min-width: 6rem; max-width: 34rem}}"
         f"{place} .vega-bind-name {{font-weight: 600}}"
         f"{place} .vega-bind-radio {{display: flex; flex-wrap: wrap; gap: 0.4rem; flex: 1}}"
         f"{place} .vega-bind-radio label {{border: 1px solid color-mix(in srgb, currentColor 35%, "
@@ -50,15 +51,16 @@ def show_with_slider(chart: Any, alt: str, key: str, height_px: int) -> None:
         show(chart, alt, f"{key}-chart")
 
 
-def data_button(frame: pd.DataFrame, name: str) -> None:
+def data_button(frame: pd.DataFrame | Callable[[], pd.DataFrame], name: str) -> None:
     """A chart's data as CSV, in a quiet button under it; `name` becomes part of the file's name.
 
-    The file is written when the button is pressed, not at every rerun.
+    The file is written when the button is pressed, not at every rerun; a function that makes the
+    frame is called then.
     """
-    if len(frame):
+    if callable(frame) or len(frame):
         st.download_button(
             _("This chart's data"),
-            partial(to_csv, frame),
+            lambda: to_csv(frame() if callable(frame) else frame),
             file_name=f"small-plates-{name}.csv",
             mime="text/csv",
             icon=":material/download:",

@@ -244,6 +244,14 @@ def _index(root: str | None) -> Index:
     return find_food11()
 
 
+def local_index() -> Index | None:
+    """The photographs on this machine; None where there are none, or none that can be read."""
+    try:
+        return _index(os.environ.get("FOOD11_ROOT")) if food11_available() else None
+    except DataError:
+        return None
+
+
 def _from_food11() -> list[Photo]:
     try:
         index = _index(os.environ.get("FOOD11_ROOT"))

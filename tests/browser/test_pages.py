@@ -89,8 +89,13 @@ def test_dragging_the_temperature_sends_nothing(page: "Page", server: str) -> No
     page.on("websocket", lambda socket: socket.on("framesent", lambda frame: frames.append(frame)))
     page.goto(f"{server}/temperature")
     settle(page)
+    assert not page.query_selector(".vega-bindings input")  # it would answer the guess
+    page.click('text="Just show me"')
+    page.wait_for_selector(".vega-bindings input")
+    settle(page)
     page.wait_for_timeout(500)
     assert frames  # the app does talk to its server: the count below can fail
+    assert live_numbers(page) == expected_numbers(1.0)
     page.focus('input[type="range"][name="T"]')
     before, sent = chart_texts(page), len(frames)
     for _press in range(10):
@@ -103,6 +108,28 @@ def test_dragging_the_temperature_sends_nothing(page: "Page", server: str) -> No
     assert figures(before) == expected_figures(1.0)
     assert figures(after) == expected_figures(2.0)
     assert [text for text in after if text.startswith("entropy ")] == expected_entropies(2.0)
+    assert live_numbers(page) == expected_numbers(2.0)
+
+
+def live_numbers(page: "Page") -> list[str]:
+    """The numbers in the sentences that follow the slider: T, the answer's share, the others',
+    the entropy, and the runner-up's share of the others."""
+    sentences = page.inner_text(".st-key-follows_t")
+    found = re.search(
+        r"At T = (\S+) the teacher gives \D+ (\S+\s?%), and the other ten classes together "
+        r"(\S+\s?%)\. Entropy: (\S+) of[\s\S]+ has (\S+\s?%) of what is not",
+        sentences,
+    )
+    assert found, sentences
+    return [one.replace("\u202f", " ") for one in found.groups()]
+
+
+def expected_numbers(t: float) -> list[str]:
+    teacher = softmax_by_hand(default_example()[0], t)
+    entropy = -sum(p * math.log(p) for p in teacher if p)
+    shares = [teacher[0], 1 - teacher[0], teacher[1] / (1 - teacher[0])]
+    top, rest, second = (f"{p * 100:.0f} %" for p in shares)
+    return [f"{t:.1f}", top, rest, f"{entropy:.2f}", second]
 
 
 def figures(texts: list[str]) -> list[str]:

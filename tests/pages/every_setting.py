@@ -32,7 +32,9 @@ SCENES: dict[str, list[Link]] = {
          "tab": "wider"},
     ],
     "temperature": [
-        {"teacher": TEACHER, "student": STUDENT, "kind": "sure", "number_sure": "3", "T": "4.5"},
+        {"teacher": TEACHER, "student": STUDENT, "kind": "sure", "number_sure": "3", "T": "4.5",
+         "tab": "homework"},
+        {"dream_of": "Soup", "dream": "1"},
         {"answers_to": "photo", "photo_from": "dream", "dream_of": "Soup", "dream": "1"},
         {"answers_to": "photo", "food": "Egg", "example": "1"},
     ],

@@ -1,28 +1,32 @@
 """Temperature: the example is what it is called, and the words use the numbers of the chart."""
 
+import inspect
 import io
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from core.checkpoints import TEST_LOGITS, FileInfo, folder, load_manifest, store
 from core.checkpoints import test_logits as stored_logits
 from core.course import CLASSES
+from core.data import find_food11
+from core.data.dreams import load_dreams, tiles
 from core.inference.predict import predictor
+from core.inference.predict import softmax as real_softmax
 from core.photos import prepare, read_photo
+from tests.dreamers import fill_dreams
 from tests.food import food_picture, make_food11
 from tests.pages import shelf
 
 Open = Callable[..., AppTest]
-
-
-@pytest.fixture
-def app(open_page: Open) -> AppTest:
-    shelf.fill(shelf.TEACHER, shelf.SCRATCH, shelf.DISTILLED)
-    return open_page("temperature")
 
 
 def softmax(logits: np.ndarray, t: float) -> list[float]:
@@ -31,72 +35,104 @@ def softmax(logits: np.ndarray, t: float) -> list[float]:
 
 
 def text(app: AppTest) -> str:
-    return "\n".join(str(one.value) for kind in (app.markdown, app.caption) for one in kind)
+    kinds = (app.markdown, app.caption, app.info)
+    return "\n".join(str(one.value) for kind in kinds for one in kind)
 
 
-def test_the_default_example_is_a_hesitating_teacher_that_is_right(app: AppTest) -> None:
+def chart(app: AppTest) -> dict[str, Any]:
+    (drawn,) = app.get("vega_lite_chart")
+    return dict(json.loads(drawn.proto.spec))
+
+
+def follows(app: AppTest) -> dict[str, Any]:
+    """What the browser is given to write sentences whose numbers follow the slider."""
+    (component,) = [
+        one for one in app.get("bidi_component") if "follows_t" in one.proto.component_name
+    ]
+    return dict(json.loads(component.proto.json))
+
+
+def the_guess(app: AppTest) -> Any:
+    return next(one for one in app.button_group if "which bars grow" in one.label)
+
+
+def default_row() -> int:
+    """A hesitating teacher that is right: the default example where there is no picture."""
     logits, labels = stored_logits(shelf.TEACHER)
     confidence = np.array([max(softmax(one, 1)) for one in logits])
     right = logits.argmax(axis=1) == labels
-    row = min(np.flatnonzero(right), key=lambda i: abs(confidence[i] - 0.75))
-    food = CLASSES[labels[row]]
-    assert f"The label says **{food}**" in text(app)
-    soft = max(softmax(logits[row], 4))
-    assert (
-        f"**{food}** {confidence[row] * 100:.0f}\u202f%, at T = 4 only {soft * 100:.0f}\u202f%"
-        in text(app)
-    )
+    return int(min(np.flatnonzero(right), key=lambda i: abs(confidence[i] - 0.75)))
 
 
-def test_teacher_and_student_are_chosen_by_role(app: AppTest) -> None:
-    chosen = {one.label: one.value for one in app.selectbox}
-    assert chosen["Teacher"] == shelf.TEACHER
-    assert chosen["Student"] == shelf.DISTILLED
+def test_what_answers_the_guess_waits_for_it(open_page: Open) -> None:
+    """Before: bars at T = 1, no slider, no curves, nothing in the tabs. A guess, and they come."""
+    shelf.fill(shelf.TEACHER, shelf.SCRATCH, shelf.DISTILLED)
+    drawn = open_page("temperature")
+    assert not drawn.exception
+    chosen = {one.label: one.value for one in drawn.selectbox}
+    assert chosen["Teacher"] == shelf.TEACHER and chosen["Student"] == shelf.DISTILLED
+    logits, labels = stored_logits(shelf.TEACHER)
+    row, food = default_row(), CLASSES[labels[default_row()]]
+    assert f"The label says **{food}**" in text(drawn)
+    assert "Guess, or say" in text(drawn) and "This gives the answer away" in text(drawn)
+    assert not drawn.code and not drawn.latex
+    (parameter,) = chart(drawn)["params"]
+    assert parameter["name"] == "T" and parameter["value"] == 1 and "bind" not in parameter
+    assert not any("mark" in part and part["mark"].get("type") == "line" for part in layers(drawn))
+    first = follows(drawn)
+    (paragraph,) = first["paragraphs"]
+    assert f"the teacher gives **{food}** **{{top}}**" in paragraph
+    assert first["T"] == 1
+    assert first["gaps"] == pytest.approx(sorted(logits[row] - logits[row].max())[::-1])
+
+    before, warm = max(softmax(logits[row], 1)), max(softmax(logits[row], 4))
+    numbers = f"shrinks from {before * 100:.0f}\u202f% to {warm * 100:.0f}\u202f%"
+    for guess, verdict in (("top", "Not quite."), ("small", "Right."), ("show", "The short bars grow")):
+        the_guess(drawn).set_value(guess).run()
+        assert verdict in text(drawn) and numbers in text(drawn)
+        assert the_guess(drawn).value == guess  # it stays drawn
+    assert chart(drawn)["params"][0]["bind"]["max"] == 20
+    assert any("mark" in part and part["mark"].get("type") == "line" for part in layers(drawn))
+    assert "has {second} of what is not" in follows(drawn)["paragraphs"][1]
+    # the first tab shows the function that answers
+    assert drawn.code[0].value.strip() == inspect.getsource(real_softmax).strip()
 
 
-def test_a_guess_is_answered(app: AppTest) -> None:
-    guess = next(one for one in app.button_group if "which bars grow" in one.label)
-    assert "Make a guess" in text(app)
-    guess.set_value("top")
-    app.run()
-    assert "Look again." in text(app) and "Make a guess" not in text(app)
-    next(one for one in app.button_group if "which bars grow" in one.label).set_value("small")
-    app.run()
-    assert "Right: the short bars grow." in text(app)
+def layers(app: AppTest) -> list[dict[str, Any]]:
+    return [part for half in chart(app)["layer"] for part in half["layer"]]
 
 
-def test_the_homework_question_is_answered_and_explained(app: AppTest) -> None:
+@pytest.mark.parametrize(("given", "start"), [("4", 4.0), ("1000", 20.0), ("0", 0.1), ("nan", 1.0)])
+def test_a_link_sets_the_slider(open_page: Open, given: str, start: float) -> None:
+    """Whoever made it has seen the answer: it stands open. One without a T that can be read is
+    a link to the page as it comes."""
+    shelf.fill(shelf.TEACHER, shelf.DISTILLED)
+    app = open_page("temperature", T=given)
+    (parameter,) = chart(app)["params"]
+    assert parameter["value"] == start == follows(app)["T"]
+    assert ("bind" in parameter) == (given != "nan")
+
+
+def test_a_tab_is_in_the_link_and_the_homework_is_answered(open_page: Open) -> None:
+    shelf.fill(shelf.TEACHER, shelf.SCRATCH)
+    app = open_page("temperature", T="4", tab="homework")
     (question,) = app.radio
-    assert "softer or a harder" in question.label
+    assert "softer or a harder" in question.label and not app.code
     question.set_value("harder").run()
     assert "No: softer." in text(app)
     app.radio[0].set_value("softer").run()
     assert "Yes, softer." in text(app) and "e⁴" in text(app)
 
 
-def test_the_function_that_computes_is_shown(app: AppTest) -> None:
-    import inspect
-
-    from core.inference.predict import softmax as real
-
-    assert app.code[0].value.strip() == inspect.getsource(real).strip()
-
-
-def test_the_trap_counts_over_the_whole_bank(app: AppTest) -> None:
+def test_the_trap_counts_over_the_whole_bank(open_page: Open) -> None:
+    shelf.fill(shelf.TEACHER, shelf.SCRATCH)
+    app = open_page("temperature", T="4", tab="trap")
     logits, _labels = stored_logits(shelf.TEACHER)
     sure = sum(max(softmax(one, 1)) > 0.99 for one in logits)
     assert (
         f"On {sure} of {len(logits)} test photographs the teacher is more than 99 % sure"
         in text(app)
     )
-
-
-@pytest.mark.parametrize(("given", "start"), [("4", 4.0), ("1000", 20.0), ("0", 0.1), ("nan", 1.0)])
-def test_a_link_sets_the_slider(open_page: Open, given: str, start: float) -> None:
-    shelf.fill(shelf.TEACHER, shelf.DISTILLED)
-    app = open_page("temperature", T=given)
-    spec = app.get("vega_lite_chart")[0].proto.spec
-    assert f'"value": {start}' in spec.replace('"value":', '"value": ').replace("  ", " ")
 
 
 def test_networks_measured_on_different_pictures_are_not_mixed(open_page: Open) -> None:
@@ -130,4 +166,57 @@ def test_a_photo_can_be_the_example(
     assert "The label says" not in text(app)  # nobody knows what an upload is
     logits = predictor(shelf.TEACHER).logits(prepare(read_photo(file.getvalue()), shelf.PX)[None])
     top = CLASSES[int(logits[0].argmax())]
-    assert f"the teacher gives **{top}**" in text(app)
+    assert f"the teacher gives **{top}**" in follows(app)["paragraphs"][0]
+
+
+def pictures(app: AppTest) -> list[str]:
+    return [image.url for block in app.get("image") for image in block.proto.imgs]
+
+
+def test_without_photographs_the_example_is_a_generated_picture(open_page: Open) -> None:
+    """It is on the screen, says what it is, and the networks are asked about that very picture."""
+    shelf.fill(shelf.TEACHER, shelf.DISTILLED)
+    fill_dreams()
+    app = open_page("temperature", dream_of="Soup")
+    assert not app.exception and len(pictures(app)) == 1
+    assert "made from the teacher's weights, not a photograph), made as **Soup**" in text(app)
+    found = load_dreams()
+    assert found is not None
+    chosen = found.of(128)
+    assert chosen is not None
+    for number in range(2):
+        tile = tiles(chosen, CLASSES.index("Soup"))[number].transpose(1, 2, 0)
+        picture = prepare(Image.fromarray(np.ascontiguousarray(tile)), shelf.PX)
+        logits = np.sort(predictor(shelf.TEACHER).logits(picture[None])[0])[::-1]
+        assert follows(app)["gaps"] == pytest.approx(list(logits - logits[0]), abs=1e-5)
+        next(one for one in app.button if one.label == "Next picture").click().run()
+    # a link from before there were generated pictures opens what it opened
+    app = open_page("temperature", kind="sure")
+    assert not pictures(app) and "The label says" in text(app)
+
+
+def test_a_stored_answer_shows_its_photograph_where_it_is(
+    open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Photograph and answer are paired by the index's fingerprint; other photographs are not."""
+    monkeypatch.setenv("FOOD11_ROOT", str(make_food11(tmp_path / "food")))
+    shelf.fill(shelf.TEACHER, shelf.DISTILLED, per_class=1)
+    fill_dreams()
+    index = find_food11()
+    listed = load_manifest()
+    rows = index.of("testing")
+    labels = index.labels[rows]
+    for name in (shelf.TEACHER, shelf.DISTILLED):
+        logits = 3 * np.eye(11, dtype=np.float32)[labels]
+        answers = safetensors.numpy.save({"logits": logits, "labels": labels.astype(np.int64)})
+        files = {key: (folder(name) / key).read_bytes() for key in listed[name].files}
+        files[TEST_LOGITS] = answers
+        data = listed[name].data.model_copy(update={"fingerprint": index.fingerprint})
+        changes = {"data": data, "files": {key: FileInfo.of(one) for key, one in files.items()}}
+        store(listed[name].model_copy(update=changes), files)
+    app = open_page("temperature")
+    assert not app.exception and len(pictures(app)) == 1
+    assert f"The label says **{CLASSES[labels[0]]}**" in text(app)
+    shelf.fill(shelf.TEACHER, shelf.DISTILLED)
+    app = open_page("temperature")
+    assert "made from the teacher's weights" in text(app)
