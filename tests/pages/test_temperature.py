@@ -87,7 +87,11 @@ def test_what_answers_the_guess_waits_for_it(open_page: Open) -> None:
 
     before, warm = max(softmax(logits[row], 1)), max(softmax(logits[row], 4))
     numbers = f"shrinks from {before * 100:.0f}\u202f% to {warm * 100:.0f}\u202f%"
-    for guess, verdict in (("top", "Not quite."), ("small", "Right."), ("show", "The short bars grow")):
+    for guess, verdict in (
+        ("top", "Not quite."),
+        ("small", "Right."),
+        ("show", "The short bars grow"),
+    ):
         the_guess(drawn).set_value(guess).run()
         assert verdict in text(drawn) and numbers in text(drawn)
         assert the_guess(drawn).value == guess  # it stays drawn
