@@ -21,6 +21,7 @@ from core.training.photographs import Photographs, derive, generator
 from core.training.runs import Teller
 from core.training.speed import Compute, room_for_photographs
 from core.training.teacher_cache import Teacher, view_key
+from core.training.watch import Watch
 
 
 def lr_factor(step: int, warmup: float, total: int) -> float:
@@ -121,10 +122,14 @@ class Learner:
         shown: Photographs | None = None,
     ) -> None:
         """`shown`: the training photographs as the teacher sees them, where it sees another part
-        of a picture than the student; the views (crop, flip, colours) are the same."""
+        of a picture than the student; the views (crop, flip, colours) are the same.
+
+        `watch` may be replaced: it is told every step's loss, and asks about the pictures of
+        `watched`, positions in `validation`."""
         self.config, self.spec, self.compute, self.world = config, spec, compute, world
         self.training, self.validation, self.teacher = training, validation, teacher
         self.teller = teller or Teller(None)
+        self.watch, self.watched = Watch(), torch.zeros(0, dtype=torch.long)
         self.shown = training if shown is None else shown
         if not np.array_equal(self.shown.rows, training.rows):
             raise ValueError("the teacher is shown other photographs than the student")
@@ -164,7 +169,9 @@ class Learner:
         for step, rows in enumerate(order.split(config.batch_size)):
             self._set_lr(epoch * self.steps + step)
             mine = self.world.part(rows)
-            sums += self._step(mine, view, answers, px, len(rows)) * len(mine)
+            means = self._step(mine, view, answers, px, len(rows))
+            sums += means * len(mine)
+            self.watch.step(means[0], self.answers_to_watched)
             seen += len(rows)
             if step % _LOOKED_AT == 0:
                 self._look(sums)
@@ -193,6 +200,24 @@ class Learner:
             "images_per_s": round(seen / training_s, 2),
             "seconds": round(time.perf_counter() - began, 2),
         }
+
+    @torch.inference_mode()
+    def answers_to_watched(self) -> list[list[float]]:
+        """Probabilities (pictures, 11) of the watched pictures now; changes nothing of the run."""
+        if not len(self.watched):
+            return []
+        net = self.chosen()
+        was_training = net.training
+        net.eval()
+        squares = self.validation.take(self.watched, self.compute.device)
+        x = self.spec.normalize(centre_crop(squares, self.config.px))
+        with self.compute.autocast():
+            logits = net(self.compute.lay(x)).float()
+        net.train(was_training)
+        found: list[list[float]] = [
+            [round(share, 4) for share in row] for row in logits.softmax(1).cpu().tolist()
+        ]
+        return found
 
     def chosen(self) -> nn.Module:
         """The weights that count: the moving average where there is one."""

@@ -30,6 +30,7 @@ from core.training.photographs import derive, learned_from, photographs
 from core.training.runs import Progress, RunFolder, Teller, start, starting_point
 from core.training.speed import Compute, best_device, choose, device_name, keep_memory
 from core.training.teacher_cache import load_teacher
+from core.training.watch import Picture, Watch, fixed_rows
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -120,6 +121,7 @@ class _Run:
             self.teller,
             shown,
         )
+        self.pixels = pixels
 
     def _compute(self, device: str) -> Compute:
         """Number format and layout: the stored run's, else the fastest here; the same for all."""
@@ -193,6 +195,8 @@ class _Run:
     def go(self, report: Report | None) -> dict[str, Any]:
         config, learner = self.config, self.learner
         entries = self._resume()
+        if self.world.leads:
+            self._watch(len(entries))
         by = "epoch" if config.select == "last" else "val_accuracy"
         best = max(entries, key=lambda entry: entry[by], default=None)
         for epoch in range(len(entries), config.epochs):
@@ -207,6 +211,24 @@ class _Run:
                 report(entry)
         assert best is not None  # epochs >= 1
         return self._finish(entries, best)
+
+    def _watch(self, epochs_done: int) -> None:
+        """Let the learner tell its steps and its answers to the fixed pictures, from now on."""
+        learner, pixels = self.learner, self.pixels
+        positions = fixed_rows(self.validation.labels.numpy())
+        rows = self.validation.rows[positions]
+        files = [pixels.index.files[row] for row in pixels.rows[rows]]
+        pictures = [Picture(file, int(pixels.labels[row]))
+                    for file, row in zip(files, rows, strict=True)]  # fmt: skip
+        learner.watched = torch.tensor(positions)
+        learner.watch = Watch(
+            self.folder.path,
+            pictures,
+            self.config.epochs * learner.steps,
+            learner.steps,
+            epochs_done * learner.steps,
+        )
+        learner.watch.write(learner.answers_to_watched)
 
     def _store(self, entries: list[dict[str, Any]], is_best: bool) -> None:
         if is_best:
@@ -225,6 +247,8 @@ class _Run:
         }
         with self.world.together():
             if self.world.leads:
+                learner = self.learner
+                learner.watch.write(learner.answers_to_watched)
                 write_json(self.folder.path / "result.json", result)
                 self.teller.finish()
         shared: dict[str, Any] = self.world.share(result)

@@ -7,6 +7,7 @@
     best.safetensors   the weights of the epoch chosen on the validation split
     result.json        written last: a run without it is not finished
     progress.json      how far the running epoch is (`core.training.runs`); no result
+    watch.json         losses step by step, answers to six pictures (`core.training.watch`)
 
 Each file is replaced as a whole, so killing the process loses the running epoch and nothing else.
 """
