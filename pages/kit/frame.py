@@ -304,7 +304,8 @@ def style() -> None:
     code = "[data-testid='stCode'] .token"  # Streamlit's own rules for it are more specific
     st.html(
         "<style>"
-        f"[data-testid='stCaptionContainer'], [data-testid='stImageCaption'] * {{color: {quiet}}}"
+        "[data-testid='stCaptionContainer'], [data-testid='stImageCaption'] * "
+        f"{{color: {quiet}; opacity: 1}}"
         f"{code} {{color: inherit !important}}"
         f"{code}:is(.keyword, .boolean, .number) {{color: {strong} !important}}"
         f"{code}.string {{color: {fresh} !important}}"

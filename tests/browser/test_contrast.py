@@ -57,8 +57,9 @@ FAINT = """() => {
   while (words.nextNode()) {
     const e = words.currentNode.parentElement, text = words.currentNode.textContent.trim();
     if (!text || !e.getClientRects().length || e.closest('script, style, svg')) continue;
-    const below = behind(e);
-    const [a, b] = [light(over(rgba(getComputedStyle(e).color), below)), light(below)];
+    const below = behind(e), ink = rgba(getComputedStyle(e).color);
+    for (let n = e; n; n = n.parentElement) ink[3] *= getComputedStyle(n).opacity;
+    const [a, b] = [light(over(ink, below)), light(below)];
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
     seen += 1;
     const enough = e.dataset.testid === 'stIconMaterial' ? 3 : 4.5;
