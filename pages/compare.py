@@ -1,116 +1,395 @@
-"""Compare: your photo through several networks, side by side, and where they disagree."""
+"""Compare: your photo through a large network and its small versions, side by side."""
 
 import inspect
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 import streamlit as st
 
 from core.charts import numbers
-from core.charts.answers import answer_chart
-from core.charts.theme import role_of
+from core.charts.answers import Verdict, answer_chart, verdict_chart
+from core.charts.names import versions
+from core.charts.theme import glyph, role_of
 from core.checkpoints import Checkpoint
 from core.course import CLASSES
+from core.errors import CheckpointError
+from core.export.files import FilePredictor, int8_predictor
 from core.i18n import _, food_class
 from core.inference import compare, predict
-from pages.kit import frame
-from pages.kit import networks as shelf
-from pages.kit.figure import show
-from pages.kit.frame import foot
-from pages.kit.networks import name_of
+from pages.kit import frame, networks
+from pages.kit.figure import data_button, show
 from pages.kit.photos import Photo, Seen, look, pick
-from pages.kit.provenance import accuracy_line, accuracy_lines, provenance
-from pages.kit.url_state import guess, number_of, toggle
+from pages.kit.provenance import accuracy_lines, provenance
+from pages.kit.url_state import number_of, one_of, toggle
+
+PER_ROW = 3
+"""Photos in a row of the grid."""
+
+
+def main() -> None:
+    """Draw the page."""
+    st.title(frame.entry("compare").question)
+    st.markdown(
+        _(
+            "Drop in a photo of lunch: each network says which of eleven kinds of food it sees, "
+            "and how sure it is."
+        )
+    )
+    found = networks.checkpoints()
+    if not found:
+        networks.explain_empty()
+        st.stop()
+    photographs(found)
+    frame.foot("compare")
+
+
+class Offer(NamedTuple):
+    """What may be compared."""
+
+    networks: list[Checkpoint]
+    opened: dict[str, FilePredictor]
+    """Of those that are no checkpoint of their own, by id."""
+    presets: dict[str, str]
+    """Ids of the networks to begin with, and what each is called here."""
+
+
+def offer(found: list[Checkpoint]) -> Offer:
+    """All networks, and the presets: teacher, best student, cut, in 8 bits, as far as they are
+    here."""
+    opened: dict[str, FilePredictor] = {}
+    presets: dict[str, str] = {}
+    if teacher := next(iter(networks.teachers(found)), None):
+        presets[teacher.id] = _("Teacher")
+    student = networks.best_student(found)
+    if student:
+        presets[student.id] = _("Student")
+    cut = [one for one in found if one.derived_from and one.derived_from.kind == "narrow"]
+    if cut:
+        halved = min(cut, key=lambda one: (abs(share_cut(one) - 0.5), -right(one)))
+        presets[halved.id] = _("Cut by {share}").format(share=numbers.share(share_cut(halved)))
+    if student:
+        try:
+            int8 = int8_predictor(student)
+        except CheckpointError as error:
+            int8 = None
+            st.error(str(error), icon=":material/error:")
+        if int8:
+            opened[int8.checkpoint.id] = int8
+            presets[int8.checkpoint.id] = _("8 bits")
+    presets = presets or {one.id: short_name(one) for one in found[:2]}
+    return Offer([*found, *(one.checkpoint for one in opened.values())], opened, presets)
+
+
+def share_cut(one: Checkpoint) -> float:
+    """The share of its channels that a narrow network has lost, as far as its settings say."""
+    ratio = one.config.get("ratio")
+    return float(ratio) if isinstance(ratio, int | float) else 0.0
+
+
+def right(one: Checkpoint) -> float:
+    """Test accuracy, 0 where it was not measured."""
+    return one.test.accuracy if one.test else 0.0
+
+
+def short_name(one: Checkpoint) -> str:
+    """A network's name where there is little room."""
+    name = versions(
+        one.model, one.recipe, _(one.title), one.derived_from.kind if one.derived_from else ""
+    )[-1]
+    return name if not one.seed else _("{name} ({seed})").format(name=name, seed=one.seed)
+
 
 # ------------------------------------------------------------------------------------------------
-# Compare in words: who agrees with whom, what was guessed, the table, the trap.
+# The instrument: photos in, the networks' first choices out.
 
 
-__all__ = ["accuracy_line", "draw_table", "draw_trap", "mark", "predict_first", "say", "summary"]
+@frame.section
+def photographs(found: list[Checkpoint]) -> None:
+    """The photos, what each network sees in them, what it really was; the rest in tabs."""
+    offered = offer(found)
+    with frame.instrument() as (controls, picture):
+        with controls:
+            photos = pick()
+            with st.expander(_("More networks"), icon=":material/tune:"):
+                chosen = networks.choose(offered.networks, list(offered.presets))
+        with picture:
+            results = look(photos, chosen, opened=offered.opened)
+            if not chosen:
+                st.info(_("Choose at least one network."), icon=":material/touch_app:")
+            elif not photos:
+                st.info(
+                    _("No photo yet. Drop one here, switch the camera on, or take an example."),
+                    icon=":material/add_a_photo:",
+                )
+            names = {one.id: offered.presets.get(one.id) or short_name(one) for one in chosen}
+            if len(results) == 1:
+                one_photo(results[0], names)
+            elif results:
+                several_photos(results, names)
+    if results:
+        st.markdown(_("**What you see.** {text}").format(text=" ".join(told(results, names))))
+        tally(results, names)
 
+    def classes() -> None:
+        all_classes(results, names)
 
-def predict_first(networks: Sequence[Checkpoint]) -> str | None:
-    """One tap before the answer: which network will be surest? The id, or None so far."""
-    if len(networks) < 2:
-        return None
-    titles = {one.id: name_of(one) for one in networks}
-    return guess(
-        _("First, a guess: which network will be surest of itself?"),
-        list(titles),
-        format_func=titles.__getitem__,
-        key="guess_surest",
+    def not_food() -> None:
+        trap(chosen, offered.opened, names)
+
+    def test_split() -> None:
+        homework(chosen)
+
+    frame.tabs(
+        [
+            frame.Tab("not_food", _("Trap: not even food"), not_food),
+            frame.Tab("classes", _("All eleven classes"), classes),
+            frame.Tab("why", _("Why"), why),
+            frame.Tab("homework", _("Homework"), test_split),
+        ]
     )
+
+
+def one_photo(seen: Seen, names: Mapping[str, str]) -> None:
+    """The photo beside a bar for each network."""
+    left, middle = st.columns([1, 2.2])
+    with left:
+        draw_photo(seen)
+    answers = seen.answers
+    first_choices = [compare.bars_frame(answer).iloc[0] for answer in answers]
+    truth = truth_of(seen)
+    verdicts = [
+        Verdict(
+            role_of(answer.checkpoint),
+            f"{glyph(role_of(answer.checkpoint))} {names[answer.checkpoint.id]}: {first.food}"
+            + mark(truth, int(first.label)),
+            f"{numbers.size(answer.checkpoint.size_bytes)} · "
+            f"{numbers.milliseconds(answer.latency_ms)}",
+            float(first.probability),
+            numbers.share(first.probability)
+            + ("" if answer is answers[0] else agreement(first.label == first_choices[0].label)),
+        )
+        for answer, first in zip(answers, first_choices, strict=True)
+    ]
+    with middle:
+        show(
+            verdict_chart(verdicts),
+            _("How sure each network is of what it sees. {list}.").format(
+                list="; ".join(
+                    f"{one.head} {numbers.share(one.probability)} ({one.aside})" for one in verdicts
+                )
+            ),
+            key="verdicts",
+        )
+
+
+def draw_photo(seen: Seen) -> None:
+    """A photo with its name, and the question what it really was."""
+    st.image(
+        seen.thumb,
+        caption=seen.photo.caption or seen.photo.name,
+        alt=_("The photo {name}").format(name=seen.photo.name),
+        width="stretch",
+    )
+    if seen.photo.label is None:
+        st.selectbox(
+            _("What was it really?"), range(len(CLASSES)), index=None,
+            format_func=lambda label: food_class(CLASSES[label]),
+            key=f"really_{seen.photo.key}", placeholder=_("You say"), persist_state="session",
+        )  # fmt: skip
+
+
+def several_photos(results: Sequence[Seen], names: Mapping[str, str]) -> None:
+    """A grid: each photo with a line for each network."""
+    for start in range(0, len(results), PER_ROW):
+        for column, seen in zip(
+            st.columns(PER_ROW), results[start : start + PER_ROW], strict=False
+        ):
+            with column.container(border=True):
+                draw_photo(seen)
+                truth = truth_of(seen)
+                lines = []
+                for answer in seen.answers:
+                    first = compare.bars_frame(answer).iloc[0]
+                    lines.append(
+                        f"{glyph(role_of(answer.checkpoint))} {names[answer.checkpoint.id]}: "
+                        f"**{first.food}** {numbers.share(first.probability)}"
+                        + mark(truth, int(first.label))
+                    )
+                st.markdown("  \n".join(lines))
+
+
+def truth_of(seen: Seen) -> int | None:
+    """The photo's class: what its data set says, else the visitor; None where nobody did."""
+    if seen.photo.label is not None:
+        return seen.photo.label
+    said: int | None = st.session_state.get(f"really_{seen.photo.key}")
+    return said
 
 
 def mark(truth: int | None, label: int) -> str:
-    """A tick or a cross before the figures, where the true class is known."""
-    if truth is None:
-        return ""
-    return _("✓ **right** · ") if truth == label else _("✗ **wrong** · ")
+    """A tick or a cross, where the true class is known."""
+    return "" if truth is None else f" {glyph('correct' if truth == label else 'wrong')}"
 
 
-def say(seen: Seen, temperature: float) -> None:
-    """Whether the networks agree on this photo, and if not, where."""
-    if seen.photo.label is not None:
-        food = food_class(CLASSES[seen.photo.label])
-        told = (
-            _("It was dreamed as **{food}**.")
-            if seen.photo.dreamed
-            else _("The label says **{food}**.")
-        )
-        st.markdown(told.format(food=food))
-    names = {answer.checkpoint.id: name_of(answer.checkpoint) for answer in seen.answers}
-    found = compare.agreement(seen.answers, temperature)
-    first = food_class(CLASSES[found.camps[0][0]])
-    if len(names) == 1:
-        st.markdown(_("It sees **{food}**.").format(food=first))
-        return
-    if found.unanimous:
-        st.success(
-            _("All {n} networks see **{food}**.").format(n=len(names), food=first),
-            icon=":material/handshake:",
-        )
-    else:
-        camps = "\n".join(
-            f"- **{food_class(CLASSES[label])}**: {', '.join(names[one] for one in who)}"
-            for label, who in found.camps
-        )
-        st.warning(_("The networks disagree:") + "\n\n" + camps, icon=":material/forum:")
-    st.markdown(
-        _("They differ most on **{food}**: {most} gives it {high}, {least} gives it {low}.").format(
-            food=food_class(CLASSES[found.label]),
-            most=names[found.highest[0]],
-            high=numbers.share(found.highest[1]),
-            least=names[found.lowest[0]],
-            low=numbers.share(found.lowest[1]),
-        )
-    )
+def agreement(same: bool) -> str:
+    """Whether a network's first choice is the first network's."""
+    return _(" · agrees") if same else _(" · differs")
 
 
-def summary(results: Sequence[Seen], temperature: float, guess: str | None) -> None:
-    """Over all photos: how often the networks agree, and how the guess turned out."""
-    names = {answer.checkpoint.id: name_of(answer.checkpoint) for answer in results[0].answers}
-    if len(names) < 2:
-        return
-    agreed = sum(compare.agreement(seen.answers, temperature).unanimous for seen in results)
+# ------------------------------------------------------------------------------------------------
+# What you see, and who was right.
+
+
+def told(results: Sequence[Seen], names: Mapping[str, str]) -> list[str]:
+    """Whether the networks agree on the photos, and where they differ most."""
     n = len(results)
-    if n > 1:
-        st.markdown(_("Of {n} photos, the networks agree on {agreed}.").format(n=n, agreed=agreed))
-    surest = compare.surest([seen.answers for seen in results], temperature)
-    said = _("Surest on average: {name}, {p}.").format(
-        name=names[surest[0]], p=numbers.share(surest[1])
+    agreements = [compare.agreement(seen.answers) for seen in results]
+    said = []
+    if n == 1:
+        seen, found = results[0], agreements[0]
+        if seen.photo.label is not None:
+            food = food_class(CLASSES[seen.photo.label])
+            text = (
+                _("It was made to look like **{food}**.")
+                if seen.photo.dreamed
+                else _("The label says **{food}**.")
+            )
+            said.append(text.format(food=food))
+        first = food_class(CLASSES[found.camps[0][0]])
+        if len(seen.answers) == 1:
+            return [*said, _("It sees **{food}**.").format(food=first)]
+        if found.unanimous:
+            said.append(
+                _("All {n} networks see **{food}**.").format(n=len(seen.answers), food=first)
+            )
+        else:
+            camps = "; ".join(
+                f"**{food_class(CLASSES[label])}**: {', '.join(names[one] for one in who)}"
+                for label, who in found.camps
+            )
+            said.append(_("The networks disagree: {camps}.").format(camps=camps))
+        said.append(
+            _("They differ most on **{food}**: {most} gives it {high}, {least} {low}.").format(
+                food=food_class(CLASSES[found.label]),
+                most=names[found.highest[0]],
+                high=numbers.share(found.highest[1]),
+                least=names[found.lowest[0]],
+                low=numbers.share(found.lowest[1]),
+            )
+        )
+    elif len(results[0].answers) > 1:
+        agreed = sum(found.unanimous for found in agreements)
+        said.append(_("Of {n} photos, the networks agree on {agreed}.").format(n=n, agreed=agreed))
+    if len(results[0].answers) > 1 and n > 1:
+        surest = compare.surest([seen.answers for seen in results])
+        said.append(
+            _("Surest on average: {name}, {p}.").format(
+                name=names[surest[0]], p=numbers.share(surest[1])
+            )
+        )
+    return said
+
+
+def tally(results: Sequence[Seen], names: Mapping[str, str]) -> None:
+    """Who was right so far, over all photos of this visit whose class somebody said."""
+    judged: dict[str, dict[str, bool]] = st.session_state.setdefault("judged", {})
+    for seen in results:
+        truth = truth_of(seen)
+        judged.pop(seen.photo.key, None)
+        if truth is not None and not seen.photo.dreamed:
+            judged[seen.photo.key] = {
+                answer.checkpoint.id: int(answer.logits.argmax()) == truth
+                for answer in seen.answers
+            }
+    while len(judged) > MOST_JUDGED:
+        judged.pop(next(iter(judged)))
+    counts = []
+    for id, name in names.items():
+        rights = [by_network[id] for by_network in judged.values() if id in by_network]
+        if rights:
+            counts.append(
+                _("{name} {right} of {n}").format(name=name, right=sum(rights), n=len(rights))
+            )
+    if counts:
+        st.markdown(
+            _("**Right so far**, where the class is known: {list}.").format(list=" · ".join(counts))
+        )
+
+
+MOST_JUDGED = 200
+
+
+# ------------------------------------------------------------------------------------------------
+# The tabs.
+
+
+def why() -> None:
+    """From logits to the percentages."""
+    st.markdown(
+        _(
+            "A network gives eleven numbers $z_i$, the *logits*. The softmax turns them into "
+            "probabilities that add up to one; the temperature $T$ divides the logits first:"
+        )
     )
-    if guess in names:
-        told = _("You guessed {name}.").format(name=names[guess])
-        said = f"{told} {said} " + (_("Well seen.") if guess == surest[0] else _("A surprise?"))
-    st.markdown(said)
+    st.latex(r"p_i = \frac{e^{z_i / T}}{\sum_j e^{z_j / T}}")
+    st.code(inspect.getsource(predict.softmax), language="python", wrap_lines=True)
+
+
+def all_classes(results: Sequence[Seen], names: Mapping[str, str]) -> None:
+    """A photo's bars by every network at a temperature, and a table of all photos."""
+    temperature = number_of(
+        st.slider, _("Temperature T"), 0.1, 20.0, 1.0, 0.1, key="T",
+        help=_("Divides the logits before the softmax: above 1 the bars even out, below 1 the "
+               "largest wins. The networks are not asked again."),
+    )  # fmt: skip
+    if not results:
+        return
+    shown = results[0]
+    if len(results) > 1:
+        titles = {str(number): seen.photo.name for number, seen in enumerate(results)}
+        shown = results[int(one_of(st.selectbox, _("Photo"), titles, "bars_of", default="0"))]
+    for start in range(0, len(shown.answers), 2):
+        for column, answer in zip(st.columns(2), shown.answers[start : start + 2], strict=False):
+            with column:
+                draw_answer(shown, answer, temperature)
+    table = compare.answers_table(
+        [(seen.photo.name, seen.answers) for seen in results], temperature
+    )
+    draw_table(table, {answer.checkpoint.id: networks.name_of(answer.checkpoint)
+                       for answer in shown.answers})  # fmt: skip
+    st.caption(
+        _(
+            "Bytes: of the weights as they are kept, of 8 bits of the whole file. Times: median of "
+            "a few runs on this machine, one photo at a time, {threads} thread, preparing the "
+            "photo not counted."
+        ).format(threads=predict.THREADS)
+    )
+
+
+def draw_answer(seen: Seen, answer: compare.Answer, temperature: float) -> None:
+    """One network's eleven bars for one photo."""
+    checkpoint = answer.checkpoint
+    bars = compare.bars_frame(answer, temperature)
+    first, second, third = (bars.iloc[place] for place in range(3))
+    st.markdown(f"**{networks.name_of(checkpoint)}**")
+    show(
+        answer_chart(bars, role_of(checkpoint)),
+        _("{network}: {food} {p}, then {second} and {third}.").format(
+            network=checkpoint.title,
+            food=first.food,
+            p=numbers.share(first.probability),
+            second=second.food,
+            third=third.food,
+        ),
+        key=f"bars-{seen.photo.key}-{checkpoint.id}",
+    )
 
 
 def draw_table(table: pd.DataFrame, names: dict[str, str]) -> None:
-    """Every photo by every network; the eleven probabilities are in the CSV."""
+    """Every photo by every network; the eleven probabilities are in its download."""
     shown = table.assign(
-        **{one: table[one].map(food_class) for one in ("first", "second", "third")},
+        **{column: table[column].map(food_class) for column in ("first", "second", "third")},
         size=table["size_bytes"].map(numbers.size),
         network=table["checkpoint"].map(names),
     )
@@ -133,9 +412,12 @@ def draw_table(table: pd.DataFrame, names: dict[str, str]) -> None:
         hide_index=True,
         alt=_("Each photo by each network: first three classes, confidence, time, size."),
     )
+    data_button(table, "compare")
 
 
-def draw_trap(networks: Sequence[Checkpoint]) -> None:
+def trap(
+    chosen: Sequence[Checkpoint], opened: Mapping[str, FilePredictor], names: Mapping[str, str]
+) -> None:
     """Show the networks a picture of nothing; they answer all the same."""
     st.markdown(
         _(
@@ -146,7 +428,8 @@ def draw_trap(networks: Sequence[Checkpoint]) -> None:
     if not toggle(_("Show the networks random dots"), "trap"):
         return
     dots = compare.random_dots()
-    seen = look([Photo("random-dots", _("Random dots"), lambda: dots)], networks, keep=False)
+    photo = Photo("random-dots", _("Random dots"), lambda: dots)
+    seen = look([photo], chosen, keep=False, opened=opened)
     if not seen:
         return
     left, right = st.columns([1, 4])
@@ -156,7 +439,7 @@ def draw_trap(networks: Sequence[Checkpoint]) -> None:
         first = compare.bars_frame(answer).iloc[0]
         lines.append(
             _("{name} sees **{food}**, {p}").format(
-                name=name_of(answer.checkpoint),
+                name=names[answer.checkpoint.id],
                 food=first.food,
                 p=numbers.share(first.probability),
             )
@@ -164,145 +447,25 @@ def draw_trap(networks: Sequence[Checkpoint]) -> None:
     right.markdown("  \n".join(lines))
     right.markdown(
         _(
-            "How to notice: compare several networks. Where they disagree on something, "
-            "do not believe a single one."
+            "How to notice: compare several networks. Where they disagree on something, do not "
+            "believe a single one."
         )
     )
 
 
-PER_ROW = 3
-
-
-def draw(seen: Seen, temperature: float) -> None:
-    """One photo: the picture, what the networks make of it together, and each one's bars."""
-    st.subheader(seen.photo.name)
-    left, right = st.columns([1, 3])
-    said = _("The photo {name}").format(name=seen.photo.name)
-    left.image(seen.thumb, caption=seen.photo.caption, alt=said, width="stretch")
-    with right:
-        say(seen, temperature)
-    per_row = min(PER_ROW, max(2, len(seen.answers)))
-    for start in range(0, len(seen.answers), per_row):
-        columns = st.columns(per_row)
-        for column, answer in zip(columns, seen.answers[start : start + per_row], strict=False):
-            with column:
-                draw_answer(seen, answer, temperature)
-
-
-def draw_answer(seen: Seen, answer: compare.Answer, temperature: float) -> None:
-    """One network's bars for one photo, with its confidence, time and size."""
-    one = answer.checkpoint
-    bars = compare.bars_frame(answer, temperature)
-    first = bars.iloc[0]
-    st.markdown(f"**{shelf.name_of(one)}**")
-    show(
-        answer_chart(bars, role_of(one)),
-        _("{network}: {food} {p}, then {second} and {third}.").format(
-            network=one.title,
-            food=first.food,
-            p=numbers.share(first.probability),
-            second=bars.iloc[1].food,
-            third=bars.iloc[2].food,
-        ),
-        key=f"bars-{seen.photo.key}-{one.id}",
-    )
-    st.caption(
-        mark(seen.photo.label, int(first.label))
-        + _("confidence {p} · {ms} here · {params} parameters · {size}").format(
-            p=numbers.share(first.probability),
-            ms=numbers.milliseconds(answer.latency_ms),
-            params=numbers.count(one.params),
-            size=numbers.size(one.size_bytes),
-        )
-    )
-
-
-def main() -> None:
-    """Draw the page."""
-    st.title(frame.entry("compare").question)
+def homework(chosen: Sequence[Checkpoint]) -> None:
+    """The same networks on the whole test split."""
     st.markdown(
         _(
-            "Give it a photo of lunch: each network says which of eleven kinds of food it sees, "
-            "and how sure it is."
+            "**Is the small network as good as the large one?** One photo cannot say: these "
+            "accuracies stand on the whole test split, each with its 95 % interval."
         )
     )
-
-    found = shelf.checkpoints()
-    if not found:
-        shelf.explain_empty()
-        st.stop()
-
-    with st.container(border=True):
-        photos = pick()
-        networks = shelf.choose(found)
-        temperature = number_of(
-            st.slider,
-            _("Temperature T"),
-            0.1,
-            20.0,
-            1.0,
-            0.1,
-            key="T",
-            help=_("Divides the logits before the softmax: above 1 the bars even out, below 1 the "
-                   "largest wins. The networks are not asked again."),
-        )  # fmt: skip
-
-    if not networks:
-        st.info(_("Choose at least one network."), icon=":material/touch_app:")
-        st.stop()
-    guess = predict_first(networks)
-
-    results = look(photos, networks)
-    table = pd.DataFrame()
-    if not photos:
-        st.info(
-            _("No photo yet. Drop one above, switch the camera on, or take an example."),
-            icon=":material/add_a_photo:",
-        )
-    for seen in results:
-        draw(seen, temperature)
-
-    if results:
-        table = compare.answers_table(
-            [(seen.photo.name, seen.answers) for seen in results], temperature
-        )
-        st.subheader(_("All answers"))
-        summary(results, temperature, guess)
-        draw_table(table, {one.id: shelf.name_of(one) for one in networks})
-        st.caption(
-            _(
-                "Times: median of a few runs on this machine, one photo at a time, "
-                "{threads} thread, preparing the photo not counted."
-            ).format(threads=predict.THREADS)
-        )
-
-    with st.expander(_("Why: from pixels to percentages"), icon=":material/function:"):
-        st.markdown(
-            _(
-                "A network gives eleven numbers $z_i$, the *logits*. The softmax turns them into "
-                "probabilities that add up to one; the temperature $T$ divides the logits first:"
-            )
-        )
-        st.latex(r"p_i = \frac{e^{z_i / T}}{\sum_j e^{z_j / T}}")
-        st.code(inspect.getsource(predict.softmax), language="python", wrap_lines=True)
-
-    with st.expander(_("Trap: sure, and not even food"), icon=":material/warning:"):
-        draw_trap(networks)
-
-    with st.expander(_("From the homework"), icon=":material/school:"):
-        st.markdown(
-            _(
-                "**Is the small network as good as the big one?** One photo cannot say: the "
-                "accuracies "
-                "below stand on the whole test split, each with its 95 % interval."
-            )
-        )
-        st.markdown(
-            "  \n".join(f"{shelf.name_of(one)}: {line}" for one, line in accuracy_lines(networks))
-        )
-
-    provenance(networks)
-    foot("compare", table)
+    measured = [one for one in chosen if one.test or one.derived_from is None]
+    st.markdown(
+        "  \n".join(f"{networks.name_of(one)}: {line}" for one, line in accuracy_lines(measured))
+    )
+    provenance(measured)
 
 
 if __name__ == "__main__":

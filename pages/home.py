@@ -212,7 +212,7 @@ def told(rows: Sequence[StackRow], served: Served | None) -> list[str]:
             )  # fmt: skip
     if served and served.dish.source == "generated":
         said.append(
-            _("Of a picture made from its own weights the teacher is surer than anyone else.")
+            _("A picture made from its weights is easy for the teacher: trust the photographs.")
         )
     return said
 

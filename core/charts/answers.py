@@ -1,14 +1,58 @@
-"""One network's answer to one photo: eleven bars, the likeliest on top, the first three marked."""
+"""Answers to one photo: of several networks the likeliest class, of one network all eleven."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import altair as alt
 import pandas as pd
 
 from core.charts import numbers
-from core.charts.compiled import Spec, filled, shape
-from core.charts.theme import RoleKey, finish, ink_text, layered, painted
+from core.charts.compiled import Spec, filled, shape, with_rows
+from core.charts.theme import RoleKey, finish, ink_text, layered, painted, role_color
 from core.i18n import _
 
 HEIGHT_PX = 300
+ROW_PX = 62
+
+
+class Verdict(NamedTuple):
+    """One network's first choice, in a row of `verdict_chart`."""
+
+    role: RoleKey
+    head: str
+    """The network and what it sees; above the bar."""
+    aside: str
+    """What it costs; at the other end of the same line."""
+    probability: float
+    text: str
+    """Beside the bar."""
+
+
+def verdict_chart(verdicts: Sequence[Verdict]) -> Spec:
+    """A bar a network, from 0 to 100 % sure, with its words above: a phone has no room beside."""
+    rows = [{"place": place, **verdict._asdict()} for place, verdict in enumerate(verdicts)]
+    return with_rows(_verdicts(len(rows)), verdicts=rows)
+
+
+@shape
+def _verdicts(n: int) -> alt.LayerChart:
+    y = alt.Y("place:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0))
+    base = alt.Chart(alt.NamedData("verdicts")).encode(y=y)
+    x = alt.X("probability:Q", axis=None, scale=alt.Scale(domain=[0, 1.5], nice=False))
+    tips = [alt.Tooltip("head:N", title=_("Network")), alt.Tooltip("text:N", title=_("How sure"))]
+    bars = base.mark_bar(height=16, cornerRadiusEnd=3, yOffset=10)
+    figures = ink_text(base.encode(x=x), "text:N", align="left", dx=7, dy=10)
+    head = base.encode(x=alt.value(0))
+    aside = base.encode(x=alt.XValue(alt.expr("width")))
+    return finish(
+        layered(
+            bars.encode(x=x, color=role_color(), tooltip=tips),
+            figures,
+            ink_text(head, "head:N", align="left", dy=-13),
+            ink_text(aside, "aside:N", "muted", align="right", dy=-13),
+        ),
+        height=ROW_PX * n,
+    )
 
 
 def answer_chart(frame: pd.DataFrame, role: RoleKey) -> Spec:

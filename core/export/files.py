@@ -5,6 +5,7 @@ rows of a checkpoint stand in `pretrained/results/shipping-<checkpoint>.json`, w
 weights and the fingerprint of the photographs they belong to. Nothing here imports torch.
 """
 
+import functools
 import hashlib
 import shutil
 from collections.abc import Iterator
@@ -19,11 +20,11 @@ from filelock import FileLock, Timeout
 from pydantic import Field, TypeAdapter, ValidationError
 
 from core import paths
-from core.checkpoints import GRAPH, WEIGHTS, Checkpoint, get, read_files
+from core.checkpoints import GRAPH, WEIGHTS, Checkpoint, DerivedFrom, get, read_files
 from core.errors import CheckpointError
 from core.export.stack import RUNTIMES, Format, Runtime
 from core.i18n import _
-from core.inference.predict import THREADS, open_session
+from core.inference.predict import THREADS, Predictor, open_session
 from core.live import LiveRuns
 from core.quantization.graph import Ranges, float32_graph, int8_graph, prepared, stored_state
 from core.quantization.hw7 import decode8, encode8
@@ -305,6 +306,52 @@ def open_file(id: str, format: Format, data: bytes, threads: int = THREADS) -> o
     state = stored_state(files[WEIGHTS])
     decoded = decode8(data, {name: value.shape for name, value in state.items()})
     return open_session(float32_graph(files[GRAPH], state, decoded), threads=threads)
+
+
+class FilePredictor(Predictor):
+    """A file that a checkpoint can be shipped as, ready to answer as the checkpoint does.
+
+    `checkpoint` is the checkpoint's entry as of this file: its id ends in the format, it is a
+    version of the checkpoint, `size_bytes` is the file's, and `test` what was measured of the file,
+    None where nothing was.
+    """
+
+    def __init__(self, id: str, format: Format) -> None:
+        """Makes the file, or takes it from the cache. Raises CheckpointError as `shipped` does."""
+        one = get(id)
+        data = shipped(id, format)
+        measured = Shipping.load(id)
+        rows = measured.rows if measured and measured.weights_sha256 == _weights(one) else ()
+        parity = next((row.parity for row in rows if row.format == format), None)
+        self.checkpoint = one.model_copy(
+            update={
+                "id": f"{id}.{format}",
+                "title": _("{title}, in 8 bits").format(title=_(one.title)),
+                "size_bytes": len(data),
+                "derived_from": DerivedFrom(id=id, kind="quantised"),
+                "test": parity.score if parity else None,
+            }
+        )
+        self.threads = THREADS
+        self._session = open_file(id, format, data)
+
+
+def _weights(one: Checkpoint) -> str:
+    return one.files[WEIGHTS].sha256
+
+
+@functools.lru_cache(maxsize=8)
+def _opened(id: str, format: Format, sha256: str) -> FilePredictor:
+    del sha256  # only the key of the cache: of the published weights
+    return FilePredictor(id, format)
+
+
+def int8_predictor(one: Checkpoint) -> FilePredictor | None:
+    """The checkpoint's int8 ONNX file, opened once for all visitors; None where it cannot be made.
+
+    Raises CheckpointError if the checkpoint's files are damaged.
+    """
+    return None if obstacle(one.id, "onnx-int8") else _opened(one.id, "onnx-int8", _weights(one))
 
 
 # ------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ that was published anew is opened anew.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -184,8 +184,12 @@ class Prediction:
         return self.timing.median_ms
 
 
-def predict_photo(image: "Image", ids: Sequence[str]) -> list[Prediction]:
+def predict_photo(
+    image: "Image", ids: Sequence[str], opened: Mapping[str, Predictor] | None = None
+) -> list[Prediction]:
     """What each of the checkpoints `ids` makes of an RGB photo, in that order.
+
+    `opened`: predictors of ids that are no checkpoint's, such as one of its other files.
 
     The times are medians of a few interleaved single-picture runs after a warm-up, `THREADS`
     threads (`core.timing`). Raises CheckpointError as `predictor` does.
@@ -194,7 +198,7 @@ def predict_photo(image: "Image", ids: Sequence[str]) -> list[Prediction]:
 
     if not ids:
         return []
-    chosen = {id: predictor(id) for id in ids}
+    chosen = {id: (opened or {}).get(id) or predictor(id) for id in ids}
     seen = {id: (one.checkpoint.input_px, one.checkpoint.crop) for id, one in chosen.items()}
     pixels = {view: prepare(image, *view)[None] for view in set(seen.values())}  # (1, 3, px, px)
     calls = {id: partial(one.logits, pixels[seen[id]]) for id, one in chosen.items()}

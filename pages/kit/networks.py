@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from core.charts.theme import RoleKey, glyph, role_of, role_title
 from core.checkpoints import Checkpoint, checkpoint_tensors, listing, own_dir
+from core.checkpoints.by_recipe import collect, is_trial, on_one_set
 from core.errors import CheckpointError, UserError
 from core.i18n import _
 from core.results import CheckpointRows
@@ -95,6 +96,20 @@ def teachers(found: Iterable[Checkpoint]) -> list[Checkpoint]:
     return sorted(known, key=lambda one: -one.validation.accuracy if one.validation else 1.0)
 
 
+def best_student(found: Iterable[Checkpoint]) -> Checkpoint | None:
+    """The trained student that is right most often on the test photographs, by its recipe's mean.
+
+    Short trials do not count; all are measured on the same photographs. None where there is none.
+    """
+    groups = [
+        group
+        for group in on_one_set(collect(found))[0]
+        if group.is_trained and group.first.family != "teacher" and not is_trial(group.first.recipe)
+    ]
+    best = max(groups, key=lambda group: sum(group.accuracies) / len(group.seeds), default=None)
+    return best.first if best else None
+
+
 def starters(found: Sequence[Checkpoint]) -> list[str]:
     """Three ids to begin with, if shipped: the best teacher, and one student twice: from scratch,
     and taught by that teacher."""
@@ -111,15 +126,20 @@ def starters(found: Sequence[Checkpoint]) -> list[str]:
     return picked or [one.id for one in found[:2]]
 
 
-def choose(found: Sequence[Checkpoint], key: str = "networks") -> list[Checkpoint]:
-    """A menu of checkpoints to compare, kept in the link; at least the chosen, maybe none."""
+def choose(
+    found: Sequence[Checkpoint], default: Sequence[str], key: str = "networks"
+) -> list[Checkpoint]:
+    """A menu of checkpoints to compare, kept in the link; at least the chosen, maybe none.
+
+    `default`: ids of those it begins with.
+    """
     by_id = {one.id: one for one in found}
     chosen = several_of(
         st.multiselect,
         _("Networks"),
         {one.id: name_of(one) for one in found},
         key,
-        default=starters(found),
+        default=default,
         most=MOST,
         max_selections=MOST,
         placeholder=_("Choose networks"),

@@ -5,7 +5,7 @@ A photo is read when it is needed and let go again: a session keeps a thumbnail 
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -35,7 +35,7 @@ from core.data.dreams import (
 from core.errors import CheckpointError, DataError, PhotoError
 from core.i18n import _, food_class
 from core.inference.compare import Answer, photo_name
-from core.inference.predict import predict_photo, predictor
+from core.inference.predict import Predictor, predict_photo, predictor
 from core.photos import ENDINGS, MAX_BYTES, read_photo, read_photo_file, warm
 from pages.kit.figure import data_button, show
 from pages.kit.server import kept_minutes
@@ -83,21 +83,16 @@ def pick_dream() -> Picked | None:
     if dreams is None or chosen is None:
         return None
     foods = {CLASSES[sheet.label]: food_class(CLASSES[sheet.label]) for sheet in chosen.sheets}
-    left, right = st.columns([3, 2], vertical_alignment="bottom")
-    food = one_of(left.selectbox, _("Class"), foods, "dream_of", default=next(iter(foods)))
+    food = one_of(st.selectbox, _("Class"), foods, "dream_of", default=next(iter(foods)))
     label = CLASSES.index(food)
-    turn = next_of(right, _("Next dream"), "dream")
+    turn = next_of(st, _("Next picture"), "dream")
     found = thumbs(dreams, label, px=chosen.px)
     if not found:
         return None
     number = turn % len(found)
     sheet = next(one for one in chosen.sheets if one.label == label)
     name = _("{food}, {mark} ({number})").format(food=foods[food], mark=MARK(), number=number + 1)
-    st.caption(
-        _(":material/bedtime: **{mark}** {said}").format(
-            mark=sentence(MARK()), said=recognised(dreams, chosen)
-        )
-    )
+    st.caption(recognised(dreams, chosen))
     return Picked(f"dream/{sheet.sha256}/{number}", name, found[number], label)
 
 
@@ -117,7 +112,7 @@ def thumbs(dreams: Dreams, label: int, most: int | None = None, px: int = SHOW_P
 def recognised(dreams: Dreams, chosen: DreamSet) -> str:
     """How many dreams the teacher, and a network that never heard it, take for what was meant."""
     right, n = chosen.right("teacher")
-    said = _("Of {n} dreams at {px} px the teacher itself recognises {right}").format(
+    said = _("Of {n} generated pictures at {px} px the teacher recognises {right}").format(
         n=numbers.count(n), px=chosen.px, right=numbers.count(right)
     )
     also, asked = chosen.right("checker")
@@ -173,9 +168,9 @@ def pick(many: bool = True) -> list[Photo]:
     if dropped:
         return dropped
     sources = {
-        "example": _("An example"),
-        "dream": _("A dream of the teacher"),
-        "camera": _("The camera"),
+        "example": _("Example"),
+        "dream": _("Generated"),
+        "camera": _("Camera"),
     }
     if not food11_available():
         del sources["example"]
@@ -263,11 +258,10 @@ def _from_food11() -> list[Photo]:
         st.info(_("This copy has no photo with a known class outside the training split."))
         return []
     rows = index.of(labelled[0])
-    left, right = st.columns([3, 2], vertical_alignment="bottom")
     foods = {name: food_class(name) for name in CLASSES}
-    food = one_of(left.selectbox, _("Class"), foods, "food", default=CLASSES[0])
+    food = one_of(st.selectbox, _("Class"), foods, "food", default=CLASSES[0])
     label = CLASSES.index(food)
-    turn = next_of(right, _("Next photo"), "example")
+    turn = next_of(st, _("Next photo"), "example")
     fitting = rows[np.flatnonzero(index.labels[rows] == label)]
     if not len(fitting):
         st.info(_("This copy has no photo of that class outside the training split."))
@@ -300,21 +294,28 @@ class _Kept(NamedTuple):
     answers: dict[str, Answer]
 
 
-def look(photos: Sequence[Photo], networks: Sequence[Checkpoint], keep: bool = True) -> list[Seen]:
+def look(
+    photos: Sequence[Photo],
+    networks: Sequence[Checkpoint],
+    keep: bool = True,
+    opened: Mapping[str, Predictor] | None = None,
+) -> list[Seen]:
     """Ask the networks about the photos; one that cannot be read is said, and the others go on.
 
-    Answers are kept for the photos of the latest call, unless `keep` is false.
+    Answers are kept for the photos of the latest call, unless `keep` is false. `opened`: predictors
+    of those networks that are no checkpoint of their own, by id.
     """
     kept: dict[str, _Kept] = st.session_state.setdefault("seen", {}) if keep else {}
     for key in [key for key in kept if key not in {photo.key for photo in photos}]:
         del kept[key]
-    sound = _sound(networks) if photos else []
+    opened = opened or {}
+    sound = _sound(networks, opened) if photos else []
     if not sound:
         return []
     seen = []
     for photo in photos:
         try:
-            seen.append(_look_at(photo, sound, kept))
+            seen.append(_look_at(photo, sound, kept, opened))
         except PhotoError as error:
             st.error(
                 _("{name}: {problem}").format(name=photo.name, problem=error),
@@ -323,12 +324,13 @@ def look(photos: Sequence[Photo], networks: Sequence[Checkpoint], keep: bool = T
     return seen
 
 
-def _sound(networks: Sequence[Checkpoint]) -> list[Checkpoint]:
+def _sound(networks: Sequence[Checkpoint], opened: Mapping[str, Predictor]) -> list[Checkpoint]:
     """The networks whose files are what the manifest says; the others are named."""
     good = []
     for one in networks:
         try:
-            predictor(one.id)
+            if one.id not in opened:
+                predictor(one.id)
         except CheckpointError as error:
             st.error(str(error), icon=":material/error:")
         else:
@@ -336,7 +338,12 @@ def _sound(networks: Sequence[Checkpoint]) -> list[Checkpoint]:
     return good
 
 
-def _look_at(photo: Photo, networks: Sequence[Checkpoint], kept: dict[str, _Kept]) -> Seen:
+def _look_at(
+    photo: Photo,
+    networks: Sequence[Checkpoint],
+    kept: dict[str, _Kept],
+    opened: Mapping[str, Predictor],
+) -> Seen:
     known = kept.get(photo.key)
     have = {
         one.id
@@ -350,7 +357,7 @@ def _look_at(photo: Photo, networks: Sequence[Checkpoint], kept: dict[str, _Kept
             by_id = {one.id: one for one in networks}
             found = {
                 one.checkpoint: Answer(by_id[one.checkpoint], one.logits, one.latency_ms)
-                for one in predict_photo(image, missing)
+                for one in predict_photo(image, missing, opened)
             }
         if known is None:
             known = _Kept(thumbnail(image), {})

@@ -16,8 +16,8 @@ SCENES: dict[str, list[Link]] = {
     ],
     "compare": [
         {"networks": [STUDENT, TEACHER], "photo_from": "dream", "dream_of": "Soup", "dream": "1",
-         "T": "2.5", "trap": "true"},
-        {"food": "Egg", "example": "1"},
+         "trap": "true"},
+        {"food": "Egg", "example": "1", "tab": "classes", "T": "2.5"},
     ],
     "results": [{"figure": "16", "provenance": STUDENT}],
     "convolutions": [
@@ -88,7 +88,6 @@ IN_BROWSER = {
 """Settings that only the browser moves: Vega's parameters."""
 
 GUESSES: dict[str, dict[str, str | float]] = {
-    "compare": {"guess_surest": "dwpw_256k-scratch-s0"},
     "results": {"guess_results": "differs"},
     "convolutions": {"guess_share": 1 / 8, "guess_time": "half"},
     "architecture": {"guess_half": "first"},

@@ -75,11 +75,12 @@ def test_a_damaged_checkpoint_does_not_stop_the_others(
     monkeypatch.setenv("FOOD11_ROOT", str(make_food11(tmp_path / "food")))
     shelf.fill(shelf.TEACHER, shelf.DISTILLED, shelf.SCRATCH)
     shelf.spoil(pretrained, shelf.SCRATCH)
-    app = open_page(page)
+    link = {"networks": list(shelf.NOISE), "tab": "classes"} if page == "compare" else {}
+    app = open_page(page, **link)
     assert not app.exception
     if page == "compare":
         assert shelf.SCRATCH in app.error[0].value
-        assert len(app.get("vega_lite_chart")) == 2
+        assert len(app.get("vega_lite_chart")) == 1 + 2
 
 
 def test_a_folder_that_is_not_food11_is_said(
@@ -129,7 +130,7 @@ def test_a_mangled_link_still_opens(open_page: Open, value: str) -> None:
 
 def test_a_link_sets_the_page(open_page: Open) -> None:
     shelf.fill(shelf.TEACHER, shelf.SCRATCH, shelf.DISTILLED)
-    app = open_page("compare", T="2.5", networks=[shelf.SCRATCH])
+    app = open_page("compare", T="2.5", networks=[shelf.SCRATCH], tab="classes")
     assert app.slider[0].value == 2.5
     assert app.multiselect[0].value == [shelf.SCRATCH]
     app = open_page("home", cost="size_bytes")

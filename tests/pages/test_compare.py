@@ -1,16 +1,21 @@
-"""Compare, from an upload to the table: right numbers, plain words, bad photos among good."""
+"""Compare, from an upload to the answers: right numbers, plain words, bad photos among good."""
 
 import io
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core import checkpoints
+from core.charts.numbers import THIN
+from core.checkpoints import GRAPH, TEST_LOGITS, WEIGHTS, Checkpoint, DerivedFrom
 from core.course import CLASSES
-from core.inference.predict import predictor
+from core.inference.predict import Predictor, predictor
 from core.photos import prepare, read_photo
 from tests.food import food_picture, make_food11
 from tests.pages import shelf
@@ -24,10 +29,14 @@ def jpeg(label: int, seed: int = 7) -> bytes:
     return file.getvalue()
 
 
+NETWORKS = [shelf.TEACHER, shelf.SCRATCH, shelf.DISTILLED]
+
+
 @pytest.fixture
 def app(open_page: Open) -> AppTest:
-    shelf.fill(shelf.TEACHER, shelf.SCRATCH, shelf.DISTILLED)
-    return open_page("compare")
+    """The page with three networks and all eleven classes in view."""
+    shelf.fill(*NETWORKS)
+    return open_page("compare", networks=NETWORKS, tab="classes")
 
 
 def upload(app: AppTest, *files: tuple[str, bytes]) -> AppTest:
@@ -40,6 +49,18 @@ def text(app: AppTest) -> str:
     return "\n".join(str(one.value) for kind in kinds for one in getattr(app, kind))
 
 
+def captions(app: AppTest) -> list[str]:
+    """What stands under the pictures."""
+    return [image.caption for block in app.get("image") for image in block.proto.imgs]
+
+
+def verdicts(app: AppTest) -> list[dict[str, Any]]:
+    """The rows of the main picture."""
+    spec = json.loads(app.get("vega_lite_chart")[0].proto.spec)
+    found: list[dict[str, Any]] = spec["layer"][0]["data"]["values"]
+    return found
+
+
 def test_without_a_photo_the_page_says_what_to_do(app: AppTest) -> None:
     assert "No photo yet" in app.info[0].value
     assert not app.get("vega_lite_chart")
@@ -49,10 +70,11 @@ def test_a_photo_gets_an_answer_from_every_network(app: AppTest) -> None:
     data = jpeg(4)
     upload(app, ("lunch.jpg", data))
     assert not app.exception
-    assert len(app.get("vega_lite_chart")) == 3
+    assert len(app.get("vega_lite_chart")) == 1 + 3
+    assert captions(app) == ["lunch.jpg"]
     table = app.dataframe[0].value
     pixels = prepare(read_photo(data), shelf.PX)[None]
-    for network in (shelf.TEACHER, shelf.SCRATCH, shelf.DISTILLED):
+    for place, network in enumerate(NETWORKS):
         logits = predictor(network).logits(pixels)[0].astype(float)
         powers = np.exp(logits - logits.max())
         p = powers / powers.sum()
@@ -60,7 +82,73 @@ def test_a_photo_gets_an_answer_from_every_network(app: AppTest) -> None:
         assert row["confidence"] == pytest.approx(p.max())
         assert row["first"] == CLASSES[int(p.argmax())]
         assert row["latency_ms"] > 0
+        drawn = verdicts(app)[place]
+        assert drawn["probability"] == pytest.approx(p.max())
+        assert CLASSES[int(p.argmax())] in drawn["head"]
+        same = row["first"] == table.iloc[0]["first"]
+        assert place == 0 or drawn["text"].endswith("agrees" if same else "differs")
     assert table.iloc[0]["first"] == "Fried food"
+
+
+def test_it_begins_with_teacher_best_student_cut_and_eight_bits(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.fill(*NETWORKS)
+    entry, files = checkpoints.read_files(shelf.SCRATCH, GRAPH, WEIGHTS, TEST_LOGITS)
+    for id, ratio in (("a_little-s0", 0.25), ("half-s0", 0.48)):
+        made = entry.model_copy(
+            update={
+                "id": id,
+                "title": id,
+                "config": {"ratio": ratio},
+                "derived_from": DerivedFrom(id=shelf.SCRATCH, kind="narrow"),
+            }
+        )
+        checkpoints.store(made, files)
+
+    def eight_bits(one: Checkpoint) -> Predictor:
+        found = Predictor(one.id)
+        found.checkpoint = one.model_copy(
+            update={
+                "id": f"{one.id}.onnx-int8",
+                "size_bytes": 1234,
+                "derived_from": DerivedFrom(id=one.id, kind="quantised"),
+            }
+        )
+        return found
+
+    monkeypatch.setattr("core.export.files.int8_predictor", eight_bits)
+    app = upload(open_page("compare"), ("lunch.jpg", jpeg(4)))
+    assert not app.exception and not app.error
+    heads = [row["head"].replace(THIN, " ").split(":")[0] for row in verdicts(app)]
+    assert heads == ["● Teacher", "◆ Student", "▲ Cut by 48 %", "▼ 8 bits"]
+    assert app.multiselect[0].value[1] == shelf.DISTILLED  # right more often than from scratch
+    assert "1 KB" in verdicts(app)[3]["aside"].replace(THIN, " ")
+    assert "networks" not in app.query_params
+    ids = [shelf.TEACHER, f"{shelf.DISTILLED}.onnx-int8"]
+    app = upload(open_page("compare", networks=ids), ("lunch.jpg", jpeg(4)))
+    assert app.multiselect[0].value == ids and len(verdicts(app)) == 2
+
+
+def test_the_visitor_says_what_it_was_and_the_networks_are_counted(app: AppTest) -> None:
+    upload(app, *((f"{i}.jpg", jpeg(i)) for i in range(4)))
+    assert "Right so far" not in text(app)
+    questions = [one for one in app.selectbox if one.label == "What was it really?"]
+    assert len(questions) == 4
+    for label, question in enumerate(questions[:3]):
+        question.set_value(label)
+    app.run()
+    table = app.dataframe[0].value
+    counts = []
+    for network in NETWORKS:
+        rows = table[table["checkpoint"] == network].reset_index()
+        counts.append(sum(rows["first"][label] == CLASSES[label] for label in range(3)))
+    said = next(one.value for one in app.markdown if "Right so far" in one.value)
+    assert re.findall(r"(\d) of 3", said) == [str(count) for count in counts]
+    upload(app, ("4.jpg", jpeg(4)))  # what was counted stays counted
+    app.selectbox[0].set_value(10).run()
+    said = next(one.value for one in app.markdown if "Right so far" in one.value)
+    assert re.findall(r"(\d) of 4", said) == [str(count) for count in counts]
 
 
 def test_a_temperature_changes_the_confidence_and_asks_no_network(
@@ -100,20 +188,15 @@ def test_disagreement_is_said_in_words(app: AppTest) -> None:
     table = app.dataframe[0].value
     split = table.groupby("photo")["first"].nunique() > 1
     assert split.any() and not split.all()
-    said = [one for one in app.warning if "disagree" in one.value]
-    assert len(said) == split.sum()
-    assert len([one for one in app.success if "All 3 networks" in one.value]) == (~split).sum()
-    photo = split.index[split][0]
-    for food in table[table["photo"] == photo]["first"].unique():
-        assert food in "\n".join(one.value for one in said)
     assert f"agree on {(~split).sum()}" in text(app)
-
-
-def test_a_guess_stays_beside_the_answer(app: AppTest) -> None:
-    guesses = next(one for one in app.button_group if "guess" in one.label)
-    guesses.set_value(shelf.SCRATCH)
-    upload(app, ("lunch.jpg", jpeg(4)))
-    assert re.search(r"You guessed .*scratch", text(app))
+    assert captions(app) == [f"{i}.jpg" for i in range(8)]
+    apart, together = (int(split.index[which][0].removesuffix(".jpg")) for which in (split, ~split))
+    upload(app, ("apart.jpg", jpeg(apart)))
+    assert "The networks disagree" in text(app)
+    for food in table[table["photo"] == f"{apart}.jpg"]["first"].unique():
+        assert f"**{food}**: " in text(app)
+    upload(app, ("together.jpg", jpeg(together)))
+    assert f"All 3 networks see **{CLASSES[together]}**" in text(app)
 
 
 def test_an_example_comes_with_its_class(
@@ -123,11 +206,13 @@ def test_an_example_comes_with_its_class(
     shelf.fill(shelf.TEACHER, shelf.SCRATCH)
     app = open_page("compare", food="Soup")
     assert "The label says **Soup**" in text(app)
-    assert "✓ **right**" in text(app) or "✗ **wrong**" in text(app)
-    first = app.subheader[0].value
+    assert all(re.search("[✓✗]$", row["head"]) for row in verdicts(app))
+    assert "Right so far" in text(app)
+    assert not [one for one in app.selectbox if "really" in one.label]
+    assert captions(app) == ["Soup, example 1"]
     next(one for one in app.button if one.label == "Next photo").click()
     app.run()
-    assert app.subheader[0].value.split(",")[0] == first.split(",")[0]
+    assert captions(app)[0].startswith("Soup, example")
     assert not app.exception
 
 
@@ -141,10 +226,11 @@ def test_an_unlabelled_test_split_gives_validation_examples(
     assert "validation split" in text(app)
 
 
-def test_the_trap_is_really_run(app: AppTest) -> None:
-    app.toggle(key="trap").set_value(True).run()
+def test_the_trap_is_really_run(open_page: Open) -> None:
+    shelf.fill(*NETWORKS)
+    app = open_page("compare", trap="true")
     assert not app.exception
-    assert re.search(r"EfficientNet-Lite0 sees \*\*.+\*\*, \d+", text(app))
+    assert re.search(r"Teacher sees \*\*.+\*\*, \d+", text(app))
 
 
 def test_the_camera_waits_to_be_switched_on(open_page: Open) -> None:
@@ -157,9 +243,9 @@ def test_the_camera_waits_to_be_switched_on(open_page: Open) -> None:
 
 def test_two_sessions_share_no_photo(app: AppTest, open_page: Open) -> None:
     upload(app, ("secret.jpg", jpeg(3)))
-    assert "secret.jpg" in str(app.subheader[0].value)
+    assert captions(app) == ["secret.jpg"]
     other = open_page("compare")
-    assert "secret" not in text(other) + "".join(str(one.value) for one in other.subheader)
+    assert not captions(other) and "secret" not in text(other)
 
 
 def test_photos_are_never_written_to_disk(
@@ -181,13 +267,15 @@ def test_photos_are_never_written_to_disk(
 
 
 def test_accuracies_on_other_photographs_say_which(
-    app: AppTest, open_page: Open, monkeypatch: pytest.MonkeyPatch
+    open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shelf.fill(*NETWORKS)
     said = "n = 66), Generated colours (not Food-11)"
-    assert "n = 66)" in text(app) and said not in text(app)
+    plain = text(open_page("compare", networks=NETWORKS, tab="homework"))
+    assert "n = 66)" in plain and said not in plain
     other = {"name": "Another set", "fingerprint": "f" * 16}
     monkeypatch.setattr(shelf, "DATA", shelf.DATA.model_copy(update=other))
     shelf.fill(shelf.SCRATCH)
-    mixed = text(open_page("compare"))
+    mixed = text(open_page("compare", networks=NETWORKS, tab="homework"))
     assert said in mixed and "n = 66), Another set (not Food-11)" in mixed
     assert "66 test photographs of Another set (not Food-11)" in mixed

@@ -147,7 +147,7 @@ def test_without_that_photograph_a_generated_picture_says_what_it_is(
     save_stack(photo.model_copy(update={"sha256": "0" * 64}), picture)  # another data set's photo
     app = open_page("home")
     assert captions(app) == [told]
-    assert "made from its own weights" in said(app)
+    assert "easy for the teacher" in said(app)
 
 
 @pytest.mark.parametrize("place", ["../../../etc/hostname", "nowhere.jpg", "/", ""])

@@ -22,7 +22,7 @@ from tests.pages import low_rank_shelf
 from tests.pages.test_app import said
 
 Open = Callable[..., AppTest]
-MARK = "dreamed by the teacher, not a photograph"
+MARK = "generated picture (made from the teacher's weights)"
 PHOTO = Photo("key", "lunch", lambda: Image.new("RGB", (64, 48), "orange"))
 
 

@@ -10,15 +10,27 @@ import numpy as np
 import onnx
 import pytest
 import safetensors.numpy
+from PIL.Image import fromarray
 
 from core import checkpoints
+from core.charts.theme import role_of
 from core.checkpoints import WEIGHTS
 from core.errors import CheckpointError
 from core.export import files
-from core.export.files import calibrate, file_name, known_ranges, make, obstacle, open_file, shipped
+from core.export.files import (
+    calibrate,
+    file_name,
+    int8_predictor,
+    known_ranges,
+    make,
+    obstacle,
+    open_file,
+    shipped,
+)
 from core.export.stack import FORMATS, Format
-from core.inference.predict import Predictor, run_batches
+from core.inference.predict import Predictor, predict_photo, run_batches
 from core.paths import REPO, cache_dir
+from core.photos import prepare
 from core.quantization.hw7 import decode8
 from tests.food import make_food11
 from tests.tiny_network import pictures
@@ -176,6 +188,26 @@ def test_the_oldest_files_go(tiny_checkpoint: str, monkeypatch: pytest.MonkeyPat
         publish_tiny(tiny_checkpoint, seed, validation=None)
         shipped(tiny_checkpoint, "onnx")
     assert len(list((cache_dir() / "shipping").rglob("*.onnx"))) == 2
+
+
+def test_the_int8_file_answers_beside_its_checkpoint(tiny_checkpoint: str, food: Path) -> None:
+    one = checkpoints.get(tiny_checkpoint)
+    assert int8_predictor(one) is None  # nobody has measured its ranges
+    calibrate(tiny_checkpoint)
+    int8 = int8_predictor(one)
+    assert int8 is not None and int8 is int8_predictor(one)  # opened once for all
+    entry, data = int8.checkpoint, shipped(tiny_checkpoint, "onnx-int8")
+    assert (entry.id, entry.size_bytes) == (f"{tiny_checkpoint}.onnx-int8", len(data))
+    assert entry.test is None and role_of(entry) == "quantised"
+    pixels = pictures(8).pixels
+    expected = run_batches(open_file(tiny_checkpoint, "onnx-int8", data), pixels)
+    np.testing.assert_array_equal(int8.logits(pixels), expected)
+    assert np.abs(expected - Predictor(tiny_checkpoint).logits(pixels)).max() > 0
+    photo = fromarray(pixels[0].transpose(1, 2, 0))
+    seen = prepare(photo, one.input_px, one.crop)[None]
+    both = predict_photo(photo, [tiny_checkpoint, entry.id], {entry.id: int8})
+    assert [each.checkpoint for each in both] == [tiny_checkpoint, entry.id]
+    np.testing.assert_array_equal(both[1].logits, int8.logits(seen)[0])
 
 
 def test_files_are_made_without_torch(tiny_checkpoint: str, food: Path) -> None:
