@@ -12,7 +12,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from core.errors import CheckpointError
 from core.i18n import _
@@ -103,6 +110,13 @@ class AccuracyRow(MeasuredRow):
     n: int | None = None
     """Test photographs that it answered."""
     correct: int | None = None
+
+    @model_serializer(mode="wrap")
+    def _own_fields_first(self, dumped: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What the row is before what was measured, so that a line reads well in a file."""
+        content: dict[str, Any] = dumped(self)
+        measured = {name: content.pop(name) for name in AccuracyRow.model_fields if name in content}
+        return content | measured
 
     @property
     def score(self) -> Score | None:

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 import streamlit as st
 
+from core import i18n
 from core.charts import numbers
+from core.charts.compiled import Spec, inlined
 from core.charts.numbers import points, points_interval
 from core.charts.theme import role_of
 from core.checkpoints import WEIGHTS, Checkpoint, DerivedFrom
@@ -38,6 +40,7 @@ from core.low_rank.method import (
     layer_curve,
     ranks_for_energy,
     separable_energy,
+    stored_curve,
 )
 from core.low_rank.network import FactoredPredictor, checkpoint_layers
 from core.low_rank.rows import (
@@ -52,19 +55,221 @@ from core.low_rank.rows import (
 )
 from core.source_text import source_of
 from core.timing import BATCHES, ENGINES
-from pages.kit import frame as contents
-from pages.kit import networks
+from pages.kit import frame, guess, networks
 from pages.kit.figure import data_button, show, show_with_slider
-from pages.kit.frame import foot
 from pages.kit.live import LivePoint, live_points, run_it_here
 from pages.kit.networks import name_of
 from pages.kit.photo_check import Choice, Version, photo_check
 from pages.kit.provenance import accuracy_line, provenance
-from pages.kit.url_state import guess, in_browser, number, number_of, one_of, toggle
+from pages.kit.url_state import in_browser, is_on, number, number_of, one_of, toggle
 from pages.pruning import column_title
 
+
+class Layers(NamedTuple):
+    """A checkpoint's layers in order of execution, and its weights taken apart when asked for."""
+
+    shapes: tuple[LayerShape, ...]
+    parts: Decompositions
+
+
+class Setting(NamedTuple):
+    """The network and the layer on the table."""
+
+    checkpoint: Checkpoint
+    grid: LowRankGrid | None
+    """What was measured of it, if anything was."""
+    curve: LayerCurve | None
+    """The chosen layer at every rank; None for a network without a layer to factor."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the weights: part of every cache key."""
+        return self.checkpoint.files[WEIGHTS].sha256
+
+
+class Whole(NamedTuple):
+    """How the whole network is factored."""
+
+    method: Method
+    energy: float
+    row: LowRankRow | None
+    """What was measured nearest to this setting."""
+
+
+def main() -> None:
+    """Draw the page."""
+    st.title(frame.entry("low_rank").question)
+    st.markdown(
+        _(
+            "A layer is a large matrix. If few of its directions do most of the work, two thin "
+            "matrices in a row can stand in for it: a low-rank approximation."
+        )
+    )
+    found = networks.checkpoints()
+    whole = candidates(found)
+    if not whole:
+        networks.explain_empty()
+        st.stop()
+    experiment(found, whole, networks.measured_rows(LowRankGrid, whole))
+    provenance(whole[:1])
+    frame.foot("low_rank")
+
+
+def candidates(found: list[Checkpoint]) -> list[Checkpoint]:
+    """Networks that are not factored yet; those of k x k convolutions first."""
+    whole = [one for one in found if not one.ranks]
+    return sorted(whole, key=lambda one: MODELS.index(one.model) if one.model in MODELS else 9)
+
+
+@frame.section
+def experiment(
+    found: list[Checkpoint], whole: list[Checkpoint], grids: dict[str, LowRankGrid]
+) -> None:
+    """The instrument, and the tabs that follow its settings."""
+    with frame.instrument() as (controls, picture):
+        with controls:
+            at = setting(whole, grids)
+        with picture:
+            layer(at)
+    frame.tabs(
+        [
+            frame.Tab("network", _("Whole network"), partial(network, at, whole)),
+            frame.Tab("time", _("Faster?"), partial(times, at), ["time_with"]),
+            frame.Tab("photo", _("Your photo"), partial(photo, at, found), ["photo_energies"]),
+            frame.Tab("run", _("Run it here"), partial(live, at)),
+            frame.Tab("extreme", _("Extreme case"), partial(extreme, at, whole)),
+            frame.Tab("why", _("Why"), partial(why, at)),
+            frame.Tab("trap", _("Trap"), partial(trap, at)),
+            frame.Tab("homework", _("Homework"), partial(homework, whole)),
+        ]
+    )
+
+
 # ------------------------------------------------------------------------------------------------
-# What the low-rank page's charts show, in sentences made from the numbers in them.
+# The instrument: one layer, its singular values, and a rank that the browser moves by itself.
+
+
+SLIDER_PX = 50
+RANK_GUESSES = ("tenth", "third", "most")
+
+
+def setting(whole: list[Checkpoint], grids: dict[str, LowRankGrid]) -> Setting:
+    """The network, its layer, the way to factor it; every control is part of the link."""
+    one = networks.choose_one(_("Network"), whole, "network", first=grids)
+    grid, sha256 = grids.get(one.id), one.files[WEIGHTS].sha256
+    try:
+        shapes = grid.shapes if grid else layers_of(one.id, sha256).shapes
+    except CheckpointError as error:
+        st.error(str(error), icon=":material/error:")
+        shapes = ()
+    able = {shape.name: shape for shape in shapes if shape.forms}
+    if not able:
+        st.info(_("This network has no layer to factor."), icon=":material/grid_off:")
+        return Setting(one, grid, None)
+    names = list(able)
+    name = one_of(
+        st.selectbox,
+        _("Layer"),
+        {key: layer_title(shape) for key, shape in able.items()},
+        "layer",
+        default=names[len(names) // 2],
+    )
+    forms = able[name].forms
+    form: Form = forms[0]
+    if len(forms) > 1:
+        form = one_of(
+            st.segmented_control,
+            _("As"),
+            {form: form_title(form) for form in forms},
+            "form",
+            default=forms[0],
+            required=True,
+            wrap=True,
+        )
+    return Setting(one, grid, curve_of(one.id, sha256, name, form, grid))
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def layers_of(id: str, sha256: str) -> Layers:
+    """A checkpoint's layers from its files, shared by all sessions: read them, never write."""
+    del sha256  # only the key of the cache
+    shapes, weights = checkpoint_layers(id)
+    return Layers(shapes, Decompositions(weights))
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def curve_of(id: str, sha256: str, layer: str, form: Form, _grid: LowRankGrid | None) -> LayerCurve:
+    """A layer at every rank, shared; worked out here only where nobody has measured the network."""
+    spectrum = _grid.spectrum(layer, form) if _grid else None
+    if _grid is not None and spectrum is not None:
+        return stored_curve(next(s for s in _grid.shapes if s.name == layer), spectrum)
+    layers = layers_of(id, sha256)
+    shape = next(one for one in layers.shapes if one.name == layer)
+    return layer_curve(shape, layers.parts.of(layer, form))
+
+
+def layer(at: Setting) -> None:
+    """The guess, the chart with its slider, then what it shows."""
+    curve = at.curve
+    if curve is None:
+        return
+    asked = guess.ask(
+        _("Guess: how many of a trained layer's ranks hold 90 % of its energy?"),
+        {name: rank_guess_title(name) for name in RANK_GUESSES},
+        "guess_ranks",
+    )
+    asked = asked._replace(is_open=asked.is_open or is_on("reveal"))
+    drawn = picture(i18n.language(), at.sha256, curve.shape.name, curve.form, asked.is_open, curve)
+    begin = in_browser("R", number(1, curve.full), max(1, curve.full // 4))
+    chart = {**drawn.chart, "params": [{**one, "value": begin} for one in drawn.chart["params"]]}
+    show_with_slider(chart, drawn.alt, "spectrum", HEIGHT_PX + SLIDER_PX)
+    answer = _("In this layer it is {share} of the ranks.").format(
+        share=numbers.share(curve.rank_for(0.9) / curve.full)
+    )
+    guess.verdict(asked, guess_of(curve) == asked.value, answer)
+    lines = drawn.lines if asked.is_open else []
+    hint = _("Drag the rank: filled marks stay, hollow ones go. Dashed: parameters.")
+    st.caption(
+        hint
+        + (
+            " " + _("Solid: the energy kept, the share of the squared weights.")
+            if asked.is_open
+            else ""
+        )
+    )
+    if lines:
+        st.markdown("\n".join(f"- {line}" for line in lines))
+        data_button(drawn.frame, "low-rank-layer")
+
+
+class Picture(NamedTuple):
+    """A chart with its words, shared by all sessions."""
+
+    frame: pd.DataFrame
+    """What can be taken along."""
+    chart: Spec
+    alt: str
+    lines: list[str]
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def picture(
+    language: str, sha256: str, layer: str, form: Form, reveal: bool, _curve: LayerCurve
+) -> Picture:
+    """The layer's chart; before the `reveal` nothing says how much energy a rank keeps."""
+    del language, sha256, layer, form  # only the key: the curve follows from them
+    # what the reveal changes stays data, so that the browser keeps the chart and its slider's place
+    chart = inlined(layer_chart(_curve, 1, reveal), but=("ranks", "ends"))
+    return Picture(layer_data(_curve), chart, layer_alt(_curve), layer_lines(_curve))
+
+
+def rank_guess_title(guess: str) -> str:
+    """What a guess about ranks is called."""
+    return {
+        "tenth": _("about a tenth"),
+        "third": _("about a third"),
+        "most": _("half of them or more"),
+    }[guess]
 
 
 def layer_lines(curve: LayerCurve) -> list[str]:
@@ -100,10 +305,9 @@ def layer_lines(curve: LayerCurve) -> list[str]:
 
 
 def layer_alt(curve: LayerCurve) -> str:
-    """What the layer's chart shows, for who cannot see it."""
-    told = " ".join(line.replace("**", "") for line in layer_lines(curve))
-    return _("Singular values of {layer}, and what each rank keeps and costs. {told}").format(
-        layer=curve.shape.name, told=told
+    """What the layer's chart shows, for who cannot see it; its numbers stand below, in words."""
+    return _("Singular values of {layer}, and what each rank keeps and costs.").format(
+        layer=curve.shape.name
     )
 
 
@@ -111,6 +315,154 @@ def guess_of(curve: LayerCurve) -> str:
     """The page's guess that is right: by the share of the ranks that keeps 90 % of the energy."""
     share = curve.rank_for(0.9) / curve.full
     return "tenth" if share < 0.2 else "third" if share < 0.45 else "most"
+
+
+# ------------------------------------------------------------------------------------------------
+# Tab "Whole network": accuracy against parameters, hidden until there is a guess.
+
+
+ALL: tuple[Method, ...] = ("spatial", "tucker2", "svd")
+GUESSED_ENERGY = 0.7
+
+
+def network(at: Setting, whole: Sequence[Checkpoint]) -> None:
+    """How the network is factored, a guess, the chart that answers it, and what it shows."""
+    grid = at.grid
+    if grid is None:
+        st.info(
+            _(
+                "The curves of this network are not measured yet; that takes some minutes. "
+                "Meanwhile “Run it here” measures single points. To measure them all:"
+            ),
+            icon=":material/query_stats:",
+        )
+        st.code(f"python -m core lowrank-grid {at.checkpoint.id}", language="bash")
+        return
+    how = whole_setting(grid)
+    asked = guess.ask(
+        _("Guess: every layer keeps {energy} of its energy. Of its right answers, it keeps ...")
+        .format(energy=numbers.share(GUESSED_ENERGY)),
+        {"most": _("nearly all"), "half": _("about half"), "few": _("hardly any")},
+        "guess_whole",
+    )  # fmt: skip
+    asked = asked._replace(is_open=asked.is_open or is_on("reveal"))
+    kept = right_kept(grid, how.method)
+    if kept is None:
+        st.info(_("These curves were made without photographs: no accuracy."))
+        return
+    truth = "most" if kept >= 0.8 else "half" if kept >= 0.25 else "few"
+    answer = _("It keeps {share} of them, without any training after factoring.")
+    guess.verdict(asked, truth == asked.value, answer.format(share=numbers.share(kept)))
+    if not asked.is_open:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        every = toggle(_("All methods"), "all_methods")
+        tuned = toggle(
+            _("Also after fine-tuning"), "finetuned", True,
+            help=_("A short training of the factored network: hollow marks."),
+        )  # fmt: skip
+    methods = grid.worth_showing(ALL) if every else (how.method,)
+    drawn = curves(
+        i18n.language(), grid, methods, tuned and not every, how.row.key if how.row else None,
+        tuple(whole), at.checkpoint,
+    )  # fmt: skip
+    live = live_points(RUNS, (at.checkpoint.id, at.sha256), ("params",))
+    stars = {} if live is None else {"live": live}
+    chart = {**drawn.chart, "datasets": {**drawn.chart["datasets"], **stars}}
+    show(chart, drawn.alt, key="accuracy")
+    marks = _("Circles: k × 1, then 1 × k. Triangles: Tucker-2. Diamonds: SVD only.")
+    st.caption(
+        (marks + " " if every else "")
+        + _("Bands and bars: 95 % interval. Dashed: one in eleven, pure chance. Hollow: after "
+            "fine-tuning. Stars: measured here, just now. Single marks: other designs, trained "
+            "as small as they are, in the same way.")
+    )  # fmt: skip
+    st.markdown("\n".join(f"- {line}" for line in drawn.lines))
+    data_button(drawn.frame, "low-rank-accuracy")
+    if how.row is not None:
+        _plan(grid, how.row)
+
+
+def whole_setting(grid: LowRankGrid | None) -> Whole:
+    """How the whole network is factored; part of the link. Each tab that needs it draws it."""
+    order: tuple[Method, ...] = ("auto", "spatial", "tucker2", "svd")
+    left, right = st.columns(2, gap="medium")
+    with left:
+        method = one_of(
+            st.segmented_control,
+            _("The k × k layers by"),
+            {name: method_title(name) for name in order},
+            "method",
+            default="auto",
+            required=True,
+            wrap=True,
+            help=_(
+                "Linear and 1 × 1 layers are always factored by SVD; “SVD only” leaves the k × k "
+                "ones whole. Depthwise and group convolutions are left alone, and so is every "
+                "layer in which the factors would not be smaller. “Smaller of the two”: "
+                "Tucker-2 or k × 1, 1 × k, chosen layer by layer."
+            ),
+        )
+    with right:
+        percent = number_of(
+            st.slider, _("Energy that every layer keeps, %"), 30, 100, 70, 5, "energy"
+        )
+    nearest = min(ENERGIES, key=lambda energy: abs(energy - percent / 100))
+    return Whole(method, percent / 100, grid.row(RowKey(method, nearest)) if grid else None)
+
+
+def right_kept(grid: LowRankGrid, method: Method) -> float | None:
+    """Share of its right answers that the network keeps at GUESSED_ENERGY; None if unmeasured."""
+    whole, factored = (grid.row(RowKey(method, energy)) for energy in (1.0, GUESSED_ENERGY))
+    if not (whole and factored and whole.correct and factored.correct is not None):
+        return None
+    return factored.correct / whole.correct
+
+
+class Curves(NamedTuple):
+    """The network's chart, shared by all sessions."""
+
+    frame: pd.DataFrame
+    chart: Spec
+    alt: str
+    lines: list[str]
+    of: LowRankGrid
+    """Held, so that the cache's key, its identity, is nobody else's."""
+
+
+def _files(one: Any) -> Any:
+    """What stands for a checkpoint in a cache's key."""
+    return one.id, one.files[WEIGHTS].sha256
+
+
+@st.cache_resource(
+    max_entries=128, show_spinner=False, hash_funcs={LowRankGrid: id, Checkpoint: _files}
+)  # the grids are shared objects, one for each state of their files
+def curves(
+    language: str,
+    grid: LowRankGrid,
+    methods: tuple[Method, ...],
+    tuned: bool,
+    now: RowKey | None,
+    whole: tuple[Checkpoint, ...],
+    checkpoint: Checkpoint,
+) -> Curves:
+    """Accuracy against parameters, beside networks that were designed as small."""
+    del language  # only part of the key
+    rows = accuracy_frame(grid, methods, tuned)
+    others = others_frame(whole, checkpoint, grid.fingerprint)
+    chart = accuracy_chart(rows, others, now and grid.row(now))
+    lines = accuracy_lines(rows) + (tuned_lines(grid) if tuned else [])
+    if len(others):
+        names = [
+            _("{name} ({params}, {score})").format(
+                name=other["name"], params=numbers.count(other["params"]), score=other["score"]
+            )
+            for other in others.sort_values("params").to_dict("records")
+        ]
+        lines.append(_("Designed as small: {names}.").format(names="; ".join(names)))
+    alt = accuracy_alt(rows)
+    return Curves(accuracy_data(rows, others), inlined(chart, ("live",)), alt, lines, grid)
 
 
 def accuracy_lines(frame: pd.DataFrame) -> list[str]:
@@ -167,24 +519,131 @@ def tuned_lines(grid: LowRankGrid) -> list[str]:
     return lines
 
 
-def score_text(row: LowRankRow) -> str:
-    """ "76.6 % (74.4 to 78.7 %, n = 1,492)", or that there were no photographs."""
-    score = row.score
-    if score is None:
-        return _("not measured: no photographs here")
-    return _("{accuracy} ({interval}, n = {n})").format(
-        accuracy=numbers.percent(score.accuracy, score.n),
-        interval=numbers.interval(*score.ci95, score.n),
-        n=numbers.count(score.n),
-    )
-
-
-def accuracy_alt(frame: pd.DataFrame, reveal: bool) -> str:
+def accuracy_alt(rows: pd.DataFrame) -> str:
     """What the network's chart shows, for who cannot see it."""
-    said = _("Accuracy on the test photographs against the parameters that are left.")
-    if not reveal:
-        return said + " " + _("Only the whole network is shown until you ask for the curves.")
-    return " ".join([said, *(line.replace("**", "") for line in accuracy_lines(frame))])
+    about = _("Accuracy on the test photographs against the parameters that are left.")
+    return " ".join([about, *(line.replace("**", "") for line in accuracy_lines(rows))])
+
+
+def _plan(grid: LowRankGrid, row: LowRankRow) -> None:
+    """Every layer at the nearest measured setting."""
+    box = st.expander(
+        _("Layer by layer at {energy} of the energy: {params} parameters, {score}").format(
+            energy=numbers.share(row.energy),
+            params=numbers.count(row.params),
+            score=score_text(row),
+        ),
+        on_change="rerun",
+        key="plan",
+    )
+    if not box.open:
+        return
+    with box:
+        st.dataframe(
+            plan_frame(grid, row),
+            column_config={
+                "layer": _("Layer"),
+                "done": _("What is done"),
+                "before": st.column_config.NumberColumn(_("Parameters"), format="localized"),
+                "after": st.column_config.NumberColumn(_("afterwards"), format="localized"),
+            },
+            hide_index=True,
+        )
+
+
+def plan_frame(grid: LowRankGrid, row: LowRankRow) -> pd.DataFrame:
+    """The network layer by layer: what was done to each, and its parameters before and after."""
+    return pd.DataFrame([_plan_row(shape, row.ranks.get(shape.name)) for shape in grid.shapes])
+
+
+def _plan_row(shape: LayerShape, ranks: tuple[int, ...] | None) -> dict[str, object]:
+    if ranks is None:
+        done = _("whole") if shape.forms else _("left alone: depthwise or group")
+        if shape.fixed:
+            done = _("left alone")
+    else:
+        form = shape.form_of(ranks)
+        short = {"svd": "SVD", "spatial": _("spatial"), "tucker2": "Tucker-2"}[form]
+        done = _("{form}, rank {ranks}").format(form=short, ranks=" / ".join(map(str, ranks)))
+    after = shape.params if ranks is None else shape.factored_params(ranks)
+    return {"layer": shape.name, "done": done, "before": shape.params, "after": after}
+
+
+# ------------------------------------------------------------------------------------------------
+# Tab "Faster?": MACs against time, hidden until there is a guess.
+
+
+COLUMNS = tuple(f"{engine}_{batch}" for engine in ENGINES for batch in BATCHES)
+TIMED_METHODS: tuple[Method, ...] = ("spatial", "tucker2")
+
+
+def times(at: Setting) -> None:
+    """A guess about time, MACs against time, and in words which network is really faster."""
+    grid = at.grid
+    timed = [column for column in COLUMNS if grid and whole_row(grid, column)]
+    if grid is None or not timed:
+        st.info(
+            _("Times of this network are not measured yet. “Run it here” measures one point, or:"),
+            icon=":material/timer_off:",
+        )
+        st.code(f"python -m core lowrank-grid {at.checkpoint.id} --stages times", language="bash")
+        return
+    asked = guess.ask(
+        _("Guess: a network factored to half of its MACs takes ..."),
+        {
+            "faster": _("about half the time"),
+            "same": _("hardly less than before"),
+            "slower": _("longer than before"),
+        },
+        "guess_speed",
+    )
+    asked = asked._replace(is_open=asked.is_open or is_on("reveal"))
+    column = timed[0]
+    if asked.is_open:
+        column = one_of(
+            st.segmented_control,
+            _("Measured with"),
+            {name: column_title(name) for name in timed},
+            "time_with",
+            default=timed[0],
+            required=True,
+            wrap=True,
+        )
+    drawn = clock(i18n.language(), grid, column)
+    if drawn.frame.empty:
+        st.info(_("At the timed energies no layer of this network is worth factoring."))
+        return
+    near = drawn.frame.iloc[int((drawn.frame["macs_share"] - 0.5).abs().argmin())]
+    promised, gained = 1 - near["macs_share"], 1 - near["share"]
+    truth = "slower" if gained < 0 else "faster" if gained > promised / 2 else "same"
+    answer = _("Nearest to half: {macs} of the MACs took {time} of the time.").format(
+        macs=numbers.share(near["macs_share"]), time=numbers.share(near["share"])
+    )
+    guess.verdict(asked, truth == asked.value, answer)
+    if not asked.is_open:
+        return
+    show(drawn.chart, drawn.alt, key="times")
+    st.markdown("\n".join(f"- {line}" for line in drawn.lines))
+    st.caption(
+        _(
+            "Circles: k × 1, then 1 × k. Triangles: Tucker-2. The figure beside a mark is the "
+            "energy kept. Median of repeated calls, quartiles as bars, {threads} thread, on "
+            "{device}; all took turns. On the dashed line time would fall as the MACs do."
+        ).format(threads=grid.threads, device=grid.device)
+    )
+    data_button(drawn.frame, "low-rank-times")
+
+
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs={LowRankGrid: id})
+def clock(language: str, grid: LowRankGrid, column: str) -> Curves:
+    """MACs against time, both as shares of the whole network's."""
+    del language  # only part of the key
+    rows = time_frame(grid, TIMED_METHODS, column)
+    alt, lines = (
+        time_alt(grid, TIMED_METHODS, column),
+        time_lines(grid, TIMED_METHODS, column),
+    )
+    return Curves(rows, inlined(time_chart(rows)), alt, lines, grid)
 
 
 def time_lines(grid: LowRankGrid, methods: Sequence[Method], column: str) -> list[str]:
@@ -222,452 +681,65 @@ def time_alt(grid: LowRankGrid, methods: Sequence[Method], column: str) -> str:
     return _("Time against MACs, both as shares of the whole network's. {told}.").format(told=told)
 
 
-def plan_frame(grid: LowRankGrid, row: LowRankRow) -> pd.DataFrame:
-    """The network layer by layer: what was done to each, and its parameters before and after."""
-    return pd.DataFrame([_plan_row(shape, row.ranks.get(shape.name)) for shape in grid.shapes])
-
-
-def _plan_row(shape: LayerShape, ranks: tuple[int, ...] | None) -> dict[str, object]:
-    if ranks is None:
-        done = _("whole") if shape.forms else _("left alone: depthwise or group")
-        if shape.fixed:
-            done = _("left alone")
-    else:
-        form = shape.form_of(ranks)
-        short = {"svd": "SVD", "spatial": _("spatial"), "tucker2": "Tucker-2"}[form]
-        done = _("{form}, rank {ranks}").format(form=short, ranks=" / ".join(map(str, ranks)))
-    after = shape.params if ranks is None else shape.factored_params(ranks)
-    return {"layer": shape.name, "done": done, "before": shape.params, "after": after}
-
-
-def filled_formula(shape: LayerShape, ranks: tuple[int, ...]) -> str:
-    """The parameters of the factors as a sum with its numbers, and its value."""
-    written = formula(shape, shape.form_of(ranks)).format(*ranks)
-    return f"{written} = {numbers.count(shape.factored_params(ranks))}"
-
-
 # ------------------------------------------------------------------------------------------------
-# The low-rank page's guesses and controls, and what it keeps: layers, decompositions, curves.
+# Tabs "Your photo" and "Run it here".
 
 
-RANK_GUESSES = ("tenth", "third", "most")
-SPEEDS = ("faster", "same", "slower")
+PHOTO_ENERGIES = (95, 90, 80, 70, 60, 50, 40, 30)
 
 
-class Guess(NamedTuple):
-    """What the reader expects; None where nothing was tapped."""
-
-    ranks: str | None
-    speed: str | None
-
-
-class Layers(NamedTuple):
-    """A checkpoint's layers in order of execution, and its weights taken apart when asked for."""
-
-    shapes: tuple[LayerShape, ...]
-    parts: Decompositions
-
-
-class Setting(NamedTuple):
-    """The network and the layer on the table."""
-
-    checkpoint: Checkpoint
-    layers: Layers
-    curve: LayerCurve | None
-    """The chosen layer at every rank; None for a network without a layer to factor."""
-
-    @property
-    def sha256(self) -> str:
-        """Of the weights: part of every cache key."""
-        return self.checkpoint.files[WEIGHTS].sha256
-
-
-class Whole(NamedTuple):
-    """How the whole network is factored."""
-
-    method: Method
-    energy: float
-    grid: LowRankGrid | None
-
-    @property
-    def row(self) -> LowRankRow | None:
-        """What was measured nearest to this setting."""
-        if self.grid is None:
-            return None
-        nearest = min(ENERGIES, key=lambda energy: abs(energy - self.energy))
-        return self.grid.row(RowKey(self.method, nearest))
-
-
-def rank_guess_title(guess: str) -> str:
-    """What a guess about ranks is called."""
-    return {
-        "tenth": _("about a tenth"),
-        "third": _("about a third"),
-        "most": _("half of them or more"),
-    }[guess]
-
-
-def speed_title(speed: str) -> str:
-    """What a guess about time is called."""
-    return {
-        "faster": _("about half the time"),
-        "same": _("hardly less than before"),
-        "slower": _("longer than before"),
-    }[speed]
-
-
-def predict_first() -> Guess:
-    """Two taps before looking."""
-    ranks = guess(
-        _("First, a guess: how many of a trained layer's ranks hold 90 % of its energy?"),
-        RANK_GUESSES,
-        format_func=rank_guess_title,
-        key="guess_ranks",
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _predictor(
+    id: str, sha256: str, method: Method, energy: float, _grid: LowRankGrid | None
+) -> FactoredPredictor:
+    layers, row = layers_of(id, sha256), _grid and _grid.row(RowKey(method, energy))
+    ranks: Ranks = (
+        row.ranks if row else ranks_for_energy(layers.shapes, layers.parts, method, energy)
     )
-    speed = guess(
-        _("And a network factored to half of its MACs takes ..."),
-        SPEEDS,
-        format_func=speed_title,
-        key="guess_speed",
-    )
-    return Guess(ranks, speed)
+    return FactoredPredictor(id, ranks, layers.parts)
 
 
-def candidates(found: list[Checkpoint]) -> list[Checkpoint]:
-    """Networks that are not factored yet; those of k x k convolutions first."""
-    whole = [one for one in found if not one.ranks]
-    return sorted(whole, key=lambda one: MODELS.index(one.model) if one.model in MODELS else 9)
+def photo(at: Setting, found: list[Checkpoint]) -> None:
+    """Choose a photo and energies; see where the answer changes, and what training repairs."""
+    one, how = at.checkpoint, whole_setting(at.grid)
 
-
-def setting(found: list[Checkpoint]) -> Setting:
-    """The network, its layer, the way to factor it; every control is part of the link."""
-    left, right = st.columns(2, vertical_alignment="bottom")
-    with left:
-        one = networks.choose_one(_("Network"), found, "network")
-    sha256 = one.files[WEIGHTS].sha256
-    try:
-        layers = layers_of(one.id, sha256)
-    except CheckpointError as error:
-        st.error(str(error), icon=":material/error:")
-        layers = Layers((), Decompositions({}))
-    able = {shape.name: shape for shape in layers.shapes if shape.forms}
-    if not able:
-        st.info(_("This network has no layer to factor."), icon=":material/grid_off:")
-        return Setting(one, layers, None)
-    names = list(able)
-    with right:
-        name = one_of(
-            st.selectbox,
-            _("Layer"),
-            {key: layer_title(shape) for key, shape in able.items()},
-            "layer",
-            default=names[len(names) // 2],
+    def factored(percent: int) -> Version:
+        energy = percent / 100
+        return Version(
+            _("{energy} of the energy").format(energy=numbers.share(energy)),
+            lambda: _predictor(one.id, at.sha256, how.method, energy, at.grid),
+            "factored",
         )
-    forms = able[name].forms
-    form: Form = forms[0]
-    if len(forms) > 1:
-        titles = {one: form_title(one) for one in forms}
-        form = one_of(
-            st.segmented_control, _("As"), titles, "form", default=forms[0], required=True
-        )
-    return Setting(one, layers, curve_of(one.id, sha256, name, form))
 
+    def versions(percents: Sequence[int]) -> list[Version]:
+        whole = Version(_("whole"), lambda: predictor(one.id))
+        source = DerivedFrom(id=one.id, kind="factored")
+        tuned = [
+            Version(
+                _("{energy} and fine-tuned").format(energy=numbers.share(each.config["energy"])),
+                partial(predictor, each.id),
+                "factored",
+            )
+            for each in found
+            if each.derived_from == source and each.config.get("finetune_epochs")
+        ]
+        return [whole, *map(factored, percents), *tuned[:1]]
 
-def whole_setting(grid: LowRankGrid | None) -> Whole:
-    """How the whole network is factored; part of the link."""
-    order: tuple[Method, ...] = ("auto", "spatial", "tucker2", "svd")
-    method = one_of(
-        st.segmented_control,
-        _("The k × k layers by"),
-        {name: method_title(name) for name in order},
-        "method",
-        default="auto",
-        required=True,
-    )
-    st.caption(
-        _(
-            "Linear and 1 × 1 layers are always factored by SVD; “SVD only” leaves the k × k ones "
-            "whole. Depthwise and group convolutions are left alone, and so is every layer in "
-            "which the factors would not be smaller. “Smaller of the two”: "
-            "Tucker-2 or k × 1, 1 × k, chosen layer by layer."
-        )
-    )
-    percent = number_of(st.slider, _("Energy that every layer keeps, %"), 30, 100, 70, 5, "energy")
-    return Whole(method, percent / 100, grid)
-
-
-@st.cache_resource(max_entries=3, show_spinner=False)
-def layers_of(id: str, sha256: str) -> Layers:
-    """A checkpoint's layers, shared by all sessions: read them, never write."""
-    del sha256  # only the key of the cache
-    shapes, weights = checkpoint_layers(id)
-    return Layers(shapes, Decompositions(weights))
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def curve_of(id: str, sha256: str, layer: str, form: Form) -> LayerCurve:
-    """A layer at every rank, shared; takes a moment the first time."""
-    found = layers_of(id, sha256)
-    shape = next(one for one in found.shapes if one.name == layer)
-    return layer_curve(shape, found.parts.of(layer, form))
-
-
-# ------------------------------------------------------------------------------------------------
-# One layer: its singular values, what each rank keeps and costs, and the numbers filled in.
-
-
-SLIDER_PX = 50
-
-
-def layer(at: Setting, guess: Guess) -> None:
-    """The chart with its slider, then what it shows."""
-    curve = at.curve
-    if curve is None:
-        return
-    with st.spinner(_("Taking the layer apart ...")):
-        begin = max(1, curve.full // 4)
-        chart = layer_chart(curve, in_browser("R", number(1, curve.full), begin))
-    show_with_slider(chart, layer_alt(curve), "spectrum", HEIGHT_PX + SLIDER_PX)
-    st.caption(
-        _(
-            "Drag the rank: filled marks stay, hollow ones go. Solid: the energy kept, that is, "
-            "the share of the squared weights. Dashed: parameters, as a share of the whole layer's."
-        )
-    )
-    data_button(layer_data(curve), "low-rank-layer")
-    if guess.ranks is None:
-        st.caption(_("Make a guess above: the answer appears here."))
-        return
-    _answer(curve, guess.ranks)
-    lines = layer_lines(curve)
-    st.markdown(f"**{_('What you see')}**\n" + "\n".join(f"- {line}" for line in lines))
-
-
-def _answer(curve: LayerCurve, guess: str) -> None:
-    right = guess_of(curve)
-    told = _("Well seen.") if guess == right else _("Not quite.")
-    st.markdown(
-        told
-        + " "
-        + _("You guessed “{guess}”; in this layer it is {share} of the ranks.").format(
-            guess=rank_guess_title(guess),
-            share=numbers.share(curve.rank_for(0.9) / curve.full),
-        )
-    )
-
-
-def filled_in(at: Setting) -> None:
-    """The layer's own numbers in the formulas, at a quarter of its ranks."""
-    curve = at.curve
-    if curve is None:
-        return
-    shape, ranks = curve.shape, curve.ranks(max(1, curve.full // 4))
-    high, wide = shape.out_size
-    bias = f" + {shape.outputs}" if shape.bias else ""
-    kernel = "" if shape.kernel == (1, 1) else f"·{shape.kernel[0]}·{shape.kernel[1]}"
-    st.markdown(
-        _("- the layer: {a}·{b}{kernel}{bias} = {params} parameters, {macs} MACs").format(
-            a=shape.inputs,
-            b=shape.outputs,
-            kernel=kernel,
-            bias=bias,
-            params=numbers.count(shape.params),
-            macs=numbers.count(shape.macs),
-        )
-    )
-    st.markdown(
-        _(
-            "- its factors at rank {rank}: {sum} parameters, {macs} MACs; what they write is "
-            "{high} × {wide} places large"
-        ).format(
-            rank=" / ".join(map(str, ranks)),
-            sum=filled_formula(shape, ranks),
-            macs=numbers.count(shape.factored_macs(ranks)),
-            high=high,
-            wide=wide,
-        )
-    )
-
-
-def separable(at: Setting) -> str:
-    """How much of this layer's own weights a depthwise + pointwise pair could keep; may be ""."""
-    curve = at.curve
-    if curve is None or curve.shape.kernel == (1, 1):
-        return ""
-    share = separable_energy(at.layers.parts.weight(curve.shape.name))
-    return _(
-        "Of {layer}'s own weights the best depthwise + pointwise pair would keep {share} of the "
-        "energy. The rest would be lost: such a network is *trained* in that form from the start."
-    ).format(layer=curve.shape.name, share=numbers.percent(share))
-
-
-# ------------------------------------------------------------------------------------------------
-# The whole network at lower rank: accuracy against parameters, fine-tuning, MACs against time.
-
-
-COLUMNS = tuple(f"{engine}_{batch}" for engine in ENGINES for batch in BATCHES)
-ALL: tuple[Method, ...] = ("spatial", "tucker2", "svd")
-
-
-def accuracy(
-    at: Setting, how: Whole, found: Sequence[Checkpoint]
-) -> tuple[pd.DataFrame | None, bool]:
-    """The chart with its controls and sentences; returns what it shows, and whether all of it."""
-    if how.grid is None:
-        st.info(
-            _(
-                "The curves of this network are not measured yet; that takes some minutes. "
-                "Meanwhile “Run it here” measures single points. To measure them all:"
-            ),
-            icon=":material/query_stats:",
-        )
-        st.code(f"python -m core lowrank-grid {at.checkpoint.id}", language="bash")
-        return None, False
-    with st.container(horizontal=True, vertical_alignment="center"):
-        reveal = toggle(_("Show what was measured"), "reveal")
-        every = toggle(_("All methods"), "all_methods")
-        tuned = toggle(
-            _("Also after fine-tuning"), "finetuned", True,
-            help=_("A short training of the factored network: hollow marks."),
-        )  # fmt: skip
-    methods = how.grid.worth_showing(ALL) if every else (how.method,)
-    frame = accuracy_frame(how.grid, methods, tuned and not every)
-    if frame.empty:
-        st.info(_("These curves were made without photographs: no accuracy."))
-        return None, False
-    others = others_frame(found, at.checkpoint, how.grid.fingerprint)
-    live = live_points(RUNS, (at.checkpoint.id, at.sha256), ("params",))
-    show(
-        accuracy_chart(
-            frame,
-            others,
-            how.row,
-            live,
-            reveal,
+    photo_check(
+        one,
+        Choice(
+            _("Energies to try, up to two (%)"), PHOTO_ENERGIES, (80, 50), "photo_energies", most=2
         ),
-        accuracy_alt(frame, reveal),
-        key="accuracy",
+        versions,
+        way=method_title(how.method),
+        hint=_("Drop a photo: it goes through the network whole, and factored."),
+        name="low-rank-photo",
     )
-    st.caption(
-        _("Bands and bars: 95 % interval. Dashed: one in eleven, pure chance. Hollow: after "
-          "fine-tuning. Stars: measured here, just now. Named marks: other designs, "
-          "trained as small as they are, in the same way.")
-    )  # fmt: skip
-    if not reveal:
-        st.caption(_("Make your guess, then switch on “Show what was measured”."))
-        return frame[frame["energy"] == 1], False
-    data_button(accuracy_data(frame, others), "low-rank-accuracy")
-    st.markdown(f"**{_('What you see')}**")
-    lines = accuracy_lines(frame)
-    if tuned and not every:
-        lines += tuned_lines(how.grid)
-    st.markdown("\n".join(f"- {line}" for line in lines))
-    if how.row is not None:
-        _plan(how, how.row)
-    return frame, True
 
 
-def _plan(how: Whole, row: LowRankRow) -> None:
-    """Every layer at the nearest measured setting."""
-    assert how.grid is not None
-    with st.expander(
-        _("Layer by layer at {energy} of the energy: {params} parameters, {score}").format(
-            energy=numbers.share(row.energy),
-            params=numbers.count(row.params),
-            score=score_text(row),
-        )
-    ):
-        st.dataframe(
-            plan_frame(how.grid, row),
-            column_config={
-                "layer": _("Layer"),
-                "done": _("What is done"),
-                "before": st.column_config.NumberColumn(_("Parameters"), format="localized"),
-                "after": st.column_config.NumberColumn(_("afterwards"), format="localized"),
-            },
-            hide_index=True,
-        )
-
-
-def figures(row: LowRankRow) -> None:
-    """The figures of one row; what was not measured is left out."""
-    told = {
-        _("Right"): score_text(row),
-        _("Parameters"): numbers.count(row.params),
-        _("MACs"): numbers.count(row.macs),
-        _("Weights file"): numbers.size(row.size_bytes),
-        _("Layers factored"): numbers.count(len(row.ranks)),
-        _("Energy kept, all weights"): numbers.percent(row.kept),
-    }
-    st.markdown("\n".join(f"- {name}: {value}" for name, value in told.items()))
-
-
-def times(at: Setting, how: Whole, guess: Guess, reveal: bool) -> None:
-    """MACs against time, and in words which network is really faster."""
-    grid = how.grid
-    timed = [column for column in COLUMNS if grid and whole_row(grid, column)]
-    if grid is None or not timed:
-        st.info(
-            _("Times of this network are not measured yet. “Run it here” measures one point, or:"),
-            icon=":material/timer_off:",
-        )
-        st.code(f"python -m core lowrank-grid {at.checkpoint.id} --stages times", language="bash")
-        return
-    if not reveal:
-        st.caption(_("Shown together with the curves: make your guess first."))
-        return
-    column = one_of(
-        st.segmented_control,
-        _("Measured with"),
-        {name: column_title(name) for name in timed},
-        "time_with",
-        default=timed[0],
-        required=True,
-    )
-    methods: tuple[Method, ...] = ("spatial", "tucker2")
-    frame = time_frame(grid, methods, column)
-    if frame.empty:
-        st.info(_("At the timed energies no layer of this network is worth factoring."))
-        return
-    show(time_chart(frame), time_alt(grid, methods, column), key="times")
-    data_button(frame, "low-rank-times")
-    st.caption(
-        _(
-            "Circles: k × 1, then 1 × k. Triangles: Tucker-2. The figure beside a mark is the "
-            "energy kept. Median of repeated calls, quartiles as bars, {threads} thread, on "
-            "{device}; all took turns. On the dashed line time would fall as the MACs do."
-        ).format(threads=grid.threads, device=grid.device)
-    )
-    lines = time_lines(grid, methods, column)
-    st.markdown("\n".join(f"- {line}" for line in lines))
-    if guess.speed:
-        _network_answer(frame, guess.speed)
-
-
-def _network_answer(frame: pd.DataFrame, guess: str) -> None:
-    """The guess about half of the MACs beside the network that is nearest to that."""
-    near = frame.iloc[int((frame["macs_share"] - 0.5).abs().argmin())]
-    promised, gained = 1 - near["macs_share"], 1 - near["share"]
-    truth = "slower" if gained < 0 else "faster" if gained > promised / 2 else "same"
-    told = _("Well seen.") if truth == guess else _("Not quite.")
-    st.markdown(
-        told
-        + " "
-        + _("You guessed “{guess}”. Nearest to half: {macs} of the MACs took {time} of the time.")
-        .format(
-            guess=speed_title(guess),
-            macs=numbers.share(near["macs_share"]),
-            time=numbers.share(near["share"]),
-        )
-    )  # fmt: skip
-
-
-# ------------------------------------------------------------------------------------------------
-# "Run it here" of the low-rank page: a network, a way to factor it, the energy kept.
-
-
-def live(at: Setting, how: Whole) -> None:
+def live(at: Setting) -> None:
     """The button, the running measurement, its result."""
+    how = whole_setting(at.grid)
     start, again = run_it_here()
     LivePoint(
         RUNS,
@@ -675,7 +747,7 @@ def live(at: Setting, how: Whole) -> None:
         _(
             "Factors {network} now ({method}, {energy} of the energy), in a process of its own: "
             "accuracy on all test photographs (where they are on this machine) and the time "
-            "beside the whole network's. One run at a time; whoever asks for the same shares it."
+            "beside the whole network's. One run at a time; results are shared."
         ).format(
             network=_(at.checkpoint.title),
             method=method_title(how.method),
@@ -714,60 +786,33 @@ def _shown(job: LowRankJob) -> None:
     )
 
 
-# ------------------------------------------------------------------------------------------------
-# A photo through one network: whole, at lower rank, and at lower rank after fine-tuning.
+def figures(row: LowRankRow) -> None:
+    """The figures of one row; what was not measured is left out."""
+    told = {
+        _("Right"): score_text(row),
+        _("Parameters"): numbers.count(row.params),
+        _("MACs"): numbers.count(row.macs),
+        _("Weights file"): numbers.size(row.size_bytes),
+        _("Layers factored"): numbers.count(len(row.ranks)),
+        _("Energy kept, all weights"): numbers.percent(row.kept),
+    }
+    st.markdown("\n".join(f"- {name}: {value}" for name, value in told.items()))
 
 
-PHOTO_ENERGIES = (95, 90, 80, 70, 60, 50, 40, 30)
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _predictor(id: str, sha256: str, method: Method, energy: float) -> FactoredPredictor:
-    layers = layers_of(id, sha256)
-    ranks: Ranks = ranks_for_energy(layers.shapes, layers.parts, method, energy)
-    return FactoredPredictor(id, ranks, layers.parts)
-
-
-def photo(at: Setting, how: Whole, found: list[Checkpoint]) -> None:
-    """Choose a photo and energies; see where the answer changes, and what training repairs."""
-    one = at.checkpoint
-
-    def factored(percent: int) -> Version:
-        energy = percent / 100
-        return Version(
-            _("{energy} of the energy").format(energy=numbers.share(energy)),
-            lambda: _predictor(one.id, at.sha256, how.method, energy),
-            "factored",
-        )
-
-    def versions(percents: Sequence[int]) -> list[Version]:
-        whole = Version(_("whole"), lambda: predictor(one.id))
-        source = DerivedFrom(id=one.id, kind="factored")
-        tuned = [
-            Version(
-                _("{energy} and fine-tuned").format(energy=numbers.share(each.config["energy"])),
-                partial(predictor, each.id),
-                "factored",
-            )
-            for each in found
-            if each.derived_from == source and each.config.get("finetune_epochs")
-        ]
-        return [whole, *map(factored, percents), *tuned[:1]]
-
-    photo_check(
-        one,
-        Choice(
-            _("Energies to try, up to two (%)"), PHOTO_ENERGIES, (80, 50), "photo_energies", most=2
-        ),
-        versions,
-        way=method_title(how.method),
-        hint=_("Drop a photo: it goes through the network whole, and factored."),
-        name="low-rank-photo",
+def score_text(row: LowRankRow) -> str:
+    """ "76.6 % (74.4 to 78.7 %, n = 1,492)", or that there were no photographs."""
+    score = row.score
+    if score is None:
+        return _("not measured: no photographs here")
+    return _("{accuracy} ({interval}, n = {n})").format(
+        accuracy=numbers.percent(score.accuracy, score.n),
+        interval=numbers.interval(*score.ci95, score.n),
+        n=numbers.count(score.n),
     )
 
 
 # ------------------------------------------------------------------------------------------------
-# The low-rank page's extreme case, formulas and source, its trap, and the homework.
+# Tabs "Extreme case", "Why", "Trap" and "Homework".
 
 
 BIG, SMALL = "plain_2m", "dwpw_256k"
@@ -784,8 +829,8 @@ def extreme(at: Setting, found: Sequence[Checkpoint]) -> None:
             "1. Nothing can be lower."
         )
     )
-    if said := separable(at):
-        st.markdown(said)
+    if told := separable(at):
+        st.markdown(told)
     pair = [_plain(found, model) for model in (BIG, SMALL)]
     if None in pair:
         st.caption(
@@ -812,6 +857,23 @@ def extreme(at: Setting, found: Sequence[Checkpoint]) -> None:
     assert big is not None and small is not None
     if big.test and small.test:
         difference(found, big, small)
+
+
+def separable(at: Setting) -> str:
+    """How much of this layer's own weights a depthwise + pointwise pair could keep; may be ""."""
+    curve = at.curve
+    if curve is None or curve.shape.kernel == (1, 1):
+        return ""
+    stored = at.grid and at.grid.spectrum(curve.shape.name, curve.form)
+    share = stored.separable if stored else None
+    if share is None:
+        share = separable_energy(
+            layers_of(at.checkpoint.id, at.sha256).parts.weight(curve.shape.name)
+        )
+    return _(
+        "Of {layer}'s own weights the best depthwise + pointwise pair would keep {share} of the "
+        "energy. The rest would be lost: such a network is *trained* in that form from the start."
+    ).format(layer=curve.shape.name, share=numbers.percent(share))
 
 
 def _plain(found: Sequence[Checkpoint], model: str) -> Checkpoint | None:
@@ -893,7 +955,46 @@ def why(at: Setting) -> None:
     st.code(source_of("core.low_rank.network", "factor"), language="python")
 
 
-def trap(at: Setting, grid: LowRankGrid | None) -> None:
+def filled_in(at: Setting) -> None:
+    """The layer's own numbers in the formulas, at a quarter of its ranks."""
+    curve = at.curve
+    if curve is None:
+        return
+    shape, ranks = curve.shape, curve.ranks(max(1, curve.full // 4))
+    high, wide = shape.out_size
+    bias = f" + {shape.outputs}" if shape.bias else ""
+    kernel = "" if shape.kernel == (1, 1) else f"·{shape.kernel[0]}·{shape.kernel[1]}"
+    st.markdown(
+        _("- the layer: {a}·{b}{kernel}{bias} = {params} parameters, {macs} MACs").format(
+            a=shape.inputs,
+            b=shape.outputs,
+            kernel=kernel,
+            bias=bias,
+            params=numbers.count(shape.params),
+            macs=numbers.count(shape.macs),
+        )
+    )
+    st.markdown(
+        _(
+            "- its factors at rank {rank}: {sum} parameters, {macs} MACs; what they write is "
+            "{high} × {wide} places large"
+        ).format(
+            rank=" / ".join(map(str, ranks)),
+            sum=filled_formula(shape, ranks),
+            macs=numbers.count(shape.factored_macs(ranks)),
+            high=high,
+            wide=wide,
+        )
+    )
+
+
+def filled_formula(shape: LayerShape, ranks: tuple[int, ...]) -> str:
+    """The parameters of the factors as a sum with its numbers, and its value."""
+    written = formula(shape, shape.form_of(ranks)).format(*ranks)
+    return f"{written} = {numbers.count(shape.factored_params(ranks))}"
+
+
+def trap(at: Setting) -> None:
     """Factors with more parameters than the layer, counted; and factoring without fine-tuning."""
     st.markdown(
         _(
@@ -910,7 +1011,7 @@ def trap(at: Setting, grid: LowRankGrid | None) -> None:
             "upon layer, is not 90 % of the answer."
         )
     )
-    lines = tuned_lines(grid) if grid else []
+    lines = tuned_lines(at.grid) if at.grid else []
     if lines:
         st.markdown("\n".join(f"- {line}" for line in lines))
     else:
@@ -920,7 +1021,8 @@ def trap(at: Setting, grid: LowRankGrid | None) -> None:
 def _grown(at: Setting, curve: LayerCurve) -> None:
     """Factor the layer at three quarters of its ranks and count what comes out."""
     ranks = curve.ranks(max(1, round(0.75 * curve.full)))
-    factors = at.layers.parts.of(curve.shape.name, curve.form).factors(ranks)
+    parts = layers_of(at.checkpoint.id, at.sha256).parts
+    factors = parts.of(curve.shape.name, curve.form).factors(ranks)
     made = sum(one.size for one in factors) + curve.shape.bias * curve.shape.outputs
     shapes = ", ".join(" × ".join(map(str, one.shape)) for one in factors)
     st.markdown(
@@ -959,59 +1061,6 @@ def homework(found: Sequence[Checkpoint]) -> None:
         one = _plain(found, model)
         if one is not None:
             st.markdown(f"- {name_of(one)}: {accuracy_line(one)}")
-
-
-def main() -> None:
-    """Draw the page."""
-    st.title(contents.entry("low_rank").question)
-    st.markdown(
-        _(
-            "A layer is a large matrix. If few of its directions do most of the work, two thin "
-            "matrices in a row can stand in for it: a low-rank approximation."
-        )
-    )
-
-    found = networks.checkpoints()
-    whole = candidates(found)
-    if not whole:
-        networks.explain_empty()
-        st.stop()
-
-    guess = predict_first()
-    with st.container(border=True):
-        at = setting(whole)
-        layer(at, guess)
-
-    st.subheader(_("The whole network"))
-    with st.container(border=True):
-        how = whole_setting(
-            networks.measured_rows(LowRankGrid, [at.checkpoint]).get(at.checkpoint.id)
-        )
-    frame, revealed = accuracy(at, how, whole)
-
-    st.subheader(_("Run it here"))
-    live(at, how)
-
-    st.subheader(_("Fewer MACs, less time?"))
-    times(at, how, guess, revealed)
-
-    st.subheader(_("The extreme case: depthwise + pointwise"))
-    extreme(at, whole)
-
-    st.subheader(_("Your photo, at lower rank"))
-    photo(at, how, found)
-
-    with st.expander(_("Why: what a rank is, and what is kept"), icon=":material/function:"):
-        why(at)
-
-    with st.expander(_("Trap: factors larger than the layer"), icon=":material/warning:"):
-        trap(at, how.grid)
-
-    with st.expander(_("From the homework: HW7 Q1"), icon=":material/school:"):
-        homework(whole)
-
-    provenance([at.checkpoint])
-    foot("low_rank", frame)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Any, ParamSpec
 
 import altair as alt
 import pandas as pd
+import pyarrow as pa
 
 from core import i18n
 
@@ -98,19 +99,25 @@ def with_rows(
     return made
 
 
+LONG = 300
+"""Rows from which on data travels better in Arrow's format than written out."""
+
+
 def inlined(spec: Spec, but: Collection[str] = ()) -> Spec:
     """A filled chart with its data frames as rows inside its layers, all but those named in `but`.
 
-    To be kept and drawn often: no pandas and no Arrow any more. While only the frames in `but`
-    change (where a control stands), the browser keeps the chart and moves what they draw.
+    Those and long ones become Arrow tables. To be kept and drawn often: pandas has no more to do.
+    While only the data in `but` changes (where a control stands), the browser keeps the chart and
+    moves what they draw.
     """
-    rest = {name: data for name, data in spec["datasets"].items() if name in but}
-    rows: dict[str, Any] = {
-        name: data.astype(object).where(data.notna(), None).to_dict("records")
-        if isinstance(data, pd.DataFrame)
-        else data  # the rows of an `alt.InlineData`
-        for name, data in spec["datasets"].items()
-        if name not in rest
-    }
+    beside: dict[str, Any] = {}
+    rows: dict[str, Any] = {}
+    for name, data in spec["datasets"].items():
+        if not isinstance(data, pd.DataFrame):  # the rows of an `alt.InlineData`
+            rows[name] = data
+        elif name in but or len(data) >= LONG:
+            beside[name] = pa.Table.from_pandas(data, preserve_index=False)
+        else:
+            rows[name] = data.astype(object).where(data.notna(), None).to_dict("records")
     plain = {key: part for key, part in spec.items() if key != "datasets"}
-    return {**with_rows(plain, **rows), "datasets": rest}
+    return {**with_rows(plain, **rows), "datasets": beside}

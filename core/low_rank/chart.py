@@ -11,7 +11,6 @@ from typing import Any
 import altair as alt
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from core.charts import numbers
 from core.charts.compiled import Spec, filled, shape
@@ -41,10 +40,10 @@ from core.i18n import _
 from core.low_rank.method import LayerCurve
 from core.low_rank.rows import TIMED_ENERGIES, LowRankGrid, LowRankRow, RowKey
 
-_VALUES = (146, 330)
-_SHARES = (396, 590)
+_VALUES = (118, 214)
+_SHARES = (262, 390)
 """From where to where, in px from the top, the singular values and the shares stand."""
-HEIGHT_PX = 590
+HEIGHT_PX = 390
 _MARGIN = 1.36
 """Where the rank axis ends, in full ranks: names stand between 1 and here."""
 FLOOR = 1e-5
@@ -132,9 +131,14 @@ def floor_of(curve: LayerCurve) -> float:
     return max(FLOOR, float(10 ** np.floor(np.log10(max(least, FLOOR)))))
 
 
-def layer_chart(curve: LayerCurve, start: int) -> Spec:
-    """The singular values and the shares, with a slider that starts at the rank `start`."""
+def layer_chart(curve: LayerCurve, start: int, reveal: bool = True) -> Spec:
+    """The singular values and the shares, with a slider that starts at the rank `start`.
+
+    Without `reveal` nothing says how much energy a rank keeps.
+    """
     ranks = ranks_frame(curve)
+    if not reveal:
+        ranks["kept"] = np.nan
     top = max(1.25, float(np.ceil(4 * ranks["params_share"].max()) / 4))
     ends = pd.DataFrame(
         {
@@ -143,7 +147,8 @@ def layer_chart(curve: LayerCurve, start: int) -> Spec:
             "name": [_("energy kept"), _("parameters")],
         }
     )
-    ends["label_at"] = spread((ends["share"] - [0.07 * top, 0]).to_numpy(), 0.12 * top)
+    ends["label_at"] = spread((ends["share"] - [0.07 * top, 0]).to_numpy(), 0.15 * top)
+    ends = ends if reveal else ends.iloc[1:]
     return filled(
         _shape(
             curve.full,
@@ -195,6 +200,10 @@ def _now() -> alt.Chart:
     )
 
 
+_OR_UNKNOWN = "(isValid(datum.kept) ? format(datum.kept, '.1%') : '?')"
+"""The energy kept, as a Vega expression; a question mark before the reveal."""
+
+
 def _live_words(written: str, full: int) -> list[alt.Chart]:
     """The figures at the slider's rank, in words, at the top; made from the row by Vega."""
     of_whole = _filled(_("{share} of the whole layer's"), "{share}", "format(datum.{}, '.0%')")
@@ -202,7 +211,7 @@ def _live_words(written: str, full: int) -> list[alt.Chart]:
         _filled(
             _("r = {r} of {full}").replace("{full}", f"{full:,}"), "{r}", "format(datum.rank, ',')"
         ),
-        _filled(_("energy kept: {share}"), "{share}", "format(datum.kept, '.1%')"),
+        _filled(_("energy kept: {share}"), "{share}", _OR_UNKNOWN),
         _filled(_("parameters: {formula}"), "{formula}", _ranks_in(written)),
         "'= ' + format(datum.params, ',') + ', ' + " + of_whole.format("params_share"),
         _filled(_("MACs: {n}"), "{n}", "format(datum.macs, ',')")
@@ -211,7 +220,7 @@ def _live_words(written: str, full: int) -> list[alt.Chart]:
     ]
     return [
         ink_text(
-            _now().transform_calculate(text=line).encode(x=alt.value(0), y=alt.value(8 + 23 * at)),
+            _now().transform_calculate(text=line).encode(x=alt.value(0), y=alt.value(8 + 19 * at)),
             "text:N",
             align="left",
             fontWeight="bold" if at == 0 else "normal",
@@ -258,7 +267,7 @@ def _singular(x: alt.X, floor: float, two_modes: bool) -> list[Any]:
     title = _("Singular values (the first = 1)")
     if two_modes:
         title = _("Singular values: ● in, ▲ out")
-    head = alt.Chart(alt.InlineData(values=[{}])).encode(x=alt.value(0), y=alt.value(132))
+    head = alt.Chart(alt.InlineData(values=[{}])).encode(x=alt.value(0), y=alt.value(105))
     return [
         painted(_rule(x, _VALUES), "text"),
         painted(gone.encode(x=x, y=y, shape=mark, tooltip=tooltip), "muted"),
@@ -296,7 +305,7 @@ def _shares(x: alt.X, top: float, full: int) -> list[Any]:
     )
     dots = _now().mark_point(size=120, filled=True, opacity=1)
     ends = alt.Chart(alt.NamedData("ends")).transform_calculate(at="1.03 * datum.rank")
-    head = alt.Chart(alt.InlineData(values=[{}])).encode(x=alt.value(0), y=alt.value(382))
+    head = alt.Chart(alt.InlineData(values=[{}])).encode(x=alt.value(0), y=alt.value(249))
     return [
         painted(_rule(x, _SHARES), "text"),
         painted(whole.encode(x=x, x2="full:Q", y=share("one:Q")), "muted"),
@@ -336,24 +345,19 @@ def layer_data(curve: LayerCurve) -> pd.DataFrame:
 
 def accuracy_data(frame: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
     """What the accuracy chart shows, to take along: the curves' rows, then the other designs'."""
-    beside = others.drop(columns=["role", "name", "score", "label_at"])
+    beside = others.drop(columns=["role", "name", "score"])
     return pd.concat([frame, beside.rename(columns={"title": "series"})], ignore_index=True)
 
 
 # ------------------------------------------------------------------------------------------------
 # A whole network at lower rank: parameters against accuracy, and MACs against time.
 #
-# Colour says "factored"; the method is said by dashes and marks. The fewer parameters the further
-# left, so the curves end at the left, where their names stand in a margin, each tied to its end.
+# Colour says "factored"; the method is said by dashes and marks, which the words under the chart
+# name. The fewer parameters the further left. Nothing in the plot but what was measured: other
+# designs are named by a tooltip and by a table.
 
 
-NETWORK_HEIGHT_PX = 400
-_GAP = 0.13
-_NETWORK_MARGIN = 0.45
-"""Room at the left for the curves' names, as a share of the curves' own width."""
-_NEARBY = 0.25
-"""Marks closer than so many powers of ten lie below each other's names."""
-_NAME_GAP = 0.07
+NETWORK_HEIGHT_PX = 360
 _DASHES: dict[Method, str] = {"spatial": "m0", "tucker2": "m1", "svd": "m2", "auto": "m3"}
 _MARKS: dict[Method, str] = {
     "spatial": "circle",
@@ -436,19 +440,7 @@ def others_frame(found: Iterable[Checkpoint], whole: Checkpoint, fingerprint: st
             }
         )
     columns = ["role", "name", "params", "accuracy", "low", "high", "title", "score"]
-    frame = pd.DataFrame(rows, columns=columns)
-    return frame.assign(label_at=_above(frame))
-
-
-def _above(frame: pd.DataFrame) -> NDArray[np.float64]:
-    """How high the names stand: above their own mark and its neighbours', none beside another."""
-    params = frame["params"].to_numpy(dtype=float)
-    near = np.abs(np.log10(params[:, None] / params)) < _NEARBY
-    top = np.max(np.where(near, frame["high"].to_numpy(dtype=float), 0), axis=1, initial=0)
-    placed, below = np.zeros(len(frame)), -np.inf
-    for i in np.lexsort((frame["accuracy"], top, near.sum(axis=1))):  # alone: close to its mark
-        placed[i] = below = max(top[i] + _NAME_GAP, below + _NAME_GAP)
-    return placed
+    return pd.DataFrame(rows, columns=columns)
 
 
 def accuracy_chart(
@@ -474,30 +466,22 @@ def accuracy_chart(
         "params",
         whole=frame["energy"] == 1,
         reveal=reveal,
-        gap=_GAP,
-        end="left",
+        gap=0,
         live=live,
         now=now.params if now and reveal else None,
     )
-    near = _margin(least, most, _NETWORK_MARGIN * 0.92)
-    data["ends"] = data["ends"].assign(margin=_margin(least, most, 0.0), near=near)
+    data["ends"] = data["ends"].iloc[:0].assign(margin=0.0)
     beside = others.assign(mark=[SLOTS[role].shape for role in others["role"]])
     return filled(
-        _accuracy_shape(_margin(least, most, -0.02), most * 1.15),
+        _accuracy_shape(least / 1.15, most * 1.15),
         **data,
         others=beside if reveal else beside.iloc[:0],
     )
 
 
-def _margin(least: float, most: float, place: float) -> float:
-    """A number of parameters on the log axis: 0 where the margin begins, _MARGIN where it ends."""
-    decades = max(np.log10(most / least), 0.3)
-    return float(least * 10 ** ((place - _NETWORK_MARGIN) * decades))
-
-
 @shape
 def _accuracy_shape(low: float, high: float) -> Any:
-    title, count = _("Right on the test photographs"), _("Parameters")
+    count = _("Parameters")
     x = alt.X(
         "params:Q",
         title=count,
@@ -507,7 +491,6 @@ def _accuracy_shape(low: float, high: float) -> Any:
     at = alt.Tooltip("params:Q", title=count, format=",")
     score = alt.Tooltip("score:N", title=_("Right (95 % interval)"))
     others = alt.Chart(alt.NamedData("others")).encode(x=x)
-    names = others.encode(y=alt.Y("label_at:Q", title=title))
     return accuracy_plot(
         x,
         at,
@@ -527,7 +510,6 @@ def _accuracy_shape(low: float, high: float) -> Any:
                 shape=mark_shape(),
                 tooltip=[alt.Tooltip("title:N", title=_("Network")), at, score],
             ),
-            ink_text(names, "name:N", dy=-4, **LABEL_SIZE),
         ],
     )
 

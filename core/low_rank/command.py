@@ -125,7 +125,8 @@ class LowRank:
 @dataclass(frozen=True)
 class LowRankGrid:
     """Measure what the low-rank page shows: every method at energies from 100 to 30 %, times, and
-    some points after fine-tuning. What is done is skipped: give it again to go on.
+    some points after fine-tuning, each layer's singular values. What is done is skipped: give it
+    again to go on.
 
     It is a part of `reproduce`: what it makes of a shipped network goes to `pretrained/`; of one of
     your own, beside that.
@@ -135,7 +136,7 @@ class LowRankGrid:
     """Which ones; without it, those of plain_2m and resnet18 that are whole."""
 
     stages: Annotated[tuple[str, ...], arg(metavar="[STAGE ...]")] = ()
-    """Only these of: curves, times, finetune."""
+    """Only these of: curves, times, finetune, spectra."""
 
     device: Annotated[str | None, arg(metavar="cpu|cuda|mps")] = None
     """Where to fine-tune; without it, on the GPU if there is one. Times are the processor's."""

@@ -27,7 +27,13 @@ from core.i18n import _
 from core.inference.export import onnx_bytes, trace
 from core.inference.predict import OnProgress, open_session
 from core.live import Report
-from core.low_rank.method import Decompositions, energy_kept, ranks_for_budget, ranks_for_energy
+from core.low_rank.method import (
+    Decompositions,
+    energy_kept,
+    ranks_for_budget,
+    ranks_for_energy,
+    spectra,
+)
 from core.low_rank.network import FactoredPredictor, factor, layer_shapes, weights_of
 from core.low_rank.rows import ENERGIES, TIMED_ENERGIES, LowRankGrid, LowRankRow, RowKey
 from core.models.cost import count_macs, count_params
@@ -319,11 +325,12 @@ def _run(session: ort.InferenceSession, pixels: Any) -> Any:
 # - `curves`: every method at each energy: accuracy, parameters, MACs, bytes, without fine-tuning.
 # - `times`: one sitting in which they take turns (`core.low_rank.measure`).
 # - `finetune`: some energies after a short fine-tuning; one of them becomes a checkpoint.
+# - `spectra`: the singular values of every layer, which the weights alone determine.
 #
 # The file is written after every point, so a stopped run goes on where it was.
 
 
-Stage = Literal["curves", "times", "finetune"]
+Stage = Literal["curves", "times", "finetune", "spectra"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 Log = Callable[[str], None]
 
@@ -348,6 +355,7 @@ def missing_stages(id: str) -> tuple[Stage, ...]:
         "curves": known.issuperset(RowKey(m, energy) for m in METHODS for energy in ENERGIES),
         "times": _is_timed(grid),
         "finetune": known.issuperset(tuned),
+        "spectra": bool(grid.spectra) or not any(shape.forms for shape in grid.shapes),
     }
     return tuple(stage for stage in STAGES if not done[stage])
 
@@ -381,6 +389,10 @@ def make_grid(
         grid = _keep(grid, timed_rows(experiment, grid.row, log_line))
     if "finetune" in stages and experiment.pixels is not None:
         grid = _finetuned(experiment, grid, log_line, device)
+    if "spectra" in stages and not grid.spectra:
+        grid = grid.model_copy(update={"spectra": spectra(grid.shapes, experiment.parts)})
+        grid.save()
+        log_line(f"singular values of {len(grid.spectra)} layers and forms")
     return grid
 
 

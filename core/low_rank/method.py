@@ -10,6 +10,7 @@ in numpy.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -221,10 +222,59 @@ def layer_curve(shape: LayerShape, parts: Decomposition) -> LayerCurve:
     full = shape.full_ranks(parts.form)
     ranks = [tuple(min(rank, most) for most in full) for rank in range(1, max(full) + 1)]
     kept = parts.kept[tuple(np.array(ranks).T - 1)]
+    return _curve(shape, parts.form, parts.singular_values, kept)
+
+
+class Spectrum(NamedTuple):
+    """What a layer's weight is like in one form, as results keep it: all that its curve needs."""
+
+    layer: str
+    form: Form
+    values: tuple[tuple[float, ...], ...]
+    """Singular values, largest first, to five digits; two rows for Tucker-2."""
+    kept: tuple[float, ...] = ()
+    """Share of the squared weights that Tucker-2 keeps at each rank; for the others it follows
+    from the values."""
+    separable: float | None = None
+    """`separable_energy` of a k x k kernel."""
+
+
+def spectra(shapes: Sequence[LayerShape], parts: "Decompositions") -> tuple[Spectrum, ...]:
+    """Every layer that can be factored, in each of its forms. Takes seconds: do it once."""
+    found = []
+    for shape in shapes:
+        for form in shape.forms:
+            curve = layer_curve(shape, parts.of(shape.name, form))
+            values = tuple(tuple(_rounded(value) for value in row) for row in curve.values)
+            kept = tuple(round(float(share), 6) for share in curve.kept)
+            wide = shape.kernel != (1, 1)
+            separable = separable_energy(parts.weight(shape.name)) if wide else None
+            found.append(
+                Spectrum(shape.name, form, values, kept if form == "tucker2" else (), separable)
+            )
+    return tuple(found)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.5g}")
+
+
+def stored_curve(shape: LayerShape, spectrum: Spectrum) -> LayerCurve:
+    """`layer_curve` of a layer whose weight was taken apart before."""
+    values = tuple(np.array(row) for row in spectrum.values)
+    squares = np.cumsum(values[0] ** 2)
+    kept = np.array(spectrum.kept) if spectrum.kept else squares / (squares[-1] or 1)
+    return _curve(shape, spectrum.form, values, np.minimum(kept, 1.0))
+
+
+def _curve(shape: LayerShape, form: Form, values: tuple[Floats, ...], kept: Floats) -> LayerCurve:
+    """A curve with its costs; `kept` at every rank."""
+    full = shape.full_ranks(form)
+    ranks = [tuple(min(rank, most) for most in full) for rank in range(1, max(full) + 1)]
     return LayerCurve(
         shape,
-        parts.form,
-        parts.singular_values,
+        form,
+        values,
         kept,
         np.array([shape.factored_params(each) for each in ranks]),
         np.array([shape.factored_macs(each) for each in ranks]),

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 from pydantic import Field
 
-from core.checkpoints.factored import LayerShape, Method, Ranks
+from core.checkpoints.factored import Form, LayerShape, Method, Ranks
 from core.live import Job, LiveRuns
+from core.low_rank.method import Spectrum
 from core.results import AccuracyRow, CheckpointRows
 
 MODELS = ("plain_2m", "resnet18")
@@ -78,11 +79,17 @@ class LowRankGrid(CheckpointRows[LowRankRow]):
 
     kind = "lowrank"
     command = "python -m core lowrank-grid {name}"
-    lists = ("shapes", "rows")
+    lists = ("shapes", "rows", "spectra")
 
     split: str = "testing"
     shapes: tuple[LayerShape, ...]
     """Its linear layers and convolutions in order of execution."""
+    spectra: tuple[Spectrum, ...] = ()
+    """Of each layer that can be factored, in each form; a page never takes a weight apart."""
+
+    def spectrum(self, layer: str, form: Form) -> Spectrum | None:
+        """The spectrum of a layer in a form, if it was worked out."""
+        return next((s for s in self.spectra if (s.layer, s.form) == (layer, form)), None)
 
     def of(self, method: Method) -> list[LowRankRow]:
         """Rows of a method without fine-tuning, the highest energy first."""

@@ -84,7 +84,7 @@ def test_dragging_the_rank_asks_the_server_for_nothing(page: "Page", server: str
     """Figures against the formula of the layer: 64 -> 64 channels, 3 x 3, with bias."""
     frames: list[object] = []
     page.on("websocket", lambda socket: socket.on("framesent", lambda frame: frames.append(frame)))
-    page.goto(f"{server}/low_rank")
+    page.goto(f"{server}/low_rank?reveal=true")
     settle(page)
     assert "r = 48 of 192" in words_in_chart(page)
     page.wait_for_timeout(1000)
@@ -106,19 +106,34 @@ def test_dragging_the_rank_asks_the_server_for_nothing(page: "Page", server: str
     assert len(frames) == before
 
 
-def test_the_curves_come_when_asked_for_and_the_guess_is_judged(page: "Page", server: str) -> None:
+def test_the_picture_hides_what_the_guess_is_about(page: "Page", server: str) -> None:
     page.goto(f"{server}/low_rank")
     settle(page)
-    assert "right when whole" not in said(page)
+    assert "energy kept: ?" in words_in_chart(page) and "energy kept" not in words_in_chart(page)
+    drag_to(page, 150)
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('svg.marks text')]"
+        ".some(t => t.textContent === 'r = 150 of 192')"
+    )
+    assert "energy kept: ?" in words_in_chart(page)
     page.click('button:has-text("about a tenth")')
-    page.wait_for_selector("text=Not quite. You guessed “about a tenth”")
-    page.click('label:has-text("Show what was measured")')
+    page.wait_for_selector("text=Not quite.")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('svg.marks text')]"
+        ".some(t => /energy kept: [0-9]/.test(t.textContent))"
+    )
+    assert "energy kept" in words_in_chart(page)
+    assert "r = 150 of 192" in words_in_chart(page)  # where it was dragged to
+    page.click('button:has-text("about half")')
     page.wait_for_selector("text=right when whole")
-    page.wait_for_selector("text=of the MACs")
+    page.get_by_role("tab", name="Faster?").click()
+    page.click('button:has-text("longer than before")')
+    page.wait_for_selector("text=of the MACs took")
+    assert "tab=time" in page.url and "guess" not in page.url
 
 
 def test_a_live_run_ends_in_the_chart(page: "Page", server: str) -> None:
-    page.goto(f"{server}/low_rank?network=hw13_sample-scratch-s0&energy=30")
+    page.goto(f"{server}/low_rank?network=hw13_sample-scratch-s0&energy=30&tab=run")
     settle(page)
     page.click('button:has-text("Run it here")')
     page.wait_for_selector("text=Measured here at", timeout=3 * PATIENCE_MS)

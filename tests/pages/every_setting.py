@@ -70,9 +70,10 @@ SCENES: dict[str, list[Link]] = {
     "low_rank": [
         {"network": TEACHER, "layer": "layer1.0.conv1", "form": "tucker2", "R": "11",
          "method": "spatial", "energy": "85", "reveal": "true", "all_methods": "true",
-         "finetuned": "false", "time_with": "torch_32", "photo_energies": ["90", "60"],
-         "photo_from": "dream", "dream_of": "Soup", "dream": "1"},
-        {"food": "Egg", "example": "1"},
+         "finetuned": "false", "more_network": "true"},
+        {"time_with": "torch_32", "reveal": "true"},
+        {"photo_energies": ["90", "60"], "photo_from": "dream", "dream_of": "Soup", "dream": "1"},
+        {"tab": "photo", "food": "Egg", "example": "1"},
     ],
     "export": [{"network": STUDENT, "reveal": "true"}],
 }  # fmt: skip
@@ -96,10 +97,12 @@ GUESSES: dict[str, dict[str, str | float]] = {
     "training": {"guess_right": "middle"},
     "pruning": {"guess_curve": "late", "guess_speed": "same"},
     "quantization": {"guess_bits": 4, "guess_speed": "same"},
-    "low_rank": {"guess_ranks": "third", "guess_speed": "same"},
+    "low_rank": {"guess_ranks": "third", "guess_whole": "half", "guess_speed": "same"},
     "export": {"guess_smallest": "onnx", "guess_fastest": "onnx"},
 }
 """Page -> its guesses: kept while the visitor is elsewhere, but in no link."""
+GUESSED_IN = {"low_rank": {"guess_speed": "time"}}
+"""Page -> the guesses that are in another tab than the first -> that tab."""
 
 NOT_SETTINGS = re.compile(
     r"guess_\w+|homework_t"  # see GUESSES

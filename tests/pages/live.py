@@ -4,7 +4,7 @@ A page's test file subclasses `LiveChecks`, names its page and line, and adds wh
 shows. The runs begin and end when the test says so.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +16,26 @@ from tests.pages.test_app import said
 
 Open = Callable[..., AppTest]
 Line = LiveRuns[Any, Any]
+
+
+def rows_named(part: Any, name: str) -> Iterator[list[dict[str, Any]]]:
+    """The rows that stand inside a specification under a name."""
+    if isinstance(part, dict):
+        data = part.get("data", {})
+        if data.get("name") == name and "values" in data:
+            yield data["values"]
+    for child in part.values() if isinstance(part, dict) else part if type(part) is list else ():
+        yield from rows_named(child, name)
+
+
+def texts_of(app: AppTest) -> list[str]:
+    """All that the page says, alt texts included."""
+    texts = [str(one.value) for kind in ("title", "subheader", "markdown", "caption", "info",
+             "success", "warning") for one in getattr(app, kind)]  # fmt: skip
+    widgets = [*app.selectbox, *app.slider, *app.button, *app.toggle, *app.button_group]
+    texts += [str(one.label) for one in [*widgets, *app.expander]]
+    texts += [chart.proto.alt for chart in app.get("vega_lite_chart")]
+    return texts
 
 
 class LiveChecks:

@@ -14,7 +14,7 @@ from core.checkpoints.factored import METHODS
 from core.data.find import find_food11
 from core.data.pixels import load_pixels
 from core.low_rank.measure import COLUMNS, TIMED_METHODS, LowRankExperiment, Plan, publish_factored
-from core.low_rank.method import Decompositions, ranks_for_energy
+from core.low_rank.method import Decompositions, ranks_for_energy, spectra
 from core.low_rank.network import checkpoint_layers
 from core.low_rank.rows import ENERGIES, TIMED_ENERGIES, LowRankGrid, LowRankRow, RowKey
 from core.models.registry import get
@@ -96,6 +96,7 @@ def make_grid(one: Checkpoint) -> LowRankGrid:
         commit="none",
         date="2026-11-22",
         rows=(*rows, tuned),
+        spectra=spectra(shapes, parts),
     )
 
 

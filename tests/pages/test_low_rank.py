@@ -8,8 +8,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core import i18n
@@ -24,7 +26,7 @@ from tests import results_shelf
 from tests.food import make_food11
 from tests.pages import low_rank_shelf, shelf
 from tests.pages.conftest import REPO
-from tests.pages.live import Line, LiveChecks
+from tests.pages.live import Line, LiveChecks, rows_named, texts_of
 from tests.pages.test_app import HOSTILE, Marking, data_buttons, outside
 from tests.pages.test_app import said as said_on
 
@@ -67,77 +69,144 @@ def said(app: AppTest) -> str:
     return said_on(app).replace(numbers.THIN, "")
 
 
-def rows_in(app: AppTest, chart: str, name: str) -> int:
-    """How many rows a chart's data set has; `chart` is how its alt text begins."""
-    import pyarrow as pa
-
+def drawn_rows(app: AppTest, name: str, chart: str) -> list[dict[str, Any]]:
+    """The rows of a chart's named data; `chart`: how its alt text begins."""
     (proto,) = (c.proto for c in app.get("vega_lite_chart") if c.proto.alt.startswith(chart))
-    (data,) = (d for d in proto.datasets if d.name == name)
-    rows: int = pa.ipc.open_stream(data.data.data).read_all().num_rows
-    return rows
+    for data in proto.datasets:
+        if data.name == name:
+            import pyarrow as pa
+
+            table: list[dict[str, Any]] = pa.ipc.open_stream(data.data.data).read_all().to_pylist()
+            return table
+    return next(rows_named(json.loads(proto.spec), name))
 
 
-def test_the_layer_is_there_at_once_and_the_curves_when_asked_for(
-    open_page: Open, shipped: Path
-) -> None:
+_seen: dict[str, AppTest] = {}
+
+
+@pytest.fixture
+def seen(request: pytest.FixtureRequest) -> Callable[..., AppTest]:
+    """The page at a link, drawn once for all tests that only read it."""
+
+    def at(**query: str) -> AppTest:
+        key = json.dumps(query, sort_keys=True)
+        if key not in _seen:
+            request.getfixturevalue("shipped")
+            _seen[key] = request.getfixturevalue("open_page")(PAGE, **query)
+            assert not _seen[key].exception and not _seen[key].error
+        return _seen[key]
+
+    return at
+
+
+def test_nothing_says_what_a_rank_keeps_before_the_guess(open_page: Open, shipped: Path) -> None:
     app = open_page(PAGE)
     assert not app.exception
     assert app.selectbox(key="layer").value == "features.4.0"
-    assert rows_in(app, "Singular values", "ranks") == 64 * 3
-    assert rows_in(app, "Accuracy", "curves") == 1  # where the network starts, and no more
-    assert "right when whole" not in said(app) and "of the MACs" not in said(app)
-    app = app.toggle(key="reveal").set_value(True).run()
-    assert rows_in(app, "Accuracy", "curves") == 10
-    assert rows_in(app, "Accuracy", "tuned") == 1
-    assert "83.0% right when whole" in said(app) and "77.7% (75.0 to 80.2%" in said(app)
-
-
-def test_guesses_are_told_about(open_page: Open, shipped: Path) -> None:
-    app = open_page(PAGE, reveal="true")
-    app.button_group(key="guess_ranks").set_value("tenth").run()
-    assert "Not quite. You guessed “about a tenth”" in said(app)  # white noise needs most ranks
-    app.button_group(key="guess_ranks").set_value("most").run()
-    assert "Well seen. You guessed “half of them or more”" in said(app)
+    (chart,) = app.get("vega_lite_chart")
+    assert "energy" not in chart.proto.alt and "90" not in chart.proto.alt
+    ranks = drawn_rows(app, "ranks", "Singular values")
+    assert len(ranks) == 64 * 3 and {row["kept"] for row in ranks} == {None}
+    assert [row["name"] for row in drawn_rows(app, "ends", "Singular values")] == ["parameters"]
+    for given_away in ("of the energy sits", "right when whole", "of the MACs took"):
+        assert given_away not in said(app)
+    app = app.button_group(key="guess_ranks").set_value("tenth").run()
+    assert "Not quite." in said(app)  # white noise needs most ranks
     assert "of the energy sits in the first" in said(app)
-    app.button_group(key="guess_speed").set_value("faster").run()
-    assert "You guessed “about half the time”. Nearest to half: 50% of the MACs took" in said(app)
+    ranks = drawn_rows(app, "ranks", "Singular values")
+    assert ranks[-1]["kept"] == pytest.approx(1) and ranks[0]["kept"] < 0.1
+    app.button_group(key="guess_ranks").set_value("most").run()
+    assert "Right." in said(app)
+    assert len(app.get("vega_lite_chart")) == 1  # the second guess has its own answer
 
 
-def test_what_you_see_is_what_was_measured(open_page: Open, shipped: Path) -> None:
-    app = open_page(PAGE, reveal="true")
-    assert data_buttons(app) == {"low-rank-layer", "low-rank-accuracy", "low-rank-times"}
+def test_the_network_has_a_guess_of_its_own(open_page: Open, shipped: Path) -> None:
+    """The made-up curve: 682 of 830 right answers are left at 70 % of the energy."""
+    app = open_page(PAGE)
+    app = app.button_group(key="guess_whole").set_value("few").run()
+    assert "Not quite." in said(app) and "It keeps 82% of them" in said(app)
+    assert len(drawn_rows(app, "curves", "Accuracy")) == 10
+    assert len(drawn_rows(app, "tuned", "Accuracy")) == 1
+    assert not drawn_rows(app, "ends", "Accuracy")  # no name looks like a network
+    assert "83.0% right when whole" in said(app) and "77.7% (75.0 to 80.2%" in said(app)
+    app = app.button_group(key="guess_whole").set_value("most").run()
+    assert "Right." in said(app)
+
+
+def test_the_guess_about_time_gets_its_verdict(open_page: Open, shipped: Path) -> None:
+    app = open_page(PAGE, tab="time")
+    assert len(app.get("vega_lite_chart")) == 1
+    app = app.button_group(key="guess_speed").set_value("slower").run()
+    assert "Nearest to half: 50% of the MACs took" in said(app)
+    assert "Not quite." in said(app) and len(app.get("vega_lite_chart")) == 2
+
+
+def test_what_you_see_is_what_was_measured(seen: Callable[..., AppTest]) -> None:
+    app = seen(reveal="true")
+    assert data_buttons(app) == {"low-rank-layer", "low-rank-accuracy"}
+    assert "(80% of the energy kept)" in said(app)  # the made-up curve is flat so far
+    assert "At 50% of the energy" in said(app) and "38.7% right before" in said(app)
+    app = seen(reveal="true", tab="time")
+    assert data_buttons(app) == {"low-rank-layer", "low-rank-times"}
     text = said(app)
-    assert "(80% of the energy kept)" in text  # the made-up curve is flat so far
-    assert "At 50% of the energy" in text and "38.7% right before" in text
     assert "**k × 1, then 1 × k**, 50% of the energy: 50% of the MACs, faster: 70%" in text
     assert "**Tucker-2**, 90% of the energy: 90% of the MACs, slower: 141%" in text
 
 
 def test_all_methods_of_the_network(open_page: Open, shipped: Path) -> None:
     app = open_page(PAGE, reveal="true", all_methods="true")
-    assert rows_in(app, "Accuracy", "curves") == 2 * 10  # SVD alone finds nothing in it
-    assert rows_in(app, "Accuracy", "others") == 1
+    assert len(drawn_rows(app, "curves", "Accuracy")) == 2 * 10  # SVD alone finds nothing in it
+    assert len(drawn_rows(app, "others", "Accuracy")) == 1
+    assert "Designed as small: " in said(app)
+
+
+def test_no_weight_is_taken_apart_for_the_instrument(
+    open_page: Open, shipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Singular values come from the measured file; the networks' own files are not read."""
+    monkeypatch.setattr(lowrank_factors, "leading", lambda matrix: pytest.fail("factored"))
+    for file in (shipped / low_rank_shelf.PLAIN).glob("*.safetensors"):
+        file.unlink()
+    for form in ("spatial", "tucker2"):
+        app = open_page(PAGE, reveal="true", form=form)
+        assert not app.exception and not app.error
+        assert len(app.get("vega_lite_chart")) == 2
+    app = open_page(PAGE, tab="extreme")
+    assert "such a network is *trained* in that form" in said(app)
+
+
+def test_what_is_stored_draws_what_the_weights_would(open_page: Open, shipped: Path) -> None:
+    stored = open_page(PAGE, reveal="true")
+    path = LowRankGrid.path(low_rank_shelf.PLAIN)
+    grid = LowRankGrid.load(low_rank_shelf.PLAIN)
+    assert grid is not None and grid.spectra
+    grid.model_copy(update={"spectra": ()}).save()
+    os.utime(path, ns=(1, 1))
+    st.cache_resource.clear()
+    worked_out = open_page(PAGE, reveal="true")
+    for name, column in (("ranks", "kept"), ("values", "value")):
+        one, other = (drawn_rows(app, name, "Singular values") for app in (stored, worked_out))
+        assert [row[column] for row in one] == pytest.approx([row[column] for row in other], 1e-4)
 
 
 @pytest.mark.parametrize("form", ["spatial", "tucker2"])
 @pytest.mark.parametrize("method", ["auto", "spatial", "tucker2", "svd"])
-def test_every_method_draws(open_page: Open, shipped: Path, method: str, form: str) -> None:
-    app = open_page(PAGE, method=method, form=form, energy="45", reveal="true")
-    assert not app.exception and not app.error
-    assert len(app.get("vega_lite_chart")) == 3
+def test_every_method_draws(seen: Callable[..., AppTest], method: str, form: str) -> None:
+    app = seen(method=method, form=form, energy="45", reveal="true")
+    assert len(app.get("vega_lite_chart")) == 2
     assert all(len(chart.proto.alt) > 20 for chart in app.get("vega_lite_chart"))
 
 
-def test_the_trap_is_really_run(open_page: Open, shipped: Path) -> None:
+def test_the_trap_is_really_run(seen: Callable[..., AppTest]) -> None:
     """Three quarters of 192 ranks: 144 filters of 64 x 3 x 1, 64 of 144 x 1 x 3, and 64 biases."""
-    text = said(open_page(PAGE))
+    text = said(seen(tab="trap"))
     made, layer = 144 * 64 * 3 + 64 * 144 * 3 + 64, 64 * 64 * 9 + 64
     assert f"together **{made:,}** parameters; the layer had **{layer:,}**" in text
     assert "144 × 64 × 3 × 1, 64 × 144 × 1 × 3" in text and made > layer
 
 
-def test_the_formula_has_the_layers_numbers(open_page: Open, shipped: Path) -> None:
-    text = said(open_page(PAGE))
+def test_the_formula_has_the_layers_numbers(seen: Callable[..., AppTest]) -> None:
+    text = said(seen(tab="why"))
     assert "64·64·3·3 + 64 = 36,928 parameters" in text
     assert "at rank 48: 48·(64·3 + 64·3) + 64 = 18,496 parameters" in text
 
@@ -147,6 +216,7 @@ def test_without_curves_it_says_how_to_get_them(open_page: Open, bare: Path) -> 
     assert not app.exception
     assert app.code[0].value == f"python -m core lowrank-grid {low_rank_shelf.PLAIN}"
     assert len(app.get("vega_lite_chart")) == 1  # singular values need no curves
+    app = open_page(PAGE, tab="extreme")
     assert "such a network is *trained* in that form" in said(app)
 
 
@@ -169,12 +239,18 @@ def test_a_damaged_file_of_curves_is_said(open_page: Open, shipped: Path, conten
 def test_a_damaged_network_is_said_and_the_rest_goes_on(
     open_page: Open, shipped: Path, file: str
 ) -> None:
+    """What was measured needs no weights; without it, and where they are run, it is said."""
     path = shipped / low_rank_shelf.PLAIN / file
     path.write_bytes(path.read_bytes()[:-1])
     app = open_page(PAGE, reveal="true")
+    assert not app.exception and not app.error and len(app.get("vega_lite_chart")) == 2
+    app = open_page(PAGE, reveal="true", tab="trap")
+    assert not app.exception and low_rank_shelf.PLAIN in app.error[0].value
+    shutil.rmtree(shipped / "results")
+    app = open_page(PAGE, reveal="true")
     assert not app.exception
     assert low_rank_shelf.PLAIN in app.error[0].value
-    assert app.expander and "no layer to factor" in said(app)
+    assert "no layer to factor" in said(app)
 
 
 @pytest.mark.parametrize("ids", [(), (shelf.TEACHER,), (shelf.TEACHER, shelf.DISTILLED)])
@@ -190,7 +266,7 @@ def test_it_draws_with_any_number_of_networks(
 
 
 def test_a_factored_network_is_not_offered_again(open_page: Open, shipped: Path) -> None:
-    app = open_page(PAGE, network=low_rank_shelf.TUNED)
+    app = open_page(PAGE, network=low_rank_shelf.TUNED, more_network="true")
     assert not app.exception
     assert app.selectbox(key="network").value != low_rank_shelf.TUNED
     assert len(app.selectbox(key="network").options) == 2
@@ -199,7 +275,7 @@ def test_a_factored_network_is_not_offered_again(open_page: Open, shipped: Path)
 @pytest.mark.parametrize("value", HOSTILE)
 def test_a_mangled_link_still_opens(open_page: Open, shipped: Path, value: str) -> None:
     names = ("network", "layer", "form", "method", "energy", "reveal", "all_methods", "finetuned",
-             "time_with")  # fmt: skip
+             "time_with", "more_network", "tab")  # fmt: skip
     assert not open_page(PAGE, **dict.fromkeys(names, value)).exception
 
 
@@ -210,7 +286,6 @@ def test_a_link_sets_the_page(open_page: Open, shipped: Path) -> None:
         "form": "tucker2",
         "method": "spatial",
         "energy": "50",
-        "time_with": "onnx_32",
         "reveal": "true",
     }
     app = open_page(PAGE, **link)
@@ -218,19 +293,20 @@ def test_a_link_sets_the_page(open_page: Open, shipped: Path) -> None:
     assert app.button_group(key="form").value == "tucker2"
     assert app.button_group(key="method").value == "spatial"
     assert app.slider(key="energy").value == 50
+    app = open_page(PAGE, **link, time_with="onnx_32")  # opens the tab it belongs to
     assert app.button_group(key="time_with").value == "onnx_32"
 
 
-def test_the_shown_source_is_the_code_that_factored(open_page: Open, shipped: Path) -> None:
+def test_the_shown_source_is_the_code_that_factored(seen: Callable[..., AppTest]) -> None:
     import inspect
 
-    shown = [code.value.strip() for code in open_page(PAGE).code if code.value]
+    shown = [code.value.strip() for code in seen(tab="why").code if code.value]
     assert inspect.getsource(lowrank.factor).strip() in shown
     assert inspect.getsource(lowrank_factors.Decomposition).strip() in shown
 
 
-def test_the_extreme_case_compares_the_homeworks_two(open_page: Open, shipped: Path) -> None:
-    assert "stand here side by side once both are trained" in said(open_page(PAGE))
+def test_the_extreme_case_compares_the_homeworks_two(seen: Callable[..., AppTest]) -> None:
+    assert "stand here side by side once both are trained" in said(seen(tab="extreme"))
 
 
 def the_difference() -> None:
@@ -279,7 +355,7 @@ def test_a_photo_goes_through_whole_factored_and_fine_tuned(
     open_page: Open, shipped: Path, low_rank_food: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FOOD11_ROOT", str(low_rank_food))
-    app = open_page(PAGE)
+    app = open_page(PAGE, tab="photo")
     names = ["**whole**", "**80% of the energy**", "**50% of the energy**",
              "**50% and fine-tuned**"]  # fmt: skip
     assert [line for line in said(app).splitlines() if line in names] == names
@@ -290,16 +366,15 @@ def test_nothing_on_the_page_escapes_translation(
     open_page: Open, shipped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(i18n, "_catalogue", lambda *_key: Marking())
-    app = open_page(PAGE, reveal="true")
-    assert not app.exception
-    texts = [str(one.value) for kind in ("title", "subheader", "markdown", "caption", "info",
-             "success", "warning") for one in getattr(app, kind)]  # fmt: skip
-    widgets = [*app.selectbox, *app.slider, *app.button, *app.toggle, *app.button_group]
-    texts += [str(one.label) for one in [*widgets, *app.expander]]
-    texts += [chart.proto.alt for chart in app.get("vega_lite_chart")]
-    assert len(texts) > 30
+    texts, charts = [], 0
+    for tab in ("network", "time", "photo", "run", "extreme", "why", "trap", "homework"):
+        app = open_page(PAGE, reveal="true", tab=tab)
+        assert not app.exception
+        texts += texts_of(app)
+        charts += len(app.get("vega_lite_chart"))
+    assert len(texts) > 100 and charts > 8
     names = re.compile(
-        r"classifier|features\S*|abacus|plain_\S*|dwpw_\S*|hw13_sample\S*|PyTorch|ONNX"
+        r":material/\w+:|classifier|features\S*|abacus|plain_\S*|dwpw_\S*|hw13_sample\S*|PyTorch|ONNX"
     )
     left = [text for text in texts if re.search(r"[^\W\d_]{3}", names.sub("", outside(text)))]
     assert not left, "\n".join(left)
@@ -310,6 +385,7 @@ def test_nothing_on_the_page_escapes_translation(
 
 class TestLive(LiveChecks):
     page = PAGE
+    link = {"tab": "run"}
     runs = lowrank_live.RUNS
     module = "core.low_rank.rows"
 
@@ -331,7 +407,8 @@ class TestLive(LiveChecks):
             n=100, correct=41, latency={"torch_1": time, "whole_torch_1": time},
         ))  # fmt: skip
         assert "41" in app.success[0].value and "no difference" in said(app)
-        assert rows_in(app, "Accuracy", "live") == 1
+        app = open_page(PAGE, reveal="true")
+        assert len(drawn_rows(app, "live", "Accuracy")) == 1
 
 
 # -- weight ----------------------------------------------------------------------------------------
@@ -344,7 +421,7 @@ import sys
 from streamlit.testing.v1 import AppTest
 app = AppTest.from_file({str(REPO / "app.py")!r}, default_timeout=60).run()
 app = app.switch_page("pages/low_rank.py").run()
-assert not app.exception and len(app.get("vega_lite_chart")) > 4, app.exception
+assert not app.exception and app.get("vega_lite_chart"), app.exception
 assert "torch" not in sys.modules
 """
     done = subprocess.run(

@@ -24,7 +24,7 @@ from core.timing import Spread
 from tests.food import make_food11
 from tests.pages import pruning_shelf, shelf
 from tests.pages.conftest import REPO
-from tests.pages.live import Line, LiveChecks
+from tests.pages.live import Line, LiveChecks, rows_named, texts_of
 from tests.pages.test_app import HOSTILE, Marking, outside
 from tests.pages.test_app import said as said_on
 
@@ -71,16 +71,6 @@ def drawn_rows(app: AppTest, name: str, chart: str = "Accuracy") -> list[dict[st
     """The rows of a chart's named data; `chart`: how its alt text begins."""
     (proto,) = (c.proto for c in app.get("vega_lite_chart") if c.proto.alt.startswith(chart))
     return next(rows_named(json.loads(proto.spec), name))
-
-
-def rows_named(part: Any, name: str) -> Iterator[list[dict[str, Any]]]:
-    """The rows that stand inside a specification under a name."""
-    if isinstance(part, dict):
-        data = part.get("data", {})
-        if data.get("name") == name and "values" in data:
-            yield data["values"]
-    for child in part.values() if isinstance(part, dict) else part if type(part) is list else ():
-        yield from rows_named(child, name)
 
 
 _seen: dict[str, AppTest] = {}
@@ -348,16 +338,6 @@ def test_nothing_on_the_page_escapes_translation(
     names = re.compile(r":material/\w+:|classifier|features\S*|abacus|hw13_sample\S*|PyTorch|ONNX")
     left = [text for text in texts if re.search(r"[^\W\d_]{3}", names.sub("", outside(text)))]
     assert not left, "\n".join(left)
-
-
-def texts_of(app: AppTest) -> list[str]:
-    """All that the page says, alt texts included."""
-    texts = [str(one.value) for kind in ("title", "subheader", "markdown", "caption", "info",
-             "success", "warning") for one in getattr(app, kind)]  # fmt: skip
-    widgets = [*app.selectbox, *app.slider, *app.button, *app.toggle, *app.button_group]
-    texts += [str(one.label) for one in [*widgets, *app.expander]]
-    texts += [chart.proto.alt for chart in app.get("vega_lite_chart")]
-    return texts
 
 
 def test_a_photo_goes_through_three_ratios(

@@ -265,7 +265,11 @@ def test_the_grid_is_made_once_and_goes_on_where_it_stopped(
     assert lowrank_curves.missing_stages(ID) == lowrank_curves.STAGES
     assert main(["lowrank-grid", ID, "--stages", "curves"]) == 0
     half = LowRankGrid.load(ID)
-    assert half is not None and lowrank_curves.missing_stages(ID) == ("times", "finetune")
+    assert half is not None and lowrank_curves.missing_stages(ID) == (
+        "times",
+        "finetune",
+        "spectra",
+    )
     assert {row.key for row in half.rows} == {RowKey(m, e) for m in METHODS for e in (1.0, 0.5)}
     assert [shape.name for shape in half.shapes] == ["stem.0", "block.0", "block.3", "fc"]
     capfd.readouterr()
@@ -274,6 +278,10 @@ def test_the_grid_is_made_once_and_goes_on_where_it_stopped(
     assert told == {"grids": [{"checkpoint": ID, "rows": 9, "timed": 4, "finetuned": 1}]}
     grid = LowRankGrid.load(ID)
     assert grid is not None and lowrank_curves.missing_stages(ID) == ()
+    weights = checkpoints.checkpoint_tensors(ID)
+    values = np.linalg.svd(weights["fc.weight"].astype(float), compute_uv=False)
+    spectrum = grid.spectrum("fc", "svd")
+    assert spectrum is not None and spectrum.values[0] == pytest.approx(values, rel=1e-4)
     timed = grid.row(RowKey("svd", 0.5))
     assert timed and set(timed.latency) == {"torch_1", "torch_32", "onnx_1", "onnx_32"}
     assert timed.n == 22  # a time does not wipe the accuracy out

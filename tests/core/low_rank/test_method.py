@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core import checkpoints
 from core.checkpoints.factored import METHODS, LayerShape, Method, Ranks, forms_for
 from core.checkpoints.ranks import Factored, factored_layer, found_ranks
 from core.errors import ConfigError, UserError
@@ -23,10 +24,14 @@ from core.low_rank.method import (
     ranks_for_budget,
     ranks_for_energy,
     separable_energy,
+    spectra,
+    stored_curve,
     unfoldings,
 )
 from core.low_rank.network import factor, layer_shapes, weights_of
+from core.low_rank.rows import LowRankGrid
 from core.models.cost import count_macs, count_params
+from core.results import results_dir
 from tests.core.pruning.networks import KINDS, PX, answers, make, pictures
 from tests.core.pruning.test_network import macs_by_hooks
 
@@ -357,3 +362,62 @@ def test_a_depthwise_and_pointwise_pair_is_rank_1_in_every_channel() -> None:
     values = [np.linalg.svd(kernel[:, i].reshape(7, 9), compute_uv=False) for i in range(5)]
     by_hand = sum(v[0] ** 2 for v in values) / sum((v**2).sum() for v in values)
     assert separable_energy(kernel) == pytest.approx(by_hand) and by_hand < 0.9
+
+
+# -- spectra: what results keep of a weight, against numpy's own SVD -------------------------------
+
+
+@pytest.mark.parametrize("kind", KERNELS)
+def test_a_stored_curve_is_that_of_the_weight(kind: str) -> None:
+    module = KERNELS[kind]
+    shape, weight = shape_of(module), module.get_parameter("weight").detach().numpy()
+    parts = Decompositions({"x": weight})
+    stored = spectra([shape], parts)
+    assert [one.form for one in stored] == list(shape.forms)
+    for spectrum in stored:
+        curve = stored_curve(shape, spectrum)
+        live = layer_curve(shape, parts.of("x", spectrum.form))
+        assert curve.kept == pytest.approx(live.kept, abs=2e-5)
+        assert (curve.params == live.params).all() and (curve.macs == live.macs).all()
+        assert curve.break_even == live.break_even and curve.full == live.full
+        matrices = (
+            unfoldings(weight)
+            if spectrum.form == "tucker2"
+            else (matricized(weight, spectrum.form),)
+        )
+        for values, matrix in zip(curve.values, matrices, strict=True):
+            expected = np.linalg.svd(matrix, compute_uv=False)
+            assert values == pytest.approx(expected[: len(values)], rel=1e-4, abs=1e-6)
+        if spectrum.form != "tucker2":
+            squares = np.cumsum(expected**2) / (expected**2).sum()
+            assert curve.kept == pytest.approx(squares[: curve.full], abs=2e-5)
+
+
+def test_a_layer_of_zeros_has_a_spectrum_too() -> None:
+    shape = LayerShape("x", 4, 4, (3, 3))
+    for spectrum in spectra([shape], Decompositions({"x": np.zeros((4, 4, 3, 3), np.float32)})):
+        assert np.isfinite(stored_curve(shape, spectrum).kept).all()
+
+
+def test_the_shipped_spectra_are_those_of_the_shipped_weights() -> None:
+    """Every shipped file has them, of these weights; the smaller layers against numpy's SVD."""
+    shipped = [path.stem.partition("-")[2] for path in results_dir().glob("lowrank-*.json")]
+    assert shipped
+    for id in shipped:
+        grid = LowRankGrid.of_checkpoint(checkpoints.get(id))
+        assert grid is not None, f"{id}: of other weights"
+        weights = checkpoints.checkpoint_tensors(id)
+        whole = {(shape.name, form) for shape in grid.shapes for form in shape.forms}
+        assert {(one.layer, one.form) for one in grid.spectra} == whole
+        for shape in grid.shapes:
+            for form in shape.forms:
+                weight = weights[f"{shape.name}.weight"]
+                if weight.size > 80_000 or form == "tucker2":
+                    continue
+                spectrum = grid.spectrum(shape.name, form)
+                expected = np.linalg.svd(matricized(weight, form), compute_uv=False)
+                assert spectrum is not None
+                assert spectrum.values[0] == pytest.approx(expected, rel=1e-4, abs=1e-6)
+                if spectrum.separable is not None:
+                    kept = separable_energy(weight)
+                    assert spectrum.separable == pytest.approx(kept, abs=1e-6)
