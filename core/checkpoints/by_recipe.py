@@ -7,12 +7,14 @@ training (`core.stats.paired_over_seeds`); with one it holds that of the photogr
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.checkpoints import Checkpoint, DataInfo, test_logits
+from core.checkpoints import WEIGHTS, Checkpoint, DataInfo, read_files, test_logits
+from core.checkpoints.tensors import read_header
 from core.errors import CheckpointError
 from core.stats import accuracy_interval, mcnemar, paired_difference, paired_over_seeds
 
@@ -40,6 +42,12 @@ class Collected:
         return self.seeds[0]
 
     @property
+    def size_bytes(self) -> int:
+        """Of the weights file in float16, whichever seed is stored so: what recipes compare."""
+        in_half = [one.size_bytes for one in self.seeds if one.weights_dtype == "float16"]
+        return in_half[0] if in_half else _in_half(self.first)
+
+    @property
     def is_trained(self) -> bool:
         """Whether these are trainings; else they are versions of networks that were trained."""
         return self.first.derived_from is None
@@ -57,6 +65,25 @@ class Collected:
     def interval(self) -> tuple[float, float, float]:
         """(mean, low, high) of the accuracy: photographs' luck, and training's with two seeds."""
         return accuracy_interval([one.test.correct for one in self.seeds if one.test], self.n)
+
+
+def _in_half(one: Checkpoint) -> int:
+    """How long a file of float32 weights would be in float16: its header as it is."""
+    try:
+        return _half_bytes(one.id, one.files[WEIGHTS].sha256)
+    except (CheckpointError, KeyError):
+        return one.size_bytes - 2 * one.params
+
+
+@lru_cache(maxsize=64)
+def _half_bytes(id: str, sha256: str) -> int:
+    del sha256  # only the key of the cache
+    data = read_files(id, WEIGHTS)[1][WEIGHTS]
+    return len(data) - sum(
+        (entry.end - entry.begin) // 2
+        for entry in read_header(data).values()
+        if entry.dtype == "F32"
+    )
 
 
 def is_trial(recipe: str) -> bool:

@@ -4,7 +4,7 @@ The seeds of one recipe are one mark at their mean; its seeds stand faintly behi
 network beats is ringed, joined by a line and named: the Pareto frontier.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import altair as alt
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from core.charts import numbers
 from core.charts.compiled import Spec, filled, shape, with_rows
-from core.charts.curves import DASHES, LABEL_SIZE, beside, stacked
+from core.charts.curves import DASHES, LABEL_SIZE, beside, mark_shape, stacked
 from core.charts.names import place_labels, versions
 from core.charts.theme import (
     finish,
@@ -105,7 +105,7 @@ def collection_frame(
         rows.append(
             (
                 one.id, one.model, one.recipe, one.title, role_of(one),
-                one.params, one.macs, one.size_bytes, ms.median if ms else np.nan,
+                one.params, one.macs, group.size_bytes, ms.median if ms else np.nan,
                 *group.interval(), group.n, one.data.name, one.data.is_food11, len(group.seeds),
                 tuple(group.accuracies), one.derived_from.kind if one.derived_from else "",
             )
@@ -528,3 +528,79 @@ def _ladder(n: int, domain: tuple[float, float]) -> Any:
         "text:N", "muted", align="right", dy=18, fontSize=12,
     )  # fmt: skip
     return finish(layered(span, seeds, mark, theirs, name, figures), height=ROW_PX * n + AXIS_PX)
+
+
+# ------------------------------------------------------------------------------------------------
+# What the reports found, as differences in points: theirs, and ours with its interval.
+
+
+CLAIM_PX = 46
+
+
+def claims_chart(rows: Sequence[Mapping[str, Any]], chosen: str, reveal: bool = True) -> Spec:
+    """A row a finding: the difference that the report states, and ours unless it is to be guessed.
+
+    `rows`: key, name, theirs_low and theirs_high, mean, low, high (points; None where there is
+    none), slot and mark (colour and shape of our verdict) and text. `chosen`: the key that is drawn
+    bold. The axis is the same before and after the reveal.
+    """
+    known = [
+        value
+        for row in rows
+        for name in ("theirs_low", "theirs_high", "low", "high")
+        if (value := row[name]) is not None
+    ]
+    ends = float(np.floor(min([-4.0, *known]) / 4) * 4), float(np.ceil(max([4.0, *known]) / 4) * 4)
+    hidden = {} if reveal else dict.fromkeys(("mean", "low", "high", "slot", "mark", "text"))
+    shown = [
+        {**row, **hidden, "place": place, "on": row["key"] == chosen}
+        for place, row in enumerate(rows)
+    ]
+    return with_rows(_claims(len(rows), ends), rows=shown)
+
+
+@shape
+def _claims(n: int, ends: tuple[float, float]) -> Any:
+    title = _("Difference in points (right of 0: as the line says)")
+    scale = alt.Scale(domain=list(ends), nice=False)
+    axis = alt.Axis(format="+d", tickCount=6, grid=True)
+    y = alt.Y("place:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0.1))
+    rows = alt.Chart(alt.NamedData("rows")).encode(y=y)
+
+    def x(field: str) -> alt.X:
+        return alt.X(f"{field}:Q", title=title, scale=scale, axis=axis)
+
+    ours = rows.transform_filter("isValid(datum.mean)").encode(color=role_color("slot"))
+    theirs = rows.transform_filter("isValid(datum.theirs_low)")
+    tips = [
+        alt.Tooltip("name:N", title=_("Finding")),
+        alt.Tooltip("text:N", title=_("Ours")),
+    ]
+    zero = alt.Chart(alt.InlineData(values=[{"at": 0}])).mark_rule(strokeWidth=1, strokeDash=[3, 3])
+    name = rows.encode(x=alt.value(0))
+    return finish(
+        layered(
+            painted(zero.encode(x("at")), "muted"),
+            painted(
+                theirs.mark_rule(strokeWidth=8, opacity=0.5, yOffset=9).encode(
+                    x("theirs_low"), x2="theirs_high"
+                ),
+                "muted",
+            ),
+            painted(
+                theirs.transform_calculate(at="(datum.theirs_low + datum.theirs_high) / 2")
+                .mark_tick(orient="vertical", thickness=3, size=20, yOffset=9)
+                .encode(x("at")),
+                "text",
+            ),
+            ours.mark_rule(strokeWidth=3, yOffset=9).encode(x("low"), x2="high"),
+            ours.mark_point(filled=True, opacity=1, size=150, yOffset=9).encode(
+                x("mean"), shape=mark_shape(), tooltip=tips
+            ),
+            ink_text(name.transform_filter("!datum.on"), "name:N", align="left", dy=-9),
+            ink_text(
+                name.transform_filter("datum.on"), "name:N", align="left", dy=-9, fontWeight="bold"
+            ),
+        ),
+        height=CLAIM_PX * n + AXIS_PX,
+    )

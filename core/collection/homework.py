@@ -5,18 +5,23 @@ reports' figures (`core.course`) are theirs, on the real Food-11; only which net
 can be compared with networks trained on other photographs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import pandas as pd
 
 from core.checkpoints import WEIGHTS, Checkpoint, History, history
-from core.checkpoints.by_recipe import Collected, Contrast, contrast
+from core.checkpoints.by_recipe import Collected, Contrast, contrast, is_trial
 from core.collection.latency import LatencyTable
 from core.course import REPORTED, REPORTED_DEPTHWISE_LOSS, REPORTED_Q4, Reported
 from core.errors import CheckpointError
+from core.low_rank.rows import LowRankGrid
+from core.pruning.rows import PruningGrid
+from core.quantization.method import SCHEMES
+from core.quantization.rows import QuantizationGrid
+from core.results import AccuracyRow
 
 FigureKey = Literal["1", "4", "9", "16", "hw13", "best", "first"]
 DWPW, PLAIN_2M = "dwpw_256k-scratch", "plain_2m-scratch"
@@ -106,6 +111,10 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("small_kd", "HW13 Q2", "best_100k-distilled", "best_100k-scratch", None, "open"),
 )  # fmt: skip
 
+HARDLY = (REPORTED[STRONG].accuracy - REPORTED[DWPW].accuracy) / 4
+"""The most that counts as "hardly better" or "as good as equal": a quarter of what a strong teacher
+brought in the report, 3.2 points."""
+
 Outcome = Literal["agrees", "differs", "unclear", "answers", "missing"]
 
 
@@ -119,13 +128,18 @@ class Tested:
     """Stems without a checkpoint."""
 
     def outcome(self) -> Outcome:
-        """`unclear` wherever our interval holds 0, unless "no difference" is the claim.
+        """Judged by our interval, which holds the luck of photographs and of training.
 
-        That an interval holds 0 does not prove two things equal: then `unclear` it stays, and the
-        words say so.
+        That there is a difference: `unclear` wherever the interval holds 0. That there is hardly
+        one ("same"): by its size, `agrees` only where the whole interval lies within HARDLY.
         """
         if self.found is None:
             return "missing"
+        if self.claim.expects == "same":
+            _mean, low, high = self.found.interval()
+            if low > HARDLY or high < -HARDLY:
+                return "differs"
+            return "agrees" if max(-low, high) <= HARDLY else "unclear"
         side = self.found.side()
         if side == "unclear":
             return "unclear"
@@ -226,7 +240,8 @@ TABLE_COLUMNS = (
 def results_frame(groups: Mapping[str, Collected], times: LatencyTable | None) -> pd.DataFrame:
     """The final table: a row a recipe, teachers first, then the most accurate; TABLE_COLUMNS.
 
-    Accuracies of the test split and their 95 % interval as fractions; `seeds` as text "0, 1, 2".
+    Accuracies of the test split and their 95 % interval as fractions; `seeds` as text "0, 1, 2";
+    bytes of weights files in float16, whatever a file is stored in.
     """
     rows = []
     for stem, group in groups.items():
@@ -236,7 +251,7 @@ def results_frame(groups: Mapping[str, Collected], times: LatencyTable | None) -
         theirs = REPORTED.get(stem) or REPORTED_Q4.get(stem)
         rows.append(
             (
-                stem, one.title, one.family, one.recipe, one.params, one.size_bytes, one.macs,
+                stem, one.title, one.family, one.recipe, one.params, group.size_bytes, one.macs,
                 ms and ms.median, ms and ms.p25, ms and ms.p75, *group.interval(), group.n,
                 ", ".join(str(each.seed) for each in group.seeds), one.input_px, one.epochs,
                 theirs and theirs.accuracy, one.data.name,
@@ -246,3 +261,121 @@ def results_frame(groups: Mapping[str, Collected], times: LatencyTable | None) -
     order = frame.assign(student=frame["family"] != "teacher")
     order = order.sort_values(["student", "accuracy"], ascending=[True, False], kind="stable")
     return frame.loc[order.index].reset_index(drop=True)
+
+
+# ------------------------------------------------------------------------------------------------
+# HW7 Q1: one big network brought to the same size by different methods, from what is measured.
+
+
+Way = Literal["distilled", "lowrank", "pruned", "quantised"]
+WAYS: tuple[Way, ...] = get_args(Way)
+SIZES_BYTES = (1_000_000, 300_000)
+"""About what a compressed network is to take, with its weights in float16, or in fewer bits."""
+NEAR = 0.35
+"""A network counts for a size if it is that much smaller or larger at most (a share of it)."""
+
+
+class Compressed(NamedTuple):
+    """A network made smaller from a big one."""
+
+    big: str
+    """The id of the big one; of a distilled student, of its teacher."""
+    way: Way
+    network: str
+    """The id of the small one; empty where only its figures were kept."""
+    bits: int
+    """Of a weight, as the bytes are counted."""
+    params: int
+    size_bytes: int
+    """Of its weights file in float16, or in `bits` where that is the method."""
+    accuracy: float
+    low: float
+    high: float
+    """95 % interval of the test accuracy: photographs, and training where there are seeds."""
+    n: int
+    epochs: int
+    """Of training after it was made smaller; 0: none."""
+
+
+def compressed(groups: Sequence[Collected]) -> list[Compressed]:
+    """Every version of a trained network that was measured here, and every distilled student.
+
+    Trial runs are left out. Raises CheckpointError for a file of rows that cannot be read.
+    """
+    rows: list[Compressed] = []
+    for group in groups:
+        one = group.first
+        if is_trial(one.recipe):
+            continue
+        kinds: dict[str, Way] = {"narrow": "pruned", "factored": "lowrank"}
+        made = one.derived_from
+        if made is not None and made.id and made.kind in kinds:
+            rows.append(_of_group(group, made.id, kinds[made.kind]))
+        elif made is None:
+            if one.teacher:
+                rows.append(_of_group(group, one.teacher, "distilled"))
+            rows += _of_grids(one)
+    return rows
+
+
+def _of_group(group: Collected, big: str, way: Way) -> Compressed:
+    one = group.first
+    return Compressed(
+        big, way, one.id, 16, one.params, group.size_bytes, *group.interval(), group.n, one.epochs
+    )
+
+
+def _of_grids(one: Checkpoint) -> list[Compressed]:
+    """Versions of a network of which only rows are kept; each has one training at most."""
+
+    def made(way: Way, bits: int, size: float, params: int, row: AccuracyRow, epochs: int) -> None:
+        if row.score is not None:
+            score = row.score
+            rows.append(
+                Compressed(one.id, way, "", bits, params, round(size), score.accuracy, *score.ci95,
+                           score.n, epochs)
+            )  # fmt: skip
+
+    rows: list[Compressed] = []
+    if (factored := LowRankGrid.of_checkpoint(one)) is not None:
+        in_half = 1.0 if one.weights_dtype == "float16" else 0.5
+        for row in factored.rows:
+            if row.ranks:
+                size = in_half * row.size_bytes
+                made("lowrank", 16, size, row.params, row, row.finetune_epochs)
+    if (pruned := PruningGrid.of_checkpoint(one)) is not None:
+        for cut in pruned.rows:
+            if cut.form == "narrow" and cut.ratio:  # a state dict, in float32
+                made("pruned", 16, cut.size_bytes / 2, cut.params, cut, cut.finetune_epochs)
+    if (quantised := QuantizationGrid.of_checkpoint(one)) is not None:
+        for rounded in quantised.rows:
+            if rounded.scheme in SCHEMES:
+                made("quantised", rounded.bits, rounded.size_bytes, rounded.params, rounded,
+                     rounded.epochs)  # fmt: skip
+    return rows
+
+
+def at_size(rows: Iterable[Compressed], size_bytes: int) -> dict[tuple[str, Way], Compressed]:
+    """(big network, way) -> the one of about that size: that was trained longest, of these the
+    nearest. Not the most accurate one: that would choose by the photographs it is tested on."""
+
+    def distance(row: Compressed) -> tuple[int, int]:
+        return -row.epochs, abs(row.size_bytes - size_bytes)
+
+    nearest: dict[tuple[str, Way], Compressed] = {}
+    for row in rows:
+        known = nearest.get((row.big, row.way))
+        is_near = distance(row)[1] <= NEAR * size_bytes
+        if is_near and (known is None or distance(row) < distance(known)):
+            nearest[row.big, row.way] = row
+    return nearest
+
+
+def command_for(big: str, way: Way, size_bytes: int) -> str:
+    """What makes a version of about that size."""
+    if way == "distilled":
+        return f"python -m core train --teacher {big} --model dwpw_256k"
+    if way == "lowrank":
+        return f"python -m core lowrank {big} --params {size_bytes // 2} --finetune-epochs 3 --save"
+    grid = {"pruned": "prune-grid", "quantised": "quantize-grid"}[way]
+    return f"python -m core {grid} {big}"

@@ -133,8 +133,18 @@ def test_a_figure_is_chosen_and_a_guess_answered(page: "Page", server: str) -> N
         "[...document.querySelectorAll('svg.marks text')].some(t => t.textContent == 'training')"
     )
     assert "figure=1" in page.url
+    page.evaluate("document.querySelector('h1').marked = true")
     page.click('button:has-text("yes, it passes")')
-    page.wait_for_selector("text=Well seen. You guessed")
+    page.wait_for_selector("text=/Right\\..*Agrees/")
+    assert page.evaluate("document.querySelector('h1').marked")  # only the section is drawn anew
+
+
+def test_sizes_are_compared_in_a_tab(page: "Page", server: str) -> None:
+    page.goto(f"{server}/results")
+    settle(page)
+    page.click('[data-baseweb="tab"]:has-text("Same size"), [role="tab"]:has-text("Same size")')
+    page.wait_for_selector("text=compress one big model by two methods to the same size")
+    page.wait_for_url("**tab=size**")
 
 
 def test_the_data_taken_along_are_those_of_the_figure_shown(page: "Page", server: str) -> None:

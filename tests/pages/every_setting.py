@@ -19,7 +19,7 @@ SCENES: dict[str, list[Link]] = {
          "trap": "true"},
         {"food": "Egg", "example": "1", "tab": "classes", "T": "2.5"},
     ],
-    "results": [{"figure": "16", "provenance": STUDENT}],
+    "results": [{"figure": "16", "finding": "kd_helps", "provenance": STUDENT}],
     "convolutions": [
         {"in_channels": "32", "out_channels": "64", "groups": "4", "map_size": "20",
          "kernel_size": "5", "stride": "2", "padding": "2", "bias": "false", "rank_percent": "40",

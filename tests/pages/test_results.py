@@ -7,10 +7,14 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.checkpoints import load_manifest
 from core.collection.homework import FIGURES
 from core.collection.latency import LatencyTable
 from core.course import REPORTED
+from core.quantization.rows import QuantizationGrid, QuantRow
+from pages.kit import guess
 from tests import results_shelf as results
+from tests.charts import rows_of
 from tests.pages import shelf
 
 Open = Callable[..., AppTest]
@@ -22,21 +26,54 @@ def said(app: AppTest) -> str:
     return re.sub(r"[\u202f\s]+", " ", text)
 
 
-def test_everything_is_drawn_from_a_full_collection(open_page: Open) -> None:
+def test_nothing_gives_the_answer_away_before_the_guess(open_page: Open) -> None:
     results.fill()
     app = open_page("results")
     assert not app.exception
+    (claims,) = app.get("vega_lite_chart")
+    assert claims.proto.alt.count("hidden until you guess") == 8
+    assert {row["mean"] for row in rows_of(json.loads(claims.proto.spec))} == {None}
+    assert "ours +" not in said(app) and "ours −" not in said(app)
+    assert "guess first" in said(app)
+    for tab in ("table", "trap"):
+        assert "guess first" in said(open_page("results", tab=tab))
+    curves = open_page("results", tab="curves")
+    assert len(curves.get("vega_lite_chart")) == 1  # figure 9 shows the student of the guess
+    other = curves.button_group(key="figure").set_value("16").run()
+    assert len(other.get("vega_lite_chart")) == 3
+
+
+def test_a_guess_gets_a_verdict_and_opens_everything(open_page: Open) -> None:
+    results.fill()
+    app = open_page("results")
+    app.button_group(key="guess_results").set_value("differs").run()
     text = said(app)
-    counted = (
-        "our networks agree with 5; they disagree with 1; 1 cannot be told here; 1 the reports"
-    )
+    assert "Not quite.** ✓ Agrees: ours +5.8 points" in text
+    counted = "our networks agree with 5; they disagree with 1; 1 are unclear; 1 the reports left"
     assert counted in text
     assert "wait for a training" not in text
     assert "theirs +12.8 points; ours +15.8 points (mean of 3 seeds" in text
-    assert "9 pairs of trainings" in text  # the trap
     assert "python -m core reproduce --only dwpw" not in text
-    assert len(app.get("vega_lite_chart")) == 2
-    table = app.dataframe[0].value
+    app.selectbox(key="finding").set_value("kd_helps").run()
+    assert "**The report:** +12.8 points" in said(app)
+    rows = rows_of(json.loads(app.get("vega_lite_chart")[0].proto.spec))
+    assert [row["key"] for row in rows if row["on"]] == ["kd_helps"]
+    app.button_group(key="guess_results").set_value("agrees").run()
+    assert "Right.** ✓ Agrees" in said(app)
+
+
+def opened(open_page: Open, page: str = "results", **query: str) -> AppTest:
+    """The page as it is after the guess."""
+    app = open_page(page, **query)
+    if page == "results":
+        app.button_group(key="guess_results").set_value(guess.SHOW).run()
+    return app
+
+
+def test_the_table_and_the_trap_hold_every_seed(open_page: Open) -> None:
+    results.fill()
+    assert "9 pairs of trainings" in said(opened(open_page, tab="trap"))
+    table = opened(open_page, tab="table").dataframe[0].value
     assert len(table) == len(results.WHOLE)
     row = table[table["network"].str.contains("taught by ResNet-18")].iloc[0]
     assert row["right"].startswith("58.4") and row["seeds"] == "0, 1, 2"
@@ -45,29 +82,52 @@ def test_everything_is_drawn_from_a_full_collection(open_page: Open) -> None:
     assert scratch["reported"].startswith(f"{100 * REPORTED['dwpw_256k-scratch'].accuracy:.1f}")
 
 
+def test_one_big_network_is_brought_to_the_same_size_by_several_methods(open_page: Open) -> None:
+    results.fill()
+    results.publish("dwpw_256k-distilled_narrow_bn_gamma22p6_ft1x5", 0, 740, size_bytes=342_000)
+    one = load_manifest()["dwpw_256k-distilled-s0"]
+    row = QuantRow(scheme="kmeans", bits=8, params=256_779, size_bytes=300_000, n=1200, correct=820)
+    QuantizationGrid(
+        checkpoint=one.id, weights_sha256=one.files["weights.safetensors"].sha256, data="d",
+        fingerprint="f", device="x", versions={}, commit="c", date="2026-11-22", rows=(row,),
+    ).save()  # fmt: skip
+    app = open_page("results", tab="size")
+    text = said(app)
+    assert "compress one big model by two methods to the same size" in text
+    assert "Nothing of this size was measured yet." in text  # about 1 MB
+    table = app.dataframe[0].value
+    mine = table[table["big"] == one.title]
+    assert mine["way"].tolist() == ["channels cut, 30 epochs after", "8 bits, no training after"]
+    assert [size[:3] for size in mine["size"]] == ["342", "300"]
+    assert "8 bits, no training after keeps most: 68.3 %, against 61.7 %" in text
+    (box,) = [each for each in app.expander if "Missing" in each.label]
+    assert not box.code  # lazy
+
+
 @pytest.mark.parametrize("figure", list(FIGURES))
 def test_each_figure_opens_by_its_link(open_page: Open, figure: str) -> None:
     results.fill()
     app = open_page("results", figure=figure)
     assert not app.exception
-    curves = app.get("vega_lite_chart")[0].proto
+    curves = app.get("vega_lite_chart")[1].proto
     shown = [stem for stem in FIGURES[figure].stems if stem in results.WHOLE]  # type: ignore[index]
     wanted = 2 if FIGURES[figure].both_splits else len(shown)  # type: ignore[index]
     assert curves.alt.count("after 30 epochs") == wanted
-    assert app.button_group[1].value == figure
+    assert app.button_group(key="figure").value == figure
 
 
 def test_what_is_missing_is_said_with_the_command_that_makes_it(open_page: Open) -> None:
     results.fill({"dwpw_256k-scratch": (640,)}, times=False)
-    app = open_page("results", figure="9")
+    app = opened(open_page, tab="curves")
     assert not app.exception
     text = said(app)
     commands = [str(one.value) for one in app.code]
     made = next(line for line in commands if line.startswith("python -m core reproduce --only"))
     assert "dwpw_256k-distilled-s0" in made and "dwpw_256k-distilled_weak-s0" in made
     assert "dwpw_256k-scratch-s0" not in made
-    assert "python -m core reproduce --steps latency" in commands
-    assert "missing: `plain_2m-scratch`" in text
+    table = opened(open_page, tab="table")
+    assert "python -m core reproduce --steps latency" in [str(one.value) for one in table.code]
+    assert "missing: `plain_2m-scratch`" in said(opened(open_page))
     assert "Neither side" not in text  # their figures stand there all the same
     assert "theirs" in app.get("vega_lite_chart")[-1].proto.alt
 
@@ -83,18 +143,9 @@ def test_a_curve_that_did_not_ship_is_said(open_page: Open) -> None:
 def test_a_damaged_table_of_times_is_said(open_page: Open) -> None:
     results.fill({"dwpw_256k-scratch": (640,)})
     LatencyTable.path().write_text("{}")
-    for page in ("results", "home"):
-        app = open_page(page)
+    for app in (opened(open_page, tab="table"), open_page("home")):
         assert not app.exception
         assert "latency.json" in app.error[0].value
-
-
-def test_a_guess_is_kept_beside_the_answer(open_page: Open) -> None:
-    results.fill()
-    app = open_page("results")
-    assert "You guessed" not in said(app)
-    app.button_group[0].set_value("differs").run()
-    assert "Not quite. You guessed “no, it stays behind”" in said(app)
 
 
 def test_home_counts_in_what_is_asked_and_says_what_is_not_comparable(open_page: Open) -> None:
@@ -132,10 +183,11 @@ def test_code_that_was_not_committed_is_not_hidden(open_page: Open, page: str) -
     results.fill({"plain_2m-scratch": (760,)})
     table = LatencyTable.load()
     assert table is not None
-    assert "uncommitted" not in said(open_page(page))
+    tab = {"home": "sources", "results": "table"}[page]
+    assert "uncommitted" not in said(opened(open_page, page, tab=tab))
     table.model_copy(update={"commit": "fedcba987654+"}).save()
     results.publish("plain_2m-scratch", 0, 760, commit="0123456789ab+")
-    shown = said(open_page(page))
+    shown = said(opened(open_page, page, tab=tab))
     for name in ("fedcba9876+", "0123456789+"):
         assert f"commit `{name}` with uncommitted changes" in shown
 
@@ -146,7 +198,7 @@ def test_what_was_measured_on_other_photographs_is_named_apart(open_page: Open, 
     data = {"name": "Another set", "fingerprint": "f" * 16}
     other = shelf.DATA.model_copy(update=data)
     results.publish("best_100k-scratch", 0, 1199, data=other, title="Learned elsewhere")
-    app = open_page(page)
+    app = opened(open_page, page, tab={"home": "sources", "results": "table"}[page])
     assert not app.exception
     (line,) = [one.value for one in app.caption if "Not among them" in str(one.value)]
     assert "Learned elsewhere" in line and "Another set (not Food-11)" in line and "99.9" in line
@@ -163,7 +215,7 @@ def test_home_shows_short_trainings_when_asked(open_page: Open) -> None:
     app = open_page("home")
     assert f"of {len(results.WHOLE) - short} networks are on the frontier" in said(app)
     (switch,) = app.toggle
-    assert switch.label == f"Short trainings too ({short} networks)"
+    assert switch.label == "Short trainings too"
     switch.set_value(True).run()
     assert f"of {len(results.WHOLE)} networks are on the frontier" in said(app)
     assert open_page("home", trials="true").toggle[0].value is True

@@ -1,17 +1,27 @@
 """The homeworks' questions put to a collection whose answers are known."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import safetensors.numpy
 
-from core.checkpoints import load_manifest
+from core.checkpoints import TEST_LOGITS, WEIGHTS, FileInfo, load_manifest, read_files, store
 from core.checkpoints.by_recipe import Collected, by_stem, collect
 from core.collection.homework import (
     CLAIMS,
     DWPW,
     FIGURES,
+    HARDLY,
     STRONG,
+    WAYS,
     WEAK,
+    Compressed,
+    Way,
+    at_size,
+    command_for,
+    compressed,
     curves_frame,
     flattery,
     judge,
@@ -21,6 +31,8 @@ from core.collection.homework import (
 )
 from core.collection.latency import LatencyTable
 from core.course import REPORTED, REPORTED_Q4
+from core.pruning.rows import PruningGrid, PruningRow
+from core.quantization.rows import QuantizationGrid, QuantRow
 from tests import results_shelf as shelf
 
 CLAIM = {claim.key: claim for claim in CLAIMS}
@@ -50,7 +62,9 @@ def test_the_reports_differences_are_those_of_their_figures() -> None:
         ("kd_helps", (640, 655, 630), (830, 840, 822), "differs"),
         ("kd_helps", (640, 655, 630), (645, 640, 641), "unclear"),
         ("kd_passes_big", (700,), (800,), "differs"),
-        ("weak_is_enough", (700, 705, 710), (698, 712, 706), "unclear"),
+        ("weak_is_enough", (700, 705, 710), (698, 712, 706), "agrees"),  # by its size
+        ("weak_is_enough", (730, 735, 740), (698, 712, 706), "unclear"),
+        ("weak_is_enough", (698, 703, 706), (800, 805, 810), "differs"),
         ("weak_is_enough", (800, 805, 810), (698, 703, 706), "differs"),
         ("small_kd", (800,), (600,), "answers"),
         ("small_kd", (600,), (601,), "unclear"),
@@ -62,6 +76,100 @@ def test_a_claim_is_judged_by_the_interval(
     claim = next(one for one in CLAIMS if one.key == key)
     shelf.fill({claim.a: a, claim.b: b})
     assert judge(claim, found()).outcome() == outcome
+
+
+def test_hardly_is_a_quarter_of_what_a_teacher_brought() -> None:
+    assert pytest.approx((0.83801 - 0.71010) / 4) == HARDLY
+
+
+# -- HW7 Q1: the same size -------------------------------------------------------------------------
+
+
+def version(way: Way, size_bytes: int, right: float, epochs: int = 0) -> Compressed:
+    return Compressed("big-s0", way, "", 16, 9, size_bytes, right, right, right, 1200, epochs)
+
+
+def test_a_network_counts_for_a_size_that_it_is_near() -> None:
+    rows = [
+        version("lowrank", 290_000, 0.5, 3), version("lowrank", 300_000, 0.2),
+        version("quantised", 310_000, 0.4), version("quantised", 390_000, 0.6),
+        version("pruned", 190_000, 0.7), version("pruned", 1_340_000, 0.3),
+    ]  # fmt: skip
+    found = at_size(rows, 300_000)
+    assert found == {
+        ("big-s0", "lowrank"): rows[0],  # trained afterwards
+        ("big-s0", "quantised"): rows[2],  # the nearest, not the most accurate
+    }
+    assert at_size(rows, 1_000_000) == {("big-s0", "pruned"): rows[-1]}
+    assert at_size([], 300_000) == {}
+
+
+def test_versions_come_from_the_networks_and_from_the_measured_rows() -> None:
+    shelf.fill()
+    one = load_manifest()[f"{DWPW}-s0"]
+    common: dict[str, Any] = {"checkpoint": one.id,
+                              "weights_sha256": one.files["weights.safetensors"].sha256,
+                              "data": "d", "fingerprint": "f", "device": "x", "versions": {},
+                              "commit": "c", "date": "2026-11-22"}  # fmt: skip
+    row = {"params": 1000, "n": 100, "correct": 40}
+    QuantizationGrid(
+        **common,
+        rows=(
+            QuantRow(scheme="kmeans", bits=4, size_bytes=700, **row),
+            QuantRow(scheme="float32", bits=32, size_bytes=4000, **row),
+            QuantRow(scheme="ort_int8", bits=8, size_bytes=1100, **row),
+        ),
+    ).save()
+    cut: dict[str, Any] = {"method": "bn_gamma", "nonzero": 1, "macs": 1, "size_bytes": 4000, **row}
+    PruningGrid(
+        **common,
+        layers=(),
+        groups=(),
+        rows=(
+            PruningRow(ratio=0.5, form="narrow", finetune_epochs=2, **cut),
+            PruningRow(ratio=0.5, form="masked", **cut),
+        ),
+    ).save()
+    rows = [row for row in compressed(list(found().values())) if row.big == one.id]
+    assert [(row.way, row.bits, row.size_bytes, row.epochs) for row in rows] == [
+        ("pruned", 16, 2000, 2),  # a state dict in float32: half of it
+        ("quantised", 4, 700, 0),
+    ]
+    assert {row.accuracy for row in rows} == {0.4}
+    teacher = "efficientnet_lite0-imagenet-s0"
+    students = [row.network for row in compressed(list(found().values())) if row.big == teacher]
+    assert f"{STRONG}-s0" in students and not any("10ep" in id for id in students)
+    narrow = [row for row in compressed(list(found().values())) if row.big == f"{STRONG}-s0"]
+    assert {row.way for row in narrow} == {"pruned"}
+    for way in WAYS:
+        assert command_for(one.id, way, 300_000).startswith("python -m core ")
+
+
+def test_bytes_are_those_of_float16_whatever_a_file_is_stored_in() -> None:
+    tensors = {"w": np.ones((3, 5), np.float32), "n.num_batches_tracked": np.asarray(3)}
+    files = {
+        dtype: safetensors.numpy.save({**tensors, "w": tensors["w"].astype(dtype)})
+        for dtype in ("float32", "float16")
+    }
+    for seed, dtype in enumerate(("float32", "float16")):
+        shelf.publish(DWPW, seed, 640)
+        one = load_manifest()[f"{DWPW}-s{seed}"]
+        content = files[dtype]
+        answers = read_files(one.id, TEST_LOGITS)[1]
+        store(
+            one.model_copy(
+                update={
+                    "files": {name: FileInfo.of(data)
+                              for name, data in {**answers, WEIGHTS: content}.items()},
+                    "size_bytes": len(content), "weights_dtype": dtype,
+                }
+            ),
+            {**answers, WEIGHTS: content},
+        )  # fmt: skip
+        group = found()[DWPW]
+        assert group.size_bytes == len(files["float16"])
+        if seed == 0:
+            assert group.first.size_bytes == len(files["float32"]) == group.size_bytes + 30
 
 
 def test_without_the_runs_nothing_is_claimed() -> None:

@@ -1,5 +1,6 @@
 """The results page's charts and sentences, from a collection whose figures are known."""
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from core.collection.homework import CLAIMS, DWPW, FIGURES, FigureKey, curves_fr
 from core.course import REPORTED, REPORTED_Q4
 from pages import results as results_words
 from tests import results_shelf as shelf
+from tests.charts import rows_of
 
 KEYS = list(FIGURES)
 
@@ -126,12 +128,42 @@ def test_a_sentence_says_its_numbers(groups: dict[str, Collected]) -> None:
         mean, low, high = one.found.interval()
         for value in (mean, low, high):
             assert f"{100 * value:+.1f}".replace("-", "−") in said[claim.key], claim.key
-        assert ("holds 0" in said[claim.key]) == (low <= 0 <= high)
-        assert results_words.claim_title(one) and results_words.outcome_title(one.outcome())
+        if claim.expects == "same":
+            assert "within ±3.2 points" in said[claim.key]
+        else:
+            assert ("includes 0" in said[claim.key]) == (low <= 0 <= high)
+        assert results_words.claim_title(claim.key) and results_words.outcome_title(one.outcome())
     assert "more seeds" in said["depthwise_loses"]  # one seed knows nothing of training's luck
     assert "over seeds" in said["kd_helps"] and "McNemar" not in said["kd_helps"]
     theirs = results_words.reported_text(judge(CLAIMS[0], groups))
-    assert re.sub(r"\s", " ", theirs) == "theirs +5.0 to +7.0 points"
+    assert re.sub(r"\s", " ", theirs) == "+5.0 to +7.0 points"
+
+
+def test_the_findings_stand_in_one_picture_on_one_axis(groups: dict[str, Collected]) -> None:
+    answers = [judge(claim, groups) for claim in CLAIMS]
+    given = [results_words.claim_row(one) for one in answers]
+    shown = chart.claims_chart(given, "kd_helps")
+    hidden = chart.claims_chart(given, "kd_helps", reveal=False)
+    for spec, revealed in ((shown, True), (hidden, False)):
+        rows = {row["key"]: row for row in rows_of(spec)}
+        assert rows.keys() == {claim.key for claim in CLAIMS}
+        assert [key for key, row in rows.items() if row["on"]] == ["kd_helps"]
+        assert rows["kd_helps"]["theirs_low"] == pytest.approx(12.791)
+        assert all((row["mean"] is None) != revealed for row in rows.values())
+        assert json.loads(json.dumps(spec, allow_nan=False)) == spec
+    ours = answers[1].found
+    assert ours is not None
+    helps = next(row for row in rows_of(shown) if row["key"] == "kd_helps")
+    assert (helps["mean"], helps["low"], helps["high"]) == pytest.approx(
+        [100 * value for value in ours.interval()]
+    )
+    assert helps["mark"] == "triangle-right" and helps["slot"] == "correct"
+
+    def ends(spec: dict[str, Any]) -> list[Any]:
+        found = [layer["encoding"].get("x", {}).get("scale") for layer in spec["layer"]]
+        return [scale for scale in found if scale and "domain" in scale]
+
+    assert ends(shown) == ends(hidden) != []
 
 
 def test_what_may_lie_behind_a_disagreement_is_in_numbers(groups: dict[str, Collected]) -> None:
