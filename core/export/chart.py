@@ -1,6 +1,6 @@
 """A checkpoint's files side by side: how many bytes each takes on the phone, how long a photo."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
@@ -25,7 +25,9 @@ from core.checkpoints import Checkpoint
 from core.course import SIZE_LIMITS_BYTES
 from core.export.stack import FORMATS, STEPS, Format, Runtime, Stack, StackRow, Step
 from core.i18n import _
+from core.pruning.rows import PruningGrid, RowKey
 from core.stats import Score
+from core.timing import Spread
 
 if TYPE_CHECKING:  # not at run time: Home draws the way and does without ONNX Runtime
     from core.export.files import FileRow
@@ -95,29 +97,24 @@ def files_frame(one: Checkpoint, rows: Iterable["FileRow"]) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def size_chart(frame: pd.DataFrame) -> Any:
-    """Bytes as bars, the format's name over its bar; HW7's two limits as lines where they fit."""
+def size_chart(frame: pd.DataFrame, known: Collection[Format] = FORMATS) -> Spec:
+    """Bytes as bars, the format's name over its bar; HW7's two limits as lines where they fit.
+
+    Of formats that are not `known` yet the name alone; the axis fits all of them.
+    """
     most = float(frame["size_bytes"].max())
     limits = [limit for limit in sorted(SIZE_LIMITS_BYTES.values()) if limit <= 1.15 * most]
-    shown = frame.assign(
-        place=range(len(frame)), text=[numbers.size(size) for size in frame["size_bytes"]]
+    rows = [
+        {"place": place, **{key: row[key] for key in ("title", "role")}, "size_bytes": size,
+         "text": "?" if size is None else numbers.size(size)}
+        for place, row in enumerate(frame.to_dict("records"))
+        for size in [row["size_bytes"] if row["format"] in known else None]
+    ]  # fmt: skip
+    return with_rows(
+        _sizes(len(rows), most),
+        files=rows,
+        limits=[{"size_bytes": limit, "text": numbers.size(limit)} for limit in limits],
     )
-    x = alt.X(
-        "size_bytes:Q",
-        title=_("Size of the file"),
-        scale=alt.Scale(domain=[0, 1.25 * most], nice=False),
-        axis=alt.Axis(labelExpr=_SIZES, tickCount=4, grid=False),
-    )
-    base, names = _rows(shown, x)
-    bars = base.mark_bar(cornerRadiusEnd=3, height=18).encode(color=role_color())
-    figures = ink_text(base, "text:N", align="left", dx=6)
-    edge = pd.DataFrame({"size_bytes": limits, "text": [numbers.size(limit) for limit in limits]})
-    lines = alt.Chart(edge).mark_rule(strokeDash=[5, 4], strokeWidth=1.5, opacity=0.7).encode(x=x)
-    labels = ink_text(
-        alt.Chart(edge).encode(x=x, y=alt.value(0)), "text:N", "muted", dy=-8, fontSize=12
-    )
-    parts = [painted(lines, "muted"), bars, labels, figures, names]
-    return finish(layered(*parts), height=ROW_PX * len(frame) + AXIS_PX)
 
 
 _SIZES = (
@@ -126,44 +123,76 @@ _SIZES = (
 )
 
 
-def time_chart(frame: pd.DataFrame) -> Any:
-    """Median milliseconds for one photo, quartiles as bars; files with no runtime are left out."""
-    timed = frame.dropna(subset=["median"])
-    shown = timed.assign(
-        place=range(len(timed)), text=[numbers.milliseconds(ms) for ms in timed["median"]]
+@shape
+def _sizes(n: int, most: float) -> Any:
+    x = alt.X(
+        "size_bytes:Q",
+        title=_("Size of the file"),
+        scale=alt.Scale(domain=[0, 1.25 * most], nice=False),
+        axis=alt.Axis(labelExpr=_SIZES, tickCount=4, grid=False),
     )
+    base, names, figures = _rows(x)
+    bars = base.mark_bar(cornerRadiusEnd=3, height=18).encode(color=role_color())
+    edge = alt.Chart(alt.NamedData("limits"))
+    lines = edge.mark_rule(strokeDash=[5, 4], strokeWidth=1.5, opacity=0.7).encode(x=x)
+    labels = ink_text(edge.encode(x=x, y=alt.value(0)), "text:N", "muted", dy=-8)
+    parts = [painted(lines, "muted"), bars, labels, figures, names]
+    return finish(layered(*parts), height=ROW_PX * n + AXIS_PX)
+
+
+def time_chart(frame: pd.DataFrame, known: Collection[Format] = FORMATS) -> Spec:
+    """Median milliseconds for one photo, quartiles as bars; files with no runtime are left out.
+
+    `known` as of `size_chart`.
+    """
+    timed = frame.dropna(subset=["median"])
+    rows = [
+        {
+            "place": place,
+            **{key: row[key] for key in ("title", "role", "format")},
+            **{key: row[key] if is_known else None for key in ("median", "p25", "p75")},
+            "text": numbers.milliseconds(row["median"]) if is_known else "?",
+        }
+        for place, row in enumerate(timed.to_dict("records"))
+        for is_known in [row["format"] in known]
+    ]
+    return with_rows(_times(len(rows), float(timed["p75"].max())), files=rows)
+
+
+@shape
+def _times(n: int, most: float) -> Any:
     x = alt.X(
         "median:Q",
         title=_("Milliseconds for one photo"),
-        scale=alt.Scale(domain=[0, 1.3 * float(timed["p75"].max())], nice=False),
+        scale=alt.Scale(domain=[0, 1.3 * most], nice=False),
         axis=alt.Axis(tickCount=5, grid=False),
     )
-    base, names = _rows(shown, x)
-    y = base.encoding.y
-    spans = (
-        alt.Chart(shown)
-        .mark_rule(strokeWidth=3)
-        .encode(alt.X("p25:Q", title=x["title"]), x2="p75:Q", y=y, color=role_color())
+    base, names, figures = _rows(x)
+    spans = base.mark_rule(strokeWidth=3).encode(
+        alt.X("p25:Q", title=x["title"], scale=x["scale"], axis=x["axis"]),
+        x2="p75:Q",
+        color=role_color(),
     )
     marks = base.mark_point(size=150, filled=True, opacity=1).encode(
         color=role_color(), shape=role_shape()
     )
-    figures = ink_text(
-        alt.Chart(shown).encode(alt.X("p75:Q", title=x["title"]), y), "text:N", align="left", dx=12
-    )
-    return finish(layered(spans, marks, figures, names), height=ROW_PX * len(timed) + AXIS_PX)
+    return finish(layered(spans, marks, figures, names), height=ROW_PX * n + AXIS_PX)
 
 
-def _rows(shown: pd.DataFrame, x: alt.X) -> tuple[alt.Chart, alt.Chart]:
-    """Rows from top to bottom with their names over them: beside them a phone has no room."""
+def _rows(x: alt.X) -> tuple[alt.Chart, alt.Chart, alt.Chart]:
+    """Rows from top to bottom, their names over them (beside them a phone has no room), and their
+    figures."""
     y = alt.Y("place:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0.1))
-    base = alt.Chart(shown).encode(
+    files = alt.Chart(alt.NamedData("files")).encode(y=y)
+    base = files.encode(
         x=x,
-        y=y,
         tooltip=[alt.Tooltip("title:N", title=_("File")), alt.Tooltip("text:N", title=x["title"])],
     )
-    named = alt.Chart(shown).encode(x=alt.value(0), y=y)
-    return base, ink_text(named, "title:N", align="left", dy=-19)
+    names = ink_text(files.encode(x=alt.value(0)), "title:N", align="left", dy=-19)
+    column = x["shorthand"].removesuffix(":Q")
+    end = f"isValid(datum.{column}) ? scale('x', datum.{column}) + 14 : 4"
+    figures = ink_text(files.encode(x=alt.XValue(alt.expr(end))), "text:N", align="left")
+    return base, names, figures
 
 
 # ------------------------------------------------------------------------------------------------
@@ -197,32 +226,31 @@ def fastest(rows: Sequence["FileRow"]) -> list[Format]:
     return [format for _ms, format, time in timed if time.against(best) == "same"]
 
 
-def guess_line(rows: Sequence["FileRow"], guess: Format, wanted: list[Format], what: str) -> str:
-    """Whether a guess came true, with the figures; `what` is "smallest" or "fastest"."""
+def guess_answer(
+    rows: Sequence["FileRow"], guess: Format | None, wanted: list[Format], what: str
+) -> str:
+    """The answer to a guess, with figures; `what` is "smallest" or "fastest", `wanted` the right
+    answers, the best first."""
     figures = {row.format: row for row in rows}
-    right = guess in wanted
-    told = _("Well seen.") if right else _("Not quite.")
 
-    def figure(format: Format) -> str:
-        row = figures[format]
+    def named(format: Format) -> str:
+        row = figures.get(format)
+        if row is None:
+            return _("{name}, which could not be made here").format(name=format_title(format))
         if what == "smallest":
-            return numbers.size(row.size_bytes)
-        return numbers.milliseconds(row.latency.median) if row.latency else _("no time")
+            figure = numbers.size(row.size_bytes)
+        else:
+            figure = numbers.milliseconds(row.latency.median) if row.latency else _("no time")
+        return f"{format_title(format)}: {figure}"
 
-    best, own = wanted[0], figures.get(guess)
-    if own is None:
-        mine = _("{guess} could not be made here").format(guess=format_title(guess))
-    else:
-        mine = f"{format_title(guess)}: {figure(guess)}"
-    said = _("You guessed {mine}.").format(mine=mine)
-    if right and len(wanted) > 1:
-        said += " " + _("Nobody can tell {names} apart by their times here.").format(
-            names=_(" and ").join(format_title(format) for format in wanted)
-        )
-    elif not right:
-        kind = _("The smallest is") if what == "smallest" else _("The fastest is")
-        said += f" {kind} {format_title(best)}: {figure(best)}."
-    return f"{told} {said}"
+    kind = _("The smallest is {best}.") if what == "smallest" else _("The fastest is {best}.")
+    answer = kind.format(best=named(wanted[0]))
+    if guess is not None and guess not in wanted:
+        answer = _("You guessed {guess}. {answer}").format(guess=named(guess), answer=answer)
+    if len(wanted) > 1:
+        names = _(" and ").join(format_title(format) for format in wanted)
+        answer += " " + _("{names} are not distinguishable by their times.").format(names=names)
+    return answer
 
 
 def size_lines(rows: Sequence["FileRow"]) -> list[str]:
@@ -266,7 +294,7 @@ def time_lines(rows: Sequence["FileRow"]) -> list[str]:
         told = {
             "faster": _("faster: {a} instead of {b}"),
             "slower": _("slower: {a} instead of {b}"),
-            "same": _("no difference: {a} and {b}"),
+            "same": _("not distinguishable: {a} and {b}"),
         }[row.latency.against(whole.latency)].format(
             a=numbers.milliseconds(row.latency.median),
             b=numbers.milliseconds(whole.latency.median),
@@ -631,6 +659,66 @@ def stack_lines(stack: Stack) -> list[str]:
             )
         )
     return lines
+
+
+def stack_time_lines(stack: Stack, grid: PruningGrid | None = None) -> list[str]:
+    """Whether cutting made it faster, and why; `grid`: what was measured of pruning the student."""
+    student, tuned = stack.row("student"), stack.row("tuned")
+    if not (student and tuned and student.latency and tuned.latency):
+        return []
+    told = {
+        "faster": _("faster: {a} instead of {b}"),
+        "slower": _("slower: {a} instead of {b}"),
+        "same": _("not distinguishable: {a} and {b}"),
+    }[tuned.latency.against(student.latency)].format(
+        a=numbers.milliseconds(tuned.latency.median),
+        b=numbers.milliseconds(student.latency.median),
+    )
+    lines = [
+        _("**Cut, and faster?** {macs} of the arithmetic is left, yet it is {told}.").format(
+            macs=numbers.share(tuned.macs / student.macs), told=told
+        )
+        if tuned.latency.against(student.latency) != "faster"
+        else _("**Cut, and faster?** {macs} of the arithmetic is left; it is {told}.").format(
+            macs=numbers.share(tuned.macs / student.macs), told=told
+        )
+    ]
+    before, after = student.blocks, tuned.blocks
+    if before and after:
+        lines.append(
+            _(
+                "**Why**: ONNX Runtime computes a convolution in blocks of 8 or 16 channels where "
+                "the layer's channels fill them: {a} of {n} convolutions of the student, {b} of "
+                "{m} of the cut one. With no blocks allowed the student takes {slow} of processor "
+                "time, the cut one {fast}: there, less arithmetic is less time."
+            ).format(
+                a=before.blocked,
+                n=before.of,
+                b=after.blocked,
+                m=after.of,
+                slow=numbers.milliseconds(before.cpu_without.median),
+                fast=numbers.milliseconds(after.cpu_without.median),
+            )
+        )
+    whole = grid and grid.row(RowKey("l1", 0.0, "removed"))
+    half = grid and grid.row(RowKey("channel_l2", 0.5, "narrow"))
+    if whole and half and {"onnx_1", "torch_1"} <= whole.latency.keys() & half.latency.keys():
+        lines.append(
+            _(
+                "*Pruning* cuts each layer by half, which leaves whole blocks: {onnx} by ONNX "
+                "Runtime, {torch} by torch."
+            ).format(
+                onnx=_times_text(half.latency["onnx_1"], whole.latency["onnx_1"]),
+                torch=_times_text(half.latency["torch_1"], whole.latency["torch_1"]),
+            )
+        )
+    return lines
+
+
+def _times_text(after: Spread, before: Spread) -> str:
+    return _("{after} instead of {before}").format(
+        after=numbers.milliseconds(after.median), before=numbers.milliseconds(before.median)
+    )
 
 
 def stack_alt(frame: pd.DataFrame) -> str:

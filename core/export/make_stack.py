@@ -7,12 +7,14 @@ the times in one sitting. A row is written after every step, so a stopped run go
 """
 
 import hashlib
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 from PIL.Image import Image, fromarray
 from torch import nn
@@ -27,6 +29,7 @@ from core.export.stack import (
     STEPS,
     STUDENT,
     Answered,
+    Blocks,
     Dish,
     Format,
     Stack,
@@ -35,13 +38,13 @@ from core.export.stack import (
 )
 from core.i18n import _
 from core.inference.export import onnx_bytes, trace
-from core.inference.predict import count_correct, run_batches, softmax
+from core.inference.predict import count_correct, open_session, run_batches, softmax
 from core.models.cost import count_macs, count_params
 from core.photos import prepare, read_photo
 from core.provenance import commit, processor_name, versions
 from core.pruning.measure import PruningExperiment, networks, prune_and_finetune, publish_pruned
 from core.pruning.rows import RowKey
-from core.timing import THREADS, Spread, time_sessions
+from core.timing import THREADS, Spread, thread_clock, time_calls, time_sessions
 
 Log = Callable[[str], None]
 
@@ -106,6 +109,10 @@ def make_stack(
         stack = _timed(experiment, stack)
         stack.save()
         log("timed")
+    if any(row.latency and row.format == "onnx" and not row.blocks for row in stack.rows):
+        stack = _without_blocks(experiment, stack)
+        stack.save()
+        log("timed without blocks")
     if not stack.dishes or any(len(row.answers) != len(stack.dishes) for row in stack.rows):
         stack = _served(experiment, stack)
         stack.save()
@@ -264,6 +271,57 @@ def _timed(experiment: PruningExperiment, stack: Stack) -> Stack:
         for row in stack.rows
         if row.step in timed
     )
+
+
+def _without_blocks(experiment: PruningExperiment, stack: Stack) -> Stack:
+    """With each float32 file's processor time, with and without blocks of channels."""
+    runs: dict[str, Any] = {}
+    counts: dict[Step, tuple[int, int]] = {}
+    for row in stack.rows:
+        if row.latency is None or row.format != "onnx":
+            continue
+        file = _file(experiment, stack, row.step, print, None)
+        assert file is not None  # it has a row
+        counts[row.step] = blocked_convolutions(file.data)
+        for blocks in (True, False):
+            session = open_session(file.data, blocks=blocks)
+            runs[f"{row.step} {blocks}"] = partial(_run, session)
+    pixels = np.zeros((1, 3, experiment.px, experiment.px), np.uint8)
+    timed = time_calls(
+        {name: partial(run, pixels) for name, run in runs.items()},
+        repeats=REPEATS,
+        budget_s=BUDGET_S,
+        clock=thread_clock,
+    )
+    return stack.with_rows(
+        row.model_copy(
+            update={
+                "blocks": Blocks(
+                    blocked=counts[row.step][0],
+                    of=counts[row.step][1],
+                    cpu=Spread.of(timed[f"{row.step} {True}"]),
+                    cpu_without=Spread.of(timed[f"{row.step} {False}"]),
+                )
+            }
+        )
+        for row in stack.rows
+        if row.step in counts
+    )
+
+
+def blocked_convolutions(graph: bytes) -> tuple[int, int]:
+    """How many convolutions of an ONNX file ONNX Runtime computes in blocks here, and of how many.
+
+    It is read off the graph that ONNX Runtime makes of the file for this processor.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        options.optimized_model_filepath = f"{folder}/optimised.onnx"
+        ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        nodes = onnx.load(options.optimized_model_filepath).graph.node
+    found = [node.domain for node in nodes if node.op_type in ("Conv", "FusedConv")]
+    return sum(domain.endswith("nchwc") for domain in found), len(found)
 
 
 def _run(session: ort.InferenceSession, pixels: Any) -> Any:

@@ -64,6 +64,17 @@ class Answered(NamedTuple):
     probability: float
 
 
+class Blocks(Frozen):
+    """How many convolutions ONNX Runtime computes in blocks of channels, and what that is worth."""
+
+    blocked: int
+    of: int
+    cpu: Spread
+    """Milliseconds of processor time for one picture, in one thread; in the same sitting ..."""
+    cpu_without: Spread
+    """... where no blocks are allowed."""
+
+
 class StackRow(Frozen):
     """One step's network and its file. What was not measured is None."""
 
@@ -78,6 +89,8 @@ class StackRow(Frozen):
     macs: int
     latency: Spread | None = None
     """Milliseconds for one picture by ONNX Runtime; None where the file has no runtime."""
+    blocks: Blocks | None = None
+    """How ONNX Runtime computes its convolutions; None as `latency`."""
     n: int | None = None
     correct: int | None = None
     answers: tuple[Answered, ...] = ()

@@ -41,9 +41,12 @@ TIMED_BUDGET_S = 0.5
 
 
 def open_session(
-    graph: bytes, weights: bytes | None = None, threads: int = THREADS
+    graph: bytes, weights: bytes | None = None, threads: int = THREADS, blocks: bool = True
 ) -> ort.InferenceSession:
     """An ONNX Runtime session on the CPU; `weights` is the safetensors file `graph` points into.
+
+    `blocks`: whether convolutions may be computed in blocks of 8 or 16 channels (NCHWc), which
+    ONNX Runtime does where a layer's channels fill them.
 
     Both are bytes already checked, so no path matters. Raises CheckpointError if ONNX Runtime
     cannot make sense of them.
@@ -53,6 +56,8 @@ def open_session(
     options.inter_op_num_threads = 1
     # a waiting pool must not burn the cores that training, or another visitor, could use
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if not blocks:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.log_severity_level = 3  # errors come as exceptions, its warnings are not for visitors
     if weights is not None:
         options.add_external_initializers_from_files_in_memory([WEIGHTS], [weights], [len(weights)])

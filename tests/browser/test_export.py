@@ -57,7 +57,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def settle(page: "Page") -> None:
     page.wait_for_selector("h1 >> text=What do you put on the phone?")
-    page.wait_for_selector("svg.marks")
+    page.wait_for_selector('[data-testid="stTab"]')
     page.wait_for_function("!document.querySelector('[data-testid=\"stStatusWidget\"]')")
 
 
@@ -76,17 +76,26 @@ def download(page: "Page", key: str) -> tuple[str, bytes]:
 def test_a_guess_comes_first_then_the_figures(page: "Page", server: str) -> None:
     page.goto(f"{server}/export?network=hw13_sample-imagenet-s0")
     settle(page)
-    assert "You guessed" not in said(page)
+    page.wait_for_selector("svg.marks")
+    words = "() => [...document.querySelectorAll('svg.marks text')].map(t => t.textContent)"
+    before: list[str] = page.evaluate(words)
+    assert {"ONNX, float32", "ONNX, int8", "Size of the file"} <= set(before)
+    assert before.count("?") == 4 and "You guessed" not in said(page)
     page.click('.st-key-guess_smallest button:has-text("ONNX, int8")')
-    page.click('label:has-text("Show what was measured")')
-    page.wait_for_selector("text=Not quite. You guessed ONNX, int8")
-    page.wait_for_function("document.querySelectorAll('svg.marks').length >= 3")
-    words: list[str] = page.evaluate(
-        "() => [...document.querySelectorAll('svg.marks text')].map(t => t.textContent)"
+    page.wait_for_selector("text=You guessed ONNX, int8")
+    page.wait_for_function(
+        "![...document.querySelectorAll('svg.marks text')].some(t => t.textContent == '?')"
     )
-    assert {"ONNX, float32", "Size of the file", "Milliseconds for one photo"} <= set(words), words
-    assert "1 teacher" in words
-    assert "reveal=true" in page.url
+    page.click('button:has-text("Time")')
+    page.wait_for_selector(".st-key-guess_fastest")
+    page.click('.st-key-guess_fastest button:has-text("Just show me")')
+    page.wait_for_selector("text=not distinguishable")
+    assert "Milliseconds for one photo" in page.evaluate(words)
+    page.get_by_role("tab", name="The whole way").click()
+    page.wait_for_function(
+        "[...document.querySelectorAll('svg.marks text')].some(t => t.textContent == '1 teacher')"
+    )
+    assert "measure=time" in page.url and "tab=way" in page.url
 
 
 def test_what_is_downloaded_runs_and_its_card_names_it(page: "Page", server: str) -> None:
@@ -101,23 +110,24 @@ def test_what_is_downloaded_runs_and_its_card_names_it(page: "Page", server: str
     text = card.decode()
     assert hashlib.sha256(data).hexdigest() in text
     assert "## Licence" in text and "## Limits" in text
+    page.click('.st-key-file button:has-text("safetensors")')
+    page.wait_for_selector(".st-key-file_safetensors")
     again, weights = download(page, "file_safetensors")
     assert again.endswith(".safetensors") and b'"weight' not in weights[:8]
     assert page.query_selector('[data-testid="stException"]') is None
 
 
 def test_files_are_made_here_and_then_stay(page: "Page", server: str) -> None:
-    page.goto(f"{server}/export?network=hw13_sample-scratch-s0")
+    page.goto(f"{server}/export?network=hw13_sample-scratch-s0&file=onnx-int8")
     settle(page)
     assert page.query_selector(".st-key-file_onnx-int8") is None  # nobody has measured its ranges
     page.click('button:has-text("Make it here")')
     page.wait_for_selector("text=Measured here at", timeout=180_000)
-    page.wait_for_selector("text=Compared on the test split: 33 photographs")
     assert page.is_disabled('button:has-text("Measured already")')
     name, data = download(page, "file_onnx-int8")
     assert name.endswith(".int8.onnx")
     assert ort.InferenceSession(data, providers=["CPUExecutionProvider"]).get_outputs()
-    page.goto(f"{server}/export?network=hw13_sample-scratch-s0&reveal=true")
+    page.goto(f"{server}/export?network=hw13_sample-scratch-s0&reveal=true&tab=figures")
     settle(page)
     page.wait_for_selector("text=Compared on the test split: 33 photographs")
 

@@ -34,7 +34,7 @@ SCENES: dict[str, list[Link]] = {
     "temperature": [
         {"teacher": TEACHER, "student": STUDENT, "kind": "sure", "number_sure": "3", "T": "4.5",
          "tab": "homework"},
-        {"dream_of": "Soup", "dream": "1", "more_networks": "true"},
+        {"dream_of": "Soup", "dream": "1"},
         {"answers_to": "photo", "photo_from": "dream", "dream_of": "Soup", "dream": "1"},
         {"answers_to": "photo", "food": "Egg", "example": "1"},
     ],
@@ -42,8 +42,6 @@ SCENES: dict[str, list[Link]] = {
         {"teacher": TEACHER, "student": STUDENT, "kind": "sure", "number_sure": "3", "T": "8",
          "alpha": "0.3", "move": "1.25", "pick": "9", "trap": "swapped", "cell_T": "20",
          "provenance": STUDENT},
-        {"dream_of": "Soup", "dream": "1", "moves": "true", "pairs": "true"},
-        {"answers_to": "bank", "more_networks": "true", "tab": "settings"},
     ],
     "training": [
         {"preset": "hour", "model": "resnet18", "teacher": "none", "alpha": "0.35", "T": "7.5",
@@ -77,7 +75,10 @@ SCENES: dict[str, list[Link]] = {
         {"photo_energies": ["90", "60"], "photo_from": "dream", "dream_of": "Soup", "dream": "1"},
         {"tab": "photo", "food": "Egg", "example": "1"},
     ],
-    "export": [{"network": STUDENT, "reveal": "true"}],
+    "export": [
+        {"network": STUDENT, "measure": "time", "file": "hw7-8bit", "reveal": "true"},
+        {"tab": "way"},
+    ],
 }  # fmt: skip
 """Page -> its links; together they have every setting of the page."""
 
@@ -103,8 +104,11 @@ GUESSES: dict[str, dict[str, str | float]] = {
     "export": {"guess_smallest": "onnx", "guess_fastest": "onnx"},
 }
 """Page -> its guesses: kept while the visitor is elsewhere, but in no link."""
-GUESSED_IN = {"low_rank": {"guess_speed": "time"}}
-"""Page -> the guesses that are in another tab than the first -> that tab."""
+GUESSED_IN: dict[str, dict[str, Link]] = {
+    "low_rank": {"guess_speed": {"tab": "time"}},
+    "export": {"guess_fastest": {"measure": "time"}},
+}
+"""Page -> the guesses that are not on it at first -> a link to where they are."""
 
 NOT_SETTINGS = re.compile(
     r"guess_\w+|homework_t"  # see GUESSES

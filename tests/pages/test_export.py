@@ -64,39 +64,54 @@ def alts(app: AppTest) -> list[str]:
     return [c.proto.alt.replace(numbers.THIN, "") for c in app.get("vega_lite_chart")]
 
 
-def test_figures_stay_hidden_until_they_are_asked_for(open_page: Open, shipped: Path) -> None:
+def test_bytes_stay_hidden_until_there_is_a_guess(open_page: Open, shipped: Path) -> None:
     app = open_page(PAGE)
     assert not app.exception and not app.error
-    assert len(alts(app)) == 1  # the way alone
-    assert "265KB" not in said(app).split("The whole way")[0].split("Trap")[0]
-    app = app.toggle(key="reveal").set_value(True).run()
-    assert len(alts(app)) == 3
+    assert alts(app) == ["Bytes of each file as bars. ONNX, float32: 1.1MB."]
+    spec = app.get("vega_lite_chart")[0].proto.spec
+    for figure in ("265", "320", "530", "540"):  # the others' bytes are nowhere on the page
+        assert f"{figure}KB" not in said(app) and f"{figure}000" not in spec
+    app = app.button_group(key="guess_smallest").set_value("onnx-int8").run()
     assert "HW7's 8-bit file: 265KB" in alts(app)[0]
-    assert "ONNX, int8: 2.00ms" in alts(app)[1] and "8-bit file" not in alts(app)[1]
+    assert "**Not quite.** You guessed ONNX, int8: 320KB. The smallest is HW7's 8-bit" in said(app)
+    app = app.button_group(key="guess_smallest").set_value("hw7-8bit").run()
+    assert "**Right.** The smallest is HW7's 8-bit file: 265KB." in said(app)
+    assert "4.0× smaller than float32" in said(app) and "Under HW7's 300KB" in said(app)
+
+
+def test_times_have_a_guess_of_their_own(open_page: Open, shipped: Path) -> None:
+    app = open_page(PAGE, measure="time")
+    assert alts(app) == [
+        "Median time of one photo by each file, with quartiles. ONNX, float32: 1.00ms."
+    ]
+    assert "2.00ms" not in said(app)
+    app = app.button_group(key="guess_fastest").set_value("onnx").run()
+    assert "ONNX, int8: 2.00ms" in alts(app)[0] and "8-bit file" not in alts(app)[0]
+    text = said(app)
+    assert "**Right.** The fastest is ONNX, float32: 1.00ms." in text
+    assert "ONNX, float32 and ONNX, float16 weights are not distinguishable" in text
+    assert "slower: 2.00ms instead of 1.00ms" in text
+    assert "not distinguishable: 1.01ms and 1.00ms" in text and "an abacus" in text
+
+
+def test_an_older_link_reveals_and_every_figure_is_in_a_tab(open_page: Open, shipped: Path) -> None:
+    app = open_page(PAGE, reveal="true", tab="figures")
+    assert "HW7's 8-bit file: 265KB" in alts(app)[0]
     table = app.dataframe[0].value
     assert list(table["bytes"]) == ["530,000", "1,050,000", "540,000", "320,000", "265,000"]
     assert table["time"].iloc[-1] == "n/a"
-
-
-def test_what_you_see_is_what_was_measured(open_page: Open, shipped: Path) -> None:
-    text = said(open_page(PAGE, reveal="true"))
-    assert "slower: 2.00ms instead of 1.00ms" in text
-    assert "no difference: 1.01ms and 1.00ms" in text
-    assert "**ONNX, int8** gives another class on 30 of 1,000" in text
-    assert "an abacus" in text
-    assert "1,050,000 B, over both limits" in text and "265,000 B, under both limits" in text
-
-
-def test_guesses_are_answered(open_page: Open, shipped: Path) -> None:
-    app = open_page(PAGE, reveal="true")
-    app.button_group(key="guess_smallest").set_value("onnx-int8").run()
-    assert "Not quite. You guessed ONNX, int8: 320KB. The smallest is HW7's 8-bit" in said(app)
-    app.button_group(key="guess_fastest").set_value("onnx").run()
-    assert "Nobody can tell ONNX, float32 and ONNX, float16 weights apart" in said(app)
+    assert list(table["agreement"].str.replace(numbers.THIN, ""))[3] == "97.0%"
+    app = open_page(PAGE, reveal="true", tab="homework")
+    assert "1,050,000 B, over both limits" in said(app)
+    assert "265,000 B, under both limits" in said(app)
+    for tab in ("figures", "homework", "trap"):  # none of them gives the answer away
+        hidden = open_page(PAGE, tab=tab)
+        assert not hidden.dataframe and "265" not in said(hidden)
+        assert "2.00ms" not in said(hidden)
 
 
 def test_the_way_is_drawn_and_told(open_page: Open, shipped: Path) -> None:
-    app = open_page(PAGE)
+    app = open_page(PAGE, tab="way")
     assert "1 teacher: 51.2MB, 70.0%" in alts(app)[-1] and data_buttons(app) == {"whole-way"}
     assert "12 epochs" in said(app)
     way = app.dataframe[-1].value
@@ -107,16 +122,17 @@ def test_the_way_is_drawn_and_told(open_page: Open, shipped: Path) -> None:
 def test_without_figures_it_says_how_to_get_them(open_page: Open, bare: Path) -> None:
     app = open_page(PAGE, reveal="true")
     assert not app.exception and not app.error
-    commands = [one.value for one in app.code]
-    assert "python -m core reproduce --steps shipping" in commands
-    assert "python -m core reproduce --steps stack" in commands
+    assert "python -m core reproduce --steps shipping" in [one.value for one in app.code]
+    app = open_page(PAGE, file="onnx-int8")
     assert "nobody has measured" in said(app)  # int8 waits for its ranges
+    app = open_page(PAGE, tab="way")
+    assert "python -m core reproduce --steps stack" in [one.value for one in app.code]
 
 
 def test_figures_of_other_weights_are_not_shown(open_page: Open, shipped: Path) -> None:
     export_shelf.save_rows(TEACHER, weights_sha256="0" * 64)
     export_shelf.save_way(weights_sha256="0" * 64)
-    app = open_page(PAGE, reveal="true", network=TEACHER)
+    app = open_page(PAGE, reveal="true", network=TEACHER, tab="way")
     assert "not measured yet" in said(app) and not alts(app)
 
 
@@ -124,7 +140,7 @@ def test_figures_of_other_weights_are_not_shown(open_page: Open, shipped: Path) 
 def test_damaged_figures_are_said(open_page: Open, shipped: Path, damage: str) -> None:
     Shipping.path(TEACHER).write_text(damage)
     Stack.path(SCRATCH).write_text(damage)
-    app = open_page(PAGE, reveal="true", network=TEACHER)
+    app = open_page(PAGE, reveal="true", network=TEACHER, tab="way")
     assert not app.exception
     files = " ".join(str(one.value) for one in app.error)
     assert f"shipping-{TEACHER}.json" in files and f"stack-{SCRATCH}.json" in files
@@ -133,8 +149,8 @@ def test_damaged_figures_are_said(open_page: Open, shipped: Path, damage: str) -
 def test_a_way_without_photographs_is_a_table(open_page: Open, shipped: Path) -> None:
     content = Stack.path(SCRATCH).read_text()
     Stack.path(SCRATCH).write_text(re.sub(r',"n":\d+,"correct":\d+', "", content))
-    app = open_page(PAGE)
-    assert not app.exception and not alts(app)
+    app = open_page(PAGE, tab="way")
+    assert not app.exception and len(alts(app)) == 1  # of the files
     assert "without photographs" in " ".join(str(one.value) for one in app.info)
     assert list(app.dataframe[-1].value["right"]) == [""] * 7
 
@@ -144,25 +160,30 @@ def test_rows_made_without_photographs_say_so(open_page: Open, shipped: Path) ->
     for row in content["rows"]:
         row["parity"] |= {"pictures": "made", "n": 64, "correct": None, "original_correct": None}
     Shipping.path(TEACHER).write_text(json.dumps(content))
-    app = open_page(PAGE, reveal="true", network=TEACHER)
+    app = open_page(PAGE, reveal="true", network=TEACHER, tab="figures")
     assert not app.exception and "64 made-up pictures" in said(app)
     assert list(app.dataframe[0].value["right"]) == [""] * 5
 
 
 def test_every_file_has_its_buttons_but_int8_waits(open_page: Open, shipped: Path) -> None:
     app = open_page(PAGE, network=SCRATCH)
-    labels = [one.proto.label for one in app.get("download_button")]
-    can = len(FORMATS) - 1
-    assert labels.count("File") == labels.count("Model card") == can
+
+    def offered(format: str) -> list[str]:
+        app.button_group(key="file").set_value(format).run()
+        assert not app.exception
+        assert f"--format {format}" in " ".join(one.value for one in app.code)
+        return [one.proto.label for one in app.get("download_button")]
+
+    assert [offered(format) for format in FORMATS] == [
+        [] if format == "onnx-int8" else ["File", "Model card"] for format in FORMATS
+    ]
     export_shelf.save_rows(SCRATCH, calibration={"x": (0.0, 1.0)})
-    app = open_page(PAGE, network=SCRATCH)
-    labels = [one.proto.label for one in app.get("download_button")]
-    assert labels.count("File") == len(FORMATS)
+    assert offered("onnx-int8") == ["File", "Model card"]
 
 
 @pytest.mark.parametrize("value", HOSTILE)
 def test_a_mangled_link_still_opens(open_page: Open, shipped: Path, value: str) -> None:
-    app = open_page(PAGE, network=value, reveal=value)
+    app = open_page(PAGE, network=value, reveal=value, file=value, measure=value)
     assert not app.exception and not app.error
 
 
@@ -170,19 +191,20 @@ def test_a_link_names_the_network(open_page: Open, shipped: Path) -> None:
     assert open_page(PAGE, network=SCRATCH).selectbox(key="network").value == SCRATCH
 
 
+@pytest.mark.parametrize("tab", ["take", "way", "figures", "why", "trap", "homework"])
 def test_nothing_on_the_page_escapes_translation(
-    open_page: Open, shipped: Path, monkeypatch: pytest.MonkeyPatch
+    open_page: Open, shipped: Path, monkeypatch: pytest.MonkeyPatch, tab: str
 ) -> None:
     monkeypatch.setattr(i18n, "_catalogue", lambda *_key: Marking())
-    app = open_page(PAGE, reveal="true")
-    app.button_group(key="guess_smallest").set_value("onnx").run()
+    app = open_page(PAGE, reveal="true", tab=tab, measure="time")
+    app.button_group(key="guess_fastest").set_value("onnx").run()
     assert not app.exception
     texts = [str(one.value) for kind in ("title", "subheader", "markdown", "caption", "info",
              "success", "warning") for one in getattr(app, kind)]  # fmt: skip
     widgets = [*app.selectbox, *app.button, *app.toggle, *app.button_group, *app.expander]
     texts += [str(one.label) for one in widgets] + alts(app)
     texts += [one.proto.label for one in app.get("download_button")]
-    assert len(texts) > 30
+    assert len(texts) > 10
     names = re.compile(r"hw13_sample\S*|abacus|made up")
     left = [text for text in texts if re.search(r"[^\W\d_]{3}", names.sub("", outside(text)))]
     left = [text for text in left if not text.startswith("$$")]
@@ -216,8 +238,7 @@ class TestLive(LiveChecks):
         self.finish(app, job, *(export_shelf.file_row(format) for format in FORMATS))
         assert "5 files" in app.success[0].value
         app.run()
-        assert app.toggle(key="reveal").value is True  # who asked wants to see
-        assert "HW7's 8-bit file: 265KB" in alts(app)[0]
+        assert "HW7's 8-bit file: 265KB" in alts(app)[0]  # who asked wants to see
         other = open_page(PAGE, network=SCRATCH, reveal="true")  # and it is there for everybody
         assert "HW7's 8-bit file: 265KB" in alts(other)[0]
 

@@ -191,8 +191,8 @@ def test_a_guess_is_kept_and_stands_in_no_link(page: str) -> None:
     link: Link = {name: said for name, said in SCENES[page][0].items() if name == "tab"}
     app = visit(new_session(), page, link)
     for key, value in GUESSES[page].items():  # one after the other: a tab may wait for the first
-        if key in (tabs := GUESSED_IN.get(page, {})):
-            link = {"tab": tabs[key]}
+        if key in (elsewhere := GUESSED_IN.get(page, {})):
+            link = elsewhere[key]
             visit(app, page, link)
         widget = next(
             one

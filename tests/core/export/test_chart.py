@@ -18,15 +18,16 @@ from core.export.chart import (
     stack_frame,
     stack_lines,
     stack_table,
+    stack_time_lines,
     step_title,
     time_chart,
 )
 from core.export.files import FileRow, Parity
-from core.export.stack import FORMATS, STEPS, Format, Stack, StackRow, Step
-from core.pruning.rows import RowKey
+from core.export.stack import FORMATS, STEPS, Blocks, Format, Stack, StackRow, Step
+from core.pruning.rows import PruningGrid, PruningRow, RowKey
 from core.stats import wilson
 from core.timing import Spread
-from tests.core.collection.test_chart import rows
+from tests.core.collection.test_chart import encodings, rows, values
 
 ONE = cast(Checkpoint, SimpleNamespace(family="student", recipe="distilled", derived_from=None))
 SIZES = {"safetensors": 530_000, "onnx": 1_050_000, "onnx-fp16": 540_000, "onnx-int8": 320_000,
@@ -82,25 +83,33 @@ def test_formats_have_names_of_their_own() -> None:
 
 
 def test_bars_are_the_bytes_and_limits_fit_the_picture() -> None:
-    spec = size_chart(files_frame(ONE, ROWS)).to_dict()
-    data = [d for d in spec["datasets"].values() if d and "place" in d[0]]
-    assert [d["size_bytes"] for d in data[0]] == list(SIZES.values())
-    (limits,) = (
-        [d["size_bytes"] for d in rows]
-        for rows in spec["datasets"].values()
-        if rows and set(rows[0]) == {"size_bytes", "text"}
-    )
-    assert limits == [300_000, 1_000_000]
-    small = size_chart(files_frame(ONE, [row("hw7-8bit", size_bytes=90_000)])).to_dict()
-    edges = [rows for rows in small["datasets"].values() if rows and rows[0].get("place") is None]
-    assert not edges  # both limits are far outside
+    spec = size_chart(files_frame(ONE, ROWS))
+    assert values(spec, "files", "size_bytes") == list(SIZES.values())
+    assert values(spec, "limits", "size_bytes") == [300_000, 1_000_000]
+    small = size_chart(files_frame(ONE, [row("hw7-8bit", size_bytes=90_000)]))
+    assert values(small, "limits", "size_bytes") == []  # both limits are far outside
 
 
 def test_only_what_has_a_runtime_is_timed() -> None:
-    spec = time_chart(files_frame(ONE, ROWS)).to_dict()
-    (data,) = (d for d in spec["datasets"].values())
-    assert [d["format"] for d in data] == list(TIMES)
-    assert all(d["p25"] < d["median"] < d["p75"] for d in data)
+    found = rows(time_chart(files_frame(ONE, ROWS)), "files")
+    assert [row["format"] for row in found] == list(TIMES)
+    assert all(row["p25"] < row["median"] < row["p75"] for row in found)
+
+
+def test_what_is_not_known_yet_is_in_no_picture() -> None:
+    for draw in (size_chart, time_chart):
+        spec = draw(files_frame(ONE, ROWS), ["onnx"])
+        whole = draw(files_frame(ONE, ROWS))
+        known = [row for row in rows(spec, "files") if row["text"] != "?"]
+        assert [row["title"] for row in known] == ["ONNX, float32"]
+        assert known == [row for row in rows(whole, "files") if row["title"] == "ONNX, float32"]
+        hidden = [row for row in rows(spec, "files") if row["text"] == "?"]
+        told = ("place", "title", "role", "format", "text")
+        assert not any(row[key] for row in hidden for key in row if key not in told)
+        domains = [one["x"]["scale"] for one in encodings(spec) if "scale" in one.get("x", {})]
+        assert domains and domains == [
+            one["x"]["scale"] for one in encodings(whole) if "scale" in one.get("x", {})
+        ]  # nothing moves when the others come
 
 
 def test_smallest_and_fastest() -> None:
@@ -112,29 +121,33 @@ def test_smallest_and_fastest() -> None:
 @pytest.mark.parametrize(
     ("guess", "what", "wanted"),
     [
-        ("hw7-8bit", "smallest", "Well seen"),
-        ("onnx-int8", "smallest", "Not quite. You guessed ONNX, int8: 320 KB. The smallest is "
+        ("hw7-8bit", "smallest", "The smallest is HW7's 8-bit file: 265 KB."),
+        ("onnx-int8", "smallest", "You guessed ONNX, int8: 320 KB. The smallest is "
          "HW7's 8-bit file: 265 KB."),
         ("onnx-int8", "fastest", "The fastest is ONNX, float32: 1.00 ms."),
-        ("onnx-fp16", "fastest", "Nobody can tell ONNX, float32 and ONNX, float16 weights apart"),
+        ("onnx-fp16", "fastest", "ONNX, float32 and ONNX, float16 weights are not distinguishable"),
+        (None, "smallest", "The smallest is HW7's 8-bit file: 265 KB."),
     ],
 )  # fmt: skip
-def test_a_guess_is_answered_with_figures(guess: Format, what: str, wanted: str) -> None:
+def test_a_guess_is_answered_with_figures(guess: Format | None, what: str, wanted: str) -> None:
     truth = chart.fastest(ROWS) if what == "fastest" else ["hw7-8bit"]
-    line = chart.guess_line(ROWS, guess, cast(Any, truth), what)
-    assert wanted in plain([line])
+    answer = plain([chart.guess_answer(ROWS, guess, cast(Any, truth), what)])
+    assert wanted in answer
+    assert ("You guessed" in answer) == (guess is not None and guess not in truth)
 
 
 def test_a_guess_that_could_not_be_made_is_said() -> None:
     some = [one for one in ROWS if one.format != "onnx-int8"]
-    line = chart.guess_line(some, "onnx-int8", ["hw7-8bit"], "smallest")
-    assert "could not be made here" in line
+    answer = chart.guess_answer(some, "onnx-int8", ["hw7-8bit"], "smallest")
+    assert "could not be made here" in answer
 
 
 def test_sentences_say_what_was_measured() -> None:
     said = plain(chart.time_lines(ROWS))
     assert "**ONNX, int8** against float32: 30 % of the bytes; slower: 2.00 ms instead" in said
-    assert "**ONNX, float16 weights** against float32: 51 % of the bytes; no difference" in said
+    assert (
+        "**ONNX, float16 weights** against float32: 51 % of the bytes; not distinguishable" in said
+    )
     faster = [row("onnx"), row("onnx-int8", latency=spread(0.5))]
     assert "faster: 0.50 ms instead of 1.00 ms" in plain(chart.time_lines(faster))
     assert chart.time_lines([row("onnx", latency=None)]) == []
@@ -224,3 +237,40 @@ def test_half_a_way_is_drawn_too() -> None:
     half = way(step("teacher"), step("student"))
     assert len(rows(stack_chart(stack_frame(half.rows)), "steps")) == 2
     assert stack_lines(half) == []
+
+
+def pruned(**changes: Any) -> PruningGrid:
+    """Times of the whole student, and with half of each layer's channels cut."""
+
+    def one(method: Any, ratio: float, form: Any, onnx: float, torch: float) -> PruningRow:
+        latency = {"onnx_1": spread(onnx), "torch_1": spread(torch)}
+        return PruningRow(method=method, ratio=ratio, form=form, params=1, nonzero=1, macs=1,
+                          size_bytes=1, latency=latency)  # fmt: skip
+
+    given: dict[str, Any] = {
+        "checkpoint": "student", "weights_sha256": "0" * 64, "data": "", "fingerprint": "",
+        "device": "", "versions": {}, "commit": "", "date": "", "layers": (), "groups": (),
+        "rows": (one("l1", 0.0, "removed", 0.9, 5.1), one("channel_l2", 0.5, "narrow", 0.6, 3.2)),
+    }  # fmt: skip
+    return PruningGrid(**given | changes)
+
+
+def test_a_cut_that_is_slower_is_explained_by_what_was_measured() -> None:
+    def blocks(blocked: int, without: float) -> Blocks:
+        return Blocks(blocked=blocked, of=15, cpu=spread(1.0), cpu_without=spread(without))
+
+    student = step("student", latency=spread(0.87), macs=40_000, blocks=blocks(15, 1.66))
+    tuned = step("tuned", latency=spread(1.28), macs=24_000, blocks=blocks(2, 1.18))
+    said = plain(stack_time_lines(way(student, tuned), pruned()))
+    assert "60 % of the arithmetic is left, yet it is slower: 1.28 ms instead of 0.87 ms" in said
+    assert "15 of 15 convolutions of the student, 2 of 15 of the cut one" in said
+    assert "the student takes 1.66 ms of processor time, the cut one 1.18 ms" in said
+    assert "0.60 ms instead of 0.90 ms by ONNX Runtime, 3.20 ms instead of 5.10 ms" in said
+    same = step("tuned", latency=spread(0.88), macs=24_000)
+    said = plain(stack_time_lines(way(student, same), pruned(rows=())))
+    assert "not distinguishable: 0.88 ms and 0.87 ms" in said
+    assert "Why" not in said and "Pruning" not in said
+    faster = step("tuned", latency=spread(0.5), macs=24_000)
+    (said,) = stack_time_lines(way(student, faster))
+    assert "left; it is faster" in said
+    assert stack_time_lines(way(student)) == []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from core import checkpoints
 from core.collection import recipes, reproduce
@@ -80,6 +81,11 @@ def test_the_whole_way_is_gone_and_measured_on_its_files(here: Path, food: Path)
     assert rows["tuned"].correct == int((answers == pictures.labels).sum())
     score = rows["tuned"].score
     assert score is not None and score.ci95[0] < score.accuracy < score.ci95[1]
+    for row in made.rows:
+        assert (row.blocks is None) == (row.format != "onnx")
+        if row.blocks is not None:
+            assert 0 <= row.blocks.blocked <= row.blocks.of > 0
+            assert row.blocks.cpu.n == row.blocks.cpu_without.n > 0
     index = find_food11(food)
     assert [dish.label for dish in made.dishes] == list(range(11))
     for number, dish in enumerate(made.dishes):
@@ -118,6 +124,7 @@ def test_a_stopped_way_goes_on_where_it_was(here: Path, monkeypatch: pytest.Monk
     assert done.row("tuned").correct == half.row("tuned").correct  # type: ignore[union-attr]
     monkeypatch.setattr(stack, "count_correct", never)
     monkeypatch.setattr(stack, "time_sessions", never)
+    monkeypatch.setattr(stack, "time_calls", never)
     before = Stack.path(STUDENT).read_bytes()
     assert make_stack(STUDENT, quiet, key=KEY) == done
     assert Stack.path(STUDENT).read_bytes() == before
@@ -196,3 +203,21 @@ def test_a_damaged_file_is_said(here: Path, damage: str) -> None:
     Stack.path(STUDENT).write_text(damage)
     with pytest.raises(CheckpointError, match="--steps stack"):
         Stack.load(STUDENT)
+
+
+@pytest.mark.parametrize(("channels", "blocked"), [(16, 1), (32, 1), (11, 0), (55, 0)])
+def test_only_layers_whose_channels_fill_blocks_are_computed_in_blocks(
+    channels: int, blocked: int
+) -> None:
+    """A depthwise convolution of so many channels, as ONNX Runtime optimises it."""
+    weight = np.ones((channels, 1, 3, 3), np.float32)
+    node = helper.make_node("Conv", ["pixels", "weight"], ["logits"], group=channels)
+    graph = helper.make_graph(
+        [node],
+        "one",
+        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, [1, channels, 32, 32])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(weight, "weight")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    assert stack.blocked_convolutions(model.SerializeToString()) == (blocked, 1)
