@@ -194,8 +194,10 @@ def accuracy(known: Sequence[Measured], at: Setting) -> None:
     chart = {**drawn.chart, "datasets": {**drawn.chart["datasets"], **moving}}
     show(chart, drawn.alt, key="accuracy")
     notes = [
+        "" if asked.is_open else drawn.start,
         "" if at.all_methods and at.grid else method_title(at.method) + ".",
-        _("Band: 95 % interval. Dashed: one in eleven, pure chance."),
+        _("Band: 95 % interval.") if asked.is_open else "",
+        _("Dashed: one in eleven, pure chance."),
         _("Dotted: your guess.") if asked.value else "",
         _("Stars: measured here, just now.") if live is not None else "",
     ]
@@ -217,6 +219,8 @@ class Curves(NamedTuple):
     """None where no accuracy was measured."""
     alt: str
     lines: list[str]
+    start: str
+    """What the chosen network is right on when nothing is pruned."""
     nearest: str
     """The guess that is nearest to the chosen curve."""
     answer: str
@@ -246,7 +250,7 @@ def curves(
     )
     plain = every[~every["tuned"].astype(bool)]
     mine = plain[(plain["checkpoint"] == chosen) & (plain["method"] == method)]
-    nearest, answer, guess_drawn = "", "", None
+    start, nearest, answer, guess_drawn = "", "", "", None
     if not mine.empty:
         nearest, off = nearest_guess(mine)
         answer = _(
@@ -256,8 +260,11 @@ def curves(
             network=mine["network"].iloc[0],
             off=f"{100 * off[nearest]:.0f}",
         )
-        start = float(mine.sort_values("ratio")["accuracy"].iloc[0])
-        guess_drawn = None if guessed is None else guess_curve(guessed, start)
+        first = mine.sort_values("ratio").iloc[0]
+        start = _("The mark: {network} as it was trained, right on {score}.").format(
+            network=first["network"], score=numbers.percent(first["accuracy"], first["n"])
+        )
+        guess_drawn = None if guessed is None else guess_curve(guessed, float(first["accuracy"]))
     shown = every if reveal or mine.empty else every[every["checkpoint"] == chosen]
     chart = None
     if not every.empty:
@@ -266,7 +273,8 @@ def curves(
             accuracy_chart(shown, 0.0, guess_drawn, None, reveal, band), but=("now", "live")
         )
     lines = [] if every.empty else [*hold_lines(every, chosen, method), *tuned_lines(every)]
-    return Curves(every, chart, accuracy_alt(every, reveal), lines, nearest, answer, known)
+    alt = accuracy_alt(every, reveal)
+    return Curves(every, chart, alt, lines, start, nearest, answer, known)
 
 
 def explain_missing(ids: Sequence[str]) -> None:

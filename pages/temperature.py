@@ -27,58 +27,24 @@ from pages.kit import example, frame, guess, networks, url_state
 from pages.kit.example import Example
 from pages.kit.figure import data_button, show_with_slider
 from pages.kit.guess import Guess
+from pages.kit.live_text import live_text
 from pages.kit.provenance import provenance
 
 _T = url_state.number(T_LOW, T_HIGH, 1)
 SOFT = 4.0
 """The temperature that is compared with T = 1 where a sentence cannot follow the slider."""
 
-# Paragraphs whose numbers follow the chart's slider: the browser knows the logits, and writes the
-# same softmax as the chart's bars. **bold** and {names} are all that it understands of the text.
-_FOLLOWS_T = """
-const share = (p) => (p > 0 && p < 0.005 ? "<1" : p >= 0.995 && p < 1 ? ">99"
-  : (100 * p).toFixed(0)) + "\\u202f%";
-
-function numbers(gaps, T) {
-  const powers = gaps.map((gap) => Math.exp(gap / T));
-  const total = powers.reduce((a, b) => a + b);
-  const entropy = Math.log(total)
-    - powers.reduce((sum, power, k) => sum + (power * gaps[k]) / T, 0) / total;
-  return {T: T.toFixed(1), top: share(1 / total), rest: share(1 - 1 / total),
-    second: share(powers[1] / (total - 1 || 1)), entropy: entropy.toFixed(2)};
+_follow_the_slider = live_text(
+    "follows_t",
+    """
+function numbers({logits}, {T}) {
+  const [top, second, ...others] = softmax(logits, T);
+  const rest = second + sum(others);
+  const entropy = -sum([top, second, ...others].map((p) => (p > 0 ? p * Math.log(p) : 0)));
+  return {T: T.toFixed(1), top: share(top), rest: share(rest), second: share(second / (rest || 1)),
+    entropy: entropy.toFixed(2)};
 }
-
-export default function ({ data, parentElement }) {
-  const fields = [];
-  const place = document.createElement("div");
-  for (const text of data.paragraphs) {
-    const paragraph = document.createElement("p");
-    text.split("**").forEach((part, k) => {
-      const words = document.createElement(k % 2 ? "b" : "span");
-      for (const piece of part.split(/({\\w+})/)) {
-        const span = document.createElement("span");
-        span.textContent = piece;
-        if (/^{\\w+}$/.test(piece)) fields.push([span, piece.slice(1, -1)]);
-        words.append(span);
-      }
-      paragraph.append(words);
-    });
-    place.append(paragraph);
-  }
-  parentElement.replaceChildren(place);
-  const write = (T) => {
-    const now = numbers(data.gaps, T);
-    for (const [span, name] of fields) span.textContent = now[name];
-  };
-  const slider = ".vega-bindings input[name='T']";
-  const follow = ({ target }) => target.matches?.(slider) && write(Number(target.value));
-  document.addEventListener("input", follow, true);
-  write(Number(document.querySelector(slider)?.value ?? data.T));
-  return () => document.removeEventListener("input", follow, true);
-}
-"""
-_follows_t = st.components.v2.component(
-    "small_plates_follows_t", js=_FOLLOWS_T, isolate_styles=False
+""",
 )
 
 
@@ -87,8 +53,8 @@ def main() -> None:
     st.title(frame.entry("temperature").question)
     st.markdown(
         _(
-            "A network ends in eleven numbers, its logits. Before they become probabilities, they "
-            "are divided by the temperature **T**."
+            "A network ends in eleven logits; the temperature **T** divides them before they "
+            "become probabilities."
         )
     )
     found = networks.checkpoints()
@@ -105,11 +71,11 @@ def softened(found: list[Checkpoint]) -> None:
     with frame.instrument() as (controls, picture):
         with controls:
             pair = example.choose_pair(found)
-            chosen = example.choose(pair)
+            chosen = example.choose(pair, example.kind_titles())
         if chosen is None:
             return
         with picture:
-            name_the_picture(chosen)
+            example.show_picture(chosen)
             guessed = ask()
             draw(pair, chosen, guessed)
             reveal(pair[0], chosen, guessed)
@@ -131,24 +97,6 @@ def softened(found: list[Checkpoint]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         provenance(pair)
         data_button(rows, "temperature")
-
-
-def name_the_picture(chosen: Example) -> None:
-    """The picture that the answers are about, and what is known of it."""
-    food = food_class(CLASSES[chosen.label]) if chosen.label is not None else ""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        if chosen.picture is not None:
-            st.image(chosen.picture, width=96, alt=_("The picture that the answers are about"))
-        if chosen.is_generated:
-            st.markdown(
-                _(
-                    "A generated picture (made from the teacher's weights, not a photograph), made "
-                    "as **{food}**."
-                ).format(food=food),
-                width=400,
-            )
-        elif food:
-            st.markdown(_("The label says **{food}**.").format(food=food), width=400)
 
 
 def ask() -> Guess[str]:
@@ -232,14 +180,7 @@ def follow_the_slider(network: Checkpoint, chosen: Example, guessed: Guess[str])
                 "the answer stays {food}."
             ).format(second=second, food=top, **now)
         )
-    _follows_t(
-        key="follows_t",
-        data={
-            "paragraphs": paragraphs,
-            "gaps": [float(logit - logits[0]) for logit in logits],
-            "T": start(),
-        },
-    )
+    _follow_the_slider(paragraphs, {"T": start()}, logits=[float(logit) for logit in logits])
 
 
 # ------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ the width of the screen: above, a panel of bars per network (an offset on one ax
 against T. Each part has its own stretch of the height, so all axes are fixed.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -16,12 +17,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.charts import numbers
-from core.charts.compiled import Spec, filled, shape
+from core.charts.compiled import Spec, filled, inlined, shape
 from core.charts.names import versions
 from core.charts.numbers import points, points_interval
 from core.charts.theme import (
     FONT_PX,
-    SLOTS,
     RoleKey,
     finish,
     glyph,
@@ -91,12 +91,13 @@ def temperature_chart(
     `is_open`, whatever shows what another T would do is left out: the slider and the curves.
     """
     answers = _logits_frame(voices, true_label)
-    spec = _shape(len(voices), span._replace(start=1.0), is_open)
+    # both are compiled at once: who guesses need not wait for the other
+    specs = {each: _shape(len(voices), span._replace(start=1.0), each) for each in (True, False)}
     if not is_open:
-        return filled(spec, {"T": span.start}, answers=answers)
+        return filled(specs[False], {"T": span.start}, answers=answers)
     roles = {voice.title: voice.role for voice in voices}
     return filled(
-        spec,
+        specs[True],
         {"T": span.start},
         answers=answers,
         curves=curves.assign(role=curves["series"].map(roles)),
@@ -444,16 +445,15 @@ def _norms(softened: alt.Chart) -> alt.Chart:
 # are also the key; the gradient of each logit; the gradients' lengths against T.
 
 
-_DISTILLATION_BARS = (148, 566)
+_DISTILLATION_BARS = (136, 360)
 """From where to where, in px from the top, the gradient's bars stand."""
-CURVES = (690, 880)
+CURVES = (462, 568)
 """The same for the curves below them."""
-DISTILLATION_HEIGHT_PX = 880
-INPUTS_PX = 150
-"""Room for the four inputs above the plot."""
-_FIGURES = (58, 4)
+DISTILLATION_HEIGHT_PX = {False: 360, True: 568}
+"""By whether the curves are there."""
+_FIGURES = (62, 4)
 """How far from the right edge the two columns of probabilities end, in px."""
-_RIGHT_PX = 112
+_RIGHT_PX = 118
 
 
 def distillation_chart(
@@ -464,14 +464,18 @@ def distillation_chart(
     alpha: float,
     move: float = 0.0,
     pick: int = 0,
+    *,
+    moves: bool = True,
+    is_open: bool = True,
 ) -> Spec:
     """The loss of one example taken apart. student, teacher: logits (11,), label: the true class.
 
     `temperature`, `alpha`, `move`: where the sliders start; `pick`: the class that the last of them
-    begins with. Classes stand in the order of the teacher's
-    logits; the gradient's axis is wide enough for every setting of the sliders.
+    begins with; `moves`: whether these two have inputs. Classes stand in the order of the teacher's
+    logits; the gradient's axis is wide enough for every setting of the sliders. Unless `is_open`,
+    the lengths of the gradients are left out.
     """
-    bound = largest_gradient(student, teacher, label)
+    bound = largest_gradient(student, teacher, moves)
     order = np.argsort(-np.asarray(teacher), kind="stable")
     answers = pd.DataFrame(
         [
@@ -488,7 +492,9 @@ def distillation_chart(
     )
     bounds = pd.DataFrame({"reach": [-bound, bound]})
     starts = {"T": temperature, "alpha": alpha, "move": move, "pick": pick}
-    return filled(_distillation_shape(), starts, answers=answers, bounds=bounds)
+    # both are compiled at once: who guesses need not wait for the other
+    specs = {each: _distillation_shape(moves, each) for each in (True, False)}
+    return filled(specs[is_open], starts, answers=answers, bounds=bounds)
 
 
 INPUTS = {
@@ -500,36 +506,35 @@ INPUTS = {
 
 
 @shape
-def _distillation_shape() -> alt.LayerChart:
+def _distillation_shape(moves: bool, is_open: bool) -> alt.LayerChart:
     titles = {
         "T": _("Temperature T"),
-        "alpha": _("Alpha: weight of the soft term"),
-        "move": _("Add to the student's logit"),
+        "alpha": _("Alpha, weight of soft"),
+        "move": _("Add to a logit"),
     }
     params = [
         alt.param(
             name=name,
             value=span.start,
-            bind=alt.binding_range(min=span.low, max=span.high, step=span.step, name=titles[name]),
+            bind=alt.binding_range(min=span.low, max=span.high, step=span.step, name=titles[name])
+            if moves or name != "move"
+            else alt.Undefined,
         )
         for name, span in INPUTS.items()
     ]
-    pick = alt.param(
-        name="pick",
-        value=0,
-        bind=alt.binding_select(
-            options=list(range(len(CLASSES))),
-            labels=[food_class(name) for name in CLASSES],
-            name=_("… of the class"),
-        ),
+    classes = alt.binding_select(
+        options=list(range(len(CLASSES))),
+        labels=[food_class(name) for name in CLASSES],
+        name=_("… of the class"),
     )
-    above = layered(*_losses(), *_distillation_bars())
-    below = layered(*lengths(CURVES))
-    both = layered(above, below).resolve_scale(x="independent", y="independent")
+    pick = alt.param(name="pick", value=0, bind=classes if moves else alt.Undefined)
+    height = DISTILLATION_HEIGHT_PX[is_open]
+    halves = [layered(*_losses(), *_distillation_bars(height))]
+    if is_open:
+        halves.append(layered(*lengths(CURVES)))
+    both = layered(*halves).resolve_scale(x="independent", y="independent")
     exact = alt.AutoSizeParams(type="fit-x", contains="padding")  # heights are fixed
-    return finish(
-        both.add_params(*params, pick).properties(autosize=exact), height=DISTILLATION_HEIGHT_PX
-    )
+    return finish(both.add_params(*params, pick).properties(autosize=exact), height=height)
 
 
 def _losses() -> list[alt.Chart]:
@@ -567,7 +572,7 @@ def _losses() -> list[alt.Chart]:
     ]
 
 
-def _distillation_bars() -> list[alt.Chart]:
+def _distillation_bars(height: int) -> list[alt.Chart]:
     top, bottom = (alt.value(y) for y in _DISTILLATION_BARS)
     x = alt.X(
         "from:Q",
@@ -576,7 +581,7 @@ def _distillation_bars() -> list[alt.Chart]:
         axis=alt.Axis(
             orient="bottom",
             grid=False,
-            offset=_DISTILLATION_BARS[1] - DISTILLATION_HEIGHT_PX,
+            offset=_DISTILLATION_BARS[1] - height,
             tickCount=5,
             format="~g",
             labelFlush=False,
@@ -638,7 +643,7 @@ def _figures(rows: alt.Chart) -> list[alt.Chart]:
         ).encode(x=x)
         top = alt.Chart(point(head=head)).encode(x=x, y=alt.value(_DISTILLATION_BARS[0] - 10))
         made.append(ink_text(text, "share:N", align="right"))
-        made.append(ink_text(top, alt.value(head), slot, align="right", fontSize=12))
+        made.append(ink_text(top, alt.value(head), slot, align="right"))
     return made
 
 
@@ -700,56 +705,69 @@ def points_frame(sweep: Sweep) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def sweep_chart(sweep: Sweep) -> alt.LayerChart:
+def sweep_chart(sweep: Sweep) -> Spec:
     """Every training as a small mark, the mean of the seeds as a line; labels alone as a rule."""
     means, points = sweep_frame(sweep), points_frame(sweep)
-    taught, alone = means.dropna(subset=["alpha"]), means[means["alpha"].isna()]
-    alphas = sorted(taught["alpha"].unique())
-    taught = taught.assign(series=[f"α = {alpha:g}" for alpha in taught["alpha"]])
-    each = points.dropna(subset=["alpha"])
-    each = each.assign(series=[f"α = {alpha:g}" for alpha in each["alpha"]])
-    names = [f"α = {alpha:g}" for alpha in alphas]
-    temperatures = sorted(taught["temperature"].unique())
+    rows = {
+        "means": means.dropna(subset=["alpha"]),
+        "points": points.dropna(subset=["alpha"]),
+    }
+    rows = {
+        name: frame.assign(series=[f"α = {alpha:g}" for alpha in frame["alpha"]])
+        for name, frame in rows.items()
+    }
+    alone = means[means["alpha"].isna()][["accuracy", "low", "high"]]
+    spec = _sweep_shape(
+        tuple(sorted(rows["means"]["temperature"].unique())),
+        tuple(rows["means"].sort_values("alpha")["series"].unique()),
+    )
+    return inlined(filled(spec, alone=alone.assign(label=_("labels alone, no teacher")), **rows))
+
+
+@shape
+def _sweep_shape(temperatures: tuple[float, ...], names: tuple[str, ...]) -> alt.LayerChart:
     x = alt.X(
         "temperature:Q",
         title=_("Temperature T"),
         scale=alt.Scale(type="log", base=2, nice=False, padding=24),
-        axis=alt.Axis(values=temperatures, format="~g", grid=False),
+        axis=alt.Axis(values=list(temperatures), format="~g", grid=False),
     )
     y = alt.Y(
         "accuracy:Q", title=_("Accuracy, %"), scale=alt.Scale(zero=False, padding=12, nice=True)
     )
-    shape = alt.Shape("series:N", scale=alt.Scale(domain=names, range=list(MARKS)), legend=None)
-    dash = alt.StrokeDash(
-        "series:N",
-        scale=alt.Scale(domain=names, range=[[1, 0], [7, 3], [2, 3], [7, 3, 2, 3], [1, 2]]),
-        legend=None,
-    )
+    marks = alt.Scale(domain=list(names), range=list(MARKS))
+    dashes = alt.Scale(domain=list(names), range=[[1, 0], [7, 3], [2, 3], [7, 3, 2, 3], [1, 2]])
     tooltip = [
         alt.Tooltip("series:N", title=_("alpha")),
         alt.Tooltip("temperature:Q", title="T"),
         alt.Tooltip("accuracy:Q", title=_("accuracy, %"), format=".1f"),
+        alt.Tooltip("seed:N", title=_("seed")),
     ]
-    lines = alt.Chart(taught).mark_line(strokeWidth=2.5).encode(x=x, y=y, strokeDash=dash)
-    marks = alt.Chart(each).mark_point(filled=True, size=70, opacity=0.75).encode(
-        x=x, y=y, shape=shape, tooltip=[*tooltip, alt.Tooltip("seed:N", title=_("seed"))]
-    )  # fmt: skip
-    last = taught[taught["temperature"] == max(temperatures)]
-    ends = ink_text(alt.Chart(last).encode(x=x, y=y), "series:N", align="left", dx=10)
-    layers = [painted(lines, "distilled"), painted(marks, "distilled"), ends]
-    if len(alone):
-        rule = alt.Chart(alone).mark_rule(strokeDash=[5, 4], strokeWidth=2).encode(y=y)
-        named = alone.assign(label=_("labels alone, no teacher"))
-        text = alt.Chart(named).encode(y=y, x=alt.value(4))
-        layers = [painted(rule, "scratch"), *layers, ink_text(text, "label:N", align="left", dy=-8)]
-    return finish(layered(*layers), height=SWEEP_HEIGHT_PX)
+    means = alt.Chart(alt.NamedData("means")).encode(x=x, y=y)
+    lines = means.mark_line(strokeWidth=2.5).encode(
+        strokeDash=alt.StrokeDash("series:N", scale=dashes, legend=None)
+    )
+    points = alt.Chart(alt.NamedData("points")).mark_point(filled=True, size=70, opacity=0.75)
+    shapes = alt.Shape("series:N", scale=marks, legend=None)
+    last = means.transform_filter(f"datum.temperature == {max(temperatures)}")
+    alone = alt.Chart(alt.NamedData("alone")).encode(y=y)
+    rule = alone.mark_rule(strokeDash=[5, 4], strokeWidth=2)
+    label = alone.encode(x=alt.value(4))
+    chart = layered(
+        painted(rule, "scratch"),
+        painted(lines, "distilled"),
+        painted(points.encode(x=x, y=y, shape=shapes, tooltip=tooltip), "distilled"),
+        ink_text(last, "series:N", align="left", dx=10),
+        ink_text(label, "label:N", align="left", dy=-8),
+    )
+    return finish(chart, height=SWEEP_HEIGHT_PX)
 
 
 # ------------------------------------------------------------------------------------------------
 # Scratch against distilled: the difference of each seed, and over seeds, with its interval.
 
 
-ROW_PX, AXIS_PX = 58, 60
+ROW_PX, GAIN_ROW_PX, AXIS_PX = 58, 46, 60
 
 
 def network_title(key: str) -> str:
@@ -758,46 +776,51 @@ def network_title(key: str) -> str:
 
 
 def gain_frame(contrasts: Sequence[Contrast]) -> pd.DataFrame:
-    """One row per seed, and one per mean of seeds; differences in percentage points."""
+    """One row per recipe, its mean over seeds; differences in percentage points.
+
+    Columns: row, short (what it is called, and where there is less room), seeds, gain, low, high
+    (95 %, over photographs, and over seeds if there are two), text.
+    """
     rows = []
     for each in contrasts:
-        whole = _(each.a.first.title)
-        names = (
-            whole,
-            versions(each.a.first.model, each.a.first.recipe, whole)[-2],
-        )  # and where there is less room
-        kinds = [
-            (_named(_("{network}, seed {n}"), names, one.a.seed),
-             one.difference, one.low, one.high, False)
-            for one in each.pairs
-        ]  # fmt: skip
-        if each.over_seeds:
-            mean = _named(_("{network}, mean of {n} seeds"), names, len(each.pairs))
-            kinds.append((mean, *each.interval(), True))
-        rows += [
+        first, seeds = each.a.first, len(each.pairs)
+        whole = _(first.title)
+        form = ngettext("{network}, {n} seed", "{network}, {n} seeds", seeds)
+        gain, low, high = each.interval()
+        rows.append(
             {
-                "row": row,
-                "short": short,
+                "row": form.format(network=whole, n=seeds),
+                "short": versions(first.model, first.recipe, whole)[-2],
+                "seeds": seeds,
                 "gain": 100 * gain,
                 "low": 100 * low,
                 "high": 100 * high,
                 "text": f"{points(gain)}  ({points_interval(low, high)})",
-                "role": "text" if is_mean else "distilled",
-                "size": 300 if is_mean else 120,
-                "width": 5 if is_mean else 2.5,
             }
-            for (row, short), gain, low, high, is_mean in kinds
-        ]
-    return pd.DataFrame(rows).assign(place=range(len(rows)))
+        )
+    return pd.DataFrame(rows)
 
 
-def _named(form: str, names: tuple[str, str], n: int) -> tuple[str, ...]:
-    return tuple(form.format(network=name, n=n) for name in names)
+def gain_chart(contrasts: Sequence[Contrast]) -> Spec:
+    """Mean differences with 95 % intervals about a line at 0, single seeds as small marks; a row's
+    name stands over its mark."""
+    frame = gain_frame(contrasts)
+    reach = max(1, math.ceil(1.1 * frame[["low", "high"]].abs().to_numpy().max()))
+    seeds = pd.DataFrame(
+        [
+            (place, pair.a.seed, 100 * pair.difference, "distilled")
+            for place, each in enumerate(contrasts)
+            for pair in each.pairs
+            if each.over_seeds
+        ],
+        columns=["place", "seed", "gain", "role"],
+    )
+    means = frame.assign(place=range(len(frame)), role="distilled")
+    return inlined(filled(_gain_shape(len(frame), reach), means=means, seeds=seeds))
 
 
-def gain_chart(frame: pd.DataFrame) -> alt.LayerChart:
-    """Differences with 95 % intervals about a line at 0; the row's name stands over its mark."""
-    reach = max(1.0, frame[["low", "high"]].abs().to_numpy().max()) * 1.1
+@shape
+def _gain_shape(rows: int, reach: int) -> alt.LayerChart:
     x = alt.X(
         "gain:Q",
         title=_("Distilled minus scratch, percentage points"),
@@ -807,32 +830,35 @@ def gain_chart(frame: pd.DataFrame) -> alt.LayerChart:
     y = alt.Y(
         "place:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0.1)
     )  # a name beside the axis would leave a phone no room for the marks
-    base = alt.Chart(frame).encode(y=y)
-    span = base.mark_rule().encode(
-        alt.X("low:Q", title=x["title"]),
-        x2="high:Q",
-        color=role_color(),
-        strokeWidth=alt.StrokeWidth("width:Q", scale=None),
+    base = alt.Chart(alt.NamedData("means")).encode(y=y)
+    span = base.mark_rule(strokeWidth=3).encode(
+        alt.X("low:Q", title=x["title"]), x2="high:Q", color=role_color()
     )
-    # a mean's slot has a stroke for a mark, which would vanish in its own interval
-    mark = base.mark_point(filled=True, opacity=1, shape=SLOTS["distilled"].shape).encode(
+    mark = base.mark_point(filled=True, opacity=1, size=200).encode(
         x=x,
         color=role_color(),
-        size=alt.Size("size:Q", scale=None),
-        tooltip=[alt.Tooltip("row:N"), alt.Tooltip("gain:Q", format="+.2f")],
+        shape=role_shape(),
+        tooltip=[alt.Tooltip("row:N"), alt.Tooltip("text:N")],
     )
-    fits = "width < 420 ? datum.short : datum.row"
-    name = base.transform_calculate(shown=fits).encode(x=alt.value(0))
-    figures = base.encode(x=alt.XValue(alt.expr("width")))
+    seeds = alt.Chart(alt.NamedData("seeds")).mark_tick(thickness=2, size=16).encode(
+        x=x,
+        y=y,
+        color=role_color(),
+        tooltip=[alt.Tooltip("seed:N"), alt.Tooltip("gain:Q", format="+.2f")],
+    )  # fmt: skip
+    name = base.transform_calculate(shown="width < 420 ? datum.short : datum.row")
     zero = alt.Chart(point(gain=0)).mark_rule(strokeDash=[5, 4], strokeWidth=1.5).encode(x=x)
     chart = layered(
         painted(zero, "muted"),
         span,
+        seeds,
         mark,
-        ink_text(name, "shown:N", align="left", dy=-15),
-        ink_text(figures, "text:N", "muted", align="right", dy=16, fontSize=12),
+        ink_text(name.encode(x=alt.value(0)), "shown:N", align="left", dy=-13),
+        ink_text(
+            base.encode(x=alt.XValue(alt.expr("width"))), "text:N", "muted", align="right", dy=13
+        ),
     )
-    return finish(chart, height=ROW_PX * len(frame) + AXIS_PX)
+    return finish(chart, height=GAIN_ROW_PX * rows + AXIS_PX)
 
 
 # ------------------------------------------------------------------------------------------------
@@ -840,9 +866,11 @@ def gain_chart(frame: pd.DataFrame) -> alt.LayerChart:
 
 
 def row_name(learned_from: str, pictures: int) -> str:
-    """What a row is called: "968 dreams", "3,634 photographs"."""
+    """What a row is called: "968 generated pictures", "3,634 photographs"."""
     n = numbers.count(pictures)
-    return (_("{n} dreams") if learned_from == DREAMS else _("{n} photographs")).format(n=n)
+    return (_("{n} generated pictures") if learned_from == DREAMS else _("{n} photographs")).format(
+        n=n
+    )
 
 
 def shown_frame(frame: pd.DataFrame) -> pd.DataFrame:
@@ -871,8 +899,13 @@ def shown_frame(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def dreamed_chart(frame: pd.DataFrame) -> alt.LayerChart:
+def dreamed_chart(frame: pd.DataFrame) -> Spec:
     """Accuracies with 95 % intervals over a line for blind guessing; `frame` is `shown_frame`'s."""
+    return inlined(filled(_dreamed_shape(len(frame)), rows=frame))
+
+
+@shape
+def _dreamed_shape(rows: int) -> alt.LayerChart:
     x = alt.X(
         "accuracy:Q",
         title=_("Right on real test photographs"),
@@ -880,7 +913,7 @@ def dreamed_chart(frame: pd.DataFrame) -> alt.LayerChart:
         axis=alt.Axis(grid=False, format="%", tickCount=6),
     )
     y = alt.Y("place:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0.1))
-    base = alt.Chart(frame).encode(y=y)
+    base = alt.Chart(alt.NamedData("rows")).encode(y=y)
     span = base.mark_rule(strokeWidth=2.5).encode(
         alt.X("low:Q", title=x["title"]), x2="high:Q", color=role_color()
     )
@@ -896,8 +929,8 @@ def dreamed_chart(frame: pd.DataFrame) -> alt.LayerChart:
         guide("x", 1 / len(CLASSES)),
         span,
         *marks,
-        ink_text(name, "row:N", align="left", dy=-15),
-        ink_text(name, "after:N", "muted", align="left", dy=16, fontSize=12),
-        ink_text(figures, "text:N", "muted", align="right", dy=-15, fontSize=12),
+        ink_text(name, "row:N", align="left", dy=-16),
+        ink_text(name, "after:N", "muted", align="left", dy=17),
+        ink_text(figures, "text:N", "muted", align="right", dy=-16),
     )
-    return finish(chart, height=ROW_PX * len(frame) + AXIS_PX)
+    return finish(chart, height=ROW_PX * rows + AXIS_PX)

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 import streamlit as st
@@ -12,6 +12,7 @@ from PIL.Image import Image
 from core.charts import numbers
 from core.charts.theme import role_of
 from core.checkpoints import GRAPH, TEST_LOGITS, WEIGHTS, Checkpoint, test_logits
+from core.checkpoints.by_recipe import is_trial
 from core.course import CLASSES
 from core.data import Index
 from core.data.dreams import SHOW_PX, TRAIN_PX, dreams_available
@@ -21,10 +22,10 @@ from core.i18n import _, food_class
 from core.inference.predict import predictor
 from core.photos import prepare, read_photo_file
 from pages.kit import networks, photos, url_state
-from pages.kit.url_state import next_of, number_of, one_of
+from pages.kit.url_state import next_of, number_of, one_of, toggle
 
 PICTURE_PX = 240
-KINDS: tuple[Kind, ...] = ("hesitates", "sure", "disagree", "both_wrong")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class Example(NamedTuple):
@@ -54,16 +55,46 @@ def choose_pair(found: list[Checkpoint]) -> list[Checkpoint]:
     """Two menus: a teacher, and a student to stand beside it; one network where there is one."""
     if len(found) < 2:
         return found
-    teachers = networks.teachers(found) or found
-    teacher = networks.choose_one(_("Teacher"), teachers, "teacher")
-    students = [one for one in found if one.id != teacher.id]
-    students.sort(key=lambda one: role_of(one) != "distilled")
-    return [teacher, networks.choose_one(_("Student"), students, "student")]
+    menus, offered = st.container(), offer(found)
+    with menus:
+        teacher = choose_teacher(offered)
+        students = [one for one in offered if one.id != teacher.id]
+        students.sort(key=lambda one: role_of(one) != "distilled")
+        return [teacher, networks.choose_one(_("Student"), students, "student")]
+
+
+def choose_teacher(offered: list[Checkpoint]) -> Checkpoint:
+    """The menu of teachers; of all networks where there is none."""
+    return networks.choose_one(_("Teacher"), networks.teachers(offered) or offered, "teacher")
+
+
+def offer(found: list[Checkpoint]) -> list[Checkpoint]:
+    """The networks for both menus: seed 0 of each training; the others by a switch, or a link."""
+
+    def is_usual(one: Checkpoint) -> bool:
+        return one.seed == 0 and one.derived_from is None and not is_trial(one.recipe)
+
+    usual = [one for one in found if is_usual(one)] or found
+    if len(usual) == len(found):
+        return found
+    named = {id for key in ("teacher", "student") for id in url_state.texts(key)}
+    is_named = any(one.id in named and not is_usual(one) for one in found)
+    return found if toggle(_("More networks"), "more_networks", default=is_named) else usual
 
 
 def short_names(pair: list[Checkpoint]) -> list[str]:
     """A word for each of the pair, to head its panel."""
     return [_("Teacher") if one.family == "teacher" else _("Student") for one in pair]
+
+
+def kind_titles() -> dict[Kind, str]:
+    """Every kind of stored answers, in words that end the sentence "A picture where"."""
+    return {
+        "hesitates": _("the teacher hesitates"),
+        "sure": _("the teacher is sure"),
+        "disagree": _("only the teacher is right"),
+        "both_wrong": _("both are wrong"),
+    }
 
 
 def in_a_sentence(network: Checkpoint) -> str:
@@ -93,11 +124,15 @@ def bank(checkpoint: Checkpoint) -> Bank | None:
 # The picture: of the test split, generated, or the visitor's own.
 
 
-def choose(pair: list[Checkpoint], own_photo: bool = True) -> Example | None:
+def choose(
+    pair: list[Checkpoint], kinds: Mapping[Kind, str], own_photo: bool = True
+) -> Example | None:
     """Menus for the example; None, and said why, while there is none.
 
     To begin with it is one that can be seen: a test photograph where the photographs of the stored
-    answers are on this machine, else a generated picture where there are some.
+    answers are on this machine, else a generated picture where there are some. `kinds`: which kinds
+    of stored answers to offer, and what to call them; `own_photo`: whether the visitor's own will
+    do, whose class nobody knows.
     """
     has_photographs = _index_of(pair) is not None
     sources = {
@@ -110,13 +145,14 @@ def choose(pair: list[Checkpoint], own_photo: bool = True) -> Example | None:
     if not own_photo:
         del sources["photo"]
     # a link from before there were generated pictures names a kind or a number of stored answers
-    stored = ("kind", *(f"number_{kind}" for kind in KINDS))
-    is_stored = has_photographs or any(url_state.texts(key) for key in stored)
-    default = "bank" if is_stored or "dream" not in sources else "dream"
-    source = one_of(st.selectbox, _("Picture"), sources, "answers_to", default=default)
+    is_stored = any(url_state.texts(key) for key in ("kind", *(f"number_{kind}" for kind in KINDS)))
+    default = "bank" if has_photographs or is_stored or "dream" not in sources else "dream"
+    source = default
+    if len(sources) > 1:
+        source = one_of(st.selectbox, _("Picture"), sources, "answers_to", default=default)
     if source == "photo":
         return _own_photo(pair)
-    return _generated(pair) if source == "dream" else _stored(pair)
+    return _generated(pair) if source == "dream" else _stored(pair, kinds)
 
 
 def _own_photo(pair: list[Checkpoint]) -> Example | None:
@@ -137,8 +173,9 @@ def _generated(pair: list[Checkpoint]) -> Example | None:
     # first the class of which the teacher is least sure: there is most to see
     sheets = sorted(chosen.sheets, key=lambda sheet: sheet.teacher_sure[0])
     foods = {CLASSES[sheet.label]: food_class(CLASSES[sheet.label]) for sheet in sheets}
-    food = one_of(st.selectbox, _("Made as"), foods, "dream_of", default=next(iter(foods)))
-    turn = next_of(st, _("Next picture"), "dream")
+    left, right = st.columns([6, 5], vertical_alignment="bottom", gap="small")
+    food = one_of(left.selectbox, _("Made as"), foods, "dream_of", default=next(iter(foods)))
+    turn = next_of(right, _("Next"), "dream")
     label = CLASSES.index(food)
     pictures = photos.thumbs(dreams, label, px=chosen.px)
     if not pictures:
@@ -168,21 +205,8 @@ def _answers(
     return answers
 
 
-def _stored(pair: list[Checkpoint]) -> Example | None:
-    kinds: dict[Kind, str] = {
-        "hesitates": _("the teacher hesitates"),
-        "sure": _("the teacher is sure"),
-        "disagree": _("only the teacher is right"),
-        "both_wrong": _("both are wrong"),
-    }
-    return from_bank(pair, kinds)
-
-
-def from_bank(pair: list[Checkpoint], kinds: Mapping[Kind, str]) -> Example | None:
-    """A picture of the test split by kind and number; None, and said why, where there is none.
-
-    `kinds`: which kinds to offer, and what to call them.
-    """
+def _stored(pair: list[Checkpoint], kinds: Mapping[Kind, str]) -> Example | None:
+    """A picture of the test split by kind and number; None, and said why, where there is none."""
     banks = [bank(one) for one in pair]
     stored = [one for one in banks if one is not None]
     if len(stored) < len(pair):
@@ -245,3 +269,19 @@ def _file(image: Image) -> bytes:
     small.thumbnail((PICTURE_PX, PICTURE_PX))
     small.save(file, "JPEG", quality=88)
     return file.getvalue()
+
+
+def show_picture(chosen: Example) -> None:
+    """The picture that the answers are about, and what is known of it."""
+    food = food_class(CLASSES[chosen.label]) if chosen.label is not None else ""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if chosen.picture is not None:
+            st.image(chosen.picture, width=80, alt=_("The picture that the answers are about"))
+        if chosen.is_generated:
+            words = _(
+                "A generated picture (made from the teacher's weights, not a photograph), made "
+                "as **{food}**."
+            )
+            st.markdown(words.format(food=food), width=400)
+        elif food:
+            st.markdown(_("The label says **{food}**.").format(food=food), width=400)

@@ -10,14 +10,15 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
+from PIL.Image import Image
 
 from core.charts.theme import RoleKey, role_of
-from core.checkpoints import Checkpoint
+from core.checkpoints import WEIGHTS, Checkpoint
 from core.errors import UserError
 from core.i18n import _
 from core.inference.compare import Answer, bars_frame
 from core.photos import prepare
-from pages.kit.photos import Bars, answer_bars, pick, thumbnail
+from pages.kit.photos import Bars, Photo, answer_bars, pick, thumbnail
 from pages.kit.url_state import several_of
 
 
@@ -83,15 +84,13 @@ def photo_check(
         found = versions([value for value in choice.values if value in chosen][: choice.most])
         if not found:
             return
-        image = photo.read()
-        pixels = prepare(image, one.input_px, one.crop)[None]  # (1, 3, px, px)
-        with st.spinner(_("Looking at {name} ...").format(name=photo.name)):
-            logits = [version.open().logits(pixels)[0] for version in found]
+        looked = _look(photo, one, way, found)
     except UserError as error:
         st.error(str(error), icon=":material/broken_image:")
         return
+    logits = [looked.logits[_key(one, way, version)] for version in found]
     st.image(
-        thumbnail(image),
+        looked.thumb,
         caption=photo.caption,
         width=160,
         alt=_("The photo {name}").format(name=photo.name),
@@ -107,6 +106,38 @@ def photo_check(
     ]
     answer_bars(said, name)
     st.markdown(_verdict(said, way))
+
+
+class _Looked(NamedTuple):
+    """What a session keeps of the latest photo: a thumbnail, and what versions answered."""
+
+    photo: str
+    thumb: Image
+    logits: dict[tuple[str, ...], NDArray[np.float32]]
+    """By `_key`; (11,) each."""
+
+
+def _key(one: Checkpoint, way: str, version: Version) -> tuple[str, ...]:
+    return one.id, one.files[WEIGHTS].sha256, way, version.name
+
+
+def _look(photo: Photo, one: Checkpoint, way: str, versions: Sequence[Version]) -> _Looked:
+    """The photo's thumbnail and the versions' answers; only those that are new are asked for."""
+    looked: _Looked | None = st.session_state.get("photo_check")
+    if looked is not None and looked.photo == photo.key:
+        missing = [each for each in versions if _key(one, way, each) not in looked.logits]
+        if not missing:
+            return looked
+    else:
+        looked, missing = None, list(versions)
+    image = photo.read()
+    looked = looked or _Looked(photo.key, thumbnail(image), {})
+    pixels = prepare(image, one.input_px, one.crop)[None]  # (1, 3, px, px)
+    with st.spinner(_("Looking at {name} ...").format(name=photo.name)):
+        answers = {_key(one, way, each): each.open().logits(pixels)[0] for each in missing}
+    looked.logits.update(answers)
+    st.session_state["photo_check"] = looked
+    return looked
 
 
 def _verdict(said: Sequence[Bars], way: str) -> str:

@@ -48,6 +48,10 @@ def example() -> tuple[np.ndarray, np.ndarray, int]:
 def open_page(page: "Page", server: str, query: str = "") -> None:
     page.goto(f"{server}/distillation?{query}")
     page.wait_for_selector(CHART)
+    for name in ("Just show me", "Change a logit"):  # for all that the chart can show
+        page.click(f'text="{name}"')
+    page.wait_for_selector('.vega-bindings select[name="pick"]')
+    page.wait_for_selector(f'{CHART} text:text("soft, without T²")')
     page.wait_for_function("!document.querySelector('[data-testid=\"stStatusWidget\"]')")
 
 
@@ -88,6 +92,15 @@ def compare(page: "Page", alpha: float, t: float, pick: int = 0, move: float = 0
         sorted([expected_here.hard, expected_here.soft, expected_here.without_t2]),
         rtol=2e-5,
     )
+    follow = page.inner_text(".st-key-follows_loss")
+    other = int(np.abs(np.where(np.arange(11) == label, 0, parts.soft_gradient)).argmax())
+    if alpha:
+        pull = "lowers" if parts.soft_gradient[other] > 0 else "raises"
+        part = f"{parts.soft_gradient[other]:+.3f}".replace("-", "−")
+        assert f"at T = {t:g} it {pull} the logit of {CLASSES[other]} most, by {part}" in follow
+    long = re.findall(r"is ([\d.]+) long, the hard one ([\d.]+)\. .* would be ([\d.]+):", follow)
+    expected_long = (expected_here.soft, expected_here.hard, expected_here.without_t2)
+    np.testing.assert_allclose([float(one) for one in long[0]], expected_long, rtol=0.06)
     shares = [text for text in texts if re.fullmatch(r"<?\d+%", text)]
     order = np.argsort(-teacher, kind="stable")
     figures = [share(each[k]) for each in (parts.teacher, parts.student) for k in order]

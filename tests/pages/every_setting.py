@@ -34,7 +34,7 @@ SCENES: dict[str, list[Link]] = {
     "temperature": [
         {"teacher": TEACHER, "student": STUDENT, "kind": "sure", "number_sure": "3", "T": "4.5",
          "tab": "homework"},
-        {"dream_of": "Soup", "dream": "1"},
+        {"dream_of": "Soup", "dream": "1", "more_networks": "true"},
         {"answers_to": "photo", "photo_from": "dream", "dream_of": "Soup", "dream": "1"},
         {"answers_to": "photo", "food": "Egg", "example": "1"},
     ],
@@ -42,6 +42,8 @@ SCENES: dict[str, list[Link]] = {
         {"teacher": TEACHER, "student": STUDENT, "kind": "sure", "number_sure": "3", "T": "8",
          "alpha": "0.3", "move": "1.25", "pick": "9", "trap": "swapped", "cell_T": "20",
          "provenance": STUDENT},
+        {"dream_of": "Soup", "dream": "1", "moves": "true", "pairs": "true"},
+        {"answers_to": "bank", "more_networks": "true", "tab": "settings"},
     ],
     "training": [
         {"preset": "hour", "model": "resnet18", "teacher": "none", "alpha": "0.35", "T": "7.5",

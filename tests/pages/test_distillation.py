@@ -5,25 +5,22 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.checkpoints import TEST_LOGITS
+from core.checkpoints import TEST_LOGITS, load_manifest
 from core.checkpoints import test_logits as stored_logits
 from core.course import CLASSES
 from core.distillation.temperature import examples
+from core.distillation.verdict import compare
+from tests.dreamers import fill_dreams
 from tests.kd_shelf import publish_answers
 from tests.pages import shelf
 
 Open = Callable[..., AppTest]
-
-
-@pytest.fixture
-def app(open_page: Open) -> AppTest:
-    shelf.fill(shelf.TEACHER, shelf.SCRATCH, shelf.DISTILLED)
-    return open_page("distillation")
 
 
 def text(app: AppTest) -> str:
@@ -49,45 +46,77 @@ def default_row() -> int:
     return int(examples(teacher, student, labels)["hesitates"][0])
 
 
-def test_the_words_use_the_examples_losses(app: AppTest) -> None:
-    row = default_row()
-    teacher, labels = stored_logits(shelf.TEACHER)
-    student, _labels = stored_logits(shelf.SCRATCH)
-    hard, soft = losses(student[row], teacher[row], int(labels[row]), 1.0)
-    warm = losses(student[row], teacher[row], int(labels[row]), 4.0)[1]
-    said = text(app)
-    assert f"the hard loss is {hard:.2f}, the soft loss {soft:.2f}" in said
-    assert f"**{(hard + soft) / 2:.2f}**. At T = 4 the soft loss is {warm:.2f}" in said
-    assert f"it raises {CLASSES[labels[row]]}" in said
+def follows(app: AppTest) -> dict[str, Any]:
+    """What the browser is given to write sentences whose numbers follow the sliders."""
+    (component,) = [
+        one for one in app.get("bidi_component") if "follows_loss" in one.proto.component_name
+    ]
+    return dict(json.loads(component.proto.json))
 
 
-def test_a_student_from_scratch_is_proposed_and_a_blank_one_offered(open_page: Open) -> None:
+def chart(app: AppTest) -> dict[str, Any]:
+    """The instrument's."""
+    return dict(json.loads(app.get("vega_lite_chart")[0].proto.spec))
+
+
+def test_the_page_as_it_comes(open_page: Open) -> None:
+    """The words are given the example's logits; what answers the guess waits for it."""
     shelf.fill(shelf.TEACHER, shelf.SCRATCH, shelf.DISTILLED)
-    app = open_page("distillation", student="blank")
+    app = open_page("distillation")
     assert not app.exception
     row = default_row()
     teacher, labels = stored_logits(shelf.TEACHER)
-    hard, soft = losses(np.zeros(11), teacher[row], int(labels[row]), 1.0)
-    assert hard == pytest.approx(math.log(11))
-    assert f"the hard loss is {hard:.2f}, the soft loss {soft:.2f}" in text(app)
-    proposed = open_page("distillation")
-    chosen = {one.label: one.value for one in proposed.selectbox}
+    student, _labels = stored_logits(shelf.SCRATCH)
+    given = follows(app)
+    assert given["student"] == pytest.approx(student[row].tolist())
+    assert given["teacher"] == pytest.approx(teacher[row].tolist())
+    assert given["label"] == labels[row] and given["foods"] == list(CLASSES)
+    assert given["starts"] == {"T": 4.0, "alpha": 0.5, "move": 0.0, "pick": 0}
+    assert f"raises {CLASSES[labels[row]]}" in given["paragraphs"][0]
+    chosen = {one.label: one.value for one in app.selectbox}
     assert chosen["Teacher"] == shelf.TEACHER and chosen["Student"] == shelf.SCRATCH
+    bound = [one["name"] for one in chart(app)["params"] if "bind" in one]
+    assert bound == ["T", "alpha"]  # a logit is moved by whoever wants to
+
+    assert "Guess, or say" in text(app) and len(chart(app)["layer"]) == 1
+    assert len(given["paragraphs"]) == 1
+    cold, warm = (
+        np.linalg.norm(softmax(student[row], t) - softmax(teacher[row], t)) / t for t in (1, 20)
+    )
+    nearest = min((1, 20, 400), key=lambda times: abs(math.log(times / (cold / warm))))
+    the_guess = next(one for one in app.button_group if "leave T²" in one.label)
+    for value, times in (("same", 1), ("twenty", 20), ("hundreds", 400)):
+        the_guess.set_value(value).run()
+        assert ("Right." if times == nearest else "Not quite.") in text(app)
+        assert f"it shrinks {cold / warm:.0f} times" in text(app)
+    assert len(chart(app)["layer"]) == 2 and "without T²" in str(chart(app))
+    assert "Without T²" in follows(app)["paragraphs"][1]
+
+
+def test_a_student_that_knows_nothing_is_offered(open_page: Open) -> None:
+    shelf.fill(shelf.TEACHER, shelf.SCRATCH, shelf.DISTILLED)
+    app = open_page("distillation", student="blank")
+    assert not app.exception
+    assert follows(app)["student"] == [0.0] * 11
+    kinds = next(one for one in app.selectbox if one.key == "kind").options
+    assert "only the teacher is right" not in kinds  # nothing is compared with it
 
 
 def test_with_a_teacher_alone_the_student_knows_nothing(open_page: Open) -> None:
     shelf.fill(shelf.TEACHER)
     app = open_page("distillation")
     assert not app.exception
-    assert "the hard loss is 2.40" in text(app)
+    assert follows(app)["student"] == [0.0] * 11
     assert "None is shipped yet" in text(app)
 
 
-def test_a_guess_is_answered(app: AppTest) -> None:
-    guess = next(one for one in app.button_group if "leave T²" in one.label)
-    assert "Make a guess" in text(app)
-    guess.set_value("same").run()
-    assert "Not so:" in text(app) and "Make a guess" not in text(app)
+def test_without_photographs_the_example_is_a_generated_picture(open_page: Open) -> None:
+    shelf.fill(shelf.TEACHER, shelf.SCRATCH)
+    fill_dreams()
+    app = open_page("distillation", dream_of="Soup")
+    assert not app.exception
+    assert "made from the teacher's weights, not a photograph), made as **Soup**" in text(app)
+    assert len(app.get("image")) == 1 and follows(app)["label"] == CLASSES.index("Soup")
 
 
 @pytest.mark.parametrize(
@@ -104,9 +133,30 @@ def test_a_link_sets_the_sliders(
     assert (starts["T"], starts["alpha"]) == (t, alpha)
 
 
-def test_the_function_that_trains_is_shown(app: AppTest) -> None:
+def test_a_link_that_moves_a_logit_shows_its_inputs(open_page: Open) -> None:
+    shelf.fill(shelf.TEACHER, shelf.SCRATCH)
+    app = open_page("distillation", move="-2", pick="9")
+    starts = {one["name"]: one["value"] for one in chart(app)["params"] if "bind" in one}
+    assert (
+        (starts["move"], starts["pick"])
+        == (-2.0, 9)
+        == (
+            follows(app)["starts"]["move"],
+            follows(app)["starts"]["pick"],
+        )
+    )
+    next(one for one in app.toggle if one.key == "moves").set_value(False).run()
+    assert follows(app)["starts"]["move"] == 0  # what nobody sees adds nothing
+    assert {one["name"]: one["value"] for one in chart(app)["params"]}["move"] == 0
+
+
+def test_the_function_that_trains_is_shown_after_the_guess(open_page: Open) -> None:
     from core.training.loss import loss_fn_kd
 
+    shelf.fill(shelf.TEACHER, shelf.SCRATCH, shelf.DISTILLED)
+    app = open_page("distillation", tab="why")
+    assert "This gives the answer away" in text(app) and not app.code
+    next(one for one in app.button_group if "leave T²" in one.label).set_value("show").run()
     shown = [one.value.strip() for one in app.code]
     assert inspect.getsource(loss_fn_kd).strip() in shown
 
@@ -167,9 +217,14 @@ def test_one_seed_is_called_one_seed(open_page: Open) -> None:
     shelf.fill(shelf.TEACHER)
     publish_answers("scratch", 0, 200)
     publish_answers("distilled", 0, 260)
-    said = text(open_page("distillation"))
-    assert "**It helps.**" in said
-    assert "+15.0 points" in said and "Only one seed (seed 0)" in said
+    app = open_page("distillation")
+    assert "**Distillation helps** in 1 of 1 comparisons" in text(app)
+    assert "only one seed (seed 0)" in text(app)
+    assert any("distilled, 1 seed: +15.0" in alt for alt in alts(app))
+
+
+def alts(app: AppTest) -> list[str]:
+    return [chart.proto.alt for chart in app.get("vega_lite_chart")]
 
 
 def test_what_cannot_be_told_apart_is_said(open_page: Open) -> None:
@@ -177,19 +232,29 @@ def test_what_cannot_be_told_apart_is_said(open_page: Open) -> None:
     publish_answers("scratch", 0, 200, shift=40)
     publish_answers("distilled", 0, 204)
     said = text(open_page("distillation"))
-    assert "**Not distinguishable.**" in said and "The interval holds 0" in said
+    assert "**Distillation helps** in 0 of 1" in said
+    assert "**Not distinguishable** in 1: the interval includes 0." in said
 
 
-def test_several_seeds_get_a_mean_over_seeds(open_page: Open) -> None:
+def test_a_recipes_mean_is_shown_and_single_trainings_stand_behind(open_page: Open) -> None:
     shelf.fill(shelf.TEACHER)
     for seed, gain in enumerate((20, 24, 22)):
         publish_answers("scratch", seed, 200)
         publish_answers("distilled", seed, 200 + gain)
+    publish_answers("distilled_weak", 0, 150)
     app = open_page("distillation")
-    assert "3 seeds: distilled minus scratch is +5.5 points on average" in text(app)
-    assert "Only one seed" not in text(app)
-    alts = [chart.proto.alt for chart in app.get("vega_lite_chart")]
-    assert any("mean of 3 seeds: +5.5" in alt for alt in alts)
+    assert "**Distillation helps** in 1 of 1 comparisons." in text(app)
+    (compared,) = compare(load_manifest().values())[0][:1]
+    _gain, low, high = compared.interval()
+    figures = f"3 seeds: +5.5  ({100 * low:+.1f} to {100 * high:+.1f}) points"
+    (alt,) = [one for one in alts(app) if "minus the one from scratch" in one]
+    assert figures in alt and "1 seed" not in alt
+    assert "only one seed" not in text(app) and not app.dataframe
+    app = open_page("distillation", pairs="true")
+    (alt,) = [one for one in alts(app) if "minus the one from scratch" in one]
+    assert figures in alt and "1 seed: −12.5" in alt
+    assert "only one seed (seed 0)" in text(app)
+    assert sorted(app.dataframe[0].value["difference"]) == pytest.approx([-12.5, 5.0, 5.5, 6.0])
 
 
 def test_other_settings_are_owned_up_to(open_page: Open) -> None:

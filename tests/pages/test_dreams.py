@@ -161,7 +161,8 @@ def test_the_experiment_says_what_is_missing() -> None:
     app = AppTest.from_function(the_section, default_timeout=30).run()
     assert not app.exception
     assert "No student has learned from them yet" in text(app)
-    assert all(MARK in one for one in captions(app)) and len(captions(app)) == 3
+    assert all("generated, not a photograph" in one for one in captions(app))
+    assert len(captions(app)) == 3
     (dreams_dir() / "dreams.json").unlink()
     assert load_dreams() is None
     app.run()
@@ -185,14 +186,14 @@ def test_the_experiment_is_told_in_numbers(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(found) == 2
     made = trials([trial.DREAMED, trial.FEW])
     monkeypatch.setattr(distillation, "trials", lambda found: made)
-    distillation._verdict_tried.clear()
+    distillation._dream_trials.clear()
     app = AppTest.from_function(the_section, default_timeout=30).run()
     assert not app.exception
     (chart,) = app.get("vega_lite_chart")
     assert chart
     gap, low, high = paired_difference(trial.RIGHT[trial.DREAMED.id], trial.RIGHT[trial.FEW.id])
     said = text(app)
-    assert "**968 dreams** against **981 photographs**" in said
+    assert "**968 generated pictures** against **981 photographs**" in said
     assert f"{100 * gap:+.1f}".replace("-", "−") in said
     assert f"({100 * low:+.1f} to {100 * high:+.1f})".replace("-", "−") in said
     assert "The photographs taught more." in said and "One seed" in said

@@ -1,7 +1,9 @@
 """The photo check of the pages that change a network: one photo, one network, several versions."""
 
 import re
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,18 +28,30 @@ MARK = "generated picture (made from the teacher's weights)"
 PHOTO = Photo("key", "lunch", lambda: Image.new("RGB", (64, 48), "orange"))
 
 
-@pytest.fixture
-def networks(pretrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two real networks, dreams, and no photograph."""
-    monkeypatch.setenv("SMALL_PLATES_CACHE", str(tmp_path / "cache"))
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Two real networks, dreams, and the photographs that they were measured on."""
+    folder = tmp_path_factory.mktemp("made")
     counts = {"training": 1, "validation": 1, "testing": 2}
-    low_rank_shelf.publish(make_food11(tmp_path / "food", per_class=counts))
-    fill_dreams()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SMALL_PLATES_PRETRAINED", str(folder / "pretrained"))
+        patch.setenv("SMALL_PLATES_CACHE", str(folder / "cache"))
+        low_rank_shelf.publish(make_food11(folder / "food", per_class=counts))
+        fill_dreams()
+    yield folder
+
+
+@pytest.fixture
+def networks(made: Path, pretrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two real networks, dreams, and no photograph; those are in the folder given back."""
+    monkeypatch.setenv("SMALL_PLATES_CACHE", str(tmp_path / "cache"))
+    shutil.copytree(made / "pretrained", pretrained, dirs_exist_ok=True)
+    return made / "food"
 
 
 @pytest.mark.parametrize("page", ["pruning", "quantization", "low_rank"])
 def test_a_generated_picture_is_named_one_under_the_picture(
-    open_page: Open, networks: None, page: str
+    open_page: Open, networks: Path, page: str
 ) -> None:
     app = open_page(page, tab="photo")
     assert not app.exception and not app.error
@@ -48,9 +62,9 @@ def test_a_generated_picture_is_named_one_under_the_picture(
 
 @pytest.mark.parametrize("page", ["pruning", "quantization", "low_rank"])
 def test_a_photograph_is_not_called_generated(
-    open_page: Open, networks: None, page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    open_page: Open, networks: Path, page: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FOOD11_ROOT", str(tmp_path / "food"))
+    monkeypatch.setenv("FOOD11_ROOT", str(networks))
     app = open_page(page, tab="photo")
     assert not app.exception and not app.error
     (image,) = [image for block in app.get("image") for image in block.proto.imgs]
@@ -64,12 +78,17 @@ def the_check(answers: list[int], refusal: str) -> None:
     check(answers, refusal)
 
 
+asked: list[int] = []
+"""Labels of the networks that were asked."""
+
+
 def check(answers: list[int], refusal: str) -> None:
     """The check of a network as it was trained and two changed versions."""
 
     def opened(label: int) -> SimpleNamespace:
         if refusal:
             raise CheckpointError(refusal)
+        asked.append(label)
         logits = 5 * np.eye(11, dtype=np.float32)[[label]]
         return SimpleNamespace(logits=lambda pixels: logits)
 
@@ -94,7 +113,7 @@ def check(answers: list[int], refusal: str) -> None:
     ],
 )
 def test_every_version_that_answers_something_else_is_named(
-    networks: None, monkeypatch: pytest.MonkeyPatch, answers: list[int], verdict: str
+    networks: Path, monkeypatch: pytest.MonkeyPatch, answers: list[int], verdict: str
 ) -> None:
     monkeypatch.setattr("pages.kit.photo_check.pick", lambda many: [PHOTO])
     app = AppTest.from_function(the_check, kwargs={"answers": answers, "refusal": ""}).run()
@@ -102,14 +121,42 @@ def test_every_version_that_answers_something_else_is_named(
 
 
 def test_a_network_that_cannot_be_opened_is_said(
-    networks: None, monkeypatch: pytest.MonkeyPatch
+    networks: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pages.kit.photo_check.pick", lambda many: [PHOTO])
     app = AppTest.from_function(the_check, kwargs={"answers": [0, 0, 0], "refusal": "Torn."}).run()
     assert not app.exception and [one.value for one in app.error] == ["Torn."]
 
 
-def test_without_a_photo_there_is_a_hint(networks: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_photo_there_is_a_hint(networks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pages.kit.photo_check.pick", lambda many: [])
     app = AppTest.from_function(the_check, kwargs={"answers": [], "refusal": "Torn."}).run()
     assert not app.exception and not app.error and said(app).endswith("Drop")
+
+
+def test_a_photo_is_looked_at_once_by_each_version(
+    networks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another touch asks nobody again; another photo asks all."""
+    asked.clear()
+    photos = [PHOTO]
+    monkeypatch.setattr("pages.kit.photo_check.pick", lambda many: photos)
+    app = AppTest.from_function(the_check, kwargs={"answers": [0, 9, 3], "refusal": ""}).run()
+    first = said(app)
+    app.run()
+    assert asked == [0, 9, 3] and said(app) == first
+    photos[0] = replace(PHOTO, key="another")
+    app.run()
+    assert asked == [0, 9, 3] * 2
+
+
+def test_a_version_that_failed_is_asked_again(
+    networks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked.clear()
+    monkeypatch.setattr("pages.kit.photo_check.pick", lambda many: [PHOTO])
+    kwargs = {"answers": [0, 0, 0], "refusal": "Torn."}
+    app = AppTest.from_function(the_check, kwargs=kwargs).run()
+    kwargs["refusal"] = ""
+    app.run()
+    assert not app.error and asked == [0, 0, 0]

@@ -7,6 +7,7 @@ from streamlit.testing.v1 import AppTest
 from core.distillation.chart import sweep_chart
 from core.distillation.sweep import Sweep, SweepPoint
 from core.stats import Score
+from tests.charts import rows_of
 from tests.pages import shelf
 from tests.pages.test_app import data_buttons
 
@@ -55,7 +56,7 @@ def keep() -> Sweep:
 def test_it_names_the_best_and_what_labels_alone_reach(open_page: Open) -> None:
     shelf.fill(shelf.TEACHER, shelf.SCRATCH)
     kept = keep()
-    app = open_page("distillation")
+    app = open_page("distillation", tab="settings")
     assert not app.exception
     said = "\n".join(str(one.value) for kind in (app.markdown, app.caption) for one in kind)
     assert "The best of 3 settings is T = 8, α = 0.5" in said and "(60" in said  # 121 of 200
@@ -63,22 +64,22 @@ def test_it_names_the_best_and_what_labels_alone_reach(open_page: Open) -> None:
     assert "2 of the 3 taught settings lie above that" in said
     assert "Tiny (not Food-11)" in said
     assert "sweep" in data_buttons(app)
-    drawn = sweep_chart(kept).to_dict()
-    values = {round(row["accuracy"], 2) for rows in drawn["datasets"].values() for row in rows}
-    assert {60.5, 55.5, 45.5, 51.0} <= values  # means of the two seeds
-    assert {60.0, 61.0} <= values  # and each of them
+    drawn = {name: rows_of(sweep_chart(kept), name) for name in ("means", "points", "alone")}
+    values = {name: {round(row["accuracy"], 2) for row in rows} for name, rows in drawn.items()}
+    assert values["means"] == {60.5, 55.5, 45.5} and values["alone"] == {51.0}  # of two seeds
+    assert {60.0, 61.0} <= values["points"]  # and each of them
 
 
 def test_code_that_was_not_committed_is_not_hidden(open_page: Open) -> None:
     shelf.fill(shelf.TEACHER, shelf.SCRATCH)
     keep().model_copy(update={"commit": "fedcba987654+"}).save()
-    said = "\n".join(str(one.value) for one in open_page("distillation").caption)
+    said = "\n".join(str(one.value) for one in open_page("distillation", tab="settings").caption)
     assert "commit `fedcba9876+` with uncommitted changes" in said
 
 
 def test_without_a_sweep_it_says_how_to_make_one(open_page: Open) -> None:
     shelf.fill(shelf.TEACHER, shelf.SCRATCH)
-    app = open_page("distillation")
+    app = open_page("distillation", tab="settings")
     assert "python -m core reproduce --steps sweep" in [one.value for one in app.code]
 
 
@@ -86,5 +87,5 @@ def test_a_damaged_file_is_said(open_page: Open) -> None:
     shelf.fill(shelf.TEACHER, shelf.SCRATCH)
     keep()
     Sweep.path("dwpw_256k").write_text("{")
-    app = open_page("distillation")
+    app = open_page("distillation", tab="settings")
     assert any("sweep-dwpw_256k.json cannot be read" in one.value for one in app.error)

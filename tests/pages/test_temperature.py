@@ -82,8 +82,8 @@ def test_what_answers_the_guess_waits_for_it(open_page: Open) -> None:
     first = follows(drawn)
     (paragraph,) = first["paragraphs"]
     assert f"the teacher gives **{food}** **{{top}}**" in paragraph
-    assert first["T"] == 1
-    assert first["gaps"] == pytest.approx(sorted(logits[row] - logits[row].max())[::-1])
+    assert first["starts"] == {"T": 1}
+    assert first["logits"] == pytest.approx(sorted(logits[row])[::-1])
 
     before, warm = max(softmax(logits[row], 1)), max(softmax(logits[row], 4))
     numbers = f"shrinks from {before * 100:.0f}\u202f% to {warm * 100:.0f}\u202f%"
@@ -113,7 +113,7 @@ def test_a_link_sets_the_slider(open_page: Open, given: str, start: float) -> No
     shelf.fill(shelf.TEACHER, shelf.DISTILLED)
     app = open_page("temperature", T=given)
     (parameter,) = chart(app)["params"]
-    assert parameter["value"] == start == follows(app)["T"]
+    assert parameter["value"] == start == follows(app)["starts"]["T"]
     assert ("bind" in parameter) == (given != "nan")
 
 
@@ -192,8 +192,8 @@ def test_without_photographs_the_example_is_a_generated_picture(open_page: Open)
         tile = tiles(chosen, CLASSES.index("Soup"))[number].transpose(1, 2, 0)
         picture = prepare(Image.fromarray(np.ascontiguousarray(tile)), shelf.PX)
         logits = np.sort(predictor(shelf.TEACHER).logits(picture[None])[0])[::-1]
-        assert follows(app)["gaps"] == pytest.approx(list(logits - logits[0]), abs=1e-5)
-        next(one for one in app.button if one.label == "Next picture").click().run()
+        assert follows(app)["logits"] == pytest.approx(list(logits), abs=1e-5)
+        next(one for one in app.button if one.label == "Next").click().run()
     # a link from before there were generated pictures opens what it opened
     app = open_page("temperature", kind="sure")
     assert not pictures(app) and "The label says" in text(app)

@@ -4,15 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from core.charts import numbers
 from core.checkpoints import load_manifest
+from core.checkpoints.by_recipe import Contrast
 from core.course import CLASSES
 from core.distillation import chart, terms
 from core.distillation.chart import expression
 from core.distillation.verdict import compare
+from tests.charts import rows_of
 from tests.kd_shelf import publish_answers
 
 
@@ -73,39 +74,38 @@ def test_a_translated_sentence_becomes_an_expression(sentence: str, made: str) -
 
 
 @pytest.fixture
-def gains(pretrained: Path) -> pd.DataFrame:
+def gains(pretrained: Path) -> list[Contrast]:
     for seed, gain in enumerate((40, 10, -25)):
         publish_answers("scratch", seed, 200)
         publish_answers("distilled", seed, 200 + gain)
-    return chart.gain_frame(compare(load_manifest().values())[0])
+    return compare(load_manifest().values())[0]
 
 
-def test_seeds_and_their_mean_stand_below_each_other(gains: pd.DataFrame) -> None:
-    assert list(gains.gain) == pytest.approx([10, 2.5, -6.25, 25 / 12])
-    assert [text.split("  ")[0] for text in gains.text] == ["+10.0", "+2.5", "−6.2", "+2.1"]
-    assert gains.row.iloc[-1].endswith("mean of 3 seeds")
-    assert gains.short.iloc[-1] == "DW+PW 257 k, distilled, mean of 3 seeds"
-    assert (gains.low < gains.gain).all() and (gains.gain < gains.high).all()
+def test_a_recipe_has_a_row_and_its_seeds_stand_in_it(gains: list[Contrast]) -> None:
+    (row,) = chart.gain_frame(gains).to_dict("records")
+    assert row["gain"] == pytest.approx(25 / 12) and row["text"].startswith("+2.1  (")
+    assert row["row"].endswith("distilled, 3 seeds") and row["seeds"] == 3
+    assert row["short"] == "DW+PW 257 k, distilled"
+    assert (row["low"], row["high"]) == pytest.approx([100 * x for x in gains[0].interval()[1:]])
+    spec = chart.gain_chart(gains)
+    assert [one["gain"] for one in rows_of(spec, "seeds")] == pytest.approx([10, 2.5, -6.25])
+    assert {one["place"] for one in rows_of(spec, "seeds")} == {0}
+    (mean,) = rows_of(spec, "means")
+    assert mean["gain"] == row["gain"]
+    (mark,) = [one["mark"] for one in spec["layer"] if one["mark"]["type"] == "point"]
+    assert mark["size"] ** 0.5 > 10  # wider than the bar that it lies on
 
 
-def test_zero_and_every_interval_are_in_the_picture(gains: pd.DataFrame) -> None:
-    spec = chart.gain_chart(gains).to_dict()
+def test_zero_and_every_interval_are_in_the_picture(gains: list[Contrast]) -> None:
     domains = [
         layer["encoding"]["x"]["scale"]["domain"]
-        for layer in spec["layer"]
+        for layer in chart.gain_chart(gains)["layer"]
         if "scale" in layer["encoding"].get("x", {})
     ]
     assert len(domains) >= 2
+    _mean, least, most = gains[0].interval()
     for low, high in domains:
-        assert low == -high and low < gains.low.min() and gains.high.max() < high
-
-
-def test_a_mean_has_a_mark_that_shows_on_its_interval(gains: pd.DataFrame) -> None:
-    spec = chart.gain_chart(gains).to_dict()
-    (mark,) = [layer["mark"] for layer in spec["layer"] if layer["mark"]["type"] == "point"]
-    assert mark["shape"] == "diamond"  # a stroke would lie in the bar
-    mean = gains.iloc[-1]
-    assert mean["role"] == "text" and mean["size"] ** 0.5 > 3 * mean["width"]
+        assert low == -high and low < 100 * least and 100 * most < high
 
 
 def test_small_p_values_are_not_given_as_zero() -> None:

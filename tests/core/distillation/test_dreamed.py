@@ -98,8 +98,8 @@ def test_the_gap_is_paired() -> None:
 
 def test_the_chart_marks_dreams_by_shape_not_by_colour_alone() -> None:
     frame = shown_frame(trial_frame(trials([DREAMED, FEW])))
-    assert frame["row"].tolist() == ["968 dreams", "981 photographs"]
-    spec = dreamed_chart(frame).to_dict()
+    assert frame["row"].tolist() == ["968 generated pictures", "981 photographs"]
+    spec = dreamed_chart(frame)
     points = [one for one in spec["layer"] if one["mark"].get("type") == "point"]
     assert {one["mark"]["filled"] for one in points} == {True, False}
     guess = next(

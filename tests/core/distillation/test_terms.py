@@ -69,7 +69,9 @@ def test_no_slider_leaves_the_axis(
 ) -> None:
     rng = np.random.default_rng(seed)
     z, v = scale * rng.normal(size=11), scale * rng.normal(size=11)
-    bound = terms.largest_gradient(z, v, 3)
+    still, bound = terms.largest_gradient(z, v, moves=False), terms.largest_gradient(z, v)
+    parts = terms.take_apart(z, v, 3, alpha, t)
+    assert np.abs([parts.hard_gradient, parts.soft_gradient]).max() <= still <= bound
     z[picked] += move
     parts = terms.take_apart(z, v, 3, alpha, t)
     for each in (parts.hard_gradient, parts.soft_gradient, parts.gradient):
