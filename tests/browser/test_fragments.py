@@ -1,6 +1,6 @@
 """A touch redraws the section that it belongs to: nothing else of the page is sent, or drawn."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
@@ -28,7 +28,7 @@ CHANGED = """() => window.kept.filter(([e, was]) => !e.isConnected || e.outerHTM
 def test_another_tab_leaves_the_rest_of_the_page_alone(
     page: "Page", server: str, name: str
 ) -> None:
-    received: list[bytes] = []
+    received: list[Any] = []
     page.on(
         "websocket", lambda socket: socket.on("framereceived", lambda data: received.append(data))
     )
