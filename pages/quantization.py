@@ -388,13 +388,15 @@ def _layer_here(id: str, sha256: str, layer: str) -> LayerRow:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _line(sha256: str, scheme: Scheme, layer: str, _row: LayerRow) -> Line:
+def _line(sha256: str, scheme: Scheme, layer: str, _row: LayerRow) -> tuple[Line, pd.DataFrame]:
+    """What the number line draws, and the same as a table to take along."""
     del sha256, layer  # only the key of the cache
-    return line(_row, scheme)
+    drawn = line(_row, scheme)
+    return drawn, line_data(drawn)
 
 
-def choose_layer(at: Setting) -> tuple[LayerRow, Line] | None:
-    """A layer of the network, and its number line; says why there is none."""
+def choose_layer(at: Setting) -> tuple[LayerRow, Line, pd.DataFrame] | None:
+    """A layer of the network, its number line, and that as a table; says why there is none."""
     shipped = LayerRows.of_checkpoint(at.checkpoint)
     if shipped is not None:
         sizes = {row.layer: row.size for row in shipped.rows}
@@ -410,15 +412,25 @@ def choose_layer(at: Setting) -> tuple[LayerRow, Line] | None:
     if row is None:
         with st.spinner(_("Quantising {layer} ...").format(layer=titles[layer])):
             row = _layer_here(at.checkpoint.id, at.sha256, layer)
-    return row, _line(at.sha256, at.scheme, layer, row)
+    return row, *_line(at.sha256, at.scheme, layer, row)
 
 
 def number_line(at: Setting) -> None:
     """One layer's weights and their levels; the buttons for the bits work in the browser alone."""
-    chosen = choose_layer(at)
+    left, place = st.columns([1, 2], vertical_alignment="center")
+    with left:
+        chosen = choose_layer(at)
     if chosen is None:
         return
-    _row, drawn = chosen
+    _row, drawn, table = chosen
+    with place:
+        st.caption(
+            _(
+                "Grey: the layer's weights, and those of three channels. Blue: the values left to "
+                "them. SQNR: signal divided by error; more is better."
+            )
+        )
+        data_button(table, "number-line")
     show_with_slider(
         line_chart(drawn, in_browser("line_bits", choice(LINE_BITS), START_BITS)),
         # the same words for every layer: other words would make the chart, and its buttons, anew
@@ -429,15 +441,6 @@ def number_line(at: Setting) -> None:
         "number_line",
         LINE_HEIGHT_PX + INPUTS_PX,
     )
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(
-            _(
-                "Grey: the layer's weights, and those of three channels. Blue: the values left to "
-                "them. SQNR: signal divided by error; more is better."
-            ),
-            width="stretch",
-        )
-        data_button(line_data(drawn), "number-line")
 
 
 def layer_error(at: Setting) -> None:
@@ -445,7 +448,7 @@ def layer_error(at: Setting) -> None:
     chosen = choose_layer(at)
     if chosen is None:
         return
-    row, drawn = chosen
+    row, drawn, _table = chosen
     lines = error_lines(row, at.scheme)
     show(
         error_chart(drawn, at.bits),

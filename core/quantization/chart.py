@@ -6,7 +6,7 @@ on a scale of halvings; the network as it was trained stands at the right end, a
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 import altair as alt
 import pandas as pd
@@ -21,7 +21,7 @@ from core.quantization.method import Scheme
 from core.quantization.number_line import KINDS, LINE_BITS, Line
 from core.quantization.rows import Form, QuantizationGrid, QuantRow
 
-HEIGHT_PX = 400
+HEIGHT_PX = 330
 Against = Literal["bits", "bytes"]
 LIMIT_BYTES = SIZE_LIMITS_BYTES["HW7 2020, 8 bit"]
 _GAP = 0.11
@@ -154,10 +154,11 @@ def accuracy_chart(
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as JSON has them: what is not measured is null."""
-    return cast(
-        list[dict[str, Any]], frame.astype(object).where(frame.notna(), None).to_dict("records")
-    )
+    """Rows as JSON has them: what is not measured (NaN) is null."""
+    return [
+        {str(name): None if value != value else value for name, value in row.items()}
+        for row in frame.to_dict("records")
+    ]
 
 
 def _domain(values: pd.Series, against: Against) -> tuple[float, float]:
@@ -226,11 +227,11 @@ def _limit() -> list[alt.Chart]:
 
 _WORDS = (8, 28)
 """Where, in px from the top, the two lines of figures stand."""
-_BARS = (48, 176)
+_BARS = (48, 158)
 """From where to where, in px from the top, the histogram stands; below it the strips."""
-_STRIPS = (192, 312)
-LINE_HEIGHT_PX = 318
-INPUTS_PX = 60
+_STRIPS = (174, 285)
+LINE_HEIGHT_PX = 290
+INPUTS_PX = 52
 """Room for the buttons above the plot."""
 _SQNR = (-10, 60)
 

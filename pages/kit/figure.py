@@ -38,7 +38,7 @@ def show_with_slider(chart: Any, alt: str, key: str, height_px: int) -> None:
         f"{place} .vega-bindings {{padding-bottom: 1rem}}"
         f"{place} label:has(> input[type='range']) {{display: flex; gap: 0.8rem}}"
         f"{place} input[type='range'] {{flex: 1; min-width: 6rem; max-width: 34rem}}"
-        f"{place} .vega-bind-name {{font-weight: 600}}"
+        f"{place} .vega-bind-name {{font-weight: 600; min-width: 0 !important}}"
         f"{place} .vega-bind-radio {{display: flex; flex-wrap: wrap; gap: 0.4rem; flex: 1}}"
         f"{place} .vega-bind-radio label {{border: 1px solid color-mix(in srgb, currentColor 35%, "
         "transparent); border-radius: 0.6rem; padding: 0.25rem 0.8rem; cursor: pointer}"

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.browser
 TEST_PICTURES_PER_CLASS = 4
 SCRATCH = "hw13_sample-scratch-s0"
 LINE = ".st-key-number_line"
-BARS_PX = 128
+BARS_PX = 110
 """Height of the number line's histogram."""
 
 
