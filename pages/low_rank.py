@@ -9,7 +9,7 @@ import streamlit as st
 
 from core import i18n
 from core.charts import numbers
-from core.charts.compiled import Spec, inlined
+from core.charts.compiled import inlined
 from core.charts.numbers import points, points_interval
 from core.charts.theme import role_of
 from core.checkpoints import WEIGHTS, Checkpoint, DerivedFrom
@@ -56,7 +56,7 @@ from core.low_rank.rows import (
 from core.source_text import source_of
 from core.timing import BATCHES, ENGINES
 from pages.kit import frame, guess, networks
-from pages.kit.figure import data_button, show, show_with_slider
+from pages.kit.figure import Picture, data_button, show, show_with_slider
 from pages.kit.live import LivePoint, live_points, run_it_here
 from pages.kit.networks import name_of
 from pages.kit.photo_check import Choice, Version, photo_check
@@ -242,16 +242,6 @@ def layer(at: Setting) -> None:
         data_button(drawn.frame, "low-rank-layer")
 
 
-class Picture(NamedTuple):
-    """A chart with its words, shared by all sessions."""
-
-    frame: pd.DataFrame
-    """What can be taken along."""
-    chart: Spec
-    alt: str
-    lines: list[str]
-
-
 @st.cache_resource(max_entries=64, show_spinner=False)
 def picture(
     language: str, sha256: str, layer: str, form: Form, reveal: bool, _curve: LayerCurve
@@ -419,17 +409,6 @@ def right_kept(grid: LowRankGrid, method: Method) -> float | None:
     return factored.correct / whole.correct
 
 
-class Curves(NamedTuple):
-    """The network's chart, shared by all sessions."""
-
-    frame: pd.DataFrame
-    chart: Spec
-    alt: str
-    lines: list[str]
-    of: LowRankGrid
-    """Held, so that the cache's key, its identity, is nobody else's."""
-
-
 def _files(one: Any) -> Any:
     """What stands for a checkpoint in a cache's key."""
     return one.id, one.files[WEIGHTS].sha256
@@ -446,7 +425,7 @@ def curves(
     now: RowKey | None,
     whole: tuple[Checkpoint, ...],
     checkpoint: Checkpoint,
-) -> Curves:
+) -> Picture:
     """Accuracy against parameters, beside networks that were designed as small."""
     del language  # only part of the key
     rows = accuracy_frame(grid, methods, tuned)
@@ -462,7 +441,7 @@ def curves(
         ]
         lines.append(_("Designed as small: {names}.").format(names="; ".join(names)))
     alt = accuracy_alt(rows)
-    return Curves(accuracy_data(rows, others), inlined(chart, ("live",)), alt, lines, grid)
+    return Picture(accuracy_data(rows, others), inlined(chart, ("live",)), alt, lines, grid)
 
 
 def accuracy_lines(frame: pd.DataFrame) -> list[str]:
@@ -635,7 +614,7 @@ def times(at: Setting) -> None:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs={LowRankGrid: id})
-def clock(language: str, grid: LowRankGrid, column: str) -> Curves:
+def clock(language: str, grid: LowRankGrid, column: str) -> Picture:
     """MACs against time, both as shares of the whole network's."""
     del language  # only part of the key
     rows = time_frame(grid, TIMED_METHODS, column)
@@ -643,7 +622,7 @@ def clock(language: str, grid: LowRankGrid, column: str) -> Curves:
         time_alt(grid, TIMED_METHODS, column),
         time_lines(grid, TIMED_METHODS, column),
     )
-    return Curves(rows, inlined(time_chart(rows)), alt, lines, grid)
+    return Picture(rows, inlined(time_chart(rows)), alt, lines, grid)
 
 
 def time_lines(grid: LowRankGrid, methods: Sequence[Method], column: str) -> list[str]:

@@ -61,7 +61,7 @@ from core.pruning.network import PrunedPredictor, forms_of
 from core.pruning.rows import RUNS, TIMED_RATIOS, Point, PruningGrid, PruningRow, RowKey
 from core.stats import Score
 from pages.kit import frame, guess, networks
-from pages.kit.figure import data_button, show
+from pages.kit.figure import Picture, data_button, show
 from pages.kit.live import LivePoint, live_points, run_it_here
 from pages.kit.photo_check import Choice, Version, photo_check
 from pages.kit.provenance import measured_line, provenance
@@ -272,7 +272,7 @@ def curves(
         chart = inlined(
             accuracy_chart(shown, 0.0, guess_drawn, None, reveal, band), but=("now", "live")
         )
-    lines = [] if every.empty else [*hold_lines(every, chosen, method), *tuned_lines(every)]
+    lines = [*hold_lines(every, chosen, method), *tuned_lines(every)] if reveal else []
     alt = accuracy_alt(every, reveal)
     return Curves(every, chart, alt, lines, start, nearest, answer, known)
 
@@ -451,23 +451,13 @@ def times(at: Setting) -> None:
     measured_line(_("Curves and times of {id}").format(id=f"`{grid.checkpoint}`"), grid)
 
 
-class Costs(NamedTuple):
-    """The chart of one cost, shared by all sessions."""
-
-    frame: pd.DataFrame
-    chart: Spec
-    alt: str
-    of: PruningGrid
-    """Held, so that the cache's key, its identity, is nobody else's."""
-
-
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs={PruningGrid: id})
-def costs(language: str, grid: PruningGrid, column: str) -> Costs:
+def costs(language: str, grid: PruningGrid, column: str) -> Picture:
     """One of COSTS against the ratio, a line a form."""
     del language  # only part of the key
     rows = time_frame(grid, column)
     chart = inlined(time_chart(rows, 0.0, column), but=("now",))
-    return Costs(rows, chart, time_alt(grid, column, TIMED_RATIOS), grid)
+    return Picture(rows, chart, time_alt(grid, column, TIMED_RATIOS), of=grid)
 
 
 def column_title(column: str) -> str:
@@ -644,8 +634,8 @@ def weights(at: Setting) -> None:
     zeros = sparsity(*key, tuple(names), groups)
     left, right = st.columns(2, gap="medium")
     with left:
-        show(drawn.chart, drawn.text, key="histogram")
-        st.caption(drawn.text)
+        show(drawn.chart, drawn.alt, key="histogram")
+        st.caption(drawn.alt)
         data_button(drawn.frame, "pruning-weights")
     with right:
         total = zeros["zeros"].sum() / zeros["size"].sum()
@@ -690,14 +680,6 @@ def masks(
     return choose(networks.tensors(id, sha256), method, ratio, _groups)
 
 
-class Histogram(NamedTuple):
-    """A layer's weights before and after pruning."""
-
-    frame: pd.DataFrame
-    chart: Spec
-    text: str
-
-
 @st.cache_resource(max_entries=256, show_spinner=False)
 def histogram(
     language: str,
@@ -707,7 +689,7 @@ def histogram(
     ratio: float,
     layer: str,
     _groups: tuple[ChannelGroup, ...],
-) -> Histogram:
+) -> Picture:
     """How the weights of a layer are spread, what goes in grey."""
     del language  # only part of the key
     weight = networks.tensors(id, sha256)[layer]
@@ -721,7 +703,7 @@ def histogram(
             size=f"{np.abs(weight[~keep]).max():.4f}"
         )
     rows = histogram_frame(weight, keep)
-    return Histogram(rows, inlined(histogram_chart(rows)), text)
+    return Picture(rows, inlined(histogram_chart(rows)), text)
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
@@ -809,25 +791,15 @@ def layers(at: Setting) -> None:
         explain_missing([at.checkpoint.id])
         return
     drawn = scan(i18n.language(), at.grid)
-    st.markdown(drawn.text)
-    show(drawn.chart, drawn.text, key="scan")
+    st.markdown(drawn.alt)
+    show(drawn.chart, drawn.alt, key="scan")
     n = numbers.count(int(drawn.frame["n"].iloc[0]))
     st.caption(_("L1, {n} validation photographs.").format(n=n))
     data_button(drawn.frame, "pruning-scan")
 
 
-class Scan(NamedTuple):
-    """The chart of a sensitivity scan, shared by all sessions."""
-
-    frame: pd.DataFrame
-    chart: Spec
-    text: str
-    of: PruningGrid
-    """Held, so that the cache's key, its identity, is nobody else's."""
-
-
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs={PruningGrid: id})
-def scan(language: str, grid: PruningGrid) -> Scan:
+def scan(language: str, grid: PruningGrid) -> Picture:
     """How much each layer bears alone, and which bear most and least."""
     del language  # only part of the key
     rows = scan_frame(grid.scan, grid.layers)
@@ -844,7 +816,7 @@ def scan(language: str, grid: PruningGrid) -> Scan:
         tough=tough["layer"],
         high=numbers.percent(tough["accuracy"], tough["n"]),
     )
-    return Scan(rows, inlined(scan_chart(rows, None)), text, grid)
+    return Picture(rows, inlined(scan_chart(rows, None)), text, of=grid)
 
 
 # ------------------------------------------------------------------------------------------------

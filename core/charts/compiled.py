@@ -118,6 +118,9 @@ def inlined(spec: Spec, but: Collection[str] = ()) -> Spec:
         elif name in but or len(data) >= LONG:
             beside[name] = pa.Table.from_pandas(data, preserve_index=False)
         else:
-            rows[name] = data.astype(object).where(data.notna(), None).to_dict("records")
+            rows[name] = [  # JSON has no NaN, the only value unequal to itself
+                {key: None if value != value else value for key, value in row.items()}
+                for row in data.to_dict("records")
+            ]
     plain = {key: part for key, part in spec.items() if key != "datasets"}
     return {**with_rows(plain, **rows), "datasets": beside}

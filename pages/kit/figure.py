@@ -1,7 +1,7 @@
 """A chart on the page: full width, the theme's colours, and words for who cannot see it."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 import streamlit as st
@@ -9,6 +9,20 @@ import streamlit as st
 from core.charts.tables import to_csv
 from core.i18n import _
 from pages.kit import url_state
+
+
+class Picture(NamedTuple):
+    """A finished chart with its words: made once, kept in a cache, drawn for all sessions."""
+
+    frame: pd.DataFrame
+    """What can be taken along."""
+    chart: dict[str, Any]
+    alt: str
+    lines: Sequence[str] = ()
+    """What it shows, a sentence each."""
+    of: Any = None
+    """What it was made of where the cache's key is that object's identity: held, so that no other
+    gets the same."""
 
 
 def show(chart: Any, alt: str, key: str | None = None) -> None:

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from typing import Literal
+from typing import Any, Literal
 
 import altair as alt
 import numpy as np
@@ -154,6 +154,44 @@ def test_a_shape_is_compiled_once_and_shared_unharmed() -> None:
     finally:
         i18n.set_language("en")
     assert len(built) == 3
+
+
+def test_inlined_data_is_the_charts_own_and_valid_json() -> None:
+    """NaN, numpy's numbers and rows of an InlineData, too; long data and what moves as Arrow."""
+    import json
+
+    import pyarrow as pa
+
+    @compiled.shape
+    def three() -> Any:
+        names = ("few", "now", "many")
+        marks = [alt.Chart(alt.NamedData(name)).mark_point().encode(alt.X("x:Q")) for name in names]
+        ends = alt.Chart(alt.InlineData(values=[{"x": 0}])).mark_rule().encode(alt.X("x:Q"))
+        return alt.layer(*marks, ends)
+
+    few = pd.DataFrame({"x": [0.5, np.nan], "on": [True, False], "n": np.array([3, 4])})
+    many = pd.DataFrame({"x": np.arange(compiled.LONG)})
+    chart = compiled.filled(three(), few=few, now=few.head(1), many=many)
+    made = compiled.inlined(chart, but=("now",))
+    assert {name: type(data) for name, data in made["datasets"].items()} == {
+        "now": pa.Table,
+        "many": pa.Table,
+    }
+    assert made["datasets"]["many"].to_pydict() == {"x": list(range(compiled.LONG))}
+    spec = json.dumps({**made, "datasets": None}, allow_nan=False)
+    first, *_moving, last = json.loads(spec)["layer"]
+    assert first["data"]["values"] == [
+        {"x": 0.5, "on": True, "n": 3},
+        {"x": None, "on": False, "n": 4},
+    ]
+    assert last["data"]["values"] == [{"x": 0}]
+    assert isinstance(chart["datasets"]["few"], pd.DataFrame)  # the filled chart is as it was
+
+
+def test_no_line_leads_to_a_curves_name() -> None:
+    """It would look like the curve going on."""
+    layers = curves.end_names(alt.X("x:Q", title="x"), alt.Y("y:Q", title="y"))
+    assert {layer.to_dict()["mark"]["type"] for layer in layers} == {"text"}
 
 
 def test_no_chart_carries_its_words_untranslated() -> None:
