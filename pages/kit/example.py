@@ -7,7 +7,7 @@ from typing import NamedTuple, get_args
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
-from PIL.Image import Image
+from PIL.Image import Image, fromarray
 
 from core.charts import numbers
 from core.charts.theme import role_of
@@ -15,7 +15,7 @@ from core.checkpoints import GRAPH, TEST_LOGITS, WEIGHTS, Checkpoint, test_logit
 from core.checkpoints.by_recipe import is_trial
 from core.course import CLASSES
 from core.data import Index
-from core.data.dreams import SHOW_PX, TRAIN_PX, dreams_available
+from core.data.dreams import SHOW_PX, TRAIN_PX, DreamSet, tiles
 from core.distillation.temperature import Kind, examples
 from core.errors import CheckpointError, PhotoError
 from core.i18n import _, food_class
@@ -140,7 +140,9 @@ def choose(
         "dream": _("a generated picture"),
         "photo": _("your photo"),
     }
-    if not (dreams_available(SHOW_PX) or dreams_available()):
+    dreams = photos.dreams_here()
+    generated = (dreams.of(SHOW_PX) or dreams.of(TRAIN_PX)) if dreams else None
+    if generated is None:
         del sources["dream"]
     if not own_photo:
         del sources["photo"]
@@ -152,7 +154,9 @@ def choose(
         source = one_of(st.selectbox, _("Picture"), sources, "answers_to", default=default)
     if source == "photo":
         return _own_photo(pair)
-    return _generated(pair) if source == "dream" else _stored(pair, kinds)
+    if source == "dream" and generated is not None:
+        return _generated(pair, generated)
+    return _stored(pair, kinds)
 
 
 def _own_photo(pair: list[Checkpoint]) -> Example | None:
@@ -164,45 +168,44 @@ def _own_photo(pair: list[Checkpoint]) -> Example | None:
     return Example(logits, photo.label, _file(seen[0].thumb), photo.dreamed)
 
 
-def _generated(pair: list[Checkpoint]) -> Example | None:
+def _generated(pair: list[Checkpoint], chosen: DreamSet) -> Example:
     """A picture made from a teacher's weights, chosen by class and a button for the next one."""
-    dreams = photos.dreams_here()
-    chosen = (dreams.of(SHOW_PX) or dreams.of(TRAIN_PX)) if dreams else None
-    if dreams is None or chosen is None:
-        return None
     # first the class of which the teacher is least sure: there is most to see
     sheets = sorted(chosen.sheets, key=lambda sheet: sheet.teacher_sure[0])
-    foods = {CLASSES[sheet.label]: food_class(CLASSES[sheet.label]) for sheet in sheets}
+    by_food = {CLASSES[sheet.label]: sheet for sheet in sheets}
+    titles = {food: food_class(food) for food in by_food}
     left, right = st.columns([6, 5], vertical_alignment="bottom", gap="small")
-    food = one_of(left.selectbox, _("Made as"), foods, "dream_of", default=next(iter(foods)))
+    food = one_of(left.selectbox, _("Made as"), titles, "dream_of", default=next(iter(titles)))
     turn = next_of(right, _("Next"), "dream")
-    label = CLASSES.index(food)
-    pictures = photos.thumbs(dreams, label, px=chosen.px)
-    if not pictures:
-        return None
-    number = turn % len(pictures)
-    sheet = next(sheet for sheet in sheets if sheet.label == label)
-    logits = _answers(_versions(pair), f"{sheet.sha256}/{number}", pictures[number])
-    return Example(logits, label, _file(pictures[number]), is_generated=True)
+    sheet = by_food[food]
+    versions = tuple(
+        (one.id, one.files[WEIGHTS].sha256, one.files[GRAPH].sha256) for one in pair
+    )  # what the answers depend on
+    number = turn % len(sheet.teacher_answers)
+    return _answered(versions, sheet.sha256, number, chosen, sheet.label)
 
 
-def _versions(pair: list[Checkpoint]) -> tuple[tuple[str, str, str], ...]:
-    """Id and files of each network: what its answers depend on."""
-    return tuple((one.id, one.files[WEIGHTS].sha256, one.files[GRAPH].sha256) for one in pair)
+@st.cache_data(max_entries=256, show_spinner=False)
+def _answered(
+    versions: tuple[tuple[str, str, str], ...],
+    sheet_sha256: str,
+    number: int,
+    _chosen: DreamSet,
+    _label: int,
+) -> Example:
+    """A generated picture and each network's answer to it; all visitors share them.
 
-
-@st.cache_data(max_entries=128, show_spinner=False)
-def _answers(
-    versions: tuple[tuple[str, str, str], ...], picture_key: str, _picture: Image
-) -> list[NDArray[np.float32]]:
-    """Logits (11,) of each network for a picture; all visitors share them."""
-    del picture_key  # the key of the cache, where the picture itself is none
+    Raises DataError and CheckpointError for files that are not what they should be.
+    """
+    del sheet_sha256  # the key of the cache
+    tile = tiles(_chosen, _label)[number]  # (3, px, px)
+    picture = fromarray(np.ascontiguousarray(tile.transpose(1, 2, 0)))
     answers = []
     for id, *_files in versions:
         network = predictor(id)
         px, crop = network.checkpoint.input_px, network.checkpoint.crop
-        answers.append(network.logits(prepare(_picture, px, crop)[None])[0])
-    return answers
+        answers.append(network.logits(prepare(picture, px, crop)[None])[0])
+    return Example(answers, _label, _file(picture), is_generated=True)
 
 
 def _stored(pair: list[Checkpoint], kinds: Mapping[Kind, str]) -> Example | None:
