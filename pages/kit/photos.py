@@ -19,7 +19,7 @@ from PIL.Image import Image, Resampling
 from core.charts import numbers
 from core.charts.answers import answer_chart
 from core.charts.theme import RoleKey
-from core.checkpoints import Checkpoint
+from core.checkpoints import GRAPH, WEIGHTS, Checkpoint
 from core.course import CLASSES
 from core.data import Index, find_food11, food11_available
 from core.data.dreams import (
@@ -275,7 +275,8 @@ def _from_food11() -> list[Photo]:
 
 
 # ------------------------------------------------------------------------------------------------
-# What the chosen networks say of the chosen photos, kept for the session and no longer.
+# What the chosen networks say of the chosen photos. Of a visitor's photo it is kept for the session
+# and no longer; of a picture that everybody has it is shared.
 
 
 THUMB_PX = 480
@@ -350,20 +351,49 @@ def _look_at(
         for one in networks
         if known and one.id in known.answers and known.answers[one.id].checkpoint == one
     }
-    missing = [one.id for one in networks if one.id not in have]
+    missing = {one.id: one for one in networks if one.id not in have}
     if known is None or missing:
         with st.spinner(_("Looking at {name} ...").format(name=photo.name)):
-            image = photo.read()
-            by_id = {one.id: one for one in networks}
-            found = {
-                one.checkpoint: Answer(by_id[one.checkpoint], one.logits, one.latency_ms)
-                for one in predict_photo(image, missing, opened)
-            }
-        if known is None:
-            known = _Kept(thumbnail(image), {})
-            kept[photo.key] = known
-        known.answers.update(found)
+            if photo.label is None:
+                found = _ask(photo, missing, opened)
+            else:
+                files = tuple(
+                    (id, *(one.files[name].sha256 for name in (GRAPH, WEIGHTS)))
+                    for id, one in missing.items()
+                )
+                found = _ask_once(photo.key, files, photo, missing, opened)
+        known = kept.setdefault(photo.key, _Kept(found.thumb, {}))
+        known.answers.update(
+            {id: answer._replace(checkpoint=missing[id]) for id, answer in found.answers.items()}
+        )
     return Seen(photo, known.thumb, [known.answers[one.id] for one in networks])
+
+
+def _ask(
+    photo: Photo, networks: Mapping[str, Checkpoint], opened: Mapping[str, Predictor]
+) -> _Kept:
+    image = photo.read()
+    answers = predict_photo(image, list(networks), opened)
+    return _Kept(
+        thumbnail(image),
+        {
+            one.checkpoint: Answer(networks[one.checkpoint], one.logits, one.latency_ms)
+            for one in answers
+        },
+    )
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _ask_once(
+    key: str,
+    files: tuple[tuple[str, ...], ...],
+    _photo: Photo,
+    _networks: Mapping[str, Checkpoint],
+    _opened: Mapping[str, Predictor],
+) -> _Kept:
+    """`_ask` about a picture of a data set, which is the same for all visitors."""
+    del key, files  # the key of the cache
+    return _ask(_photo, _networks, _opened)
 
 
 def thumbnail(image: Image) -> Image:

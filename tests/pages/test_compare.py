@@ -279,3 +279,23 @@ def test_accuracies_on_other_photographs_say_which(
     mixed = text(open_page("compare", networks=NETWORKS, tab="homework"))
     assert said in mixed and "n = 66), Another set (not Food-11)" in mixed
     assert "66 test photographs of Another set (not Food-11)" in mixed
+
+
+def test_a_picture_of_a_data_set_is_asked_about_once_for_all_visitors(
+    open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOOD11_ROOT", str(make_food11(tmp_path / "food")))
+    shelf.fill(*NETWORKS)
+    first = verdicts(open_page("compare", food="Egg"))
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "pages.kit.photos.predict_photo", lambda *_: pytest.fail("a network was asked again")
+        )
+        other = open_page("compare", food="Egg")
+        assert not other.exception and verdicts(other) == first
+    shelf.NOISE[shelf.DISTILLED], kept = 3.0, shelf.NOISE[shelf.DISTILLED]
+    shelf.fill(shelf.DISTILLED)  # published anew: another network
+    shelf.NOISE[shelf.DISTILLED] = kept
+    again = open_page("compare", food="Egg", networks=NETWORKS)
+    assert not again.exception
+    assert verdicts(again)[2]["probability"] != pytest.approx(first[1]["probability"])
