@@ -2,10 +2,13 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from io import BytesIO
 from typing import Any
 
 import streamlit as st
+from PIL import ImageOps
 from pydantic import ValidationError
 from streamlit.errors import StreamlitAPIException
 
@@ -34,6 +37,7 @@ from core.models.registry import MODELS, PREFIX, get
 from core.paths import read_json
 from core.photos import read_photo_file
 from core.source_text import source_of
+from core.stats import wilson
 from core.training import chart as charts
 from core.training.chart import confusion_chart, confusion_frame, metrics_frame
 from core.training.config import TrainConfig
@@ -41,156 +45,87 @@ from core.training.publish import model_card
 from core.training.queue.line import Job, JobQueue, recipe_of, shared_queue
 from core.training.queue.process import REPORT
 from core.training.runs import Progress, read_progress, seconds_left
-from pages.kit import frame, networks, url_state
-from pages.kit import frame as language
+from core.training.watch import Picture, Watched, fixed_pictures, read_watch
+from pages.kit import frame, guess, networks, url_state
 from pages.kit.figure import data_button, show
-from pages.kit.frame import foot
+from pages.kit.guess import Guess
 from pages.kit.provenance import accuracy_line, provenance
-from pages.kit.url_state import choice, choices, guess, number_of, one_of, several_of, toggle
+from pages.kit.url_state import choice, choices, number_of, one_of, several_of, toggle
 from pages.kit.visitor import remember, visitor
 
-# ------------------------------------------------------------------------------------------------
-# What a run's card says: how far it is, how fast, or how it ended and what to do.
+KEY = "training"
+CHANCE = 1 / len(CLASSES)
+GUESSES = {"low": (0.0, 0.3), "middle": (0.3, 0.6), "high": (0.6, 1.01)}
+"""What a visitor may guess: shares of new pictures named right, from and below."""
+OWN = "design"
+SIDES = (32, 48, 64, 96, 128, 160, 192, 224)
+"""What the menu offers; a link may name another of ANY_SIDE, as a design of one's own does."""
+ANY_SIDE = range(32, 513, 16)
+BATCHES = (16, 32, 64, 128, 256)
+MOST_EPOCHS = 300
+SEEDS = (0, 1, 2, 3, 4)
+OF_PRESET = ("px", "epochs", "batch_size", "lr", "mixup", "augment", "share")
+"""The settings that a preset sets; any of them may be changed afterwards."""
+POLL_S = 1.5
+MOST_SHOWN = 6
+MOST_CARDS = 4
+"""Finished runs beyond so many stand in the menu only, until they are chosen there."""
+MOST_OF_OTHERS = 4
+"""Finished runs of other visitors that are listed, the newest."""
+PICTURE_PX, THUMB_PX = 80, 200
 
 
-def state(job: Job) -> None:
-    """Draw it."""
-    entries = job.run.metrics()
-    of = job.config.epochs
-    if job.state == "queued":
-        ahead = job.place - 1
-        st.progress(
-            len(entries) / of,
-            ngettext(
-                "Waiting: {n} run comes first.", "Waiting: {n} runs come first.", ahead
-            ).format(n=ahead)
-            if ahead
-            else _("Waiting: it is next."),
-        )
-    elif job.state == "running":
-        st.progress(*_running(job, entries))
-    elif job.state == "done":
-        accuracy = max((entry["val_accuracy"] for entry in entries), default=0.0)
-        n = entries[-1]["val_n"] if entries else 0
-        said = (
-            _(
-                ":material/check_circle: Done: {accuracy} of {n} dreams right that it had not "
-                "seen; not photographs."
-            )
-            if job.config.data == DREAMS
-            else _(":material/check_circle: Done: {accuracy} of {n} validation photographs right.")
-        ).format(accuracy=numbers.percent(accuracy, n), n=numbers.count(n))
-        st.markdown(said)
-        if job.reason == "unpublished":
-            st.caption(_("It could not become a checkpoint: {why}").format(why=job.message))
-    else:
-        explain_end(job, len(entries))
+def main() -> None:
+    """Draw the page."""
+    st.title(frame.entry(KEY).question)
+    index = photographs()
+    st.markdown(
+        _("Choose a student and a teacher, press **Start** and watch it learn. It goes on when you "
+          "close the tab.")
+        + " "
+        + learns_from(index)
+    )  # fmt: skip
+    workshop(index)
+    frame.foot(KEY)
+    remember()
 
 
-def _running(job: Job, entries: Sequence[dict[str, Any]]) -> tuple[float, str]:
-    """Share of the whole run that is done, and words for it."""
-    of, done = job.config.epochs, len(entries)
-    if done >= of:
-        said = _("Epoch {epoch} of {of}. Testing it and making it a checkpoint ...")
-        return 1.0, said.format(epoch=of, of=of)
-    now = read_progress(job.run.path, done)
-    if now is None and not entries:
-        lines = job.lines()
-        said = _("Starting ({s} s): reading photographs, asking the teacher ...").format(
-            s=round(job.ran_s or 0)
-        )
-        return 0.0, f"{said} {lines[-1][:80]}" if lines else said
-    head = _("Epoch {epoch} of {of}").format(epoch=done + 1, of=of)
-    parts = [f"{head}: {_doing(now)}" if now else head]
-    rate = now.images_per_s if now and now.done else entries[-1]["images_per_s"] if entries else 0
-    if rate:
-        parts.append(_("{rate} images/s").format(rate=numbers.count(round(rate))))
-    left = seconds_left(of, done, now, float(entries[-1]["seconds"]) if entries else 0.0)
-    if left is not None:
-        parts.append(_("about {left} left").format(left=duration(left)))
-    return min(1.0, (done + (now.learned if now else 0.0)) / of), " · ".join(parts)
-
-
-def _doing(now: Progress) -> str:
-    if now.phase == "teacher":
-        return _("the teacher has answered to {done} of {n} photographs").format(
-            done=numbers.count(now.done), n=numbers.count(now.of)
-        )
-    if now.phase == "validation":
-        return _("testing it")
-    return _("{share} of its photographs").format(share=f"{now.share:.0%}")
-
-
-def duration(seconds: float) -> str:
-    """A time as people say it: "40 s", "12 min", "3.5 h"."""
-    if seconds < 10:
-        return _("{n} s").format(n=f"{seconds:.1f}")
-    if seconds < 90:
-        return _("{n} s").format(n=f"{seconds:.0f}")
-    if seconds < 5400:
-        return _("{n} min").format(n=f"{seconds / 60:.0f}")
-    return _("{n} h").format(n=f"{seconds / 3600:.1f}")
-
-
-def explain_end(job: Job, epochs: int) -> None:
-    """Why a run is not finished, what is kept of it, and what to do."""
-    kept = ngettext("{n} epoch is kept.", "{n} epochs are kept.", epochs).format(n=epochs)
-    if job.state == "stopped" and job.reason == "time":
-        st.info(
-            _(
-                "Stopped after {time}, as long as a run may take here at a stretch: now it is the "
-                "others' turn. {kept} Resume goes on there."
-            ).format(time=duration(60 * int(job.message)), kept=kept),
-            icon=":material/timer_off:",
-        )
-        return
-    if job.state == "stopped":
-        st.markdown(
-            _(":material/stop_circle: Stopped. {kept} Resume goes on there.").format(kept=kept)
-        )
-        return
-    if job.state == "interrupted":
-        st.warning(
-            _(
-                "Interrupted: its process has gone, perhaps because the machine was restarted. "
-                "{kept} Resume goes on there."
-            ).format(kept=kept)
-        )
-    elif job.state == "killed":
-        st.error(
-            _(
-                "The system ended it (signal {n}){why} {kept} Resume goes on there; smaller "
-                "pictures or fewer of them a step need less memory."
-            ).format(n=job.message,
-                     why=_(": that is how Linux frees memory when it runs out.")
-                     if job.message == "9" else ".", kept=kept)
-        )  # fmt: skip
-    else:
-        st.error(_failed(job).format(kept=kept, message=job.message))
-    if job.state in ("killed", "failed") and (lines := job.lines()):
-        with st.expander(_("Its last lines")):
-            st.code("\n".join(lines), language=None)
-
-
-def _failed(job: Job) -> str:
-    return {
-        "loss": _("{message} {kept}"),
-        "disk": _(
-            "The disk is full, so nothing more could be written. {kept} Make room, then resume."
-        ),
-        "data": _("The photographs are not where they were. {message} {kept}"),
-        "said": _("{message} {kept}"),
-    }.get(job.reason, _("It broke off: {message}. {kept}"))
+@frame.section
+def workshop(index: Index | None) -> None:
+    """The recipe's controls, the run that goes on, and the tabs."""
+    who, queue = visitor(), shared_queue()
+    is_dreamed = index is not None and index.is_dreamed
+    with frame.instrument() as (controls, picture):
+        with controls:
+            configs = wanted(queue, who, DREAMS if is_dreamed else "")
+            start(configs, queue, who, index)
+        jobs = listed(queue, who)
+        moves = any(job.is_active for job in jobs)
+        st.session_state["states_seen"] = {job.id: job.state for job in jobs}
+        with picture:
+            epochs = configs[0].epochs if configs else 1
+            st.fragment(watch, run_every=POLL_S if moves else None)(queue, who, index, epochs)
+            guess_first(is_dreamed, jobs)
+    done = [job for job in jobs if job.state == "done"]
+    frame.tabs(
+        [
+            frame.Tab("runs", _("Runs"), partial(runs, queue, who)),
+            frame.Tab("curves", _("Curves"), partial(curves, queue, who)),
+            frame.Tab("result", _("The finished run"), partial(results, done, index)),
+            frame.Tab("why", _("Why"), why),
+            frame.Tab("trap", _("Trap"), partial(trap, jobs[:MOST_SHOWN])),
+            frame.Tab("homework", _("Homework"), homework),
+        ]
+    )
 
 
 # ------------------------------------------------------------------------------------------------
-# The server's queue of trainings as a page meets it: who visits, which photographs, what a run is
-# called. Nothing here waits: the queue is only looked at.
+# What there is to learn from.
 
 
 def photographs() -> Index | None:
-    """The local copy, looked up anew every minute, else the shipped dreams (`Index.is_dreamed`);
-    None where there are neither (`explain_missing`)."""
+    """The local copy, looked up anew every minute, else the shipped generated pictures
+    (`Index.is_dreamed`); None where there are neither."""
     try:
         return _index(os.environ.get("FOOD11_ROOT"))
     except DataError:
@@ -212,8 +147,23 @@ def _dreams(folder: str, mark: str) -> Index | None:
         return None
 
 
-def explain_dreams(index: Index) -> None:
-    """Say what a training learns from where no photograph is here, or those here are refused."""
+def learns_from(index: Index | None) -> str:
+    """A sentence on it; draws, too, why photographs that were named are not used, or missing."""
+    if index is None:
+        try:
+            find_food11()
+        except UserError as error:
+            st.info(
+                _("Training needs photographs, and there are none on this machine. {why}").format(
+                    why=error
+                ),
+                icon=":material/photo_library:",
+            )
+        st.code("python -m core data fetch\nexport FOOD11_ROOT=/path/to/food11", language="bash")
+        return ""
+    n = numbers.count(int(index.class_counts("training").sum()))
+    if not index.is_dreamed:
+        return _("It learns from {n} photographs: {data}.").format(data=index.name, n=n)
     if named := os.environ.get("FOOD11_ROOT"):
         try:
             find_food11()
@@ -224,168 +174,14 @@ def explain_dreams(index: Index) -> None:
                 ),
                 icon=":material/rule_folder:",
             )
-    n, px = f"{int(index.class_counts('training').sum()):,}", TRAIN_PX
-    st.info(
-        _(
-            "There are no photographs on this machine. A training here learns from {n} pictures "
-            "of {px} px instead, each **{mark}**. Its scores are over dreams, too: they say little "
-            "about real food. Where a copy of Food-11 is in place, it learns from photographs."
-        ).format(n=n, mark=MARK(), px=px),
-        icon=":material/bedtime:",
-    )
-
-
-def explain_missing() -> None:
-    """Say why no training can start, and how to get photographs."""
-    try:
-        find_food11()
-    except UserError as error:
-        st.info(
-            _("Training needs photographs, and there are none on this machine. {why}").format(
-                why=error
-            ),
-            icon=":material/photo_library:",
-        )
-    st.code("python -m core data fetch\nexport FOOD11_ROOT=/path/to/food11", language="bash")
-
-
-def short_title(job: Job, among: Sequence[Job] = ()) -> str:
-    """A run's name, short enough for the end of a curve; told apart from others of that name."""
-    config = job.config
-    kind = {
-        "distilled": _("distilled"),
-        "imagenet": _("from ImageNet"),
-        "finetuned": _("fine-tuned"),
-    }.get(recipe_of(config), _("from scratch"))
-    name = f"{get(config.model).slug} {kind}, s{config.seed}"
-    alike = [one for one in among if one.id != job.id and short_title(one) == name]
-    return f"{name} #{job.id[-4:]}" if alike else name
-
-
-def marked_title(job: Job, among: Sequence[Job] = ()) -> str:
-    """`short_title` after the mark of the run's role."""
-    return f"{glyph(role(job.config))} {short_title(job, among)}"
-
-
-def role(config: TrainConfig) -> RoleKey:
-    """What colour and mark a run has."""
-    return trained_role(get(config.model).family, recipe_of(config))
-
-
-def curve(job: Job, among: Sequence[Job]) -> charts.Curve:
-    """A run as the charts draw it; what all their networks share is left out of the names."""
-    title = short_title(job, among)
-    slugs = {get(one.config.model).slug for one in among}
-    if len(slugs) == 1:
-        title = title.removeprefix(slugs.pop()).strip()
-    return charts.Curve(
-        title,
-        role(job.config),
-        job.run.metrics(),
-        job.config.alpha,
-        bool(job.config.teacher),
-    )
-
-
-def checkpoint_of(job: Job) -> Checkpoint | None:
-    """The checkpoint a finished run became, if it could be published."""
-    return networks.own().get(job.id)
+    return _(
+        "No photographs are here: it learns from {n} pictures of {px} px, each **{mark}**, and is "
+        "tested on others of them. Its scores say little about real food."
+    ).format(mark=MARK(), n=n, px=TRAIN_PX)
 
 
 # ------------------------------------------------------------------------------------------------
-# Before a training: the guess and the button.
-
-
-GUESSES = {"low": (0.0, 0.3), "middle": (0.3, 0.6), "high": (0.6, 1.01)}
-
-
-def predict_first() -> str | None:
-    """One tap before starting."""
-    titles = {
-        "low": _("fewer than 30"),
-        "middle": _("30 to 60"),
-        "high": _("more than 60"),
-    }
-    return guess(
-        _(
-            "First, a guess: of 100 photographs it has never seen, how many will your student get "
-            "right after its last epoch? (A blind guess gets 9.)"
-        ),
-        list(titles),
-        format_func=titles.__getitem__,
-        key="guess_right",
-    )
-
-
-def reveal(guess: str | None, jobs: Sequence[Job]) -> None:
-    """The guess beside what the newest finished run of those shown came to."""
-    done = [job for job in jobs if job.state == "done" and job.run.metrics()]
-    if guess is None or not done:
-        return
-    last = done[0].run.metrics()[-1]
-    accuracy = last["val_accuracy"]
-    low, high = GUESSES[guess]
-    said = _("It got {n} of 100 right after its last epoch.").format(n=round(100 * accuracy))
-    if low <= accuracy < high:
-        st.success(_("You guessed well. ") + said, icon=":material/star:")
-    else:
-        st.info(_("You guessed otherwise. ") + said, icon=":material/lightbulb:")
-
-
-def start(configs: Sequence[TrainConfig], queue: JobQueue, who: str, index: Index | None) -> None:
-    """The button that asks for the runs, and what became of it."""
-    if not configs:
-        return
-    _start_button(configs, queue, who, index)
-    if refused := st.session_state.pop("start_refused", ""):
-        st.warning(refused, icon=":material/front_hand:")
-    if joined := st.session_state.pop("start_joined", 0):
-        st.toast(
-            ngettext(
-                "{n} of these runs was there already: you share it.",
-                "{n} of these runs were there already: you share them.",
-                joined,
-            ).format(n=joined),
-            icon=":material/group:",
-        )
-
-
-def _start_button(
-    configs: Sequence[TrainConfig], queue: JobQueue, who: str, index: Index | None
-) -> None:
-    runs = len(configs)
-    label = ngettext("Start {n} run", "Start {n} runs", runs).format(n=runs)
-    st.button(
-        label, icon=":material/play_arrow:", type="primary", key="start", disabled=index is None,
-        on_click=_ask, args=(list(configs), queue, who, index),
-    )  # fmt: skip
-
-
-def _ask(configs: Sequence[TrainConfig], queue: JobQueue, who: str, index: Index) -> None:
-    there = {job.id for job in queue.jobs(who)}
-    asked = []
-    try:
-        for config in configs:
-            asked.append(queue.ask(config, who, index.fingerprint).id)
-    except UserError as error:
-        st.session_state["start_refused"] = str(error)
-    st.session_state["start_joined"] = len(there & set(asked))
-    add_shown(asked)
-
-
-# ------------------------------------------------------------------------------------------------
-# The training page's controls: from a preset or by hand to the runs that will be asked for.
-
-
-OWN = "design"
-SIDES = (32, 48, 64, 96, 128, 160, 192, 224)
-"""What the menu offers; a link may name another of ANY_SIDE, as a design of one's own does."""
-ANY_SIDE = range(32, 513, 16)
-BATCHES = (16, 32, 64, 128, 256)
-MOST_EPOCHS = 300
-SEEDS = (0, 1, 2, 3, 4)
-OF_PRESET = ("px", "epochs", "batch_size", "lr", "mixup", "augment", "share")
-"""The settings that a preset sets; any of them may be changed afterwards."""
+# The controls: from a preset or by hand to the runs that will be asked for.
 
 
 def preset_title(name: str) -> str:
@@ -404,17 +200,14 @@ def wanted(queue: JobQueue, who: str, data: str = "") -> list[TrainConfig]:
     """
     titles = {name: preset_title(name) for name in PRESETS}
     preset = one_of(
-        st.segmented_control, _("How much"), titles, "preset", default="minute",
-        on_change=_apply, help=_("Sets the controls below; change any of them afterwards."),
+        st.selectbox, _("How much"), titles, "preset", default="minute",
+        on_change=_apply, help=_("Sets the recipe; change any of it afterwards."),
     )  # fmt: skip
     promised = preset_settings(preset, data == DREAMS)
-    left, right = st.columns(2)
-    with left:
-        model = _model()
-    with right:
-        teacher = _teacher(queue, who)
+    model, teacher = _model(), _teacher(queue, who)
     usual = defaults(promised)
-    settings = _lesson(bool(teacher), usual) | _amount(model, usual)
+    with st.popover(_("Recipe"), icon=":material/tune:", width="stretch"):
+        settings = _lesson(bool(teacher), usual) | _amount(model, usual)
     seeds = settings.pop("seeds")
     try:
         if not model:
@@ -427,8 +220,8 @@ def wanted(queue: JobQueue, who: str, data: str = "") -> list[TrainConfig]:
             for seed in seeds
         ]  # fmt: skip
     except ValidationError as error:
-        said = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
-        st.error(said[:1].upper() + said[1:] + ".", icon=":material/error:")
+        message = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+        st.error(message[:1].upper() + message[1:] + ".", icon=":material/error:")
         return []
 
 
@@ -459,14 +252,14 @@ def _model() -> str:
     """The key of the network; empty, and said, for a design that cannot be."""
     titles = {key: _(spec.title) for key, spec in MODELS.items()}
     titles[OWN] = _("Your own design, in one line")
-    for said in url_state.texts("model")[:1]:
-        if said.startswith(PREFIX):  # the page Architecture links so
-            url_state.say("design", said.removeprefix(PREFIX))
+    for linked in url_state.texts("model")[:1]:
+        if linked.startswith(PREFIX):  # the page Architecture links so
+            url_state.say("design", linked.removeprefix(PREFIX))
             url_state.say("model", OWN)
     chosen = one_of(st.selectbox, _("Student"), titles, "model", default="dwpw_256k")
     if chosen != OWN:
         return chosen
-    written = url_state.draw(
+    line = url_state.draw(
         st.text_input,
         _("The design"),
         key="design",
@@ -475,11 +268,11 @@ def _model() -> str:
         placeholder=EXAMPLE,
         help=_("The page Architecture writes this line while you draw."),
     )
-    if not written:
+    if not line:
         st.caption(_("Paste the line that the page Architecture shows below your drawing."))
         return ""
     try:
-        return get(PREFIX + written).key
+        return get(PREFIX + line).key
     except UserError as error:
         st.error(str(error), icon=":material/error:")
         return ""
@@ -492,24 +285,24 @@ def _teacher(queue: JobQueue, who: str) -> str:
     mine = [job.id for job in queue.jobs(who) if job.mine and job.id in own.keys() - found.keys()]
     found |= {id: f"{networks.name_of(own[id])} · {id}" for id in mine}
     titles = {"none": _("No teacher: labels alone"), **found}
-    default = next((id for id in found if id.startswith("efficientnet")), "none")
+    default = next((id for id in found if id.startswith("efficientnet_lite0")), "none")
     chosen = one_of(st.selectbox, role_title("teacher"), titles, "teacher", default=default)
     return "" if chosen == "none" else chosen
 
 
 def _lesson(has_teacher: bool, usual: dict[str, Any]) -> dict[str, Any]:
-    left, middle, right = st.columns(3)
+    left, right = st.columns(2)
     alpha = number_of(
         left.slider, _("Alpha, the teacher's weight"), 0.0, 1.0, LESSON["alpha"], 0.05, "alpha",
         clamp=False, disabled=not has_teacher,
         help=_("Weight of the teacher's soft answers in the loss."),
     )  # fmt: skip
     temperature = number_of(
-        middle.slider, _("Temperature T"), 1.0, 20.0, float(LESSON["temperature"]), 0.5, "T",
+        right.slider, _("Temperature T"), 1.0, 20.0, float(LESSON["temperature"]), 0.5, "T",
         clamp=False, disabled=not has_teacher,
     )  # fmt: skip
     mixup = number_of(
-        right.slider, _("Mixup"), 0.0, 1.0, float(usual["mixup"]), 0.1, "mixup",
+        left.slider, _("Mixup"), 0.0, 1.0, float(usual["mixup"]), 0.1, "mixup",
         clamp=False, help=_("Blends pairs of photographs and their labels; 0 blends none."),
     )  # fmt: skip
     lesson = {"alpha": alpha, "temperature": temperature} if has_teacher else {}
@@ -517,10 +310,11 @@ def _lesson(has_teacher: bool, usual: dict[str, Any]) -> dict[str, Any]:
 
 
 def _amount(model: str, usual: dict[str, Any]) -> dict[str, Any]:
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    left, right = st.columns(2)
+    with left:
         epochs = number_of(
             st.number_input, _("Epochs"), 1, MOST_EPOCHS, usual["epochs"], 1, "epochs",
-            clamp=False, width=130,
+            clamp=False,
         )  # fmt: skip
         linked = url_state.current("px", choice(ANY_SIDE), usual["px"])
         px = one_of(
@@ -529,19 +323,18 @@ def _amount(model: str, usual: dict[str, Any]) -> dict[str, Any]:
             {side: f"{side} px" for side in sorted({*SIDES, linked})},
             "px",
             usual["px"],
-            width=130,
         )
         share = number_of(
-            st.number_input, _("Photographs, %"), 5, 100, usual["share"], 5, "share", width=160,
+            st.number_input, _("Photographs, %"), 5, 100, usual["share"], 5, "share",
             clamp=False,
             help=_("Share of the training photographs, the same of every class."),
         )  # fmt: skip
+    with right:
         seeds = url_state.draw(
             st.pills, _("Seeds, a run each"), SEEDS, selection_mode="multi", key="seeds",
             spelling=_IN_ONE, default=[0],
         )  # fmt: skip
-        with st.popover(_("More settings"), icon=":material/tune:"):
-            more = _more(model, usual)
+        more = _more(model, usual)
     return {"epochs": epochs, "px": px, "share": share / 100, "seeds": seeds, **more}
 
 
@@ -578,11 +371,605 @@ def _more(model: str, usual: dict[str, Any]) -> dict[str, Any]:
     return more
 
 
+def start(configs: Sequence[TrainConfig], queue: JobQueue, who: str, index: Index | None) -> None:
+    """The button that asks for the runs, and what became of it."""
+    if not configs:
+        return
+    runs = len(configs)
+    label = ngettext("Start {n} run", "Start {n} runs", runs).format(n=runs)
+    st.button(
+        label, icon=":material/play_arrow:", type="primary", key="start", disabled=index is None,
+        on_click=_ask, args=(list(configs), queue, who, index), width="stretch",
+    )  # fmt: skip
+    if refused := st.session_state.pop("start_refused", ""):
+        st.warning(refused, icon=":material/front_hand:")
+    if joined := st.session_state.pop("start_joined", 0):
+        st.toast(
+            ngettext(
+                "{n} of these runs was there already: you share it.",
+                "{n} of these runs were there already: you share them.",
+                joined,
+            ).format(n=joined),
+            icon=":material/group:",
+        )
+
+
+def _ask(configs: Sequence[TrainConfig], queue: JobQueue, who: str, index: Index) -> None:
+    there = {job.id for job in queue.jobs(who)}
+    asked = []
+    try:
+        for config in configs:
+            asked.append(queue.ask(config, who, index.fingerprint).id)
+    except UserError as error:
+        st.session_state["start_refused"] = str(error)
+    st.session_state["start_joined"] = len(there & set(asked))
+    add_shown(asked)
+
+
 # ------------------------------------------------------------------------------------------------
-# A finished run: what it takes for what, its surest mistakes, its files, and where to use it.
+# The picture: a guess, then the run that goes on: its progress, its loss step by step, and what it
+# answers to six pictures that it never learns from.
 
 
-THUMB = (200, 200)
+def watch(queue: JobQueue, who: str, index: Index | None, epochs: int) -> None:
+    """One look at the run in the picture (a fragment that runs again while anything moves);
+    without one, the axes for the `epochs` that are chosen."""
+    frame.speak()
+    jobs = listed(queue, who)
+    if st.session_state["states_seen"] != {job.id: job.state for job in jobs}:
+        st.rerun()  # something ended, or somebody else's came: the tabs change, too
+    if refused := st.session_state.pop("refused", ""):
+        st.warning(refused, icon=":material/front_hand:")
+    job = current(jobs)
+    if job is None:
+        pictures = fixed_pictures(index) if index is not None else []
+        words = _("No loss yet: no training runs.")
+        show(charts.loss_chart([], epochs, "distilled"), words, key="loss")
+        answers(pictures, None, index)
+        st.markdown(
+            _("These six pictures are not among those it learns from. Before it has learned "
+              "anything, 1 answer in 11 is right by chance.")
+        )  # fmt: skip
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{marked_title(job, jobs)}** · {_owner(job)}")
+        if job.is_active:
+            _buttons(queue, job, who)
+    state(job)
+    watched = read_watch(job.run.path)
+    loss_picture(job, watched)
+    if watched is not None:
+        answers(watched.pictures, watched, index)
+    elif index is not None:
+        answers(fixed_pictures(index), None, index)
+    st.markdown("  \n".join(seen(job, watched)))
+
+
+def listed(queue: JobQueue, who: str) -> list[Job]:
+    """The visitor's own jobs, newest first, then what else runs or waits, then the newest finished
+    ones of others."""
+    jobs = queue.jobs(who)
+    mine = sorted((job for job in jobs if job.mine), key=lambda job: -job.asked)
+    others = [job for job in jobs if not job.mine]
+    done = sorted((job for job in others if job.state == "done"), key=lambda job: -job.asked)
+    return mine + [job for job in others if job.is_active] + done[:MOST_OF_OTHERS]
+
+
+def current(jobs: Sequence[Job]) -> Job | None:
+    """The run in the picture: the visitor's own that goes on, else the first of `listed`."""
+    return next((job for job in jobs if job.is_active and job.mine), jobs[0] if jobs else None)
+
+
+def _owner(job: Job) -> str:
+    return " · ".join([_settings(job)] if job.mine else [_settings(job), _("somebody else's")])
+
+
+def loss_picture(job: Job, watched: Watched | None) -> None:
+    """The loss, step by step; epoch by epoch for a run that told no steps."""
+    if watched is not None and watched.loss:
+        per_point = watched.stride / watched.steps_per_epoch
+        points = [((place + 1) * per_point, loss) for place, loss in enumerate(watched.loss)]
+    else:
+        points = [(float(entry["epoch"]), float(entry["loss"])) for entry in job.run.metrics()]
+    words = (
+        _("Loss by epoch: {first} at the start, {last} now, after {epochs} epochs.").format(
+            first=f"{points[0][1]:.3g}", last=f"{points[-1][1]:.3g}", epochs=f"{points[-1][0]:.3g}"
+        )
+        if points
+        else _("No loss yet: the first step has not been made.")
+    )
+    show(charts.loss_chart(points, job.config.epochs, role(job.config)), words, key="loss")
+
+
+def answers(pictures: Sequence[Picture], watched: Watched | None, index: Index | None) -> None:
+    """The fixed pictures, and what the network says to each of them now."""
+    st.html("<style>.st-key-answers {min-height: 160px}</style>")
+    with st.container(horizontal=True, key="answers", gap="xsmall"):
+        for place, picture in enumerate(pictures):
+            label, answer = food_class(CLASSES[picture.label]), "?"
+            if watched is not None:
+                shares = watched.latest[place]
+                named = shares.index(max(shares))
+                mark = glyph("correct" if named == picture.label else "wrong")
+                answer = f"{mark} {food_class(CLASSES[named])} {numbers.share(max(shares))}"
+            thumb = None
+            caption = f"{label}  \n{answer}".replace("/", " / ")  # it wraps at spaces only
+            # a file beside the run names the picture: only the index is trusted
+            if index is not None and picture.file in index.files:
+                thumb = _thumbnail(str(index.root / picture.file), index.fingerprint)
+            if thumb is None:
+                st.caption(caption)
+            else:
+                alt = _("{label}. Its answer: {answer}").format(label=label, answer=answer)
+                st.image(thumb, caption=caption, alt=alt, width=PICTURE_PX)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _thumbnail(file: str, fingerprint: str) -> bytes | None:
+    """A small square JPEG; None where the picture cannot be read."""
+    del fingerprint  # only the key of the cache
+    try:
+        photo = read_photo_file(file)
+    except PhotoError:
+        return None
+    buffer = BytesIO()
+    ImageOps.fit(photo, (2 * PICTURE_PX, 2 * PICTURE_PX)).save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
+
+
+def seen(job: Job, watched: Watched | None) -> list[str]:
+    """What the picture shows, in words with its numbers."""
+    lines = []
+    if watched is not None and watched.loss:
+        named = sum(
+            shares.index(max(shares)) == picture.label
+            for shares, picture in zip(watched.latest, watched.pictures, strict=True)
+        )
+        lines.append(
+            _("After {done} of {steps} steps its loss is {last}; it was {first} at the start. It "
+              "names {right} of the {n} pictures right.").format(
+                done=numbers.count(watched.done), steps=numbers.count(watched.steps),
+                first=f"{watched.loss[0]:.3g}", last=f"{watched.loss[-1]:.3g}",
+                right=named, n=len(watched.pictures),
+            )
+        )  # fmt: skip
+    entries = job.run.metrics()
+    if job.state == "done" and entries:
+        lines.append(against_chance(entries))
+    return lines
+
+
+def against_chance(entries: Sequence[dict[str, Any]]) -> str:
+    """Whether a run is better than a blind guess after its last epoch."""
+    last = entries[-1]
+    n = last["val_n"]
+    low, high = wilson(round(last["val_accuracy"] * n), n)
+    words = (
+        _("**Clearly better than a blind guess** ({chance}): {accuracy} right after the last "
+          "epoch, {low} to {high} with 95 % confidence.")
+        if low > CHANCE
+        else _("Not clearly better than a blind guess ({chance}): {accuracy} right after the last "
+               "epoch, {low} to {high} with 95 % confidence. Train longer.")
+    )  # fmt: skip
+    return words.format(
+        chance=numbers.share(CHANCE),
+        accuracy=numbers.percent(last["val_accuracy"], n),
+        low=numbers.share(low),
+        high=numbers.share(high),
+    )
+
+
+def guess_first(is_dreamed: bool, jobs: Sequence[Job]) -> None:
+    """One tap before starting, and a verdict on it by the newest run that has finished."""
+    question = (
+        _(
+            "Guess: of 100 generated pictures that it has never seen, how many will your student "
+            "name right at its end? (A blind guess: 9.)"
+        )
+        if is_dreamed
+        else _(
+            "Guess: of 100 photographs that it has never seen, how many will your student name "
+            "right at its end? (A blind guess: 9.)"
+        )
+    )
+    expected = url_state.guess(
+        question,
+        {"low": _("fewer than 30"), "middle": _("30 to 60"), "high": _("more than 60")},
+        key="guess_right",
+    )
+    done = [job for job in jobs if job.state == "done" and job.run.metrics()]
+    if expected is None or not done:
+        return
+    accuracy = done[0].run.metrics()[-1]["val_accuracy"]
+    low, high = GUESSES[expected]
+    words = _("It got {n} of 100 right after its last epoch.").format(n=round(100 * accuracy))
+    guess.verdict(Guess(expected, True), low <= accuracy < high, words)
+
+
+def state(job: Job) -> None:
+    """How far a run is, or how it ended and what to do."""
+    entries = job.run.metrics()
+    of = job.config.epochs
+    if job.state == "queued":
+        ahead = job.place - 1
+        st.progress(
+            len(entries) / of,
+            ngettext(
+                "Waiting: {n} run comes first.", "Waiting: {n} runs come first.", ahead
+            ).format(n=ahead)
+            if ahead
+            else _("Waiting: it is next."),
+        )
+    elif job.state == "running":
+        st.progress(*_running(job, entries))
+    elif job.state == "done":
+        accuracy = max((entry["val_accuracy"] for entry in entries), default=0.0)
+        n = entries[-1]["val_n"] if entries else 0
+        words = (
+            _(
+                ":material/check_circle: Done: {accuracy} of {n} generated pictures right that it "
+                "had not seen; not photographs."
+            )
+            if job.config.data == DREAMS
+            else _(":material/check_circle: Done: {accuracy} of {n} validation photographs right.")
+        )
+        st.markdown(words.format(accuracy=numbers.percent(accuracy, n), n=numbers.count(n)))
+        if job.reason == "unpublished":
+            st.caption(_("It could not become a checkpoint: {why}").format(why=job.message))
+    else:
+        explain_end(job, len(entries))
+
+
+def _running(job: Job, entries: Sequence[dict[str, Any]]) -> tuple[float, str]:
+    """Share of the whole run that is done, and words for it."""
+    of, done = job.config.epochs, len(entries)
+    if done >= of:
+        words = _("Epoch {epoch} of {of}. Testing it and making it a checkpoint ...")
+        return 1.0, words.format(epoch=of, of=of)
+    now = read_progress(job.run.path, done)
+    if now is None and not entries:
+        lines = job.lines()
+        words = _("Starting ({s} s): reading photographs, asking the teacher ...").format(
+            s=round(job.ran_s or 0)
+        )
+        return 0.0, f"{words} {lines[-1][:80]}" if lines else words
+    head = _("Epoch {epoch} of {of}").format(epoch=done + 1, of=of)
+    parts = [f"{head}: {_doing(now)}" if now else head]
+    rate = now.images_per_s if now and now.done else entries[-1]["images_per_s"] if entries else 0
+    if rate:
+        parts.append(_("{rate} images/s").format(rate=numbers.count(round(rate))))
+    left = seconds_left(of, done, now, float(entries[-1]["seconds"]) if entries else 0.0)
+    if left is not None:
+        parts.append(_("about {left} left").format(left=duration(left)))
+    return min(1.0, (done + (now.learned if now else 0.0)) / of), " · ".join(parts)
+
+
+def _doing(now: Progress) -> str:
+    if now.phase == "teacher":
+        return _("the teacher has answered to {done} of {n} pictures").format(
+            done=numbers.count(now.done), n=numbers.count(now.of)
+        )
+    if now.phase == "validation":
+        return _("testing it")
+    return _("{share} of its pictures").format(share=f"{now.share:.0%}")
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: "40 s", "12 min", "3.5 h"."""
+    if seconds < 10:
+        return _("{n} s").format(n=f"{seconds:.1f}")
+    if seconds < 90:
+        return _("{n} s").format(n=f"{seconds:.0f}")
+    if seconds < 5400:
+        return _("{n} min").format(n=f"{seconds / 60:.0f}")
+    return _("{n} h").format(n=f"{seconds / 3600:.1f}")
+
+
+def explain_end(job: Job, epochs: int) -> None:
+    """Why a run is not finished, what is kept of it, and what to do."""
+    kept = ngettext("{n} epoch is kept.", "{n} epochs are kept.", epochs).format(n=epochs)
+    if job.state == "stopped" and job.reason == "time":
+        st.info(
+            _(
+                "Stopped after {time}, as long as a run may take here at a stretch: now it is the "
+                "others' turn. {kept} Resume goes on there."
+            ).format(time=duration(60 * int(job.message)), kept=kept),
+            icon=":material/timer_off:",
+        )
+        return
+    if job.state == "stopped":
+        st.markdown(
+            _(":material/pause_circle: Paused. {kept} Resume goes on there.").format(kept=kept)
+        )
+        return
+    if job.state == "interrupted":
+        st.warning(
+            _(
+                "Interrupted: its process has gone, perhaps because the machine was restarted. "
+                "{kept} Resume goes on there."
+            ).format(kept=kept)
+        )
+    elif job.state == "killed":
+        st.error(
+            _(
+                "The system ended it (signal {n}){why} {kept} Resume goes on there; smaller "
+                "pictures or fewer of them a step need less memory."
+            ).format(n=job.message,
+                     why=_(": that is how Linux frees memory when it runs out.")
+                     if job.message == "9" else ".", kept=kept)
+        )  # fmt: skip
+    else:
+        st.error(_failed(job).format(kept=kept, message=job.message))
+    if job.state in ("killed", "failed") and (lines := job.lines()):
+        with st.expander(_("Its last lines")):
+            st.code("\n".join(lines), language=None)
+
+
+def _failed(job: Job) -> str:
+    return {
+        "loss": _("{message} {kept}"),
+        "disk": _(
+            "The disk is full, so nothing more could be written. {kept} Make room, then resume."
+        ),
+        "data": _("The photographs are not where they were. {message} {kept}"),
+        "said": _("{message} {kept}"),
+    }.get(job.reason, _("It broke off: {message}. {kept}"))
+
+
+def _settings(job: Job) -> str:
+    config = job.config
+    parts = [f"{config.px} px", f"{config.share:.0%}"]
+    if config.teacher:
+        parts += [f"α {config.alpha:g}", f"T {config.temperature:g}"]
+    if config.mixup:
+        parts.append(f"mixup {config.mixup:g}")
+    return " · ".join(parts)
+
+
+def _buttons(queue: JobQueue, job: Job, who: str) -> None:
+    if not job.mine:
+        return
+    if job.is_active:
+        st.button(
+            _("Pause"), icon=":material/pause:", key=f"stop-{job.id}",
+            on_click=_do, args=(queue.stop, job.id, who),
+            help=_("Every whole epoch is kept; Resume goes on there."),
+        )  # fmt: skip
+        return
+    if job.state != "done":
+        st.button(
+            _("Resume"), icon=":material/play_arrow:", key=f"resume-{job.id}",
+            on_click=_do, args=(queue.resume, job.id, who),
+        )  # fmt: skip
+    with st.popover(_("Delete"), icon=":material/delete:"):
+        st.markdown(_("The run, its curves and its checkpoint go, for good."))
+        st.button(
+            _("Delete this run"), key=f"delete-{job.id}", type="primary",
+            on_click=_do, args=(queue.delete, job.id, who),
+        )  # fmt: skip
+
+
+def _do(act: Callable[[str, str], object], id: str, who: str) -> None:
+    """What a button does; a refusal is shown above the list."""
+    try:
+        act(id, who)
+    except UserError as error:
+        st.session_state["refused"] = str(error)
+
+
+def short_title(job: Job, among: Sequence[Job] = ()) -> str:
+    """A run's name, short enough for the end of a curve; told apart from others of that name."""
+    config = job.config
+    kind = {
+        "distilled": _("distilled"),
+        "imagenet": _("from ImageNet"),
+        "finetuned": _("fine-tuned"),
+    }.get(recipe_of(config), _("from scratch"))
+    name = f"{get(config.model).slug} {kind}, s{config.seed}"
+    alike = [one for one in among if one.id != job.id and short_title(one) == name]
+    return f"{name} #{job.id[-4:]}" if alike else name
+
+
+def marked_title(job: Job, among: Sequence[Job] = ()) -> str:
+    """`short_title` after the mark of the run's role."""
+    return f"{glyph(role(job.config))} {short_title(job, among)}"
+
+
+def role(config: TrainConfig) -> RoleKey:
+    """What colour and mark a run has."""
+    return trained_role(get(config.model).family, recipe_of(config))
+
+
+# ------------------------------------------------------------------------------------------------
+# Tab "Runs": every run's state and buttons.
+
+
+def runs(queue: JobQueue, who: str) -> None:
+    """The queue; it moves by itself while anything runs or waits."""
+    if lost := queue.unreadable(who):
+        st.warning(
+            _("Left out, since this version cannot read their settings: {runs}.").format(
+                runs=", ".join(lost)
+            ),
+            icon=":material/rule:",
+        )
+    jobs = listed(queue, who)
+    if not jobs:
+        st.caption(_("No training has been started on this machine yet. Yours will stand here."))
+        return
+    moves = any(job.is_active for job in jobs)
+    st.fragment(_cards, run_every=2 * POLL_S if moves else None)(queue, who)
+
+
+def _cards(queue: JobQueue, who: str) -> None:
+    """One look at all runs (a fragment)."""
+    frame.speak()
+    jobs, chosen = listed(queue, who), url_state.texts("runs_shown")
+    for place, job in enumerate(jobs):
+        if job.is_active or job.id in chosen or place < MOST_CARDS:
+            with st.container(border=True):
+                left, right = st.columns([3, 1], vertical_alignment="center")
+                with left:
+                    st.markdown(f"**{marked_title(job, jobs)}** · {_owner(job)}")
+                    state(job)
+                with right, st.container(horizontal=True, horizontal_alignment="right"):
+                    if not (job.is_active and job == current(jobs)):  # then in the picture
+                        _buttons(queue, job, who)
+
+
+# ------------------------------------------------------------------------------------------------
+# Tab "Curves": chosen runs over each other, epoch by epoch.
+
+
+def curves(queue: JobQueue, who: str) -> None:
+    """Choose runs and see their curves; they move while anything runs."""
+    jobs = listed(queue, who)
+    if not jobs:
+        st.caption(_("No training has been started on this machine yet."))
+        return
+    ids = [job.id for job in _choose(jobs)]
+    moves = any(job.is_active for job in jobs)
+    st.fragment(_watch_curves, run_every=4 * POLL_S if moves else None)(queue, who, ids)
+
+
+def _choose(jobs: Sequence[Job]) -> list[Job]:
+    """Which runs' curves lie over each other."""
+    by_id = {job.id: job for job in jobs}
+    new = [id for id in by_id if id not in st.session_state.get("runs_met", ())]
+    st.session_state["runs_met"] = list(by_id)
+    linked = url_state.texts("runs_shown")
+    first_look = len(new) == len(by_id)  # what a link chooses then is not added to
+    if fresh := [] if linked and first_look else [id for id in new if by_id[id].mine]:
+        add_shown(fresh)
+    chosen = several_of(
+        st.multiselect,
+        _("Runs over each other"),
+        {id: marked_title(job, jobs) for id, job in by_id.items()},
+        "runs_shown",
+        default=list(by_id)[:1],
+        most=MOST_SHOWN,
+        max_selections=MOST_SHOWN,
+        placeholder=_("Choose runs"),
+    )
+    return [by_id[id] for id in chosen]
+
+
+def add_shown(ids: Sequence[str]) -> None:
+    """Let the curves of these runs lie over those that are shown already."""
+    before = url_state.texts("runs_shown") or st.session_state.get("runs_shown", ())
+    url_state.say("runs_shown", *list(dict.fromkeys([*ids, *before]))[:MOST_SHOWN])
+
+
+def _watch_curves(queue: JobQueue, who: str, chosen: list[str]) -> None:
+    """One look at the curves (a fragment)."""
+    frame.speak()
+    jobs = listed(queue, who)
+    picked = [job for job in jobs if job.id in chosen and job.run.metrics()]
+    if picked:
+        _pictures(picked)
+        st.markdown("\n".join(f"- {line}" for line in compared(picked)))
+        st.caption(
+            _(
+                "The **hard** loss falls when the student learns the labels, the **soft** one when "
+                "it learns to answer like its teacher; **agreement** says how often both name the "
+                "same food. Where training accuracy climbs on while validation stands still, the "
+                "student has begun to learn its pictures by heart."
+            )
+        )
+        data_button(metrics_frame([curve(job, picked) for job in picked]), KEY)
+
+
+def _pictures(picked: Sequence[Job]) -> None:
+    drawn = [curve(job, picked) for job in picked]
+    epochs = max(job.config.epochs for job in picked)
+    panels = {panel.key: panel for panel in charts.panels()}
+    left, right = st.columns(2)
+    with left:
+        _picture(drawn, panels["accuracy"], epochs)
+    with right:
+        _picture(drawn, panels["losses"], epochs)
+    more = {key: panel.title for key, panel in panels.items() if key not in ("accuracy", "losses")}
+    chosen = one_of(st.pills, _("Also show"), more, "also", None)
+    if chosen:
+        _picture(drawn, panels[chosen], epochs)
+
+
+def curve(job: Job, among: Sequence[Job]) -> charts.Curve:
+    """A run as the charts draw it; what all their networks share is left out of the names."""
+    title = short_title(job, among)
+    slugs = {get(one.config.model).slug for one in among}
+    if len(slugs) == 1:
+        title = title.removeprefix(slugs.pop()).strip()
+    return charts.Curve(
+        title,
+        role(job.config),
+        job.run.metrics(),
+        job.config.alpha,
+        bool(job.config.teacher),
+    )
+
+
+def _picture(curves: Sequence[charts.Curve], panel: charts.Panel, epochs: int) -> None:
+    table = charts.curves_frame(curves, panel)
+    st.markdown(f"**{panel.title}**")
+    if table.empty:
+        st.caption(_("None of these runs has a teacher to agree with."))
+        return
+    last = table.loc[table.groupby("series", sort=False)["epoch"].idxmax()]
+    values = ", ".join(f"{row.series} {row.value:.3g}" for row in last.itertuples())
+    show(
+        charts.curves_chart(table, panel, epochs),
+        _("{what} by epoch; after the last one: {values}.").format(what=panel.title, values=values),
+        key=f"chart-{panel.key}",
+    )
+
+
+def compared(jobs: Sequence[Job]) -> list[str]:
+    """A sentence a finished run: its best epoch, in the words of the list."""
+    lines = []
+    for job in jobs:
+        entries = job.run.metrics()
+        if not entries:
+            continue
+        best = max(entries, key=lambda entry: entry["val_accuracy"])
+        words = (
+            _(
+                "{run}: best after epoch {epoch}, {val} of the generated pictures right that it "
+                "had not seen (n = {n}, none a photograph), {train} of those it learned from"
+            )
+            if job.config.data == DREAMS
+            else _(
+                "{run}: best after epoch {epoch}, {val} of the validation photographs right "
+                "(n = {n}), {train} of the training ones"
+            )
+        )
+        line = words.format(
+            run=short_title(job, jobs), epoch=best["epoch"],
+            val=numbers.percent(best["val_accuracy"], best["val_n"]),
+            n=numbers.count(best["val_n"]), train=numbers.percent(best["train_accuracy"]),
+        )  # fmt: skip
+        if best.get("agreement") is not None:
+            line += _("; with the teacher it agrees on {share}").format(
+                share=numbers.percent(best["agreement"])
+            )
+        lines.append(line + ".")
+    return lines
+
+
+# ------------------------------------------------------------------------------------------------
+# Tab "The finished run": what it takes for what, its surest mistakes, its files, where to use it.
+
+
+def results(done: Sequence[Job], index: Index | None) -> None:
+    """The end of one finished run."""
+    if not done:
+        st.caption(_("No training has finished yet."))
+        return
+    titles = {job.id: marked_title(job, done) for job in done}
+    chosen = done[0].id
+    if len(done) > 1:
+        chosen = one_of(st.selectbox, _("Which one"), titles, "finished", chosen)
+    result(next(job for job in done if job.id == chosen), index)
 
 
 def result(job: Job, index: Index | None) -> None:
@@ -603,6 +990,11 @@ def result(job: Job, index: Index | None) -> None:
         provenance([published])
 
 
+def checkpoint_of(job: Job) -> Checkpoint | None:
+    """The checkpoint a finished run became, if it could be published."""
+    return networks.own().get(job.id)
+
+
 def _report(job: Job) -> dict[str, Any] | None:
     try:
         found = read_json(job.run.path / REPORT)
@@ -619,12 +1011,12 @@ def _confusion(report: dict[str, Any], dreamed: bool) -> None:
     pairs = [(counts[i][j], i, j) for i in range(len(counts)) for j in range(len(counts)) if i != j]
     most, label, answer = max(pairs)
     split = {"testing": _("test"), "validation": _("validation")}[report["split"]]
-    said = (
-        _("**What it takes for what**, on {n} dreams it never learned from, not photographs:")
+    words = (
+        _("**What it takes for what**, on {n} generated pictures it never learned from:")
         if dreamed
         else _("**What it takes for what**, on {n} {split} photographs it never learned from:")
     )
-    st.markdown(said.format(n=numbers.count(total), split=split))
+    st.markdown(words.format(n=numbers.count(total), split=split))
     worst = (
         _(" The most frequent mistake: {label} taken for {answer}, {n} times.").format(
             label=food_class(CLASSES[label]), answer=food_class(CLASSES[answer]), n=most
@@ -671,7 +1063,7 @@ def _mistakes(report: dict[str, Any], index: Index | None) -> None:
             if mistake["file"] not in index.files:  # the report names a file: trust the index
                 continue
             label, answer = (food_class(CLASSES[mistake[key]]) for key in ("label", "answer"))
-            said = _("{label}, taken for {answer}, {sure} sure").format(
+            words = _("{label}, taken for {answer}, {sure} sure").format(
                 label=label, answer=answer, sure=numbers.share(mistake["confidence"])
             )
             try:
@@ -679,8 +1071,8 @@ def _mistakes(report: dict[str, Any], index: Index | None) -> None:
             except PhotoError as error:
                 st.caption(str(error))
                 continue
-            photo.thumbnail(THUMB)
-            st.image(photo, caption=said, alt=_("Photo: {what}").format(what=said), width=150)
+            photo.thumbnail((THUMB_PX, THUMB_PX))
+            st.image(photo, caption=words, alt=_("Photo: {what}").format(what=words), width=150)
 
 
 def _downloads(job: Job, published: checkpoints.Checkpoint | None) -> None:
@@ -727,221 +1119,19 @@ def _use(published: checkpoints.Checkpoint) -> None:
 
 
 def _door(page: str, label: str, query: list[tuple[str, str]]) -> None:
-    found = frame.entry(page)
+    entry = frame.entry(page)
     try:
-        st.page_link(found.file, label=label, icon=found.icon, query_params=query, width="content")
+        st.page_link(entry.file, label=label, icon=entry.icon, query_params=query, width="content")
     except (StreamlitAPIException, KeyError):  # a page alone, without app.py around it
         st.caption(label)
 
 
 # ------------------------------------------------------------------------------------------------
-# The queue as it moves: every run's state and buttons, and the curves of those chosen, live.
-
-
-POLL_S = 1.5
-MOST_SHOWN = 6
-MOST_CARDS = 4
-"""Finished runs beyond so many stand in the menu only, until they are chosen there."""
-
-
-def live(queue: JobQueue, who: str) -> list[Job]:
-    """Draw the queue and the curves; they move by themselves while anything runs or waits.
-
-    Returns the jobs whose curves are shown.
-    """
-    if lost := queue.unreadable(who):
-        st.warning(
-            _("Left out, since this version cannot read their settings: {runs}.").format(
-                runs=", ".join(lost)
-            ),
-            icon=":material/rule:",
-        )
-    jobs = _listed(queue, who)
-    if not jobs:
-        st.caption(_("No training has been started on this machine yet. Yours will stand here."))
-        return []
-    shown = _choose(jobs)
-    moves = any(job.is_active for job in jobs)
-    st.fragment(_watch, run_every=POLL_S if moves else None)(queue, who, [j.id for j in shown])
-    return shown
-
-
-def _listed(queue: JobQueue, who: str) -> list[Job]:
-    """The visitor's own jobs first, then what else runs or waits."""
-    jobs = queue.jobs(who)
-    mine = sorted((job for job in jobs if job.mine), key=lambda job: -job.asked)
-    return mine + [job for job in jobs if not job.mine and job.is_active]
-
-
-def _choose(jobs: Sequence[Job]) -> list[Job]:
-    """Which runs' curves lie over each other."""
-    by_id = {job.id: job for job in jobs}
-    new = [id for id in by_id if id not in st.session_state.get("runs_met", ())]
-    st.session_state["runs_met"] = list(by_id)
-    linked = url_state.texts("runs_shown")
-    first_look = len(new) == len(by_id)  # what a link chooses then is not added to
-    if fresh := [] if linked and first_look else [id for id in new if by_id[id].mine]:
-        add_shown(fresh)
-    chosen = several_of(
-        st.multiselect,
-        _("Runs over each other"),
-        {id: marked_title(job, jobs) for id, job in by_id.items()},
-        "runs_shown",
-        default=list(by_id)[:1],
-        most=MOST_SHOWN,
-        max_selections=MOST_SHOWN,
-        placeholder=_("Choose runs"),
-    )
-    return [by_id[id] for id in chosen]
-
-
-def add_shown(ids: Sequence[str]) -> None:
-    """Let the curves of these runs lie over those that are shown already."""
-    before = url_state.texts("runs_shown") or st.session_state.get("runs_shown", ())
-    url_state.say("runs_shown", *list(dict.fromkeys([*ids, *before]))[:MOST_SHOWN])
-
-
-def _watch(queue: JobQueue, who: str, shown: list[str]) -> None:
-    """One look at everything that moves (a fragment)."""
-    language.speak()
-    jobs = _listed(queue, who)
-    states = {job.id: job.state for job in jobs}
-    before = st.session_state.get("states_seen", states)
-    st.session_state["states_seen"] = states
-    if before != states:  # something ended, or somebody else's came: results stand outside
-        st.rerun()
-    if refused := st.session_state.pop("refused", ""):
-        st.warning(refused, icon=":material/front_hand:")
-    for place, job in enumerate(jobs):
-        if job.is_active or job.id in shown or place < MOST_CARDS:
-            _card(queue, job, who, jobs)
-    picked = [job for job in jobs if job.id in shown and job.run.metrics()]
-    if picked:
-        _pictures(picked)
-
-
-def _card(queue: JobQueue, job: Job, who: str, jobs: Sequence[Job]) -> None:
-    """One run: what it is, how far, what can be done with it."""
-    with st.container(border=True):
-        left, right = st.columns([3, 1], vertical_alignment="center")
-        with left:
-            owner = "" if job.mine else " · " + _("somebody else's")
-            st.markdown(f"**{marked_title(job, jobs)}** · {_settings(job)}{owner}")
-            state(job)
-        with right, st.container(horizontal=True, horizontal_alignment="right"):
-            _buttons(queue, job, who)
-
-
-def _settings(job: Job) -> str:
-    config = job.config
-    parts = [f"{config.px} px", f"{config.share:.0%}"]
-    if config.teacher:
-        parts += [f"α {config.alpha:g}", f"T {config.temperature:g}"]
-    if config.mixup:
-        parts.append(f"mixup {config.mixup:g}")
-    return " · ".join(parts)
-
-
-def _buttons(queue: JobQueue, job: Job, who: str) -> None:
-    if not job.mine:
-        return
-    if job.is_active:
-        st.button(
-            _("Stop"), icon=":material/stop:", key=f"stop-{job.id}",
-            on_click=_do, args=(queue.stop, job.id, who),
-        )  # fmt: skip
-        return
-    if job.state != "done":
-        st.button(
-            _("Resume"), icon=":material/play_arrow:", key=f"resume-{job.id}",
-            on_click=_do, args=(queue.resume, job.id, who),
-        )  # fmt: skip
-    with st.popover(_("Delete"), icon=":material/delete:"):
-        st.markdown(_("The run, its curves and its checkpoint go, for good."))
-        st.button(
-            _("Delete this run"), key=f"delete-{job.id}", type="primary",
-            on_click=_do, args=(queue.delete, job.id, who),
-        )  # fmt: skip
-
-
-def _do(act: object, id: str, who: str) -> None:
-    """What a button does; a refusal is shown above the list."""
-    try:
-        act(id, who)  # type: ignore[operator]
-    except UserError as error:
-        st.session_state["refused"] = str(error)
-
-
-def _pictures(picked: Sequence[Job]) -> None:
-    curves = [curve(job, picked) for job in picked]
-    epochs = max(job.config.epochs for job in picked)
-    place = '[class*="st-key-chart-"]'  # kept free, so that nothing jumps when a chart is drawn
-    st.html(f"<style>{place} {{min-height: {charts.HEIGHT_PX + 20}px}}</style>")
-    panels = {panel.key: panel for panel in charts.panels()}
-    left, right = st.columns(2)
-    with left:
-        _picture(curves, panels["accuracy"], epochs)
-    with right:
-        _picture(curves, panels["losses"], epochs)
-    more = {key: panel.title for key, panel in panels.items() if key not in ("accuracy", "losses")}
-    chosen = one_of(st.pills, _("Also show"), more, "also", None)
-    if chosen:
-        _picture(curves, panels[chosen], epochs)
-
-
-def _picture(curves: Sequence[charts.Curve], panel: charts.Panel, epochs: int) -> None:
-    frame = charts.curves_frame(curves, panel)
-    st.markdown(f"**{panel.title}**")
-    if frame.empty:
-        st.caption(_("None of these runs has a teacher to agree with."))
-        return
-    last = frame.loc[frame.groupby("series", sort=False)["epoch"].idxmax()]
-    said = ", ".join(f"{row.series} {row.value:.3g}" for row in last.itertuples())
-    show(
-        charts.curves_chart(frame, panel, epochs),
-        _("{what} by epoch; after the last one: {values}.").format(what=panel.title, values=said),
-        key=f"chart-{panel.key}",
-    )
-
-
-def compared(jobs: Sequence[Job]) -> list[str]:
-    """A sentence a finished run: its best epoch, in the words of the list."""
-    lines = []
-    for job in jobs:
-        entries = job.run.metrics()
-        if not entries:
-            continue
-        best = max(entries, key=lambda entry: entry["val_accuracy"])
-        said = (
-            _(
-                "{run}: best after epoch {epoch}, {val} of the dreams right that it had not seen "
-                "(n = {n}, none a photograph), {train} of those it learned from"
-            )
-            if job.config.data == DREAMS
-            else _(
-                "{run}: best after epoch {epoch}, {val} of the validation photographs right "
-                "(n = {n}), {train} of the training ones"
-            )
-        )
-        line = said.format(
-            run=short_title(job, jobs), epoch=best["epoch"],
-            val=numbers.percent(best["val_accuracy"], best["val_n"]),
-            n=numbers.count(best["val_n"]), train=numbers.percent(best["train_accuracy"]),
-        )  # fmt: skip
-        if best.get("agreement") is not None:
-            line += _("; with the teacher it agrees on {share}").format(
-                share=numbers.percent(best["agreement"])
-            )
-        lines.append(line + ".")
-    return lines
-
-
-# ------------------------------------------------------------------------------------------------
-# The training page's formula and source, its trap, and the homework's questions.
+# Tabs "Why", "Trap" and "Homework".
 
 
 def why() -> None:
-    """The loss, its symbols, and the function that computes it."""
+    """The loss, its symbols, the other curves, and the function that computes it."""
     st.latex(
         r"L = \alpha\, T^2\, \mathrm{KL}\bigl(p^{\text{teacher}}_T \,\|\, "
         r"p^{\text{student}}_T\bigr) + (1 - \alpha)\, \mathrm{CE}(y, p^{\text{student}}_1)"
@@ -959,7 +1149,7 @@ def why() -> None:
     st.code(source_of("core.training.loss", "loss_fn_kd"), language="python")
 
 
-def trap(shown: list[Job]) -> None:
+def trap(jobs: Sequence[Job]) -> None:
     """Comparing losses of different recipes; the best epoch flatters."""
     st.markdown(
         _(
@@ -969,7 +1159,7 @@ def trap(shown: list[Job]) -> None:
             "the best of many epochs picks luck, too."
         )
     )
-    for job in shown:
+    for job in jobs:
         entries = job.run.metrics()
         if len(entries) < 2:
             continue
@@ -1008,77 +1198,6 @@ def homework() -> None:
             "settings”."
         )
     )
-
-
-KEY = "training"
-
-
-def main() -> None:
-    """Draw the page."""
-    st.title(frame.entry(KEY).question)
-    st.markdown(
-        _(
-            "Start a training and watch it. It runs in a process of its own on this machine: "
-            "close the "
-            "tab, come back, it is still there."
-        )
-    )
-    who, line, index = visitor(), shared_queue(), photographs()
-    dreamed = index is not None and index.is_dreamed
-    if index is None:
-        explain_missing()
-    elif dreamed:
-        explain_dreams(index)
-    guess = predict_first()
-
-    with st.container(border=True):
-        configs = wanted(line, who, DREAMS if dreamed else "")
-        start(configs, line, who, index)
-    if index is not None and not dreamed:
-        st.caption(
-            _("It learns from {data}: {n} training photographs here.").format(
-                data=index.name, n=f"{int(index.class_counts('training').sum()):,}"
-            )
-        )
-
-    st.subheader(_("Runs"))
-    shown = live(line, who)
-    reveal(guess, shown)
-
-    st.subheader(_("What you see"))
-    lines = compared(shown)
-    if lines:
-        st.markdown("\n".join(f"- {said}" for said in lines))
-    st.markdown(
-        _(
-            "The **hard** loss falls when the student learns the labels, the **soft** one when it "
-            "learns to answer like its teacher; **agreement** says how often both name the "
-            "same food. "
-            "Where training accuracy climbs on while validation stands still, the student has "
-            "begun to "
-            "learn the photographs by heart."
-        )
-    )
-
-    done = [job for job in shown if job.state == "done"]
-    if done:
-        st.subheader(_("The finished run"))
-        titles = {job.id: marked_title(job, done) for job in done}
-        if len(done) > 1:
-            chosen = one_of(st.selectbox, _("Which one"), titles, "finished", done[0].id)
-        else:
-            chosen = done[0].id
-        result(next(job for job in done if job.id == chosen), index)
-
-    with st.expander(_("Why: the loss that is minimised"), icon=":material/function:"):
-        why()
-    with st.expander(_("Trap: the best epoch, and the lowest loss"), icon=":material/warning:"):
-        trap(shown)
-    with st.expander(_("From the homework: HW13 Q2.1, HW7 Q2"), icon=":material/school:"):
-        homework()
-
-    foot(KEY, metrics_frame([curve(job, shown) for job in shown]))
-    remember()
 
 
 if __name__ == "__main__":

@@ -1,18 +1,20 @@
 """Several runs over each other, epoch by epoch, and the table of what was taken for what."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import altair as alt
 import pandas as pd
 
-from core.charts.compiled import Spec, filled, shape
+from core.charts.compiled import Spec, filled, shape, with_rows
 from core.charts.curves import end_labelled_lines
 from core.charts.theme import FONT_PX, RoleKey, finish, guide, ink_text, layered, painted
 from core.course import CLASSES
 from core.i18n import _, food_class
 
 HEIGHT_PX: Final = 260
+LOSS_PX: Final = 200
 
 
 class Curve(NamedTuple):
@@ -112,6 +114,47 @@ def curves_chart(frame: pd.DataFrame, panel: Panel, epochs: int) -> alt.LayerCha
         ),
     )
     return finish(layered(*chart.layer, *_guesses(panel)), HEIGHT_PX)
+
+
+def loss_chart(points: Sequence[tuple[float, float]], epochs: int, role: RoleKey) -> Spec:
+    """The loss of a run that goes on: `points` of (epochs done, loss), in order.
+
+    The x axis holds all `epochs` from the start; the y axis goes up to the largest loss, which is
+    one of the first, so nothing jumps. Without points the axes alone.
+    """
+    rows = [{"epoch": epoch, "loss": loss} for epoch, loss in points]
+    latest = [{**row, "text": f"{row['loss']:.3g}"} for row in rows[-1:]]
+    top = float(math.ceil(max((loss for _epoch, loss in points), default=3.0)))
+    return with_rows(_loss_shape(epochs, max(1.0, top), role), points=rows, latest=latest)
+
+
+@shape
+def _loss_shape(epochs: int, top: float, role: RoleKey) -> Any:
+    x = alt.X("epoch:Q", title=_("epoch"), scale=alt.Scale(domain=[0, epochs], nice=False))
+    y = alt.Y("loss:Q", title=_("loss"), scale=alt.Scale(domain=[0, top]))
+    x, y = x.axis(tickMinStep=1, format="d"), y.axis(tickCount=4)
+    tooltip = [
+        alt.Tooltip("epoch:Q", title=_("epoch"), format=".2f"),
+        alt.Tooltip("loss:Q", title=_("loss"), format=".3f"),
+    ]
+    line, end = (
+        alt.Chart(alt.NamedData(name)).encode(x, y, tooltip=tooltip)
+        for name in ("points", "latest")
+    )
+    return finish(
+        layered(
+            painted(line.mark_line(strokeWidth=2), role),
+            painted(end.mark_circle(size=60, opacity=1), role),
+            *(
+                ink_text(end.transform_filter(half), "text:N", align=align, dx=dx, dy=-12)
+                for half, align, dx in (
+                    (f"datum.epoch < {epochs / 2}", "left", 4),
+                    (f"datum.epoch >= {epochs / 2}", "right", 0),
+                )
+            ),
+        ),
+        LOSS_PX,
+    )
 
 
 def _guesses(panel: Panel) -> list[alt.Chart]:

@@ -86,6 +86,13 @@ def wait_for_epoch(tab: "Page", least: int) -> int:
     return int(said[1])
 
 
+def finished(tab: "Page") -> None:
+    """Until the run has finished; then its tab is open."""
+    tab.wait_for_selector("text=/Done:/", timeout=START_MS)
+    tab.get_by_role("tab", name="The finished run").click()
+    tab.wait_for_selector("text=What it takes for what")
+
+
 def button(tab: "Page", name: str) -> str:
     return f'[data-testid="stMain"] button:has-text("{name}")'
 
@@ -109,10 +116,15 @@ def test_a_run_outlives_its_tab_and_becomes_a_checkpoint(
 ) -> None:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     tab = open_tab(context, server)
+    tab.click(button(tab, "Recipe"))
     tab.fill('[data-testid="stNumberInput"]:has-text("Epochs") input', "200")
     tab.keyboard.press("Enter")
     tab.wait_for_function("location.search.includes('epochs=200')")  # the link follows
+    tab.keyboard.press("Escape")
     tab.click(button(tab, "Start 1 run"))
+    tab.wait_for_selector("text=/After [0-9,]+ of [0-9,]+ steps its loss is/", timeout=START_MS)
+    assert tab.locator(".st-key-answers img").count() == 6
+    assert tab.locator(".st-key-answers").inner_text().count("%") == 6  # answers, with how sure
     seen = wait_for_epoch(tab, 3)  # two have arrived, without reloading anything
     (run,) = (tmp_path / "runs").glob("*-*")
     worker = worker_of(run)
@@ -131,16 +143,16 @@ def test_a_run_outlives_its_tab_and_becomes_a_checkpoint(
     stranger = browser.new_context()
     other = open_tab(stranger, server)
     other.wait_for_selector("text=somebody else's")
-    assert not other.query_selector(button(other, "Stop"))
+    assert not other.query_selector(button(other, "Pause"))
     stranger.close()
 
     tab = open_tab(context, server)
     assert wait_for_epoch(tab, seen + 1) > seen
-    tab.click(button(tab, "Stop"))
+    tab.click(button(tab, "Pause"))
     tab.wait_for_selector("text=Resume goes on there")
     tab.click(button(tab, "Resume"))
     assert wait_for_epoch(tab, seen + 1) > seen
-    tab.wait_for_selector("text=The finished run", timeout=180_000)
+    finished(tab)
     tab.wait_for_selector("text=What it takes for what")
     tab.wait_for_selector('[data-testid="stDownloadButton"] >> text=Model card')
     assert not tab.query_selector('[data-testid="stException"]')
@@ -157,10 +169,12 @@ def test_the_running_epoch_moves_and_the_result_opens_in_pruning(
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     query = "?epochs=20&px=224&batch_size=16&share=100&T=1e999&augment=none"
     tab = open_tab(context, server, query)
+    tab.click(button(tab, "Recipe"))
     tab.wait_for_function(
         "[...document.querySelectorAll('[data-testid=\"stNumberInput\"]')].some(box =>"
         " box.innerText.includes('Epochs') && box.querySelector('input').value === '20')"
     )
+    tab.keyboard.press("Escape")
     tab.click(button(tab, "Start 1 run"))
     tab.wait_for_selector("text=/images.s · about .* left/", timeout=START_MS)
     seen = wait_for_share(tab, 0)
@@ -169,7 +183,7 @@ def test_the_running_epoch_moves_and_the_result_opens_in_pruning(
     tab.click('[data-testid="stSidebarNavLink"]:has-text("Training")')
     tab.wait_for_function("location.pathname.includes('training')")
     assert wait_for_share(tab, seen) > seen
-    tab.wait_for_selector("text=The finished run", timeout=180_000)
+    finished(tab)
     tab.click("text=open it in Pruning")
     tab.wait_for_function("location.pathname.includes('pruning')")
     tab.wait_for_function(
@@ -190,12 +204,13 @@ def test_a_design_goes_from_its_drawing_to_a_pruned_network(
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     tab = context.new_page()
     tab.set_default_timeout(PATIENCE_MS)
-    tab.goto(f"{server}/architecture?mode=design&design={line}")
+    tab.goto(f"{server}/architecture?mode=design&design={line}&tab=take")
     tab.click("text=Train this student")
     tab.wait_for_function("location.pathname.includes('training')")
     tab.wait_for_selector("text=Link to this setting")
     field = tab.get_by_label("The design", exact=True)
     assert field.input_value() == line
+    tab.click(button(tab, "Recipe"))
     for said in ("Your own design, in one line", "48 px"):
         tab.wait_for_function(
             "said => [...document.querySelectorAll('[data-testid=\"stSelectbox\"]')].some(box =>"
@@ -203,8 +218,9 @@ def test_a_design_goes_from_its_drawing_to_a_pruned_network(
             ".some(text => text.includes(said)))",
             arg=said,
         )
+    tab.keyboard.press("Escape")
     tab.click(button(tab, "Start 1 run"))
-    tab.wait_for_selector("text=The finished run", timeout=START_MS)
+    finished(tab)
     (run,) = (tmp_path / "runs").glob("design_*")
     assert json.loads((run / "run.json").read_text())["config"]["model"] == f"design:{line}"
     for page, widget in (("Compare", "stMultiSelect"), ("Pruning", "stSelectbox")):
@@ -220,7 +236,7 @@ def test_a_design_goes_from_its_drawing_to_a_pruned_network(
         tab.wait_for_function("!document.querySelector('[data-testid=\"stStatusWidget\"]')")
         assert not tab.query_selector('[data-testid="stException"]')
         tab.click('[data-testid="stSidebarNavLink"]:has-text("Training")')
-        tab.wait_for_selector("text=The finished run", timeout=START_MS)
+        finished(tab)
     context.close()
 
 

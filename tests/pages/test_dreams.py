@@ -125,6 +125,8 @@ def test_without_photographs_a_training_learns_from_dreams(
     app = open_page("training")
     assert not app.exception
     assert "learns from 33 pictures of 64 px" in text(app) and MARK in text(app)
+    (question,) = (one.label for one in app.button_group if one.key == "guess_right")
+    assert "of 100 generated pictures" in question and "photograph" not in question
     next(one for one in app.button if "Start 1 run" in one.label).click().run()
     (job,) = queue.jobs(None)
     said = preset("minute", dreamed=True)
@@ -133,7 +135,10 @@ def test_without_photographs_a_training_learns_from_dreams(
     queue.stop(job.id, None)
     job.run.write_metrics([METRICS])
     (line,) = compared([job])
-    assert "25 % of the dreams right" in re.sub(r"\s", " ", line) and "validation" not in line
+    assert (
+        "25 % of the generated pictures right" in re.sub(r"\s", " ", line)
+        and "validation" not in line
+    )
 
 
 def test_with_photographs_it_learns_from_them(
