@@ -383,7 +383,7 @@ def _ask(
     )
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@st.cache_resource(ttl=600, max_entries=32, show_spinner=False)
 def _ask_once(
     key: str,
     files: tuple[tuple[str, ...], ...],
