@@ -286,7 +286,7 @@ def server(*script: str) -> Iterator[Running]:
     address = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "server.log"
-        with path.open("w") as log:
+        with path.open("w", encoding="utf-8") as log:
             process = subprocess.Popen(command, cwd=REPO, stdout=log, stderr=subprocess.STDOUT)
         try:
             if not _answers(f"{address}/_stcore/health", process):
