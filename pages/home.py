@@ -34,7 +34,7 @@ from core.export.stack import Dish, Stack, StackRow
 from core.i18n import _, food_class
 from core.photos import read_photo
 from pages.kit import frame, networks
-from pages.kit.figure import show, show_with_slider
+from pages.kit.figure import data_button, show, show_with_slider
 from pages.kit.provenance import (
     explain_missing_times,
     latency,
@@ -73,7 +73,7 @@ def main() -> None:
             st.subheader(_("How small can it get and still be right?"))
             all_networks(table, found, times, stack)
     doors()
-    frame.foot("home", table.assign(of_seeds=table["of_seeds"].map(str)))
+    frame.foot("home")
 
 
 # ------------------------------------------------------------------------------------------------
@@ -318,6 +318,7 @@ def all_networks(
             hide_index=True,
             alt=_("Each network: accuracy with its interval, and its cost."),
         )
+        data_button(shown.assign(of_seeds=shown["of_seeds"].map(str)), "networks")
 
     def sources() -> None:
         same, elsewhere = on_one_set(collect(found))

@@ -5,12 +5,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, ParamSpec
 
-import pandas as pd
 import streamlit as st
 from streamlit.errors import StreamlitAPIException
 
 from core import i18n
-from core.charts.tables import to_csv
 from core.charts.theme import SLOTS
 from core.errors import UserError
 from core.i18n import _
@@ -216,7 +214,7 @@ def tabs(offered: Sequence[Tab], key: str = "tab") -> None:
 
 
 # ------------------------------------------------------------------------------------------------
-# The foot of a page: its data as CSV, a link to this very setting, the next page.
+# The foot of a page: a link to this very setting, the next page.
 
 
 def page_link(found: Entry, label: str, query: Mapping[str, str] | None = None) -> None:
@@ -228,19 +226,10 @@ def page_link(found: Entry, label: str, query: Mapping[str, str] | None = None) 
         st.markdown(label)
 
 
-def foot(page: str, frame: pd.DataFrame | None = None) -> None:
-    """Draw the foot of `page` (a key of the contents); `frame` is what its main picture shows."""
+def foot(page: str) -> None:
+    """Draw the foot of `page` (a key of the contents)."""
     st.divider()
     with st.container(horizontal=True, vertical_alignment="center"):
-        if frame is not None and len(frame):
-            st.download_button(
-                _("Data as CSV"),
-                to_csv(frame),
-                file_name=f"small-plates-{page}.csv",
-                mime="text/csv",
-                icon=":material/download:",
-                on_click="ignore",
-            )
         _link()
         following = after(page)
         page_link(following, _("Next: {page}").format(page=following.name))
