@@ -128,9 +128,7 @@ def loss_and_more(found: list[Checkpoint]) -> None:
 
     compared = comparisons(i18n.language(), marks_of(found), found)
     offered = [
-        frame.Tab(
-            "helps", _("Does it help?"), partial(does_it_help, compared), ["one_seed", "pairs"]
-        ),
+        frame.Tab("helps", _("Does it help?"), partial(does_it_help, compared), ["pairs"]),
         frame.Tab("settings", _("Which T, which alpha?"), sweep),
         frame.Tab("traps", _("Traps"), partial(traps, teacher, student), ["trap", "cell_T"]),
         frame.Tab("generated", _("Without photographs"), partial(dream_verdict, found)),
@@ -278,9 +276,9 @@ def what_you_see(shown: Example, guessed: Guess[str], moves: bool) -> None:
     paragraphs = [
         _(
             "✓ **The label** raises {food} and lowers the other ten. ● **The teacher** also says "
-            "what else it looks like: at T = {T} it {pull} the logit of **{other}** most, by "
-            "{soft_part}; the label's part is {hard_part}. If the two bars of a class point "
-            "opposite ways, alpha decides."
+            "what else it looks like: at T = {T} it {pull} the logit of **{other}** most (gradient "
+            "{soft_part}; the label's: {hard_part}). If the two bars of a class point opposite "
+            "ways, alpha decides."
         ).format(food=food, **now),
     ]
     if guessed.is_open:

@@ -420,15 +420,16 @@ def next_of(place: Any, label: str, key: str) -> int:
 
 _SCRIPT = """
 const moved = {};
-let number = 0, told = 0, waiting, send;
+let number = 0, told = 0, toldAt = 0, lastByHand = false, waiting, send;
 
 const inside = (place) => place instanceof Element && place.closest(".vega-bindings");
+const here = () => location.pathname.replace(/\\/+$/, "").split("/").pop();
 
 function note(event) {
   const input = event.target;
   if (!inside(input) || !input.name) return;
-  const page = location.pathname.replace(/\\/+$/, "").split("/").pop();
-  (moved[page] ??= {})[input.name] = [input.value, ++number];
+  lastByHand = true;
+  (moved[here()] ??= {})[input.name] = [input.value, ++number];
   const address = new URL(location.href);
   address.searchParams.set(input.name, input.value);
   history.replaceState(history.state, "", address);
@@ -437,6 +438,7 @@ function note(event) {
 function tell() {
   if (told === number || !send) return;
   told = number;
+  toldAt = Date.now();
   send("moved", structuredClone(moved));
 }
 
@@ -447,6 +449,24 @@ function soon() {
   waiting = setTimeout(tell, 50);
 }
 
+// A run that began before the server was told may draw a chart anew, its inputs where they began:
+// put those back to where they were moved to
+const known = new WeakSet();
+function restore() {
+  if (!lastByHand || (told === number && Date.now() - toldAt > 5000)) return;
+  for (const input of document.querySelectorAll(
+    '.vega-bindings input[type="range"], .vega-bindings select')) {
+    if (known.has(input)) continue;
+    known.add(input);
+    const [value] = moved[here()]?.[input.name] ?? [input.value];
+    if (value === input.value) continue;
+    input.value = value;
+    for (const name of ["input", "change"])
+      input.dispatchEvent(new Event(name, {bubbles: true}));
+  }
+}
+new MutationObserver(restore).observe(document.body, {childList: true, subtree: true});
+
 const on = (place, name, heard) => place.addEventListener(name, heard, true);
 on(document, "input", note);
 on(document, "pointerup", (event) => inside(event.target) || soon());
@@ -454,7 +474,7 @@ on(document, "focusout", (event) => {
   if (inside(event.target) && !inside(event.relatedTarget)) soon();
 });
 on(document, "visibilitychange", tell);
-on(window, "popstate", soon);
+on(window, "popstate", () => { lastByHand = false; soon(); });
 
 export default function ({ setStateValue }) {
   send = setStateValue;

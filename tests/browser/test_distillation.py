@@ -97,7 +97,9 @@ def compare(page: "Page", alpha: float, t: float, pick: int = 0, move: float = 0
     if alpha:
         pull = "lowers" if parts.soft_gradient[other] > 0 else "raises"
         part = f"{parts.soft_gradient[other]:+.3f}".replace("-", "−")
-        assert f"at T = {t:g} it {pull} the logit of {CLASSES[other]} most, by {part}" in follow
+        assert (
+            f"at T = {t:g} it {pull} the logit of {CLASSES[other]} most (gradient {part};" in follow
+        )
     long = re.findall(r"is ([\d.]+) long, the hard one ([\d.]+)\. .* would be ([\d.]+):", follow)
     expected_long = (expected_here.soft, expected_here.hard, expected_here.without_t2)
     np.testing.assert_allclose([float(one) for one in long[0]], expected_long, rtol=0.06)
@@ -134,6 +136,23 @@ def test_every_input_moves_the_picture_as_the_formulas_say(page: "Page", server:
     compare(page, 0.6, 5.5, pick=4, move=-2.25)
     page.wait_for_timeout(300)
     assert len(frames) == sent  # the browser did it alone
+
+
+def test_a_guess_leaves_the_sliders_where_they_are(page: "Page", server: str) -> None:
+    """The curves make the chart another one, drawn anew before the server knows of the sliders."""
+    page.goto(f"{server}/distillation")
+    page.wait_for_selector(CHART)
+    page.wait_for_timeout(500)
+    page.focus('input[name="T"]')
+    for _press in range(3):
+        page.keyboard.press("ArrowRight")
+    page.click('text="400 × shorter"')
+    page.wait_for_selector(f'{CHART} text:text("soft, without T²")')
+    page.wait_for_selector(f'{CHART} text:text("T = 5.5")')
+    assert page.input_value('input[name="T"]') == "5.5"
+    page.wait_for_function(
+        "document.querySelector('.st-key-follows_loss').innerText.includes('at T = 5.5 it')"
+    )
 
 
 def test_both_ends_of_the_sliders(page: "Page", server: str) -> None:
