@@ -386,17 +386,16 @@ def same_size(every: Sequence[Collected], shipped: Sequence[Checkpoint]) -> None
                 st.code("\n".join(dict.fromkeys(missing)), language="bash")
 
 
-def way_title(row: Compressed) -> str:
-    """What was done to a network."""
+def way_title(row: Compressed, titles: Mapping[str, str]) -> str:
+    """What was done to a network; of a distilled student, which one it is."""
+    if row.way == "distilled":
+        return _("distilled: {network}").format(network=titles.get(row.network, row.network))
     bits = ngettext("{n} bit", "{n} bits", row.bits).format(n=row.bits)
     text = {
-        "distilled": _("distilled student"),
         "lowrank": _("low rank"),
         "pruned": _("channels cut"),
         "quantised": bits,
     }[row.way]
-    if row.way == "distilled":
-        return text
     if not row.epochs:
         return _("{method}, no training after").format(method=text)
     after = ngettext("{n} epoch after", "{n} epochs after", row.epochs).format(n=row.epochs)
@@ -410,7 +409,7 @@ def size_row(
     big = whole.get(row.big)
     return {
         "big": titles.get(row.big, row.big),
-        "way": way_title(row),
+        "way": way_title(row, titles),
         "size": numbers.size(row.size_bytes),
         "right": _("{accuracy} ({interval})").format(
             accuracy=numbers.percent(row.accuracy, row.n),
@@ -436,10 +435,10 @@ def pair_line(rows: Sequence[Compressed], titles: Mapping[str, str]) -> str:
     )
     return text.format(
         big=titles.get(best.big, best.big),
-        best=way_title(best),
+        best=way_title(best, titles),
         accuracy=numbers.percent(best.accuracy, best.n),
         others=", ".join(
-            f"{numbers.percent(row.accuracy, row.n)} ({way_title(row)})" for row in rest
+            f"{numbers.percent(row.accuracy, row.n)} ({way_title(row, titles)})" for row in rest
         ),
     )
 
