@@ -409,13 +409,13 @@ def size_row(
     big = whole.get(row.big)
     return {
         "big": titles.get(row.big, row.big),
-        "way": way_title(row, titles),
         "size": numbers.size(row.size_bytes),
         "right": _("{accuracy} ({interval})").format(
             accuracy=numbers.percent(row.accuracy, row.n),
             interval=numbers.interval(row.low, row.high, row.n),
         ),
         "lost": "–" if big is None else points(row.accuracy - big),
+        "way": way_title(row, titles),  # the longest: last, where it may be cut off
     }
 
 
