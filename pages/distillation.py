@@ -137,9 +137,12 @@ def loss_and_more(found: list[Checkpoint]) -> None:
     if shown is not None:
         offered.insert(4, frame.Tab("why", _("Why"), partial(why, shown, guessed)))
     frame.tabs(offered)
-    chosen = [teacher] if student is None else [teacher, student]
+    spoken_of = [teacher, *([student] if student else []), *compared.networks]
+    for trial in dream_trials(marks_of(found), found):
+        groups = [trial.dreamed, *(against.b for against in trial.twins)]
+        spoken_of += [one for group in groups for one in group.seeds]
     with st.container(horizontal=True, vertical_alignment="center"):
-        provenance([*chosen, *(one for one in compared.networks if one not in chosen)])
+        provenance(list({one.id: one for one in spoken_of}.values()))
         if shown is not None and shown.label is not None:
             data_button(
                 partial(parts_frame, shown.logits[1], shown.logits[0], shown.label), "distillation"
@@ -929,7 +932,8 @@ SHOWN = (2, 6, 9)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _dream_trials(marks: str, _found: list[Checkpoint]) -> list[DreamTrial]:
+def dream_trials(marks: str, _found: list[Checkpoint]) -> list[DreamTrial]:
+    """Every recipe that learned from generated pictures, with its twins."""
     del marks  # the key of the cache: a checkpoint published anew is compared anew
     return trials(_found)
 
@@ -956,20 +960,12 @@ def dream_verdict(found: list[Checkpoint]) -> None:
         st.code("python -m tools dreams", language="bash")
         return
     gallery(dreams)
-    tried = _dream_trials(marks_of(found), found)
+    tried = dream_trials(marks_of(found), found)
     if not tried:
         st.info(_("No student has learned from them yet."), icon=":material/balance:")
         st.code("python -m core reproduce --steps training", language="bash")
         return
     dream_chart(tried)
-    provenance(
-        [
-            one
-            for trial in tried
-            for group in (trial.dreamed, *(against.b for against in trial.twins))
-            for one in group.seeds
-        ]
-    )
 
 
 def gallery(dreams: Dreams) -> None:

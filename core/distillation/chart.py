@@ -254,8 +254,9 @@ def _entropy(span: Range, panels: int, is_open: bool) -> list[alt.Chart]:
         ink_text(start, alt.value(_("Entropy, in nats")), align="left", fontWeight="bold"),
         ink_text(note, alt.value("ln 11"), "muted", align="left", baseline="bottom", dy=-3),
     ]
-    if not is_open:
-        return frame
+    if not is_open:  # a point that nobody sees keeps the axis of T
+        corner = alt.Chart(_points(temperature=[span.low])).mark_point(opacity=0)
+        return [*frame, corner.encode(x=x)]
     curves = alt.Chart(alt.NamedData("curves")).mark_line(strokeWidth=2.5)
     now = alt.Chart(_points(here=[1])).transform_calculate(
         temperature="T", text="'T = ' + format(T, '.1f')"

@@ -43,7 +43,7 @@ SCENES: dict[str, list[Link]] = {
          "alpha": "0.3", "move": "1.25", "pick": "9", "trap": "swapped", "cell_T": "20",
          "provenance": STUDENT},
         {"dream_of": "Soup", "dream": "1", "moves": "true", "pairs": "true"},
-        {"answers_to": "bank", "more_networks": "true", "tab": "settings"},
+        {"answers_to": "bank", "more_networks": "true", "tab": "generated"},
     ],
     "training": [
         {"preset": "hour", "model": "resnet18", "teacher": "none", "alpha": "0.35", "T": "7.5",

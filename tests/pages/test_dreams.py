@@ -191,7 +191,7 @@ def test_the_experiment_is_told_in_numbers(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(found) == 2
     made = trials([trial.DREAMED, trial.FEW])
     monkeypatch.setattr(distillation, "trials", lambda found: made)
-    distillation._dream_trials.clear()
+    distillation.dream_trials.clear()
     app = AppTest.from_function(the_section, default_timeout=30).run()
     assert not app.exception
     (chart,) = app.get("vega_lite_chart")
