@@ -170,10 +170,10 @@ def bare_words(tree: ast.AST) -> Iterator[str]:
             continue
         name = getattr(node.func, "attr", getattr(node.func, "id", ""))
         given = [word.value for word in node.keywords if word.arg in WORDY]
-        if name in SHOWING and node.args and name != "Page":
-            given.append(node.args[0])
         if name in ("show", "show_with_slider"):
-            given += node.args[1:2]
+            given += node.args[1:2]  # what is said of the chart, which is the first
+        elif name in SHOWING and node.args and name != "Page":
+            given.append(node.args[0])
         for value in given:
             for found in letters(value):
                 yield f"line {found.lineno}: {found.value!r}"
