@@ -200,7 +200,13 @@ def draw_photo(seen: Seen) -> None:
 
 
 def several_photos(results: Sequence[Seen], names: Mapping[str, str]) -> None:
-    """A grid: each photo with a line for each network."""
+    """A grid: each photo with a line for each network, in the order of the line above."""
+    st.markdown(
+        " · ".join(
+            f"{glyph(role_of(answer.checkpoint))} {names[answer.checkpoint.id]}"
+            for answer in results[0].answers
+        )
+    )
     for start in range(0, len(results), PER_ROW):
         for column, seen in zip(
             st.columns(PER_ROW), results[start : start + PER_ROW], strict=False
@@ -212,9 +218,8 @@ def several_photos(results: Sequence[Seen], names: Mapping[str, str]) -> None:
                 for answer in seen.answers:
                     first = compare.bars_frame(answer).iloc[0]
                     lines.append(
-                        f"{glyph(role_of(answer.checkpoint))} {names[answer.checkpoint.id]}: "
-                        f"**{first.food}** {numbers.share(first.probability)}"
-                        + mark(truth, int(first.label))
+                        f"{glyph(role_of(answer.checkpoint))} {first.food} "
+                        f"{numbers.share(first.probability)}" + mark(truth, int(first.label))
                     )
                 st.markdown("  \n".join(lines))
 
