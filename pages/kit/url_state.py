@@ -16,6 +16,7 @@ parameter by its name alone, although two pages may both have a "method".
 """
 
 import re
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,8 @@ SHARED = ("lang",)
 """Parameters of the whole app, not of one page."""
 LONGEST = 2000
 """Characters of a value in a link; what is longer is cut."""
+BROWSER_S = 0.2
+"""How long a browser needs to set the path of a page that it goes to, once the run has begun."""
 _NUMBER = re.compile(r"-?[0-9]{1,6}(\.[0-9]{1,20})?(e-[0-9]{1,2})?", re.ASCII)
 
 
@@ -64,6 +67,8 @@ class _State:
     """(page, parameter) -> number of the browser's last report on it."""
     begun: dict[tuple[str, ...], tuple[str, dict[str, Any]]] = field(default_factory=dict)
     """(page, inputs of a chart) -> that chart, where its inputs began on this visit."""
+    has_come: bool = False
+    """Whether this run came to the page from another one."""
     addresses: deque[Texts] = field(default_factory=lambda: deque(maxlen=8))
     """What the address bar said lately: a request may have been sent before the last change."""
 
@@ -107,7 +112,8 @@ def _own() -> Texts:
 def arrive(page: str) -> None:
     """Before `page` is drawn: give it its settings back, or those of the link that led there."""
     state, context, own = _state(), get_script_run_ctx(), _own()
-    if page != state.page:
+    state.has_come = page != state.page
+    if state.has_come:
         state.page = page
         state.addresses.clear()
         state.begin(own if own or page not in state.kept else None)
@@ -130,6 +136,9 @@ def write_address() -> None:
     """Bring the address bar to the settings; call it at the end of a page, however it ended."""
     state = _state()
     if (whole := state.whole()) != _address():
+        if state.has_come:  # or it gives the parameters to the page that the visitor comes from
+            time.sleep(BROWSER_S)
+            state.has_come = False
         st.query_params.from_dict(whole)
         state.addresses.append(_own())
 

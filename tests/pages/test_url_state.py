@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -234,6 +235,21 @@ def test_a_touched_widget_is_kept_and_one_put_back_leaves_the_address() -> None:
     assert address(app) == {"ratio": ["85"]}
     visit(app, "home")
     assert widgets(visit(app, "pruning"))["method"] == "l1"
+
+
+def test_an_address_is_written_once_the_browser_is_on_the_page(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Sooner, a quick page would give its parameters to the one that the visitor comes from."""
+    slept: list[float] = []
+    monkeypatch.setattr(url_state, "time", SimpleNamespace(sleep=slept.append))
+    app = visit(new_session(), "pruning", {"method": "random"})
+    app.slider(key="ratio").set_value(85).run()
+    visit(app, "home")
+    assert not slept  # a link says it already, and a touch goes nowhere
+    visit(app, "pruning")
+    assert slept == [url_state.BROWSER_S]
+    assert address(app) == {"method": ["random"], "ratio": ["85"]}
 
 
 def test_a_widget_that_comes_back_has_its_value() -> None:
