@@ -158,6 +158,7 @@ def test_a_run_outlives_its_tab_and_becomes_a_checkpoint(
     assert not tab.query_selector('[data-testid="stException"]')
     tab.click("text=open it in Compare")
     tab.wait_for_selector("h1 >> text=plate")
+    tab.get_by_text("More networks", exact=True).click()
     tab.wait_for_selector('[data-testid="stMultiSelect"] >> text=run')
     context.close()
 
@@ -226,6 +227,8 @@ def test_a_design_goes_from_its_drawing_to_a_pruned_network(
     for page, widget in (("Compare", "stMultiSelect"), ("Pruning", "stSelectbox")):
         tab.click(f"text=open it in {page}")
         tab.wait_for_function("page => location.pathname.includes(page)", arg=page.lower())
+        if page == "Compare":
+            tab.get_by_text("More networks", exact=True).click()
         tab.wait_for_function(
             "([widget, name]) => [...document.querySelectorAll('[data-testid=' + widget + ']')]"
             ".some(box =>"
@@ -235,6 +238,7 @@ def test_a_design_goes_from_its_drawing_to_a_pruned_network(
         )
         tab.wait_for_function("!document.querySelector('[data-testid=\"stStatusWidget\"]')")
         assert not tab.query_selector('[data-testid="stException"]')
+        tab.keyboard.press("Escape")
         tab.click('[data-testid="stSidebarNavLink"]:has-text("Training")')
         finished(tab)
     context.close()
