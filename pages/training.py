@@ -80,11 +80,10 @@ def main() -> None:
     st.title(frame.entry(KEY).question)
     index = photographs()
     st.markdown(
-        _("Choose a student and a teacher, press **Start** and watch it learn. It goes on when you "
-          "close the tab.")
+        _("Choose a student and a teacher, press **Start** and watch it learn.")
         + " "
         + learns_from(index)
-    )  # fmt: skip
+    )
     workshop(index)
     frame.foot(KEY)
     remember()
@@ -175,8 +174,8 @@ def learns_from(index: Index | None) -> str:
                 icon=":material/rule_folder:",
             )
     return _(
-        "No photographs are here: it learns from {n} pictures of {px} px, each **{mark}**, and is "
-        "tested on others of them. Its scores say little about real food."
+        "No photographs are here: it learns from {n} pictures of {px} px and is tested on others. "
+        "Each is a **{mark}**: scores say little about real food."
     ).format(mark=MARK(), n=n, px=TRAIN_PX)
 
 
@@ -380,6 +379,7 @@ def start(configs: Sequence[TrainConfig], queue: JobQueue, who: str, index: Inde
     st.button(
         label, icon=":material/play_arrow:", type="primary", key="start", disabled=index is None,
         on_click=_ask, args=(list(configs), queue, who, index), width="stretch",
+        help=_("It runs in a process of its own and goes on when you close the tab."),
     )  # fmt: skip
     if refused := st.session_state.pop("start_refused", ""):
         st.warning(refused, icon=":material/front_hand:")
@@ -506,14 +506,14 @@ def answers(pictures: Sequence[Picture], watched: Watched | None, index: Index |
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _thumbnail(file: str, fingerprint: str) -> bytes | None:
-    """A small square JPEG; None where the picture cannot be read."""
+    """A square JPEG, as large as it is shown; None where the picture cannot be read."""
     del fingerprint  # only the key of the cache
     try:
         photo = read_photo_file(file)
     except PhotoError:
         return None
     buffer = BytesIO()
-    ImageOps.fit(photo, (2 * PICTURE_PX, 2 * PICTURE_PX)).save(buffer, "JPEG", quality=85)
+    ImageOps.fit(photo, (PICTURE_PX, PICTURE_PX)).save(buffer, "JPEG", quality=85)
     return buffer.getvalue()
 
 
