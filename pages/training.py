@@ -416,8 +416,7 @@ def watch(queue: JobQueue, who: str, index: Index | None, epochs: int) -> None:
     without one, the axes for the `epochs` that are chosen."""
     frame.speak()
     jobs = listed(queue, who)
-    if st.session_state["states_seen"] != {job.id: job.state for job in jobs}:
-        st.rerun()  # something ended, or somebody else's came: the tabs change, too
+    redraw_if_changed(jobs)
     if refused := st.session_state.pop("refused", ""):
         st.warning(refused, icon=":material/front_hand:")
     job = current(jobs)
@@ -443,6 +442,13 @@ def watch(queue: JobQueue, who: str, index: Index | None, epochs: int) -> None:
     elif index is not None:
         answers(fixed_pictures(index), None, index)
     st.markdown("  \n".join(seen(job, watched)))
+
+
+def redraw_if_changed(jobs: Sequence[Job]) -> None:
+    """Draw the whole page anew where a run has ended, gone on or come: all fragments change, and
+    whether they look again by themselves."""
+    if st.session_state["states_seen"] != {job.id: job.state for job in jobs}:
+        st.rerun()
 
 
 def listed(queue: JobQueue, who: str) -> list[Job]:
@@ -805,6 +811,7 @@ def _cards(queue: JobQueue, who: str) -> None:
     """One look at all runs (a fragment)."""
     frame.speak()
     jobs, chosen = listed(queue, who), url_state.texts("runs_shown")
+    redraw_if_changed(jobs)
     for place, job in enumerate(jobs):
         if job.is_active or job.id in chosen or place < MOST_CARDS:
             with st.container(border=True):
@@ -864,6 +871,7 @@ def _watch_curves(queue: JobQueue, who: str, chosen: list[str]) -> None:
     """One look at the curves (a fragment)."""
     frame.speak()
     jobs = listed(queue, who)
+    redraw_if_changed(jobs)
     picked = [job for job in jobs if job.id in chosen and job.run.metrics()]
     if picked:
         _pictures(picked)
