@@ -146,7 +146,7 @@ def look() -> None:
                     classifier=numbers.share(classifier),
                 ),
             )
-    st.subheader(_("What you see"))
+    st.header(_("What you see"))
     st.markdown("  \n".join([totals_line(totals(rows)),
                              *seen(table, totals(rows), px, answer.is_open)]))  # fmt: skip
     frame.tabs(
@@ -379,7 +379,7 @@ def side_by_side() -> None:
                     params=ratio_text(params), memory=ratio_text(memory)
                 ),
             )
-    st.subheader(_("What you see"))
+    st.header(_("What you see"))
     st.markdown("  \n".join(ratios_seen(first.title, second.title, table, answer.is_open)))
     both = ((first, first_rows), (second, second_rows))
     frame.tabs(

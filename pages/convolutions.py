@@ -92,7 +92,7 @@ def calculator() -> None:
             costs = method.compare(setting)
             table = cost_frame(costs, setting)
             answer = parameters(costs, table)
-    st.subheader(_("What you see"))
+    st.header(_("What you see"))
     st.markdown("  \n".join(seen(costs, setting, answer.is_open)))
     frame.tabs(
         [

@@ -123,7 +123,7 @@ def loss_and_more(found: list[Checkpoint]) -> None:
             guessed = loss(shown, moves) if shown is not None else Guess(None, True)
         if shown is not None:
             with controls:  # beside the sliders: the numbers follow them
-                st.subheader(_("What you see"))
+                st.header(_("What you see"))
                 what_you_see(shown, guessed, moves)
 
     compared = comparisons(i18n.language(), marks_of(found), found)

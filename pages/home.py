@@ -70,7 +70,7 @@ def main() -> None:
                   "check")
             )  # fmt: skip
         else:
-            st.subheader(_("How small can it get and still be right?"))
+            st.header(_("How small can it get and still be right?"))
             all_networks(table, found, times, stack)
     doors()
     frame.foot("home")

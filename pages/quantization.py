@@ -165,7 +165,7 @@ def explore(shipped: list[Checkpoint], known: list[Measured]) -> None:
         lines += not_measured(shown, SCHEMES if by_scheme else (at.scheme,))
         if others := short_lines(curves[~is_own]):
             lines.append("; ".join(others) + ".")
-    st.markdown(f"**{_('What you see')}** " + " ".join(lines))
+    st.markdown(_("**What you see.** {lines}").format(lines=" ".join(lines)))
     st.caption(_("Band: 95 % interval. Dashed: one in eleven, pure chance. Stars: measured here."))
     frame.tabs(
         [

@@ -142,7 +142,7 @@ def explore(
         asked.value == guessed.outcome(),
         f"{outcome_title(guessed.outcome())}: {contrast_line(guessed)}",
     )
-    st.markdown(f"**{_('What you see')}** " + counts_line(answers, asked.is_open))
+    st.markdown(_("**What you see.** {lines}").format(lines=counts_line(answers, asked.is_open)))
     st.caption(
         _(
             "Grey bar and stroke: the report, one training each, on Food-11. Marks: ours, with the "

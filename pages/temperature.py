@@ -80,7 +80,7 @@ def softened(found: list[Checkpoint]) -> None:
             draw(pair, chosen, guessed)
             reveal(pair[0], chosen, guessed)
         with controls:  # beside the slider: the numbers follow it
-            st.subheader(_("What you see"))
+            st.header(_("What you see"))
             follow_the_slider(pair[0], chosen, guessed)
 
     def after_the_guess(draw_tab: Callable[[], None]) -> Callable[[], None]:

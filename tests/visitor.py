@@ -1,5 +1,6 @@
 """A real server, and a visitor without a browser: Streamlit's websocket and its upload address."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -66,7 +67,7 @@ def run_server(
         process = subprocess.Popen(
             [*command, *options],
             cwd=REPO,
-            env=environment,
+            env={**(os.environ if environment is None else environment), "PYTHONPATH": str(REPO)},
             stdout=out,
             stderr=subprocess.STDOUT,
         )

@@ -71,7 +71,8 @@ def _results(groups: Sequence[Collected]) -> str:
         f"{markdown(heads, rows, 'llllrrrr')}\n\n"
         f"Right on {counts} test photographs of the {name}; the mean where there are several "
         "seeds. The interval covers the choice of photographs and, with several seeds, the luck of "
-        "training. File: the weights in float16. Time: one picture through ONNX Runtime, one thread, median."
+        "training. File: the weights in float16. Time: one picture through ONNX Runtime, one "
+        "thread, median."
     )
 
 

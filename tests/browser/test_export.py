@@ -3,8 +3,6 @@
 import hashlib
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +10,8 @@ from typing import TYPE_CHECKING
 import onnxruntime as ort
 import pytest
 
-from tests.browser.conftest import REPO, free_port, wait_for
 from tests.food import make_food11
+from tests.visitor import run_server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -35,24 +33,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         export_shelf.publish(food)
         export_shelf.save_rows(export_shelf.TEACHER)
         export_shelf.save_way()
-        port = free_port()
-        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true"]
-        command += [f"--server.port={port}", "--server.address=127.0.0.1"]
-        with (folder / "server.log").open("w") as log:
-            process = subprocess.Popen(
-                command,
-                cwd=REPO,
-                env=os.environ | {"FOOD11_ROOT": str(food), "PYTHONPATH": str(REPO)},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(f"{address}/_stcore/health", process, folder / "server.log")
-        yield address
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
+        with run_server(folder, environment=os.environ | {"FOOD11_ROOT": str(food)}) as running:
+            yield running.address
 
 
 def settle(page: "Page") -> None:

@@ -2,15 +2,14 @@
 
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.conftest import PATIENCE_MS, REPO, free_port, wait_for
+from tests.browser.conftest import PATIENCE_MS
 from tests.food import make_food11
+from tests.visitor import run_server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -30,24 +29,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         patch.setenv("SMALL_PLATES_PRETRAINED", str(folder / "pretrained"))
         low_rank_shelf.publish(food)
         low_rank_shelf.fill()
-        port = free_port()
-        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true"]
-        command += [f"--server.port={port}", "--server.address=127.0.0.1"]
-        with (folder / "server.log").open("w") as log:
-            process = subprocess.Popen(
-                command,
-                cwd=REPO,
-                env=os.environ | {"FOOD11_ROOT": str(food), "PYTHONPATH": str(REPO)},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(f"{address}/_stcore/health", process, folder / "server.log")
-        yield address
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
+        with run_server(folder, environment=os.environ | {"FOOD11_ROOT": str(food)}) as running:
+            yield running.address
 
 
 def settle(page: "Page") -> None:

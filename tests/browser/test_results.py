@@ -1,15 +1,12 @@
 """Results and Home's chart in a browser: names beside their marks, figures by their links."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
 
-from tests.browser.conftest import REPO, free_port, wait_for
+from tests.visitor import run_server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -26,24 +23,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SMALL_PLATES_PRETRAINED", str(folder / "pretrained"))
         results_shelf.fill()
-        port = free_port()
-        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true"]
-        command += [f"--server.port={port}", "--server.address=127.0.0.1"]
-        with (folder / "server.log").open("w") as log:
-            process = subprocess.Popen(
-                command,
-                cwd=REPO,
-                env=os.environ | {"PYTHONPATH": str(REPO)},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(f"{address}/_stcore/health", process, folder / "server.log")
-        yield address
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
+        with run_server(folder) as running:
+            yield running.address
 
 
 def settle(page: "Page") -> None:

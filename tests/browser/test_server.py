@@ -55,15 +55,15 @@ def test_a_refused_photo_is_explained_and_room_can_be_made(
     page.goto(f"{small_server.address}/compare")
     page.wait_for_selector(PHOTO, state="attached")
     page.set_input_files(PHOTO, photo("one.jpg"))  # type: ignore[arg-type]
-    page.wait_for_selector('h3 >> text="one.jpg"')
+    page.wait_for_selector('[data-testid="stImageCaption"] >> text="one.jpg"')
     page.set_input_files(PHOTO, photo("second.jpg"))  # type: ignore[arg-type]
     toast = page.wait_for_selector('[data-testid="stToast"]')
     assert toast and "your files may take 1 MB together" in toast.inner_text()
-    assert page.is_visible('h3 >> text="one.jpg"')
+    assert page.is_visible('[data-testid="stImageCaption"] >> text="one.jpg"')
     page.click('[data-testid="stFileChipDeleteBtn"] button >> nth=0')
-    page.wait_for_selector('h3 >> text="one.jpg"', state="detached")
+    page.wait_for_selector('[data-testid="stImageCaption"] >> text="one.jpg"', state="detached")
     page.set_input_files(PHOTO, photo("third one.jpg"))  # type: ignore[arg-type]
-    page.wait_for_selector('h3 >> text="third one.jpg"')
+    page.wait_for_selector('[data-testid="stImageCaption"] >> text="third one.jpg"')
     page.close()
 
 
@@ -138,10 +138,10 @@ def test_the_advised_headers_are_complete() -> None:
 
 
 def test_charts_and_components_work_under_the_advised_headers(guarded: "Page", server: str) -> None:
-    guarded.goto(f"{server}/temperature")
+    guarded.goto(f"{server}/temperature?T=1.5")  # with a slider: nobody has to guess first
     guarded.wait_for_selector("svg.marks")
     guarded.focus('input[type="range"][name="T"]')
-    for _press in range(10):
+    for _press in range(5):
         guarded.keyboard.press("ArrowRight")
     wait_until(
         guarded,
@@ -158,7 +158,7 @@ def test_uploads_and_the_camera_work_under_the_advised_headers(
     guarded.goto(f"{server}/compare?photo_from=camera")
     guarded.wait_for_selector(PHOTO, state="attached")
     guarded.set_input_files(PHOTO, photo("one.jpg"))  # type: ignore[arg-type]
-    guarded.wait_for_selector('h3 >> text="one.jpg"')
+    guarded.wait_for_selector('[data-testid="stImageCaption"] >> text="one.jpg"')
     guarded.wait_for_selector("img[src*='/media/']")
     guarded.click('[data-testid="stFileChipDeleteBtn"] button >> nth=0')
     guarded.click('text="Switch the camera on"')

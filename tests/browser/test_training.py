@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from tests.browser.conftest import PATIENCE_MS, REPO, free_port, wait_for
+from tests.browser.conftest import PATIENCE_MS, REPO
 from tests.food import make_food11
+from tests.visitor import run_server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -35,22 +36,13 @@ def server(tmp_path: Path) -> Iterator[str]:
         "FOOD11_ROOT": str(photographs),
         "PYTHONPATH": str(REPO),
     }
-    port = free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true"]
-    command += [f"--server.port={port}", "--server.address=127.0.0.1"]
-    with (tmp_path / "server.log").open("w") as log:
-        process = subprocess.Popen(
-            command, cwd=REPO, env=environment, stdout=log, stderr=subprocess.STDOUT
-        )
-    try:
-        wait_for(f"http://127.0.0.1:{port}/_stcore/health", process, tmp_path / "server.log")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        subprocess.run(  # whatever is training still is not the server's child any more
-            [sys.executable, "-c", STOP_ALL], cwd=REPO, env=environment, timeout=60, check=False
-        )
-        process.terminate()
-        process.wait(timeout=10)
+    with run_server(tmp_path, environment=environment) as running:
+        try:
+            yield running.address
+        finally:
+            subprocess.run(  # whatever is training still is not the server's child any more
+                [sys.executable, "-c", STOP_ALL], cwd=REPO, env=environment, timeout=60, check=False
+            )
 
 
 STOP_ALL = """

@@ -1,8 +1,6 @@
 """In a real browser: a page that was left is found again whole, and its link opens it elsewhere."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -10,9 +8,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from pages.kit.frame import entries
-from tests.browser.conftest import REPO, free_port, wait_for
 from tests.food import make_food11
 from tests.pages.every_setting import IN_BROWSER, SCENES, Link
+from tests.visitor import run_server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -45,22 +43,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The app over the networks that it ships with, and a few made-up photographs."""
     folder = tmp_path_factory.mktemp("whole")
     food = make_food11(folder / "food", per_class={"training": 1, "validation": 1, "testing": 2})
-    port = free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true"]
-    command += [f"--server.port={port}", "--server.address=127.0.0.1"]
-    environment = os.environ | {"FOOD11_ROOT": str(food), "PYTHONPATH": str(REPO)}
+    environment = os.environ | {"FOOD11_ROOT": str(food)}
     environment.pop("SMALL_PLATES_PRETRAINED", None)
-    with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(
-            command, cwd=REPO, env=environment, stdout=log, stderr=subprocess.STDOUT
-        )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(f"{address}/_stcore/health", process, folder / "server.log")
-        yield address
-    finally:
-        process.terminate()
-        process.wait(10)
+    with run_server(folder, environment=environment) as running:
+        yield running.address
 
 
 def settle(page: "Page") -> None:

@@ -30,7 +30,7 @@ def rows_named(part: Any, name: str) -> Iterator[list[dict[str, Any]]]:
 
 def texts_of(app: AppTest) -> list[str]:
     """All that the page says, alt texts included."""
-    texts = [str(one.value) for kind in ("title", "subheader", "markdown", "caption", "info",
+    texts = [str(one.value) for kind in ("title", "header", "markdown", "caption", "info",
              "success", "warning") for one in getattr(app, kind)]  # fmt: skip
     widgets = [*app.selectbox, *app.slider, *app.button, *app.toggle, *app.button_group]
     texts += [str(one.label) for one in [*widgets, *app.expander]]

@@ -33,7 +33,7 @@ Open = Callable[..., AppTest]
 
 def said(app: AppTest) -> str:
     """All plain text on the page."""
-    kinds = ("title", "subheader", "markdown", "caption", "info", "success", "warning", "error")
+    kinds = ("title", "header", "markdown", "caption", "info", "success", "warning", "error")
     return "\n".join(str(one.value) for kind in kinds for one in getattr(app, kind))
 
 
@@ -237,7 +237,7 @@ def test_nothing_on_the_page_escapes_translation(
     shelf.fill(shelf.TEACHER, shelf.SCRATCH, shelf.DISTILLED)
     app = open_page(page)
     assert not app.exception
-    texts = [str(one.value) for kind in ("title", "subheader", "markdown", "caption", "info",
+    texts = [str(one.value) for kind in ("title", "header", "markdown", "caption", "info",
              "success", "warning") for one in getattr(app, kind)]  # fmt: skip
     widgets = [*app.selectbox, *app.multiselect, *app.slider, *app.button, *app.toggle]
     widgets += [*app.number_input, *app.button_group, *app.expander, *app.radio]

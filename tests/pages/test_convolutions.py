@@ -43,7 +43,7 @@ Open = Callable[..., AppTest]
 
 def said(app: AppTest) -> str:
     """All plain text on the page."""
-    kinds = ("title", "subheader", "markdown", "caption", "info", "warning")
+    kinds = ("title", "header", "markdown", "caption", "info", "warning")
     return "\n".join(str(one.value) for kind in kinds for one in getattr(app, kind))
 
 

@@ -199,7 +199,7 @@ def test_nothing_on_the_page_escapes_translation(
     app = open_page(PAGE, reveal="true", tab=tab, measure="time")
     app.button_group(key="guess_fastest").set_value("onnx").run()
     assert not app.exception
-    texts = [str(one.value) for kind in ("title", "subheader", "markdown", "caption", "info",
+    texts = [str(one.value) for kind in ("title", "header", "markdown", "caption", "info",
              "success", "warning") for one in getattr(app, kind)]  # fmt: skip
     widgets = [*app.selectbox, *app.button, *app.toggle, *app.button_group, *app.expander]
     texts += [str(one.label) for one in widgets] + alts(app)

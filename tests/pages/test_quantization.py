@@ -329,7 +329,7 @@ def test_nothing_on_the_page_escapes_translation(
     for tab in ("line", "error", "figures", "time", "aware", "file", "why", "trap", "homework"):
         app = open_page(PAGE, reveal="true", hw7_sample="own", tab=tab)
         assert not app.exception
-        texts = [str(one.value) for kind in ("title", "subheader", "markdown", "caption", "info",
+        texts = [str(one.value) for kind in ("title", "header", "markdown", "caption", "info",
                  "success", "warning") for one in getattr(app, kind)]  # fmt: skip
         widgets = [*app.selectbox, *app.button, *app.toggle, *app.button_group, *app.select_slider]
         texts += [str(one.label) for one in [*widgets, *app.expander, *app.tabs]]

@@ -21,7 +21,7 @@ Open = Callable[..., AppTest]
 
 
 def said(app: AppTest) -> str:
-    kinds = ("title", "subheader", "markdown", "caption", "info", "error", "code")
+    kinds = ("title", "header", "markdown", "caption", "info", "error", "code")
     text = "\n".join(str(one.value) for kind in kinds for one in getattr(app, kind))
     return re.sub(r"[\u202f\s]+", " ", text)
 
