@@ -131,7 +131,7 @@ def serve(stack: Stack) -> Served | None:
         if source == "photograph":
             caption = _("A test photograph of {food}.")
         else:
-            caption = _("{food}, a generated picture (made from the teacher's weights).")
+            caption = _("{food}, a generated picture (made from a teacher's weights).")
         place.image(
             picture, caption=caption.format(food=food), width="stretch",
             alt=_("The dish that each network was shown: {food}").format(food=food),

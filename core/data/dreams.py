@@ -41,7 +41,7 @@ Shares = tuple[Annotated[float, Field(ge=0, le=1)], ...]
 
 def MARK() -> str:  # noqa: N802
     """What stands beside every dream that is shown, in the visitor's language."""
-    return _("generated picture (made from the teacher's weights)")
+    return _("generated picture (made from a teacher's weights)")
 
 
 class _Entry(BaseModel):

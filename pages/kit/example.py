@@ -282,7 +282,7 @@ def show_picture(chosen: Example) -> None:
             st.image(chosen.picture, width=80, alt=_("The picture that the answers are about"))
         if chosen.is_generated:
             words = _(
-                "A generated picture (made from the teacher's weights, not a photograph), made "
+                "A generated picture (made from a teacher's weights, not a photograph), made "
                 "as **{food}**."
             )
             st.markdown(words.format(food=food), width=400)

@@ -115,7 +115,7 @@ def test_without_photographs_the_example_is_a_generated_picture(open_page: Open)
     fill_dreams()
     app = open_page("distillation", dream_of="Soup")
     assert not app.exception
-    assert "made from the teacher's weights, not a photograph), made as **Soup**" in text(app)
+    assert "made from a teacher's weights, not a photograph), made as **Soup**" in text(app)
     assert len(app.get("image")) == 1 and follows(app)["label"] == CLASSES.index("Soup")
 
 

@@ -21,7 +21,7 @@ from tests.food import food_picture, make_food11
 from tests.pages import shelf
 
 Open = Callable[..., AppTest]
-MARK = "generated picture (made from the teacher's weights)"
+MARK = "generated picture (made from a teacher's weights)"
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +71,7 @@ def test_every_picker_says_so(open_page: Open) -> None:
     shelf.fill(shelf.TEACHER, shelf.DISTILLED)
     app = open_page("temperature", answers_to="photo")
     assert not app.exception
-    said = "A generated picture (made from the teacher's weights, not a photograph), made as"
+    said = "A generated picture (made from a teacher's weights, not a photograph), made as"
     assert f"{said} **{CLASSES[0]}**" in text(app)
 
 

@@ -141,7 +141,7 @@ def test_without_that_photograph_a_generated_picture_says_what_it_is(
     root = make_food11(tmp_path / "food")
     photo, picture = photographs(root, 9)[0], generated(4)[0]
     save_stack(photo, picture)
-    told = "Fried food, a generated picture (made from the teacher's weights)."
+    told = "Fried food, a generated picture (made from a teacher's weights)."
     assert captions(open_page("home")) == [told]
     monkeypatch.setenv("FOOD11_ROOT", str(root))
     save_stack(photo.model_copy(update={"sha256": "0" * 64}), picture)  # another data set's photo

@@ -24,7 +24,7 @@ from tests.pages import low_rank_shelf
 from tests.pages.test_app import said
 
 Open = Callable[..., AppTest]
-MARK = "generated picture (made from the teacher's weights)"
+MARK = "generated picture (made from a teacher's weights)"
 PHOTO = Photo("key", "lunch", lambda: Image.new("RGB", (64, 48), "orange"))
 
 

@@ -183,7 +183,7 @@ def test_without_photographs_the_example_is_a_generated_picture(open_page: Open)
     fill_dreams()
     app = open_page("temperature", dream_of="Soup")
     assert not app.exception and len(pictures(app)) == 1
-    assert "made from the teacher's weights, not a photograph), made as **Soup**" in text(app)
+    assert "made from a teacher's weights, not a photograph), made as **Soup**" in text(app)
     found = load_dreams()
     assert found is not None
     chosen = found.of(128)
@@ -223,4 +223,4 @@ def test_a_stored_answer_shows_its_photograph_where_it_is(
     assert f"The label says **{CLASSES[labels[0]]}**" in text(app)
     shelf.fill(shelf.TEACHER, shelf.DISTILLED)
     app = open_page("temperature")
-    assert "made from the teacher's weights" in text(app)
+    assert "made from a teacher's weights" in text(app)
