@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 
 from core.charts import numbers
-from core.charts.compiled import Spec, filled, shape, with_rows
+from core.charts.compiled import Spec, compiled, with_data, with_rows
 from core.charts.theme import RoleKey, finish, ink_text, layered, painted, role_color
 from core.i18n import _
 
@@ -34,7 +34,7 @@ def verdict_chart(verdicts: Sequence[Verdict]) -> Spec:
     return with_rows(_verdicts(len(rows)), verdicts=rows)
 
 
-@shape
+@compiled
 def _verdicts(n: int) -> alt.LayerChart:
     y = alt.Y("place:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0))
     base = alt.Chart(alt.NamedData("verdicts")).encode(y=y)
@@ -67,10 +67,10 @@ def answer_chart(frame: pd.DataFrame, role: RoleKey) -> Spec:
             for rank, food, top in zip(frame["rank"], frame["food"], frame["top"], strict=True)
         ],
     )
-    return filled(_shape(role), answer=shown)
+    return with_data(_shape(role), answer=shown)
 
 
-@shape
+@compiled
 def _shape(role: RoleKey) -> alt.LayerChart:
     x = alt.X(
         "probability:Q",

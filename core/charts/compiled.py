@@ -1,8 +1,8 @@
-"""A chart's shape is built once, its data each time: Altair takes half a second, data microseconds.
+"""A chart is compiled once, its data put in each time: half a second of Altair, then microseconds.
 
-A function under `@shape` returns an Altair chart on named data (`alt.NamedData`) and depends on
+A function under `@compiled` returns an Altair chart on named data (`alt.NamedData`) and depends on
 nothing but its arguments and the language; it is compiled once per process. `with_rows` adds a few
-rows, `filled` frames.
+rows, `with_data` frames.
 """
 
 import copy
@@ -23,11 +23,11 @@ Spec = dict[str, Any]
 P = ParamSpec("P")
 
 
-def shape(build: Callable[P, Any]) -> Callable[P, Spec]:
+def compiled(build: Callable[P, Any]) -> Callable[P, Spec]:
     """Compile the chart that `build` returns, once per arguments (hashable) and language."""
 
     @functools.lru_cache(maxsize=64)
-    def compiled(_language: str, make: Callable[[], Any]) -> Spec:
+    def compile_once(_language: str, make: Callable[[], Any]) -> Spec:
         # a row or two written in a layer stay there: Streamlit sends each of `datasets` as a table
         with alt.data_transformers.enable(consolidate_datasets=False):
             spec: Spec = make().to_dict()
@@ -35,7 +35,7 @@ def shape(build: Callable[P, Any]) -> Callable[P, Spec]:
 
     @functools.wraps(build)
     def remembered(*args: P.args, **kwargs: P.kwargs) -> Spec:
-        return compiled(i18n.language(), _Call(build, args, tuple(sorted(kwargs.items()))))
+        return compile_once(i18n.language(), _Call(build, args, tuple(sorted(kwargs.items()))))
 
     return remembered
 
@@ -52,12 +52,12 @@ class _Call:
         return self.build(*self.args, **dict(self.named))
 
 
-def filled(
+def with_data(
     spec: Spec, starts: Mapping[str, float | int | str] | None = None, /, **frames: pd.DataFrame
 ) -> Spec:
-    """A copy of a compiled shape with its named data: all sessions share the shape itself.
+    """A copy of a compiled chart with its named data: all sessions share the compiled one.
 
-    `starts`: parameters of the shape -> where they begin.
+    `starts`: parameters of the chart -> where they begin.
     """
     made = {**copy.deepcopy(spec), "datasets": {**spec.get("datasets", {}), **frames}}
     for parameter in made.get("params", ()):
@@ -72,7 +72,7 @@ def with_rows(
     /,
     **rows: Iterable[Mapping[str, Any]],
 ) -> Spec:
-    """`filled` for a few dozen rows: they travel inside the layers, without pandas and Arrow.
+    """`with_data` for a few dozen rows: they travel inside the layers, without pandas and Arrow.
 
     Each of `rows` replaces the named data of that name; rows hold JSON's types alone.
     """
@@ -104,7 +104,7 @@ LONG = 300
 
 
 def inlined(spec: Spec, but: Collection[str] = ()) -> Spec:
-    """A filled chart with its data frames as rows inside its layers, all but those named in `but`.
+    """A chart with its data as rows inside its layers, all but the tables named in `but`.
 
     Those and long ones become Arrow tables. To be kept and drawn often: pandas has no more to do.
     While only the data in `but` changes (where a control stands), the browser keeps the chart and

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.charts import numbers
-from core.charts.compiled import Spec, filled, shape, with_rows
+from core.charts.compiled import Spec, compiled, with_data, with_rows
 from core.charts.curves import DASHES, LABEL_SIZE, beside, mark_shape, stacked
 from core.charts.names import place_labels, versions
 from core.charts.theme import (
@@ -226,7 +226,7 @@ def _seeds(frame: pd.DataFrame, cost: Cost) -> list[dict[str, Any]]:
     ]
 
 
-@shape
+@compiled
 def _shape(cost: Cost, costs: tuple[float, float], accuracies: tuple[float, float]) -> Any:
     x = alt.X(
         f"{cost}:Q",
@@ -378,7 +378,7 @@ def curves_chart(frame: pd.DataFrame) -> Spec:
     ends["label_at"] = _under(top - gap / 2, beside(ends["accuracy"], gap), gap / 2)
     ends["at"] = epochs * 1.03
     thin = frame if len(frame) > len(mean) else frame.iloc[:0]
-    return filled(_curves(epochs, top), seeds=thin, means=mean, ends=ends)
+    return with_data(_curves(epochs, top), seeds=thin, means=mean, ends=ends)
 
 
 def _under(most: float, heights: np.ndarray, least: float) -> np.ndarray:
@@ -387,7 +387,7 @@ def _under(most: float, heights: np.ndarray, least: float) -> np.ndarray:
     return heights - down
 
 
-@shape
+@compiled
 def _curves(epochs: int, top: float) -> Any:
     x = alt.X(
         "epoch:Q",
@@ -487,7 +487,7 @@ def ladder_chart(frame: pd.DataFrame, groups: Mapping[str, Collected]) -> Spec:
         for accuracy in groups[stem].accuracies
     ]
     ours = rows[rows["accuracy"].notna()]
-    return filled(
+    return with_data(
         _ladder(len(frame), (low, high)),
         rows=rows,
         ours=ours,
@@ -496,7 +496,7 @@ def ladder_chart(frame: pd.DataFrame, groups: Mapping[str, Collected]) -> Spec:
     )
 
 
-@shape
+@compiled
 def _ladder(n: int, domain: tuple[float, float]) -> Any:
     title = _("Right on the test photographs (theirs: other photographs)")
     scale = alt.Scale(domain=list(domain), nice=False)
@@ -559,7 +559,7 @@ def claims_chart(rows: Sequence[Mapping[str, Any]], chosen: str, reveal: bool = 
     return with_rows(_claims(len(rows), ends), rows=shown)
 
 
-@shape
+@compiled
 def _claims(n: int, ends: tuple[float, float]) -> Any:
     title = _("Difference in points (right of 0: as the line says)")
     scale = alt.Scale(domain=list(ends), nice=False)

@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 
 from core.charts import numbers
-from core.charts.compiled import Spec, filled, shape, with_rows
+from core.charts.compiled import Spec, compiled, with_data, with_rows
 from core.charts.numbers import short_count
 from core.charts.theme import finish, ink_text, layered, painted, role_color
 from core.convolutions.method import BYTES, ConvSetting, Cost, Kind, rule_of_thumb
@@ -266,7 +266,7 @@ def cost_chart(
     return with_rows(_cost_shape(quantity, end, len(rows)), rows=rows)
 
 
-@shape
+@compiled
 def _cost_shape(quantity: Quantity, end: float, rows: int) -> alt.LayerChart:
     title = _("{quantity} (standard = 100 %)").format(quantity=quantity_title(quantity))
     x, y = _share_axis(end, "share", title), _row_axis(rows - 1)
@@ -350,10 +350,10 @@ def timing_chart(frame: pd.DataFrame) -> Spec:
     table["role"] = [_slot(kind) for kind in table["kind"]]
     # a quartile a hair beyond a whole bar does not double the axis: there is room for it
     spec = _timing_shape(_end([*table["share"], *(table["high"] / 1.3)]), float(table["row"].max()))
-    return filled(spec, rows=table, heads=table[table["strength"] < 1])
+    return with_data(spec, rows=table, heads=table[table["strength"] < 1])
 
 
-@shape
+@compiled
 def _timing_shape(end: float, last_row: float) -> alt.LayerChart:
     x, y = _share_axis(end), _row_axis(last_row)
     low, high = _share_axis(end, "low"), _share_axis(end, "high")
@@ -552,7 +552,7 @@ def _tables(wiring: Wiring) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-@shape
+@compiled
 def _wiring_shape(last: int) -> alt.LayerChart:
     x = alt.X("column:Q", axis=None, scale=alt.Scale(domain=[-0.3, last + 0.3], nice=False))
     y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[1, -0.07], nice=False))

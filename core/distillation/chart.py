@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.charts import numbers
-from core.charts.compiled import Spec, filled, inlined, shape
+from core.charts.compiled import Spec, compiled, inlined, with_data
 from core.charts.names import versions
 from core.charts.numbers import points, points_interval
 from core.charts.theme import (
@@ -94,9 +94,9 @@ def temperature_chart(
     # both are compiled at once: who guesses need not wait for the other
     specs = {each: _shape(len(voices), span._replace(start=1.0), each) for each in (True, False)}
     if not is_open:
-        return filled(specs[False], {"T": span.start}, answers=answers)
+        return with_data(specs[False], {"T": span.start}, answers=answers)
     roles = {voice.title: voice.role for voice in voices}
-    return filled(
+    return with_data(
         specs[True],
         {"T": span.start},
         answers=answers,
@@ -126,7 +126,7 @@ def _logits_frame(voices: Sequence[Voice], true_label: int | None) -> pd.DataFra
     )
 
 
-@shape
+@compiled
 def _shape(panels: int, span: Range, is_open: bool) -> alt.LayerChart:
     bind = alt.binding_range(min=span.low, max=span.high, step=span.step, name=_("Temperature T"))
     slider = alt.param(name="T", value=span.start, bind=bind if is_open else alt.Undefined)
@@ -495,7 +495,7 @@ def distillation_chart(
     starts = {"T": temperature, "alpha": alpha, "move": move, "pick": pick}
     # both are compiled at once: who guesses need not wait for the other
     specs = {each: _distillation_shape(moves, each) for each in (True, False)}
-    return filled(specs[is_open], starts, answers=answers, bounds=bounds)
+    return with_data(specs[is_open], starts, answers=answers, bounds=bounds)
 
 
 INPUTS = {
@@ -506,7 +506,7 @@ INPUTS = {
 """The sliders by the parameter they move, with where they begin by themselves."""
 
 
-@shape
+@compiled
 def _distillation_shape(moves: bool, is_open: bool) -> alt.LayerChart:
     titles = {
         "T": _("Temperature T"),
@@ -722,10 +722,10 @@ def sweep_chart(sweep: Sweep) -> Spec:
         tuple(sorted(rows["means"]["temperature"].unique())),
         tuple(rows["means"].sort_values("alpha")["series"].unique()),
     )
-    return inlined(filled(spec, alone=alone.assign(label=_("labels alone, no teacher")), **rows))
+    return inlined(with_data(spec, alone=alone.assign(label=_("labels alone, no teacher")), **rows))
 
 
-@shape
+@compiled
 def _sweep_shape(temperatures: tuple[float, ...], names: tuple[str, ...]) -> alt.LayerChart:
     x = alt.X(
         "temperature:Q",
@@ -817,10 +817,10 @@ def gain_chart(contrasts: Sequence[Contrast]) -> Spec:
         columns=["place", "seed", "gain", "role"],
     )
     means = frame.assign(place=range(len(frame)), role="distilled")
-    return inlined(filled(_gain_shape(len(frame), reach), means=means, seeds=seeds))
+    return inlined(with_data(_gain_shape(len(frame), reach), means=means, seeds=seeds))
 
 
-@shape
+@compiled
 def _gain_shape(rows: int, reach: int) -> alt.LayerChart:
     x = alt.X(
         "gain:Q",
@@ -902,10 +902,10 @@ def shown_frame(frame: pd.DataFrame) -> pd.DataFrame:
 
 def dreamed_chart(frame: pd.DataFrame) -> Spec:
     """Accuracies with 95 % intervals over a line for blind guessing; `frame` is `shown_frame`'s."""
-    return inlined(filled(_dreamed_shape(len(frame)), rows=frame))
+    return inlined(with_data(_dreamed_shape(len(frame)), rows=frame))
 
 
-@shape
+@compiled
 def _dreamed_shape(rows: int) -> alt.LayerChart:
     x = alt.X(
         "accuracy:Q",

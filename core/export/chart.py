@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from core.charts import numbers
-from core.charts.compiled import Spec, filled, shape, with_rows
+from core.charts.compiled import Spec, compiled, with_data, with_rows
 from core.charts.names import place_labels
 from core.charts.theme import (
     RoleKey,
@@ -123,7 +123,7 @@ _SIZES = (
 )
 
 
-@shape
+@compiled
 def _sizes(n: int, most: float) -> Any:
     x = alt.X(
         "size_bytes:Q",
@@ -159,7 +159,7 @@ def time_chart(frame: pd.DataFrame, known: Collection[Format] = FORMATS) -> Spec
     return with_rows(_times(len(rows), float(timed["p75"].max())), files=rows)
 
 
-@shape
+@compiled
 def _times(n: int, most: float) -> Any:
     x = alt.X(
         "median:Q",
@@ -484,7 +484,7 @@ def stack_chart(frame: pd.DataFrame) -> Spec:
     )
 
 
-@shape
+@compiled
 def _stack(sizes: tuple[float, float], accuracies: tuple[float, float]) -> Any:
     x = alt.X(
         "size_bytes:Q",
@@ -549,7 +549,7 @@ def story_chart(rows: Sequence[StackRow], lines: Mapping[Step, Sequence[str]], s
             for row in rows
         ]
     )
-    return filled(_story(tuple(row.step for row in rows)), {"step": start}, steps=steps)
+    return with_data(_story(tuple(row.step for row in rows)), {"step": start}, steps=steps)
 
 
 def story_title(step: Step) -> str:
@@ -562,7 +562,7 @@ def story_title(step: Step) -> str:
     }[step]
 
 
-@shape
+@compiled
 def _story(offered: tuple[Step, ...]) -> Any:
     radio = alt.binding_radio(
         options=list(offered), labels=[story_title(step) for step in offered], name=" "

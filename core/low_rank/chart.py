@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from core.charts import numbers
-from core.charts.compiled import Spec, filled, shape
+from core.charts.compiled import Spec, compiled, with_data
 from core.charts.curves import (
     LABEL_SIZE,
     accuracy_axis,
@@ -149,7 +149,7 @@ def layer_chart(curve: LayerCurve, start: int, reveal: bool = True) -> Spec:
     )
     ends["label_at"] = spread((ends["share"] - [0.07 * top, 0]).to_numpy(), 0.15 * top)
     ends = ends if reveal else ends.iloc[1:]
-    return filled(
+    return with_data(
         _shape(
             curve.full,
             (floor_of(curve), top),
@@ -164,7 +164,7 @@ def layer_chart(curve: LayerCurve, start: int, reveal: bool = True) -> Spec:
     )
 
 
-@shape
+@compiled
 def _shape(full: int, limits: tuple[float, float], written: str, two_modes: bool) -> Any:
     slider = alt.param(
         name="R",
@@ -472,14 +472,14 @@ def accuracy_chart(
     )
     data["ends"] = data["ends"].iloc[:0].assign(margin=0.0)
     beside = others.assign(mark=[SLOTS[role].shape for role in others["role"]])
-    return filled(
+    return with_data(
         _accuracy_shape(least / 1.15, most * 1.15),
         **data,
         others=beside if reveal else beside.iloc[:0],
     )
 
 
-@shape
+@compiled
 def _accuracy_shape(low: float, high: float) -> Any:
     count = _("Parameters")
     x = alt.X(
@@ -572,10 +572,10 @@ def time_chart(frame: pd.DataFrame) -> Spec:
         time=[numbers.milliseconds(ms) for ms in frame["milliseconds"]],
         label=[f"{energy:.0%}" for energy in frame["energy"]],
     )
-    return filled(_times_shape(top), times=shown)
+    return with_data(_times_shape(top), times=shown)
 
 
-@shape
+@compiled
 def _times_shape(top: float) -> Any:
     title = _("Time, as a share of the whole network's")
     y_scale, y_axis = alt.Scale(domain=[0, top], nice=False), alt.Axis(format=".0%", tickCount=6)

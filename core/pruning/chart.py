@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.charts import numbers
-from core.charts.compiled import Spec, filled, shape
+from core.charts.compiled import Spec, compiled, with_data
 from core.charts.curves import (
     CHANCE,
     GUESS,
@@ -196,7 +196,7 @@ def accuracy_chart(
     data["ends"] = data["ends"].assign(**_NAMES_AT)
     if guess is None:
         guess = pd.DataFrame({"ratio": [], "accuracy": []}, dtype=float)
-    return filled(_accuracy_shape(), **data, guess=guess)
+    return with_data(_accuracy_shape(), **data, guess=guess)
 
 
 def _ways(frame: pd.DataFrame) -> list[int]:
@@ -218,7 +218,7 @@ def ratio_axis() -> alt.X:
     )
 
 
-@shape
+@compiled
 def _accuracy_shape() -> Any:
     x = ratio_axis()
     guess = alt.Chart(alt.NamedData("guess")).mark_line(**GUESS).encode(x=x, y=accuracy_axis())
@@ -321,10 +321,10 @@ def time_chart(frame: pd.DataFrame, ratio: float, column: str = "torch_1") -> Sp
     ends = ends.assign(role="pruned", **_NAMES_AT)
     kind = column if column in SIZES else "time"
     now = pd.DataFrame({"ratio": [ratio]})
-    return filled(_time_shape(top, kind), times=frame, ends=ends, now=now)
+    return with_data(_time_shape(top, kind), times=frame, ends=ends, now=now)
 
 
-@shape
+@compiled
 def _time_shape(top: float, kind: str) -> Any:
     x = ratio_axis()
     title = {
@@ -405,10 +405,10 @@ def histogram_chart(frame: pd.DataFrame) -> Spec:
     """Stacked bars: grey what goes, in colour what stays. The axes do not move with the ratio."""
     whole = frame.groupby("low")["n"].sum().max()
     reach = float(frame["high"].max())
-    return filled(_histogram_shape(reach, int(whole)), bins=frame)
+    return with_data(_histogram_shape(reach, int(whole)), bins=frame)
 
 
-@shape
+@compiled
 def _histogram_shape(reach: float, most: int) -> Any:
     base = alt.Chart(alt.NamedData("bins")).encode(
         alt.X(
@@ -445,10 +445,10 @@ def layer_title(name: str) -> str:
 
 def sparsity_chart(frame: pd.DataFrame, chosen: str) -> Spec:
     """One bar a layer: the share of its weights that become zero; the chosen one in full colour."""
-    return filled(_sparsity_shape(len(frame)), layers=frame.assign(on=frame["layer"] == chosen))
+    return with_data(_sparsity_shape(len(frame)), layers=frame.assign(on=frame["layer"] == chosen))
 
 
-@shape
+@compiled
 def _sparsity_shape(count: int) -> Any:
     bars = (
         alt.Chart(alt.NamedData("layers"))
@@ -503,10 +503,10 @@ def channel_chart(frame: pd.DataFrame, ranked_by: str) -> Spec:
     What goes is a grey cross, what stays a triangle in colour.
     """
     shown = frame.assign(value=frame[ranked_by], slot=np.where(frame["goes"], "muted", "pruned"))
-    return filled(_channel_shape(ranked_by), channels=shown)
+    return with_data(_channel_shape(ranked_by), channels=shown)
 
 
-@shape
+@compiled
 def _channel_shape(ranked_by: str) -> Any:
     titles = {"norm": _("L2 norm of its filters"), "gamma": _("|gamma| of its BatchNorm")}
     base = (
@@ -556,7 +556,7 @@ def scan_chart(frame: pd.DataFrame, whole: float | None) -> Spec:
     ends = frame.loc[frame.groupby("series", sort=False)["place"].idxmax()].copy()
     ends["short"] = [numbers.share(ratio) for ratio in ends["ratio"]]  # for a phone
     ends["label_at"] = spread(ends["accuracy"].to_numpy(dtype=float).clip(0.04), 0.09)
-    return filled(
+    return with_data(
         _scan_shape(int(frame["place"].max())),
         scan=frame,
         ends=ends,
@@ -564,7 +564,7 @@ def scan_chart(frame: pd.DataFrame, whole: float | None) -> Spec:
     )
 
 
-@shape
+@compiled
 def _scan_shape(count: int) -> Any:
     x = alt.X(
         "place:Q",

@@ -12,7 +12,7 @@ import altair as alt
 import pandas as pd
 
 from core.charts import numbers
-from core.charts.compiled import Spec, filled, shape, with_rows
+from core.charts.compiled import Spec, compiled, with_data, with_rows
 from core.charts.curves import DASHES, GUESS, MARKS, accuracy_plot, curve_data, spread
 from core.charts.theme import SLOTS, finish, ink_text, layered, painted
 from core.course import SIZE_LIMITS_BYTES
@@ -173,7 +173,7 @@ def _floor_tenth(value: float) -> float:
     return math.floor(10 * math.log10(value)) / 10
 
 
-@shape
+@compiled
 def _shape(against: Against, low: float, high: float) -> Any:
     is_bits = against == "bits"
     x = alt.X(
@@ -245,7 +245,7 @@ def line_chart(line: Line, bits: int) -> Spec:
             for channel, kind in zip(line.strips["channel"], line.strips["kind"], strict=True)
         ]
     )
-    return filled(
+    return with_data(
         _line_shape(len(line.strips)),
         {
             "line_bits": bits if bits in LINE_BITS else LINE_BITS[0],
@@ -310,7 +310,7 @@ def error_text(mse: float, sqnr_db: float | None) -> str:
     return _("MSE {mse}, SQNR {sqnr} dB").format(mse=f"{mse:.1e}", sqnr=decibels(sqnr_db))
 
 
-@shape
+@compiled
 def _line_shape(strips: int) -> Any:
     buttons = alt.param(
         name="line_bits",
@@ -410,7 +410,7 @@ def error_chart(line: Line, bits: int) -> Spec:
     )
 
 
-@shape
+@compiled
 def _error_shape() -> Any:
     x = alt.X(
         "bits:Q",
@@ -508,7 +508,7 @@ def int8_chart(frame: pd.DataFrame) -> Spec:
     return with_rows(_int8_shape(len(frame), round(top, 2)), forms=_records(shown))
 
 
-@shape
+@compiled
 def _int8_shape(rows: int, top: float) -> Any:
     x = alt.X(
         "time:Q",

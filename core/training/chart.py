@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import altair as alt
 import pandas as pd
 
-from core.charts.compiled import Spec, filled, shape, with_rows
+from core.charts.compiled import Spec, compiled, with_data, with_rows
 from core.charts.curves import end_labelled_lines
 from core.charts.theme import FONT_PX, RoleKey, finish, guide, ink_text, layered, painted
 from core.course import CLASSES
@@ -128,7 +128,7 @@ def loss_chart(points: Sequence[tuple[float, float]], epochs: int, role: RoleKey
     return with_rows(_loss_shape(epochs, max(1.0, top), role), points=rows, latest=latest)
 
 
-@shape
+@compiled
 def _loss_shape(epochs: int, top: float, role: RoleKey) -> Any:
     x = alt.X("epoch:Q", title=_("epoch"), scale=alt.Scale(domain=[0, epochs], nice=False))
     y = alt.Y("loss:Q", title=_("loss"), scale=alt.Scale(domain=[0, top]))
@@ -194,10 +194,10 @@ def confusion_frame(counts: Sequence[Sequence[int]]) -> pd.DataFrame:
 
 def confusion_chart(counts: Sequence[Sequence[int]]) -> Spec:
     """What was taken for what: a cell a pair, as full as its share of the true class."""
-    return filled(_confusion(), cells=confusion_frame(counts))
+    return with_data(_confusion(), cells=confusion_frame(counts))
 
 
-@shape
+@compiled
 def _confusion() -> Any:
     names = [food_class(name) for name in CLASSES]
     place = alt.Chart(alt.NamedData("cells")).encode(

@@ -26,7 +26,7 @@ class Picture(NamedTuple):
 
 
 def show(chart: Any, alt: str, key: str | None = None) -> None:
-    """Draw an Altair chart, or a shape filled with data (`core.charts.compiled`).
+    """Draw an Altair chart, or a compiled one with its data (`core.charts.compiled`).
 
     `alt` says in one or two sentences what it shows, with its numbers. A compiled chart with a
     `key` has its height kept free while it loads, so that nothing below it jumps.

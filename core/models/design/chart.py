@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from core.charts import numbers
-from core.charts.compiled import Spec, shape, with_rows
+from core.charts.compiled import Spec, compiled, with_rows
 from core.charts.numbers import short_count
 from core.charts.theme import RoleKey, finish, glyph, ink_text, layered, painted, role_color
 from core.i18n import _
@@ -127,7 +127,7 @@ def parts_chart(frame: pd.DataFrame, role: RoleKey, hidden: Collection[str] = ()
     return with_rows(_parts_shape(len(lines), role), bars=bars, heads=heads)
 
 
-@shape
+@compiled
 def _parts_shape(parts: int, role: RoleKey) -> alt.LayerChart:
     edge = PANEL * len(MEASURES)
     x = alt.X("start:Q", title=None, scale=alt.Scale(domain=[0, edge], nice=False), axis=None)
@@ -212,7 +212,7 @@ def _budget_slot(budget: Budget) -> str:
 _GLYPHS = {"muted": "", "wrong": f"{glyph('wrong')} ", "correct": f"{glyph('correct')} "}
 
 
-@shape
+@compiled
 def _budget_shape(rows: int) -> alt.LayerChart:
     scale = alt.Scale(domain=[0, MOST_SHARE], nice=False)
     axis = alt.Axis(values=[0, 0.5, 1, 1.5, 2], format=".0%", grid=False, ticks=False)
@@ -282,7 +282,7 @@ def ratio_chart(frame: pd.DataFrame, role: RoleKey, hidden: Collection[str] = ()
     return with_rows(_ratio_shape(len(rows), role), rows=rows)
 
 
-@shape
+@compiled
 def _ratio_shape(rows: int, role: RoleKey) -> alt.LayerChart:
     scale = alt.Scale(type="log", domain=[0.08, 130], nice=False, clamp=True)
     expression = (

@@ -2,14 +2,14 @@
 
 import altair as alt
 
-from core.charts.compiled import shape, with_rows
+from core.charts.compiled import compiled, with_rows
 from core.charts.theme import finish, layered
 from tests.charts import rows_of
 
 ROWS = [{"a": 1, "text": "x"}, {"a": 2, "text": "y"}]
 
 
-@shape
+@compiled
 def _chart(tables: int) -> alt.LayerChart:
     on = [alt.Chart(alt.NamedData(f"t{n % tables}")).encode(x="a:Q") for n in range(4)]
     layers = [on[0].mark_bar(), on[1].mark_rule(), on[2].mark_text(), on[3].mark_point()]

@@ -136,14 +136,14 @@ def test_every_mark_of_a_curve_has_a_letter_and_ways_are_told_apart() -> None:
 def test_a_shape_is_compiled_once_and_shared_unharmed() -> None:
     built = []
 
-    @compiled.shape
+    @compiled.compiled
     def plain(size: int) -> alt.Chart:
         built.append(size)
         return alt.Chart(alt.NamedData("rows")).mark_point(size=size).encode(alt.X("x:Q"))
 
-    first = compiled.filled(plain(5), rows=pd.DataFrame({"x": [1]}))
+    first = compiled.with_data(plain(5), rows=pd.DataFrame({"x": [1]}))
     first["mark"]["size"] = 99  # what one session does to its copy
-    second = compiled.filled(plain(size=5), rows=pd.DataFrame({"x": [2]}))
+    second = compiled.with_data(plain(size=5), rows=pd.DataFrame({"x": [2]}))
     assert second["mark"]["size"] == 5
     assert list(second["datasets"]["rows"]["x"]) == [2]
     plain(5)
@@ -162,7 +162,7 @@ def test_inlined_data_is_the_charts_own_and_valid_json() -> None:
 
     import pyarrow as pa
 
-    @compiled.shape
+    @compiled.compiled
     def three() -> Any:
         names = ("few", "now", "many")
         marks = [alt.Chart(alt.NamedData(name)).mark_point().encode(alt.X("x:Q")) for name in names]
@@ -171,7 +171,7 @@ def test_inlined_data_is_the_charts_own_and_valid_json() -> None:
 
     few = pd.DataFrame({"x": [0.5, np.nan], "on": [True, False], "n": np.array([3, 4])})
     many = pd.DataFrame({"x": np.arange(compiled.LONG)})
-    chart = compiled.filled(three(), few=few, now=few.head(1), many=many)
+    chart = compiled.with_data(three(), few=few, now=few.head(1), many=many)
     made = compiled.inlined(chart, but=("now",))
     assert {name: type(data) for name, data in made["datasets"].items()} == {
         "now": pa.Table,
