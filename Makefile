@@ -9,7 +9,8 @@ ALL ?=
 LOAD ?=
 SECONDS ?= 60
 # Files are shared out among as many workers as there are processors; more than 4 fill the memory.
-WORKERS ?= -n logical --maxprocesses 4 --dist loadfile
+# In their order, not by their number of tests: the few tests in a browser are long, and come first.
+WORKERS ?= -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python
 # The first Python on the PATH that is new enough, unless PYTHON names one.
 PYTHON ?= $(shell for p in $(CANDIDATES); do \

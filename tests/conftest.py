@@ -111,6 +111,12 @@ def only_photograph_tests_see_photographs(
         monkeypatch.delenv("FOOD11_ROOT", raising=False)
 
 
+@pytest.fixture(autouse=True)
+def the_main_module_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AppTest leaves its script in its place, and a process that is spawned would run that."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+
+
 @pytest.fixture(scope="session", autouse=True)
 def a_network_is_traced_once() -> Iterator[None]:
     """An ONNX graph takes a second to trace, and many tests publish the same tiny network.

@@ -238,7 +238,7 @@ def test_who_comes_back_in_time_finds_the_photo(pretrained: Path) -> None:
         time.sleep(2 * KEPT_S + 5)  # an open tab loses nothing
         (uploader,) = visitor.drawn("file_uploader")
         visitor.run({uploader.id: [(file, "a.jpg", 1)]})
-        assert "a.jpg" in [heading.body for heading in visitor.drawn("heading")]
+        assert "a.jpg" in [image.imgs[0].caption for image in visitor.drawn("imgs")]
 
 
 @pytest.mark.parametrize("value", ["0", "many", "1.5"])

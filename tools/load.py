@@ -21,6 +21,7 @@ not in it. CPU is the server's and its children's. It needs no more than the app
 
 import argparse
 import asyncio
+import itertools
 import json
 import math
 import random
@@ -71,6 +72,8 @@ class Widget(NamedTuple):
     kind: str
     proto: Any
     fragment: str
+    path: tuple[int, ...]
+    """Where it stands: its containers' places, from the page's own."""
 
 
 @dataclass
@@ -141,7 +144,7 @@ class Session:
         return await self._ask("touch", self.widgets[name].fragment)
 
     def _change(self, name: str) -> None:
-        kind, widget, _fragment = self.widgets[name]
+        kind, widget = self.widgets[name][:2]
         pick = self.random
         value: Any
         if kind == "slider":
@@ -181,29 +184,37 @@ class Session:
                 state.bool_value = value
         began = time.perf_counter()
         await self._socket.send(message.SerializeToString())
-        drawn, wrong = await self._listen()
-        self.widgets = {**self.widgets, **drawn} if fragment else drawn
+        drawn, root, wrong = await self._listen()
+        if fragment:  # all that stood where it drew is gone
+            others = self.widgets.items()
+            drawn = {n: w for n, w in others if w.path[: len(root)] != root} | drawn
+        self.widgets = drawn
         self.values = {name: value for name, value in self.values.items() if name in self.widgets}
         answer = Answer(why, self.page or "home", time.perf_counter() - began, wrong)
         self.answers.append(answer)
         return answer
 
-    async def _listen(self) -> tuple[dict[str, Widget], str]:
-        """Until the run has ended: the widgets it drew, and the exception it showed, if any."""
+    async def _listen(self) -> tuple[dict[str, Widget], tuple[int, ...], str]:
+        """Until the run has ended: the widgets it drew, the container that holds all that it drew,
+        and the exception it showed, if any."""
         drawn: dict[str, Widget] = {}
+        root: tuple[int, ...] | None = None
         wrong = ""
         while True:
             raw = await asyncio.wait_for(self._socket.recv(), PATIENCE_S)
             self.received += len(raw)
             said = ForwardMsg.FromString(raw)
             kind = said.WhichOneof("type")
+            if kind == "delta":
+                path = tuple(said.metadata.delta_path)
+                root = path[:-1] if root is None else _common(root, path)
             if kind == "delta" and said.delta.WhichOneof("type") == "new_element":
                 element = said.delta.new_element
                 name = element.WhichOneof("type")
                 if name in WIDGETS:
                     widget = getattr(element, name)
                     if widget.id and not getattr(widget, "disabled", False):
-                        drawn[widget.id] = Widget(name, widget, said.delta.fragment_id)
+                        drawn[widget.id] = Widget(name, widget, said.delta.fragment_id, path)
                 elif name == "exception":
                     wrong = element.exception.message[:200]
             elif kind == "delta" and said.delta.WhichOneof("type") == "add_block":
@@ -213,16 +224,22 @@ class Session:
             elif kind == "script_finished" and (
                 said.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN
             ):
-                return drawn, wrong
+                return drawn, root or (), wrong
 
     def _block(self, said: ForwardMsg, drawn: dict[str, Widget]) -> None:
         """Note tabs that the server hears of: their labels come in blocks of their own."""
         block, path = said.delta.add_block, tuple(said.metadata.delta_path)
         if block.tab_container.id:
             labels = self._tabs[path] = []
-            drawn[block.tab_container.id] = Widget("tabs", labels, said.delta.fragment_id)
+            drawn[block.tab_container.id] = Widget("tabs", labels, said.delta.fragment_id, path)
         elif block.HasField("tab") and path[:-1] in self._tabs:
             self._tabs[path[:-1]].append(block.tab.label)
+
+
+def _common(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(
+        x for x, _y in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False))
+    )
 
 
 class Watch:

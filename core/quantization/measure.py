@@ -284,7 +284,7 @@ def _answers(
 # The file is written after every point, so a stopped run goes on where it was.
 
 
-Stage = Literal["layers", "weights", "int8", "aware"]
+Stage = Literal["weights", "int8", "aware", "layers"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 Log = Callable[[str], None]
 

@@ -111,6 +111,7 @@ def guarded(browser: "Browser", chromium_path: str, server: str) -> "Iterator[Pa
     page.on("console", lambda one: stopped.append(one.text) if one.type == "error" else None)
     page.on("pageerror", lambda error: stopped.append(str(error)))
     yield page
+    context.unroute_all(behavior="ignoreErrors")  # fonts may still be on their way
     chromium.close()
     about = [text for text in stopped if "Security Policy" in text or "Component" in text]
     # A line of Streamlit's first page that sets a mark for search engines.

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 NAMES = {one.key: one.name for one in entries()}
-EVERY = [(page, number) for page, links in SCENES.items() for number in range(len(links))]
+MOST = [("compare", 0), ("pruning", 0), *((page, 0) for page in IN_BROWSER if page in SCENES)]
+"""Every kind of control; tests/pages/test_url_state.py sets all of them on all pages."""
 CONTROLS = """() => {
   const main = document.querySelector('[data-testid="stMain"]');
   const said = (e) => ['aria-checked', 'aria-pressed', 'aria-selected', 'aria-valuenow']
@@ -53,9 +54,8 @@ def settle(page: "Page") -> None:
     """Until the run has ended, its last element is there, and the controls stand still."""
     page.wait_for_selector("h1")
     page.wait_for_selector("text=Link to this setting")
-    for name in IN_BROWSER.get(urlsplit(page.url).path.strip("/"), ()):
-        waits = ':text("Guess, or say")'  # what a slider would answer: then there is none yet
-        page.wait_for_selector(f'.vega-bindings [name="{name}"], {waits}')
+    for name in IN_BROWSER.get(urlsplit(page.url).path.strip("/"), set()) & query(page).keys():
+        page.wait_for_selector(f'.vega-bindings [name="{name}"]')
     seen: list[Any] = []
     for _look in range(150):  # widgets come one after the other when the browser is busy
         idle = page.evaluate(
@@ -96,7 +96,7 @@ def link_of(page: "Page") -> str:
     return link
 
 
-@pytest.mark.parametrize(("name", "number"), EVERY)
+@pytest.mark.parametrize(("name", "number"), MOST)
 def test_every_setting_survives_leaving_and_a_link(
     page: "Page", server: str, name: str, number: int
 ) -> None:

@@ -104,4 +104,4 @@ def test_dreams_are_listed(pretrained: Path, capfd: pytest.CaptureFixture[str]) 
     told = answer(capfd, "dreams", "--list")
     assert [one["px"] for one in told["sets"]] == [128, 64]
     assert main(["dreams", "--list"], COMMANDS) == 0
-    assert "not a photograph" in capfd.readouterr().out
+    assert "generated picture" in capfd.readouterr().out

@@ -150,7 +150,7 @@ def test_what_the_quantisation_page_shows_is_known_to_be_missing(plan: tuple[Rec
     reproduce.reproduce(only=only, steps=("training",))
     assert state() == "missing"
     quantization_curves.make_grid(plan[0].id, ("weights",), lambda line: None)
-    assert quantization_curves.missing_stages(plan[0].id) == ("int8", "aware")
+    assert quantization_curves.missing_stages(plan[0].id) == ("int8", "aware", "layers")
     assert state() == "started"
 
 
@@ -173,4 +173,4 @@ def test_only_networks_of_k_x_k_convolutions_are_factored(
         lowrank_curves, "make_grid", lambda id, stages, *_more, **_named: asked.append((id, stages))
     )
     reproduce.reproduce(only=only, steps=("lowrank",))
-    assert asked == [(plan[0].id, ("curves", "times", "finetune"))]
+    assert asked == [(plan[0].id, ("curves", "times", "finetune", "spectra"))]

@@ -177,7 +177,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_grid_is_made_once_and_goes_on_where_it_stopped(
     here: Path, quick: None, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert quantization_curves.missing_stages(ID) == ("layers", "weights", "int8", "aware")
+    assert quantization_curves.missing_stages(ID) == ("weights", "int8", "aware", "layers")
     assert main(["quantize-grid", ID, "--stages", "layers", "weights"]) == 0
     half = QuantizationGrid.load(ID)
     assert half is not None and not half.calibration and not half.tuned
@@ -249,7 +249,7 @@ def test_large_networks_are_fine_tuned_only_if_asked(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quantization_curves, "LARGE_MACS", 10)
-    assert quantization_curves.missing_stages(ID) == ("layers", "weights", "int8")
+    assert quantization_curves.missing_stages(ID) == ("weights", "int8", "layers")
     grid = quantization_curves.make_grid(ID, ("aware",), lambda _line: None)
     assert not grid.tuned and not grid.comparisons
 
