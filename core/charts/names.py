@@ -100,21 +100,30 @@ def place_labels(
     and height of the picture; `sides`: the sides of a mark that are tried, in this order. What
     covers nothing at this width covers nothing in a wider picture either.
     """
-    taken = [(x - MARK_PX, y - MARK_PX, x + MARK_PX, y + MARK_PX) for x, y in marks]
+    taken = [(x, (x - MARK_PX, y - MARK_PX, x + MARK_PX, y + MARK_PX)) for x, y in marks]
     placed: list[Label | None] = []
     for texts, (x, y) in zip(names, marks, strict=True):
         tried = (Label(text, *_SIDES[side]) for text in texts for side in sides)
-        label = next((each for each in tried if _is_free(each.box(x, y), size, taken)), None)
+        label = next((each for each in tried if _is_free(x, each.box(x, y), size, taken)), None)
         if label is not None:
-            taken.append(label.box(x, y))
+            taken.append((x, label.box(x, y)))
         placed.append(label)
     return placed
 
 
-def _is_free(box: Box, size: tuple[float, float], taken: Sequence[Box]) -> bool:
+def _is_free(
+    x: float, box: Box, size: tuple[float, float], taken: Sequence[tuple[float, Box]]
+) -> bool:
+    """Whether a label of the mark at `x` stands free of what belongs to the marks at others.
+
+    In a wider picture the others move away from this mark: none may pass through its label.
+    """
     left, top, right, bottom = box
-    inside = left >= 0 and top >= 0 and right <= size[0] and bottom <= size[1]
-    return inside and not any(
-        left < other[2] and other[0] < right and top < other[3] and other[1] < bottom
-        for other in taken
-    )
+    if left < 0 or top < 0 or right > size[0] or bottom > size[1]:
+        return False
+    for at, other in taken:
+        apart = top >= other[3] or other[1] >= bottom
+        before, after = at <= x and other[2] <= left, at >= x and other[0] >= right
+        if not (apart or before or after):
+            return False
+    return True
