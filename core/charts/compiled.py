@@ -60,10 +60,15 @@ def with_data(
     `starts`: parameters of the chart -> where they begin.
     """
     made = {**copy.deepcopy(spec), "datasets": {**spec.get("datasets", {}), **frames}}
-    for parameter in made.get("params", ()):
+    return _begun(made, starts)
+
+
+def _begun(spec: Spec, starts: Mapping[str, float | int | str] | None) -> Spec:
+    """The same chart, its parameters changed in place to where they begin."""
+    for parameter in spec.get("params", ()):
         if starts and parameter["name"] in starts:
             parameter["value"] = starts[parameter["name"]]
-    return made
+    return spec
 
 
 def with_rows(
@@ -93,10 +98,7 @@ def with_rows(
         layers = [{"data": spec["data"], **layer} for layer in spec["layer"]]
         spec = {key: part for key, part in spec.items() if key != "data"} | {"layer": layers}
     made: Spec = put(spec)
-    for parameter in made.get("params", ()):
-        if starts and parameter["name"] in starts:
-            parameter["value"] = starts[parameter["name"]]
-    return made
+    return _begun(made, starts)
 
 
 LONG = 300

@@ -1,5 +1,6 @@
 """What page tests share: a `pretrained` folder of their own, and a page run without a browser."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,3 +53,25 @@ def open_page(pretrained: Path) -> Callable[..., AppTest]:
         return app.run()
 
     return open_it
+
+
+_seen: dict[tuple[str, str], AppTest] = {}
+
+
+@pytest.fixture
+def seen(request: pytest.FixtureRequest) -> Callable[..., AppTest]:
+    """The test file's PAGE at a link, drawn once for all its tests that only read it.
+
+    The file has a fixture `shipped` that fills `pretrained`.
+    """
+    page = request.module.PAGE
+
+    def at(**query: str) -> AppTest:
+        key = page, json.dumps(query, sort_keys=True)
+        if key not in _seen:
+            request.getfixturevalue("shipped")
+            _seen[key] = request.getfixturevalue("open_page")(page, **query)
+            assert not _seen[key].exception and not _seen[key].error
+        return _seen[key]
+
+    return at

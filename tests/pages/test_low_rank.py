@@ -81,24 +81,6 @@ def drawn_rows(app: AppTest, name: str, chart: str) -> list[dict[str, Any]]:
     return next(rows_named(json.loads(proto.spec), name))
 
 
-_seen: dict[str, AppTest] = {}
-
-
-@pytest.fixture
-def seen(request: pytest.FixtureRequest) -> Callable[..., AppTest]:
-    """The page at a link, drawn once for all tests that only read it."""
-
-    def at(**query: str) -> AppTest:
-        key = json.dumps(query, sort_keys=True)
-        if key not in _seen:
-            request.getfixturevalue("shipped")
-            _seen[key] = request.getfixturevalue("open_page")(PAGE, **query)
-            assert not _seen[key].exception and not _seen[key].error
-        return _seen[key]
-
-    return at
-
-
 def test_nothing_says_what_a_rank_keeps_before_the_guess(open_page: Open, shipped: Path) -> None:
     app = open_page(PAGE)
     assert not app.exception
