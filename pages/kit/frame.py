@@ -185,13 +185,15 @@ class Tab(NamedTuple):
     draw: Callable[[], None]
     settings: Sequence[str] = ()
     """Parameters that only this tab uses: a link that sets one, and names no tab, opens it."""
+    former: Sequence[str] = ()
+    """Keys of former tabs whose content is now in this one: older links name them."""
 
 
 @section
 def tabs(offered: Sequence[Tab], key: str = "tab") -> None:
     """Tabs of which only the open one is drawn; `key` names it in the address bar."""
     labels = [one.label for one in offered]
-    by_key = {one.key: one.label for one in offered}
+    by_key = {key: tab.label for tab in offered for key in (*tab.former, tab.key)}
     by_label = {one.label: one.key for one in offered}
     opened: list[Any] = []
 

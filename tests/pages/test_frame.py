@@ -20,7 +20,8 @@ def tabbed() -> None:
         raise UserError("The file is damaged.")
 
     url_state.arrive("somewhere")
-    frame.tabs([frame.Tab("why", "Why", first), frame.Tab("trap", "Trap", broken)])
+    trap = frame.Tab("trap", "Trap", broken, former=("danger",))
+    frame.tabs([frame.Tab("why", "Why", first), trap])
     st.markdown("the rest")
     url_state.write_address()
 
@@ -34,12 +35,13 @@ def test_only_the_open_tab_is_drawn_and_an_error_stays_in_its_place() -> None:
     app = AppTest.from_function(tabbed).run()
     assert drawn(app) == ["drawn: first", "the rest"] and not app.error
     assert [one.label for one in app.tabs] == ["Why", "Trap"]
-    linked = AppTest.from_function(tabbed)
-    linked.query_params["tab"] = "trap"
-    linked.run()
-    assert drawn(linked) == ["the rest"]
-    assert [one.value for one in linked.error] == ["The file is damaged."]
-    assert linked.query_params["tab"] == "trap"
+    for link in ("trap", "danger"):  # its key, and that of a tab which is now part of it
+        linked = AppTest.from_function(tabbed)
+        linked.query_params["tab"] = link
+        linked.run()
+        assert drawn(linked) == ["the rest"]
+        assert [one.value for one in linked.error] == ["The file is damaged."]
+        assert linked.query_params["tab"] == "trap"
 
 
 @pytest.mark.parametrize("wrong", ["nowhere", "Trap", ""])
