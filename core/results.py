@@ -184,7 +184,7 @@ class CheckpointRows(ResultFile, Generic[Row]):
             return None
         with _loading:  # whoever asks while it is being parsed waits for that
             content = _loaded(cls, checkpoint.id, path, state.st_mtime_ns, state.st_size)
-        known = checkpoint.files["weights.safetensors"].sha256
+        known = checkpoint.weights_sha256
         return content if content is not None and content.weights_sha256 == known else None
 
     @staticmethod
@@ -226,7 +226,7 @@ class CheckpointRows(ResultFile, Generic[Row]):
         the place of their accuracies. `facts`: the other fields of a new file. Raises
         CheckpointError as `load`.
         """
-        weights = checkpoint.files["weights.safetensors"].sha256
+        weights = checkpoint.weights_sha256
         fingerprint = photographs.fingerprint if photographs else ""
         known = cls.load(checkpoint.id)
         if (

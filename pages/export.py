@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.charts import numbers
 from core.charts.theme import role_of
-from core.checkpoints import WEIGHTS, Checkpoint
+from core.checkpoints import Checkpoint
 from core.course import SIZE_LIMITS_BYTES
 from core.errors import CheckpointError
 from core.export import chart
@@ -136,7 +136,7 @@ def choose_network(found: list[Checkpoint]) -> Checkpoint:
 
 def measured_here(one: Checkpoint) -> Known | None:
     """What was measured of this network's files: here, just now, or else what is shipped."""
-    for job in RUNS.finished(one.id, one.files[WEIGHTS].sha256):
+    for job in RUNS.finished(one.id, one.weights_sha256):
         return Known(job.rows, None)
     shipping = networks.measured_rows(Shipping, [one]).get(one.id)
     return Known(shipping.rows, shipping) if shipping else None
@@ -255,7 +255,7 @@ def live(one: Checkpoint) -> None:
     """The button, the running measurement, its end; the rows are shown above it."""
     LivePoint(
         RUNS,
-        FilePoint(one.id, one.files[WEIGHTS].sha256),
+        FilePoint(one.id, one.weights_sha256),
         _(
             "Makes the files of {network} now, in a process of its own, compares each with the "
             "original (on all test photographs, where they are on this machine) and times them. "

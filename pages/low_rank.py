@@ -12,7 +12,7 @@ from core.charts import numbers
 from core.charts.compiled import inlined
 from core.charts.numbers import points, points_interval
 from core.charts.theme import role_of
-from core.checkpoints import WEIGHTS, Checkpoint, DerivedFrom
+from core.checkpoints import Checkpoint, DerivedFrom
 from core.checkpoints.by_recipe import by_stem, collect, contrast, stem_of
 from core.checkpoints.factored import Form, LayerShape, Method, Ranks
 from core.errors import CheckpointError
@@ -80,11 +80,6 @@ class Setting(NamedTuple):
     """What was measured of it, if anything was."""
     curve: LayerCurve | None
     """The chosen layer at every rank; None for a network without a layer to factor."""
-
-    @property
-    def sha256(self) -> str:
-        """Of the weights: part of every cache key."""
-        return self.checkpoint.files[WEIGHTS].sha256
 
 
 class Whole(NamedTuple):
@@ -156,7 +151,7 @@ RANK_GUESSES = ("tenth", "third", "most")
 def setting(whole: list[Checkpoint], grids: dict[str, LowRankGrid]) -> Setting:
     """The network, its layer, the way to factor it; every control is part of the link."""
     one = networks.choose_one(_("Network"), whole, "network", first=grids)
-    grid, sha256 = grids.get(one.id), one.files[WEIGHTS].sha256
+    grid, sha256 = grids.get(one.id), one.weights_sha256
     try:
         shapes = grid.shapes if grid else layers_of(one.id, sha256).shapes
     except CheckpointError as error:
@@ -219,7 +214,14 @@ def layer(at: Setting) -> None:
         "guess_ranks",
     )
     asked = asked._replace(is_open=asked.is_open or is_on("reveal"))
-    drawn = picture(i18n.language(), at.sha256, curve.shape.name, curve.form, asked.is_open, curve)
+    drawn = picture(
+        i18n.language(),
+        at.checkpoint.weights_sha256,
+        curve.shape.name,
+        curve.form,
+        asked.is_open,
+        curve,
+    )
     begin = in_browser("R", number(1, curve.full), max(1, curve.full // 4))
     chart = {**drawn.chart, "params": [{**one, "value": begin} for one in drawn.chart["params"]]}
     show_with_slider(chart, drawn.alt, "spectrum", HEIGHT_PX + SLIDER_PX)
@@ -356,7 +358,7 @@ def network(at: Setting, whole: Sequence[Checkpoint]) -> None:
         i18n.language(), grid, methods, tuned and not every, how.row.key if how.row else None,
         tuple(whole), at.checkpoint,
     )  # fmt: skip
-    live = live_points(RUNS, (at.checkpoint.id, at.sha256), ("params",))
+    live = live_points(RUNS, (at.checkpoint.id, at.checkpoint.weights_sha256), ("params",))
     stars = {} if live is None else {"live": live}
     chart = {**drawn.chart, "datasets": {**drawn.chart["datasets"], **stars}}
     show(chart, drawn.alt, key="accuracy")
@@ -411,7 +413,7 @@ def right_kept(grid: LowRankGrid, method: Method) -> float | None:
 
 def _files(one: Any) -> Any:
     """What stands for a checkpoint in a cache's key."""
-    return one.id, one.files[WEIGHTS].sha256
+    return one.id, one.weights_sha256
 
 
 @st.cache_resource(
@@ -686,7 +688,7 @@ def photo(at: Setting, found: list[Checkpoint]) -> None:
         energy = percent / 100
         return Version(
             _("{energy} of the energy").format(energy=numbers.share(energy)),
-            lambda: _predictor(one.id, at.sha256, how.method, energy, at.grid),
+            lambda: _predictor(one.id, at.checkpoint.weights_sha256, how.method, energy, at.grid),
             "factored",
         )
 
@@ -722,7 +724,7 @@ def live(at: Setting) -> None:
     start, again = run_it_here()
     LivePoint(
         RUNS,
-        LowRankPoint(at.checkpoint.id, at.sha256, how.method, how.energy),
+        LowRankPoint(at.checkpoint.id, at.checkpoint.weights_sha256, how.method, how.energy),
         _(
             "Factors {network} now ({method}, {energy} of the energy), in a process of its own: "
             "accuracy on all test photographs (where they are on this machine) and the time "
@@ -847,7 +849,7 @@ def separable(at: Setting) -> str:
     share = stored.separable if stored else None
     if share is None:
         share = separable_energy(
-            layers_of(at.checkpoint.id, at.sha256).parts.weight(curve.shape.name)
+            layers_of(at.checkpoint.id, at.checkpoint.weights_sha256).parts.weight(curve.shape.name)
         )
     return _(
         "Of {layer}'s own weights the best depthwise + pointwise pair would keep {share} of the "
@@ -1000,7 +1002,7 @@ def trap(at: Setting) -> None:
 def _grown(at: Setting, curve: LayerCurve) -> None:
     """Factor the layer at three quarters of its ranks and count what comes out."""
     ranks = curve.ranks(max(1, round(0.75 * curve.full)))
-    parts = layers_of(at.checkpoint.id, at.sha256).parts
+    parts = layers_of(at.checkpoint.id, at.checkpoint.weights_sha256).parts
     factors = parts.of(curve.shape.name, curve.form).factors(ranks)
     made = sum(one.size for one in factors) + curve.shape.bias * curve.shape.outputs
     shapes = ", ".join(" × ".join(map(str, one.shape)) for one in factors)

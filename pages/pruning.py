@@ -12,7 +12,7 @@ import streamlit as st
 from core import i18n
 from core.charts import numbers
 from core.charts.compiled import Spec, inlined
-from core.checkpoints import WEIGHTS, Checkpoint
+from core.checkpoints import Checkpoint
 from core.errors import ConfigError
 from core.i18n import _, ngettext
 from core.pruning import method as pruning_method
@@ -78,11 +78,6 @@ class Setting(NamedTuple):
     ratio: float
     all_methods: bool
     finetuned: bool
-
-    @property
-    def sha256(self) -> str:
-        """Of the weights: part of every cache key."""
-        return self.checkpoint.files[WEIGHTS].sha256
 
     @property
     def title(self) -> str:
@@ -187,7 +182,9 @@ def accuracy(known: Sequence[Measured], at: Setting) -> None:
             _("These curves were made without photographs: no accuracy. See: python -m core data")
         )
         return
-    live = live_points(RUNS, (at.checkpoint.id, at.sha256, at.method), ("ratio",))
+    live = live_points(
+        RUNS, (at.checkpoint.id, at.checkpoint.weights_sha256, at.method), ("ratio",)
+    )
     moving = {"now": pd.DataFrame({"ratio": [at.ratio]})}
     if live is not None:
         moving["live"] = live
@@ -616,7 +613,7 @@ def weights(at: Setting) -> None:
     """One layer's weights before and after, and the zeros of every layer."""
     if not _has_groups(at):
         return
-    values = networks.tensors(at.checkpoint.id, at.sha256)
+    values = networks.tensors(at.checkpoint.id, at.checkpoint.weights_sha256)
     names = at.grid.layers if at.grid else convolutions(values)
     if not names:
         st.info(_("This network has no convolution to prune."))
@@ -629,7 +626,7 @@ def weights(at: Setting) -> None:
         default=names[len(names) // 2],
     )
     groups = at.grid.groups if at.grid else ()
-    key = (at.checkpoint.id, at.sha256, at.method, at.ratio)
+    key = (at.checkpoint.id, at.checkpoint.weights_sha256, at.method, at.ratio)
     drawn = histogram(i18n.language(), *key, layer, groups)
     zeros = sparsity(*key, tuple(names), groups)
     left, right = st.columns(2, gap="medium")
@@ -728,7 +725,7 @@ def channels(at: Setting) -> None:
     method: ChannelMethod = "bn_gamma" if at.method == "bn_gamma" else "channel_l2"
     try:
         dropped = channels_that_go(
-            at.checkpoint.id, at.sha256, method, at.ratio, tuple(at.grid.groups)
+            at.checkpoint.id, at.checkpoint.weights_sha256, method, at.ratio, tuple(at.grid.groups)
         )
     except ConfigError as error:
         st.info(str(error), icon=":material/link_off:")
@@ -753,7 +750,9 @@ def channels(at: Setting) -> None:
         default="gamma" if method == "bn_gamma" and group.norms else "norm",
         required=True,
     )
-    rows = channel_frame(networks.tensors(at.checkpoint.id, at.sha256), group, dropped[number])
+    rows = channel_frame(
+        networks.tensors(at.checkpoint.id, at.checkpoint.weights_sha256), group, dropped[number]
+    )
     count = _("{n} of {all} channels go.").format(n=len(dropped[number]), all=group.channels)
     show(
         inlined(channel_chart(rows, ranked_by)),
@@ -840,7 +839,7 @@ def photo(at: Setting) -> None:
     groups = at.grid.groups if at.grid else ()
 
     def pruned(ratio: float) -> PrunedPredictor:
-        return _predictor(at.checkpoint.id, at.sha256, at.method, ratio, groups)
+        return _predictor(at.checkpoint.id, at.checkpoint.weights_sha256, at.method, ratio, groups)
 
     def versions(percents: Sequence[int]) -> list[Version]:
         return [
@@ -870,7 +869,7 @@ def live(at: Setting) -> None:
     start, again = run_it_here()
     LivePoint(
         RUNS,
-        Point(at.checkpoint.id, at.sha256, at.method, at.ratio),
+        Point(at.checkpoint.id, at.checkpoint.weights_sha256, at.method, at.ratio),
         _(
             "Prunes {network} by {method} to {ratio} now, in a process of its own: accuracy on "
             "all test photographs (where they are on this machine), and the time of every form. "

@@ -12,7 +12,7 @@ import streamlit as st
 from core.charts import numbers
 from core.charts.numbers import p_text, points, points_interval
 from core.charts.theme import role_of
-from core.checkpoints import WEIGHTS, Checkpoint
+from core.checkpoints import Checkpoint
 from core.data import food11_available
 from core.errors import UserError
 from core.i18n import _, ngettext
@@ -90,11 +90,6 @@ class Setting(NamedTuple):
     by_scheme: bool
     """Whether the picture shows all methods on this network, instead of all networks."""
 
-    @property
-    def sha256(self) -> str:
-        """Of the weights: part of every cache key."""
-        return self.checkpoint.files[WEIGHTS].sha256
-
 
 def main() -> None:
     """Draw the page."""
@@ -146,7 +141,7 @@ def explore(shipped: list[Checkpoint], known: list[Measured]) -> None:
                         at.scheme,
                         live_points(
                             RUNS,
-                            (at.checkpoint.id, at.sha256, at.scheme),
+                            (at.checkpoint.id, at.checkpoint.weights_sha256, at.scheme),
                             ("bits", "size_bytes"),
                         ),
                         asked.is_open,
@@ -401,7 +396,7 @@ def choose_layer(at: Setting) -> tuple[LayerRow, Line, pd.DataFrame] | None:
     if shipped is not None:
         sizes = {row.layer: row.size for row in shipped.rows}
     else:
-        tensors = networks.tensors(at.checkpoint.id, at.sha256)
+        tensors = networks.tensors(at.checkpoint.id, at.checkpoint.weights_sha256)
         sizes = {name: tensors[name].size for name in quantisable(tensors)}
     if not sizes:
         st.info(_("This network has no weights to quantise."))
@@ -411,8 +406,8 @@ def choose_layer(at: Setting) -> tuple[LayerRow, Line, pd.DataFrame] | None:
     row = shipped.row(layer) if shipped is not None else None
     if row is None:
         with st.spinner(_("Quantising {layer} ...").format(layer=titles[layer])):
-            row = _layer_here(at.checkpoint.id, at.sha256, layer)
-    return row, *_line(at.sha256, at.scheme, layer, row)
+            row = _layer_here(at.checkpoint.id, at.checkpoint.weights_sha256, layer)
+    return row, *_line(at.checkpoint.weights_sha256, at.scheme, layer, row)
 
 
 def number_line(at: Setting) -> None:
@@ -570,7 +565,7 @@ def live(at: Setting) -> None:
     start, again = run_it_here()
     LivePoint(
         RUNS,
-        QuantPoint(at.checkpoint.id, at.sha256, at.scheme, at.bits),
+        QuantPoint(at.checkpoint.id, at.checkpoint.weights_sha256, at.scheme, at.bits),
         _(
             "Quantises {network} now, {scheme}, {bits}, in a process of its own: the file is "
             "written and weighed, and all test photographs are looked at (where they are on this "
@@ -879,7 +874,7 @@ def upload(found: list[Checkpoint], at: Setting) -> None:
         if not sample:
             st.session_state.pop("hw7_read", None)
             return
-    mark = f"{sample}/{at.sha256}" if file is None else file.file_id
+    mark = f"{sample}/{at.checkpoint.weights_sha256}" if file is None else file.file_id
 
     def data() -> bytes:
         return _made(sample, at) if file is None else file.getvalue()
@@ -940,7 +935,9 @@ def _own_file(id: str, sha256: str) -> bytes:
 
 
 def _made(sample: str, at: Setting) -> bytes:
-    return HOSTILE if sample == "hostile" else _own_file(at.checkpoint.id, at.sha256)
+    if sample == "hostile":
+        return HOSTILE
+    return _own_file(at.checkpoint.id, at.checkpoint.weights_sha256)
 
 
 def _holdings(held: Holdings) -> None:

@@ -160,7 +160,7 @@ def fill(which: dict[str, tuple[int, ...]] | None = None, times: bool = True) ->
                 rounds=100, date="2026-11-22", commit="0123456789ab",
                 networks={
                     one.id: Timed(
-                        weights_sha256=one.files[WEIGHTS].sha256,
+                        weights_sha256=one.weights_sha256,
                         px=one.input_px,
                         ms=Spread(median=one.macs / 3e7, p25=one.macs / 3.1e7,
                                   p75=one.macs / 2.9e7, n=100),

@@ -50,7 +50,7 @@ from torch.nn import functional as F
 from tyro.conf import arg
 
 from core import checkpoints
-from core.checkpoints import WEIGHTS, Checkpoint
+from core.checkpoints import Checkpoint
 from core.cli.answer import Answer, table
 from core.cli.train import device_here
 from core.cli.train import say as tell
@@ -374,7 +374,7 @@ def state(teacher: str, plan: Plan | None = None) -> str:
         shipped = None
     if (
         shipped is not None
-        and shipped.teacher_sha256 == entry.files[WEIGHTS].sha256
+        and shipped.teacher_sha256 == entry.weights_sha256
         and [one.settings for one in shipped.sets] == [one.model_dump() for one in plan]
     ):
         return "done"
@@ -383,7 +383,7 @@ def state(teacher: str, plan: Plan | None = None) -> str:
 
 def run_folder(teacher: Checkpoint, plan: Plan) -> Path:
     """Where the batches of these dreams wait to be packed."""
-    said = [teacher.files[WEIGHTS].sha256, RECIPE, *(one.model_dump(mode="json") for one in plan)]
+    said = [teacher.weights_sha256, RECIPE, *(one.model_dump(mode="json") for one in plan)]
     key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
     return runs_dir() / f"dreams-{key}"
 
@@ -541,9 +541,9 @@ def pack(
         sets.append(_judged(plain, teacher, checker))
     found = Dreams(
         teacher=teacher.id,
-        teacher_sha256=teacher.files[WEIGHTS].sha256,
+        teacher_sha256=teacher.weights_sha256,
         checker=checker.id if checker else None,
-        checker_sha256=checker.files[WEIGHTS].sha256 if checker else None,
+        checker_sha256=checker.weights_sha256 if checker else None,
         sets=tuple(sets),
         commit=commit(),
         date=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -4,6 +4,9 @@ Reading is torch-free; `load_weights` and `load_model` import torch when called.
 """
 
 from core.checkpoints.entry import (
+    GRAPH,
+    TEST_LOGITS,
+    WEIGHTS,
     Checkpoint,
     DataInfo,
     DerivedFrom,
@@ -13,9 +16,6 @@ from core.checkpoints.entry import (
 )
 from core.checkpoints.history import HISTORY, History, add_history, history
 from core.checkpoints.manifest import (
-    GRAPH,
-    TEST_LOGITS,
-    WEIGHTS,
     folder,
     get,
     listing,

@@ -70,8 +70,8 @@ class Collected:
 def _in_half(one: Checkpoint) -> int:
     """How long a file of float32 weights would be in float16: its header as it is."""
     try:
-        return _half_bytes(one.id, one.files[WEIGHTS].sha256)
-    except (CheckpointError, KeyError):
+        return _half_bytes(one.id, one.weights_sha256)
+    except CheckpointError:
         return one.size_bytes - 2 * one.params
 
 

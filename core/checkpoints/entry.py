@@ -14,6 +14,8 @@ from core.stats import Score
 if TYPE_CHECKING:
     from core.data.pixels import Pixels
 
+WEIGHTS, GRAPH, TEST_LOGITS = "weights.safetensors", "model.onnx", "test_logits.safetensors"
+
 Bytes = bytes  # FileInfo has a field of that name
 
 # Both become parts of paths: lower case for file systems that fold it, no way out of the folder.
@@ -174,6 +176,11 @@ class Checkpoint(_Entry):
     device: str
     wall_s: float = Field(ge=0)
     versions: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the weights file, part of every cache key; "" where the entry lists none."""
+        return self.files[WEIGHTS].sha256 if WEIGHTS in self.files else ""
 
     def version_id(self, recipe: str, own: bool = False) -> str:
         """The id for a version of this network made by `recipe`: `<model>-<recipe>-s<seed>`.

@@ -32,7 +32,6 @@ from core.checkpoints.entry import Checkpoint, DerivedFrom, FileInfo
 from core.errors import CheckpointError
 from core.i18n import _
 
-WEIGHTS, GRAPH, TEST_LOGITS = "weights.safetensors", "model.onnx", "test_logits.safetensors"
 LOCK_WAIT_S = 60.0
 
 

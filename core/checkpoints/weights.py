@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from core.checkpoints.entry import Checkpoint
-from core.checkpoints.manifest import TEST_LOGITS, WEIGHTS, read_files
+from core.checkpoints.entry import TEST_LOGITS, WEIGHTS, Checkpoint
+from core.checkpoints.manifest import read_files
 from core.checkpoints.tensors import read_header, stored_tensors
 from core.errors import CheckpointError
 from core.i18n import _

@@ -27,7 +27,7 @@ from core.charts.theme import (
     role_shape,
     role_title,
 )
-from core.checkpoints import WEIGHTS, Checkpoint
+from core.checkpoints import Checkpoint
 from core.checkpoints.by_recipe import Collected, collect, on_one_set
 from core.collection.homework import Figure
 from core.collection.latency import LatencyTable
@@ -101,7 +101,7 @@ def collection_frame(
     rows = []
     for group in on_one_set(collect(checkpoints))[0]:
         one = group.first
-        ms = times and WEIGHTS in one.files and times.of(one.id, one.files[WEIGHTS].sha256)
+        ms = times and times.of(one.id, one.weights_sha256)
         rows.append(
             (
                 one.id, one.model, one.recipe, one.title, role_of(one),

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, get_args
 
 import pandas as pd
 
-from core.checkpoints import WEIGHTS, Checkpoint, History, history
+from core.checkpoints import Checkpoint, History, history
 from core.checkpoints.by_recipe import Collected, Contrast, contrast, is_trial
 from core.collection.latency import LatencyTable
 from core.course import REPORTED, REPORTED_DEPTHWISE_LOSS, REPORTED_Q4, Reported
@@ -246,8 +246,7 @@ def results_frame(groups: Mapping[str, Collected], times: LatencyTable | None) -
     rows = []
     for stem, group in groups.items():
         one = group.first
-        sha = one.files[WEIGHTS].sha256 if WEIGHTS in one.files else ""
-        ms = times.of(one.id, sha) if times else None
+        ms = times.of(one.id, one.weights_sha256) if times else None
         theirs = REPORTED.get(stem) or REPORTED_Q4.get(stem)
         rows.append(
             (

@@ -13,7 +13,6 @@ import numpy as np
 from pydantic import Field
 
 from core import checkpoints
-from core.checkpoints import WEIGHTS
 from core.errors import CheckpointError
 from core.i18n import _
 from core.provenance import commit, processor_name
@@ -71,7 +70,7 @@ def missing_latency() -> list[str]:
     return [
         one.id
         for one in checkpoints.load_manifest().values()
-        if table is None or table.of(one.id, one.files[WEIGHTS].sha256) is None
+        if table is None or table.of(one.id, one.weights_sha256) is None
     ]
 
 
@@ -109,7 +108,7 @@ def measure_latency(
         commit=commit(),
         networks={
             one.checkpoint.id: Timed(
-                weights_sha256=one.checkpoint.files[WEIGHTS].sha256,
+                weights_sha256=one.checkpoint.weights_sha256,
                 px=one.checkpoint.input_px,
                 ms=Spread.of(found[one.checkpoint.id]),
             )

@@ -402,7 +402,7 @@ def _dreams_are_the_teachers() -> bool:
         return False
     if teacher is None or dreams is None:
         return False
-    return dreams.teacher_sha256 == teacher.files[checkpoints.WEIGHTS].sha256
+    return dreams.teacher_sha256 == teacher.weights_sha256
 
 
 def _need(recipe: Recipe) -> None:

@@ -69,7 +69,7 @@ def make_sweep(
         kept = Sweep(
             model=model,
             teacher=teacher,
-            teacher_sha256=entry.files[checkpoints.WEIGHTS].sha256,
+            teacher_sha256=entry.weights_sha256,
             shared=shared,
             data=pixels.index.name,
             is_food11=pixels.index.is_food11,
@@ -97,7 +97,7 @@ def make_sweep(
 
 
 def _belongs(kept: Sweep, teacher: checkpoints.Checkpoint, shared: dict[str, object]) -> bool:
-    sha256 = teacher.files[checkpoints.WEIGHTS].sha256
+    sha256 = teacher.weights_sha256
     return kept.teacher_sha256 == sha256 and kept.shared == shared
 
 

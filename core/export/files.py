@@ -225,7 +225,7 @@ def known_ranges(id: str) -> Ranges | None:
 
     None if nobody has measured them. Raises CheckpointError for a damaged file.
     """
-    sha256 = get(id).files[WEIGHTS].sha256
+    sha256 = get(id).weights_sha256
     for found in (QuantizationGrid.load(id), Shipping.load(id)):
         if found is not None and found.weights_sha256 == sha256 and found.calibration:
             return dict(found.calibration)
@@ -242,7 +242,7 @@ def calibrate(id: str) -> bool:
     experiment = QuantizationExperiment.open(id)
     if experiment.split("training") is None:
         return False
-    sha256 = experiment.checkpoint.files[WEIGHTS].sha256
+    sha256 = experiment.checkpoint.weights_sha256
     paths.write_atomic(_ranges_path(sha256), _RANGES.dump_json(calibrated(experiment)))
     return True
 
@@ -267,7 +267,7 @@ def shipped(id: str, format: Format) -> bytes:
 
 def _folder(one: Checkpoint, format: Format) -> Path:
     """Where the files of these weights are kept; another calibration is another int8 file."""
-    key = f"{_VERSION} {one.files[WEIGHTS].sha256} {one.files[GRAPH].sha256}"
+    key = f"{_VERSION} {one.weights_sha256} {one.files[GRAPH].sha256}"
     if format == "onnx-int8":
         key += f" {known_ranges(one.id)!r}"
     return paths.cache_dir() / "shipping" / hashlib.sha256(key.encode()).hexdigest()[:24]
@@ -321,7 +321,7 @@ class FilePredictor(Predictor):
         one = get(id)
         data = shipped(id, format)
         measured = Shipping.load(id)
-        rows = measured.rows if measured and measured.weights_sha256 == _weights(one) else ()
+        rows = measured.rows if measured and measured.weights_sha256 == one.weights_sha256 else ()
         parity = next((row.parity for row in rows if row.format == format), None)
         self.checkpoint = one.model_copy(
             update={
@@ -336,10 +336,6 @@ class FilePredictor(Predictor):
         self._session = open_file(id, format, data)
 
 
-def _weights(one: Checkpoint) -> str:
-    return one.files[WEIGHTS].sha256
-
-
 @functools.lru_cache(maxsize=8)
 def _opened(id: str, format: Format, sha256: str) -> FilePredictor:
     del sha256  # only the key of the cache: of the published weights
@@ -351,7 +347,9 @@ def int8_predictor(one: Checkpoint) -> FilePredictor | None:
 
     Raises CheckpointError if the checkpoint's files are damaged.
     """
-    return None if obstacle(one.id, "onnx-int8") else _opened(one.id, "onnx-int8", _weights(one))
+    return (
+        None if obstacle(one.id, "onnx-int8") else _opened(one.id, "onnx-int8", one.weights_sha256)
+    )
 
 
 # ------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from PIL.Image import Image, fromarray
 from torch import nn
 
 from core import checkpoints
-from core.checkpoints import WEIGHTS, Checkpoint
+from core.checkpoints import Checkpoint
 from core.data.dreams import SHOW_PX, load_dreams, tiles
 from core.errors import CheckpointError
 from core.export.files import calibrate, open_file, shipped
@@ -136,12 +136,11 @@ def _belongs(stack: Stack, entry: Checkpoint, key: RowKey) -> bool:
     teacher = kept.get(entry.teacher or "")
     return (
         teacher is not None
-        and stack.weights_sha256 == entry.files[WEIGHTS].sha256
-        and stack.teacher_sha256 == teacher.files[WEIGHTS].sha256
+        and stack.weights_sha256 == entry.weights_sha256
+        and stack.teacher_sha256 == teacher.weights_sha256
         and stack.key == key
         and all(
-            row.checkpoint in kept
-            and kept[row.checkpoint].files[WEIGHTS].sha256 == row.weights_sha256
+            row.checkpoint in kept and kept[row.checkpoint].weights_sha256 == row.weights_sha256
             for row in stack.rows
             if row.checkpoint
         )
@@ -168,8 +167,8 @@ def _started(experiment: PruningExperiment, key: RowKey) -> Stack:
     return Stack(
         student=entry.id,
         teacher=teacher.id,
-        weights_sha256=entry.files[WEIGHTS].sha256,
-        teacher_sha256=teacher.files[WEIGHTS].sha256,
+        weights_sha256=entry.weights_sha256,
+        teacher_sha256=teacher.weights_sha256,
         key=key,
         data=index.name if index else "",
         fingerprint=fingerprint,
@@ -241,7 +240,7 @@ def _row(experiment: PruningExperiment, step: Step, file: _File) -> StackRow:
     return StackRow(
         step=step,
         checkpoint=file.checkpoint.id if file.checkpoint else None,
-        weights_sha256=file.checkpoint.files[WEIGHTS].sha256 if file.checkpoint else "",
+        weights_sha256=file.checkpoint.weights_sha256 if file.checkpoint else "",
         format=file.format,
         size_bytes=len(file.data),
         params=file.params,

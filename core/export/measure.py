@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from core import checkpoints
-from core.checkpoints import TEST_LOGITS, WEIGHTS
+from core.checkpoints import TEST_LOGITS
 from core.data.find import find_food11
 from core.errors import DataError
 from core.export.files import (
@@ -115,7 +115,7 @@ def measure(
     )
     return Shipping(
         checkpoint=id,
-        weights_sha256=experiment.checkpoint.files[WEIGHTS].sha256,
+        weights_sha256=experiment.checkpoint.weights_sha256,
         data=index.name if index else "",
         fingerprint=index.fingerprint if index else "",
         device=processor_name(),
@@ -145,7 +145,7 @@ def is_missing(id: str) -> bool:
     is no such checkpoint.
     """
     one, known = checkpoints.get(id), Shipping.load(id)
-    if known is None or known.weights_sha256 != one.files[WEIGHTS].sha256:
+    if known is None or known.weights_sha256 != one.weights_sha256:
         return True
     here = _fingerprint()
     wanted = [f for f in FORMATS if f != "onnx-int8" or here or known_ranges(id)]

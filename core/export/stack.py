@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from pydantic import Field
 
-from core.checkpoints import WEIGHTS, Checkpoint
+from core.checkpoints import Checkpoint
 from core.course import CLASSES
 from core.errors import CheckpointError
 from core.pruning.rows import RowKey
@@ -167,7 +167,7 @@ class Stack(ResultFile):
             except CheckpointError as error:
                 on_damage(error)
                 continue
-            if stack is not None and stack.weights_sha256 == one.files[WEIGHTS].sha256:
+            if stack is not None and stack.weights_sha256 == one.weights_sha256:
                 return stack
         return None
 

@@ -164,7 +164,7 @@ def factor_and_finetune(
     if epochs < 1:
         raise ConfigError(_("Fine-tuning needs at least one epoch."))
     entry = experiment.checkpoint
-    weights = entry.files[checkpoints.WEIGHTS].sha256[:8]
+    weights = entry.weights_sha256[:8]
     ranks = hashlib.sha256(json.dumps(plan.ranks, sort_keys=True).encode()).hexdigest()[:8]
     folder = f"lowrank-{entry.id}-{weights}-{plan.method}-{ranks}-{epochs}e"
     config = finetune_config(entry, epochs)
@@ -347,7 +347,7 @@ def missing_stages(id: str) -> tuple[Stage, ...]:
     Raises CheckpointError if there is no such checkpoint.
     """
     entry, grid = checkpoints.get(id), LowRankGrid.load(id)
-    if grid is None or grid.weights_sha256 != entry.files[checkpoints.WEIGHTS].sha256:
+    if grid is None or grid.weights_sha256 != entry.weights_sha256:
         return STAGES
     known = {row.key for row in grid.rows if row.n}
     tuned = (RowKey(FINETUNED_METHOD, energy, FINETUNE_EPOCHS) for energy in FINETUNED_ENERGIES)

@@ -214,7 +214,7 @@ def prune_and_finetune(
     if key.finetune_epochs < 1 or key.rounds < 1:
         raise ConfigError(_("Fine-tuning needs at least one round and one epoch."))
     config = finetune_config(experiment.checkpoint, key.finetune_epochs)
-    weights = experiment.checkpoint.files[checkpoints.WEIGHTS].sha256[:8]
+    weights = experiment.checkpoint.weights_sha256[:8]
     groups, net = experiment.groups_for(key.method), experiment.net
     for step in range(1, key.rounds + 1):
         last = step == key.rounds
@@ -407,7 +407,7 @@ def missing_stages(id: str) -> tuple[Stage, ...]:
     """
     entry, grid = checkpoints.get(id), PruningGrid.load(id)
     wanted = [stage for stage in STAGES if stage != "finetune" or entry.family != "teacher"]
-    if grid is None or grid.weights_sha256 != entry.files[checkpoints.WEIGHTS].sha256:
+    if grid is None or grid.weights_sha256 != entry.weights_sha256:
         return tuple(wanted)
     known = {row.key for row in grid.rows if row.n}
     curves = (

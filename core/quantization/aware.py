@@ -98,7 +98,7 @@ def tuned(
     Raises what training raises.
     """
     config = finetune_config(experiment.checkpoint, key.epochs)
-    weights = experiment.checkpoint.files[checkpoints.WEIGHTS].sha256[:8]
+    weights = experiment.checkpoint.weights_sha256[:8]
     how = f"{key.bits}bit" if key.training == "aware" else "plain"
     folder = runs_dir() / f"quantize-{experiment.checkpoint.id}-{weights}-{how}-{key.epochs}e-s0"
     net = copy.deepcopy(experiment.net)

@@ -349,7 +349,7 @@ def ranges_of(id: str) -> Ranges:
     Raises ConfigError if they were not, or belong to other weights.
     """
     grid = QuantizationGrid.load(id)
-    weights = get(id).files[WEIGHTS].sha256
+    weights = get(id).weights_sha256
     if grid is None or not grid.calibration or grid.weights_sha256 != weights:
         raise ConfigError(
             _("{id} was not calibrated for int8 yet. With photographs: {command}").format(
@@ -440,7 +440,7 @@ _open: OrderedDict[tuple[str, str, str, int], QuantizedPredictor] = OrderedDict(
 def quantized_predictor(id: str, scheme: Form, bits: int = 8) -> QuantizedPredictor:
     """The same, shared by all visitors; the last `MAX_OPEN` are kept. Raises as `version_of`."""
     scheme, bits = key_of(scheme, bits)[:2]
-    key = (id, get(id).files[WEIGHTS].sha256, scheme, bits)
+    key = (id, get(id).weights_sha256, scheme, bits)
     with _guard:
         making = _making.setdefault(key, threading.Lock())
     with making:  # one visitor makes it, the others who want this one wait

@@ -326,7 +326,7 @@ def missing_stages(id: str) -> tuple[Stage, ...]:
     entry, grid = checkpoints.get(id), QuantizationGrid.load(id)
     wanted = [stage for stage in STAGES if stage != "aware" or not is_large(entry)]
     layered = LayerRows.of_checkpoint(entry) is not None
-    if grid is None or grid.weights_sha256 != entry.files[checkpoints.WEIGHTS].sha256:
+    if grid is None or grid.weights_sha256 != entry.weights_sha256:
         return tuple(stage for stage in wanted if stage != "layers" or not layered)
     known = {row.key for row in grid.rows if row.n}
     done = {

@@ -19,6 +19,9 @@ from pydantic import TypeAdapter
 from core import checkpoints
 from core.checkpoints import load_manifest
 from core.checkpoints.entry import (
+    GRAPH,
+    TEST_LOGITS,
+    WEIGHTS,
     Checkpoint,
     CheckpointId,
     DataInfo,
@@ -27,7 +30,7 @@ from core.checkpoints.entry import (
     HalfPrecision,
 )
 from core.checkpoints.history import HISTORY, History
-from core.checkpoints.manifest import GRAPH, TEST_LOGITS, WEIGHTS, store
+from core.checkpoints.manifest import store
 from core.checkpoints.widths import set_widths
 from core.course import CLASSES
 from core.data.pixels import Pixels

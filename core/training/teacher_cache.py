@@ -90,7 +90,7 @@ def load_teacher(name: str, px: int, device: str, crop: float = CROP) -> Teacher
     from core import checkpoints
 
     entry = checkpoints.get(name)
-    sha256 = entry.files[checkpoints.WEIGHTS].sha256
+    sha256 = entry.weights_sha256
     if entry.crop != crop:
         px = entry.input_px
     if torch.device(device).type == "cpu" and px == entry.input_px:

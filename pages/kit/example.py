@@ -11,7 +11,7 @@ from PIL.Image import Image, fromarray
 
 from core.charts import numbers
 from core.charts.theme import role_of
-from core.checkpoints import GRAPH, TEST_LOGITS, WEIGHTS, Checkpoint, test_logits
+from core.checkpoints import GRAPH, TEST_LOGITS, Checkpoint, test_logits
 from core.checkpoints.by_recipe import is_trial
 from core.course import CLASSES
 from core.data import Index
@@ -179,7 +179,7 @@ def _generated(pair: list[Checkpoint], chosen: DreamSet) -> Example:
     turn = next_of(right, _("Next"), "dream")
     sheet = by_food[food]
     versions = tuple(
-        (one.id, one.files[WEIGHTS].sha256, one.files[GRAPH].sha256) for one in pair
+        (one.id, one.weights_sha256, one.files[GRAPH].sha256) for one in pair
     )  # what the answers depend on
     number = turn % len(sheet.teacher_answers)
     return _answered(versions, sheet.sha256, number, chosen, sheet.label)

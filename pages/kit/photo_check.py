@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 
 from core.charts.theme import RoleKey, role_of
-from core.checkpoints import WEIGHTS, Checkpoint
+from core.checkpoints import Checkpoint
 from core.errors import UserError
 from core.i18n import _
 from core.inference.compare import Answer, bars_frame
@@ -118,7 +118,7 @@ class _Looked(NamedTuple):
 
 
 def _key(one: Checkpoint, way: str, version: Version) -> tuple[str, ...]:
-    return one.id, one.files[WEIGHTS].sha256, way, version.name
+    return one.id, one.weights_sha256, way, version.name
 
 
 def _look(photo: Photo, one: Checkpoint, way: str, versions: Sequence[Version]) -> _Looked:

@@ -7,7 +7,6 @@ numbers that no file gave, so that a page which shows them must have read them.
 from typing import Any
 
 from core import checkpoints
-from core.checkpoints import WEIGHTS
 from core.export.files import FileRow, Parity, Shipping
 from core.export.stack import FORMATS, STEPS, Format, Stack, StackRow
 from core.pruning.rows import RowKey
@@ -49,7 +48,7 @@ def save_rows(id: str, **changes: Any) -> None:
     """Rows of all files of one of the networks."""
     given: dict[str, Any] = {
         "checkpoint": id,
-        "weights_sha256": checkpoints.get(id).files[WEIGHTS].sha256,
+        "weights_sha256": checkpoints.get(id).weights_sha256,
         "data": "made up",
         "fingerprint": "0" * 16,
         "device": "an abacus",
@@ -75,8 +74,8 @@ def save_way(**changes: Any) -> None:
     given: dict[str, Any] = {
         "student": SCRATCH,
         "teacher": TEACHER,
-        "weights_sha256": student.files[WEIGHTS].sha256,
-        "teacher_sha256": teacher.files[WEIGHTS].sha256,
+        "weights_sha256": student.weights_sha256,
+        "teacher_sha256": teacher.weights_sha256,
         "key": RowKey("bn_gamma", 0.25, "narrow", 12),
         "data": "made up",
         "fingerprint": "0" * 16,

@@ -87,7 +87,7 @@ def make_grid(one: Checkpoint) -> LowRankGrid:
     tuned = half.model_copy(update={"finetune_epochs": EPOCHS, "correct": 777, "latency": {}})
     return LowRankGrid(
         checkpoint=one.id,
-        weights_sha256=one.files[checkpoints.WEIGHTS].sha256,
+        weights_sha256=one.weights_sha256,
         data=one.data.name,
         fingerprint=one.data.fingerprint,
         shapes=shapes,

@@ -69,7 +69,7 @@ def make_grid(one: Checkpoint, whole: int, scan: bool = True) -> PruningGrid:
     slim = _row(RowKey("bn_gamma", 0.2262, "narrow", 1, 5), one, whole)
     return PruningGrid(
         checkpoint=one.id,
-        weights_sha256=one.files[checkpoints.WEIGHTS].sha256,
+        weights_sha256=one.weights_sha256,
         data=one.data.name,
         fingerprint=one.data.fingerprint,
         layers=layers,

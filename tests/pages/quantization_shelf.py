@@ -113,7 +113,7 @@ def make_grid(one: Checkpoint) -> QuantizationGrid:
         ]
     return QuantizationGrid(
         checkpoint=one.id,
-        weights_sha256=one.files[checkpoints.WEIGHTS].sha256,
+        weights_sha256=one.weights_sha256,
         data=one.data.name,
         fingerprint=one.data.fingerprint,
         device="an abacus",

@@ -13,7 +13,6 @@ from streamlit.testing.v1 import AppTest
 
 from core import checkpoints, i18n
 from core.charts.numbers import THIN
-from core.checkpoints import WEIGHTS
 from core.data.dreams import SHOW_PX
 from core.data.find import find_food11
 from core.export.stack import STEPS, Answered, Dish, Stack, StackRow, Step
@@ -45,8 +44,8 @@ def save_stack(*dishes: Dish, **changes: Any) -> Stack:
     given: dict[str, Any] = {
         "student": shelf.DISTILLED,
         "teacher": shelf.TEACHER,
-        "weights_sha256": checkpoints.get(shelf.DISTILLED).files[WEIGHTS].sha256,
-        "teacher_sha256": checkpoints.get(shelf.TEACHER).files[WEIGHTS].sha256,
+        "weights_sha256": checkpoints.get(shelf.DISTILLED).weights_sha256,
+        "teacher_sha256": checkpoints.get(shelf.TEACHER).weights_sha256,
         "key": RowKey("bn_gamma", 0.25, "narrow", 12),
         "data": "made up", "fingerprint": "0" * 16, "device": "an abacus", "versions": {},
         "commit": "none", "date": "2026-11-22", "dishes": dishes, "rows": rows,

@@ -88,7 +88,7 @@ def test_one_big_network_is_brought_to_the_same_size_by_several_methods(open_pag
     one = load_manifest()["dwpw_256k-distilled-s0"]
     row = QuantRow(scheme="kmeans", bits=8, params=256_779, size_bytes=300_000, n=1200, correct=820)
     QuantizationGrid(
-        checkpoint=one.id, weights_sha256=one.files["weights.safetensors"].sha256, data="d",
+        checkpoint=one.id, weights_sha256=one.weights_sha256, data="d",
         fingerprint="f", device="x", versions={}, commit="c", date="2026-11-22", rows=(row,),
     ).save()  # fmt: skip
     app = open_page("results", tab="size")

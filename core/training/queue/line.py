@@ -76,7 +76,7 @@ def job_id(config: TrainConfig, fingerprint: str, code: str | None = None) -> st
     """
     taught = ""
     if config.teacher:
-        taught = checkpoints.get(config.teacher).files[checkpoints.WEIGHTS].sha256
+        taught = checkpoints.get(config.teacher).weights_sha256
     parts = [config.model_dump_json(), fingerprint, taught, commit() if code is None else code]
     digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:10]
     return f"{get(config.model).slug}-{recipe_of(config)}-s{config.seed}-{digest}"

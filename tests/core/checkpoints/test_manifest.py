@@ -1,5 +1,6 @@
 """The manifest and its folders: corruption is noticed, crashes leave whole checkpoints."""
 
+import hashlib
 import json
 import os
 import signal
@@ -45,6 +46,12 @@ def entry(id: str, files: dict[str, bytes]) -> Checkpoint:
 def store(id: str, content: bytes) -> None:
     files = {name: content + name.encode() for name in FILES}
     checkpoints.store(entry(id, files), files)
+
+
+def test_the_hash_of_the_weights_is_the_entrys() -> None:
+    weights = entry("a-b-s0", {name: name.encode() for name in FILES})
+    assert weights.weights_sha256 == hashlib.sha256(b"weights.safetensors").hexdigest()
+    assert entry("a-b-s0", {"model.onnx": b"graph"}).weights_sha256 == ""
 
 
 def leftovers(folder: Path) -> list[str]:

@@ -108,7 +108,7 @@ def test_versions_come_from_the_networks_and_from_the_measured_rows() -> None:
     shelf.fill()
     one = load_manifest()[f"{DWPW}-s0"]
     common: dict[str, Any] = {"checkpoint": one.id,
-                              "weights_sha256": one.files["weights.safetensors"].sha256,
+                              "weights_sha256": one.weights_sha256,
                               "data": "d", "fingerprint": "f", "device": "x", "versions": {},
                               "commit": "c", "date": "2026-11-22"}  # fmt: skip
     row = {"params": 1000, "n": 100, "correct": 40}

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from core import checkpoints
-from core.checkpoints import WEIGHTS
 from core.collection import reproduce
 from core.collection.latency import LatencyTable, measure_latency, missing_latency
 from core.errors import CheckpointError
@@ -29,7 +28,7 @@ def test_every_network_is_timed_once_for_its_very_weights(shipped: None) -> None
     assert table is not None and states() == ["done"]
     assert set(table.networks) == {shelf.TEACHER, shelf.SCRATCH}
     for id, timed in table.networks.items():
-        sha = checkpoints.get(id).files[WEIGHTS].sha256
+        sha = checkpoints.get(id).weights_sha256
         spread = table.of(id, sha)
         assert spread == timed.ms and timed.px == shelf.PX
         assert 0 < spread.p25 <= spread.median <= spread.p75

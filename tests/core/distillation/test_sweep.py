@@ -61,7 +61,7 @@ def test_every_point_is_trained_once_and_kept(
     found = make_sweep(points, log=said.append)
     assert missing_points(points) == [] and len(said) == 1
     assert found == Sweep.load("dwpw_256k")
-    assert found.teacher_sha256 == checkpoints.get(TEACHER).files[checkpoints.WEIGHTS].sha256
+    assert found.teacher_sha256 == checkpoints.get(TEACHER).weights_sha256
     assert [(p.temperature, p.alpha, p.seed) for p in found.points] == [
         (None, None, 0), (2.0, 0.9, 0), (2.0, 0.9, 1),
     ]  # fmt: skip

@@ -285,7 +285,7 @@ runpy.run_module("core.live", run_name="__main__", alter_sys=False)
 """
     runs: LiveRuns[FilePoint, FileRow] = LiveRuns(RUNS.row, "", time_limit_s=200)
     runs._worker = (sys.executable, "-c", program, RUNS._worker[-1])
-    sha256 = checkpoints.get(STUDENT).files[checkpoints.WEIGHTS].sha256
+    sha256 = checkpoints.get(STUDENT).weights_sha256
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(REPO))
         job = runs.ask(FilePoint(STUDENT, sha256), "ann")

@@ -345,7 +345,7 @@ def test_the_worker_tells_its_steps_and_a_row_with_both_times(here: Path) -> Non
     from core.low_rank.measure import measure_live
     from core.low_rank.rows import LowRankPoint, LowRankRow
 
-    sha256 = checkpoints.get(ID).files[checkpoints.WEIGHTS].sha256
+    sha256 = checkpoints.get(ID).weights_sha256
     told: list[dict[str, Any]] = []
     measure_live(LowRankPoint(ID, sha256, "auto", 0.5)._asdict(), told.append)
     assert [said.get("step") for said in told] == ["factor", "accuracy", "time", None]

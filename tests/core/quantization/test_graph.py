@@ -138,7 +138,7 @@ def test_stored_ranges_are_those_of_these_weights() -> None:
     checkpoint, graph, state = source(TINY)
     ranges = calibrate(prepared(float32_graph(graph, state, {})), pictures(32, 1).pixels)
     grid = QuantizationGrid(
-        checkpoint=TINY, weights_sha256=checkpoint.files["weights.safetensors"].sha256, data="",
+        checkpoint=TINY, weights_sha256=checkpoint.weights_sha256, data="",
         fingerprint="", device="", versions={}, commit="", date="", calibration=ranges,
     )  # fmt: skip
     grid.save()
