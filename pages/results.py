@@ -26,10 +26,7 @@ from core.collection.homework import (
     DWPW,
     FIGURES,
     HARDLY,
-    NEAR,
-    SIZES_BYTES,
     STRONG,
-    WAYS,
     WEAK,
     ClaimKey,
     Compressed,
@@ -49,6 +46,7 @@ from core.collection.homework import (
 from core.collection.recipes import recipes
 from core.course import FOOD11_COUNTS, REPORTED, REPORTED_Q4
 from core.errors import CheckpointError
+from core.export.same_size import NEAR, SIZES_BYTES, WAYS
 from core.i18n import _, ngettext
 from core.source_text import source_of
 from pages.kit import frame, guess, networks

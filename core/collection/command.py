@@ -34,7 +34,9 @@ class Reproduce:
     pruning: the curves and times of their pruned versions.
     lowrank: the same of their factored ones.
     quantization: bits against accuracy, int8, fine-tuning with 4-bit weights.
-    stack: one student's whole way: cut, fine-tuned, 8 bits. shipping: every file of every network.
+    stack: one student's whole way: cut, fine-tuned, 8 bits.
+    same_size: two big networks brought to two sizes by four methods.
+    shipping: every file of every network.
     latency: all networks timed in one sitting; let the machine do nothing else meanwhile."""
 
     device: Annotated[str | None, arg(metavar="cpu|cuda|mps")] = None

@@ -8,7 +8,7 @@ can be compared with networks trained on other photographs.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
@@ -17,6 +17,7 @@ from core.checkpoints.by_recipe import Collected, Contrast, contrast, is_trial
 from core.collection.latency import LatencyTable
 from core.course import REPORTED, REPORTED_DEPTHWISE_LOSS, REPORTED_Q4, Reported
 from core.errors import CheckpointError
+from core.export.same_size import NEAR, Way
 from core.low_rank.rows import LowRankGrid
 from core.pruning.rows import PruningGrid
 from core.quantization.method import SCHEMES
@@ -264,14 +265,6 @@ def results_frame(groups: Mapping[str, Collected], times: LatencyTable | None) -
 
 # ------------------------------------------------------------------------------------------------
 # HW7 Q1: one big network brought to the same size by different methods, from what is measured.
-
-
-Way = Literal["distilled", "lowrank", "pruned", "quantised"]
-WAYS: tuple[Way, ...] = get_args(Way)
-SIZES_BYTES = (1_000_000, 300_000)
-"""About what a compressed network is to take, with its weights in float16, or in fewer bits."""
-NEAR = 0.35
-"""A network counts for a size if it is that much smaller or larger at most (a share of it)."""
 
 
 class Compressed(NamedTuple):

@@ -18,6 +18,7 @@ from core.data.dreams import DREAMS, load_dreams
 from core.data.find import find_food11
 from core.data.named import data_root, is_distinct, is_variable
 from core.errors import CheckpointError, ConfigError, DataError, UserError
+from core.export.same_size import BIG
 from core.export.stack import STUDENT
 from core.i18n import _
 from core.models.registry import get
@@ -26,7 +27,7 @@ from core.training.runs import RunFolder
 
 Log = Callable[[str], None]
 Step = Literal[
-    "training", "pruning", "quantization", "lowrank", "sweep", "stack", "shipping",
+    "training", "pruning", "quantization", "lowrank", "sweep", "stack", "same_size", "shipping",
     "latency",
 ]  # fmt: skip
 STEPS: tuple[Step, ...] = get_args(Step)
@@ -132,6 +133,22 @@ def _make_stack(id: str, log: Log, order: Order) -> None:
     make_stack(id, log, threads=cores(), device=order.device)
 
 
+def _big(order: Order) -> list[str]:
+    return [id for id in BIG if order.asks_for(id)]
+
+
+def _same_size_state(id: str, order: Order) -> State:
+    from core.export.make_same_size import state
+
+    return state(id)  # type: ignore[return-value]
+
+
+def _make_same_size(id: str, log: Log, order: Order) -> None:
+    from core.export.make_same_size import make_same_size
+
+    make_same_size(id, log, threads=cores(), device=order.device)
+
+
 def _shipping_state(id: str, order: Order) -> State:
     from core.export.measure import state
 
@@ -173,6 +190,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     _staged("lowrank", "core.low_rank.measure", _factored),
     Measurement("sweep", _teacher, _sweep_state, _make_sweep),
     Measurement("stack", _student, _stack_state, _make_stack),
+    Measurement("same_size", _big, _same_size_state, _make_same_size),
     Measurement("shipping", _shipped, _shipping_state, _make_shipping),
     Measurement(
         "latency", lambda order: ["all"], _latency_state, _make_latency, needs_checkpoint=False

@@ -15,10 +15,8 @@ from core.collection.homework import (
     FIGURES,
     HARDLY,
     STRONG,
-    WAYS,
     WEAK,
     Compressed,
-    Way,
     at_size,
     command_for,
     compressed,
@@ -31,6 +29,7 @@ from core.collection.homework import (
 )
 from core.collection.latency import LatencyTable
 from core.course import REPORTED, REPORTED_Q4
+from core.export.same_size import WAYS, Way
 from core.pruning.rows import PruningGrid, PruningRow
 from core.quantization.rows import QuantizationGrid, QuantRow
 from tests import results_shelf as shelf
