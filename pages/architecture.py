@@ -1,16 +1,15 @@
 """Architecture: any network laid open, two side by side, or one of your own within a budget."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from core.charts import numbers
 from core.charts.theme import RoleKey, trained_role
-from core.course import PARAM_LIMITS
+from core.course import BASELINES, PARAM_LIMITS
 from core.errors import ConfigError
 from core.i18n import _
 from core.models.design import cost, plans
@@ -19,22 +18,21 @@ from core.models.design.chart import (
     budget_chart,
     budget_text,
     budget_title,
-    layers_frame,
+    layer_columns,
     measure_text,
     measure_title,
+    part_rows,
     parts_chart,
-    parts_frame,
     ratio_chart,
+    ratio_rows,
     ratio_text,
-    ratios_frame,
 )
 from core.models.design.cost import Row, Totals, layer_rows, stage_totals, totals
-from core.models.design.limits import YearVerdict, budgets, years
+from core.models.design.limits import budgets
 from core.models.design.plan import Plan, plan
-from core.models.design.plans import Described, summary_mb, summary_text
+from core.models.design.plans import KnownNetwork, summary_mb, summary_text
 from core.models.design.source import pytorch_source
 from core.models.design.spec import (
-    ACTIVATIONS,
     BLOCKS,
     KERNELS,
     MAX_CHARACTERS,
@@ -43,7 +41,6 @@ from core.models.design.spec import (
     MAX_REPEATS,
     MAX_STAGES,
     MAX_WIDTH,
-    Activation,
     Block,
     Design,
     Stage,
@@ -52,9 +49,8 @@ from core.models.design.spec import (
     move_stage,
     read,
     remove_stage,
-    widened,
 )
-from core.models.registry import PREFIX
+from core.models.registry import MODELS, PREFIX
 from pages.kit import frame, guess, url_state
 from pages.kit.figure import data_button, show
 from pages.kit.guess import Guess
@@ -68,6 +64,9 @@ LINE, GOOD, PROBLEM, STAGE = "design", "design_good", "design_problem", "design_
 the number of the stage that is being changed."""
 FIRST = "px128-relu6-stem16p-sep32p-sep64p-sep128p-sep128x2"
 """What the designer opens with: HW7's student, made narrower until it fits HW13's limits."""
+
+Parts = Sequence[dict[str, Any]]
+"""Rows of `core.models.design.chart.part_rows`."""
 
 
 def main() -> None:
@@ -103,27 +102,33 @@ def laboratory() -> None:
     modes[mode][1]()
 
 
-# ------------------------------------------------------------------------------------------------
-# Look inside: where one network's costs sit. Its parameters wait for a guess.
+def last_tabs() -> list[frame.Tab]:
+    """The tabs that every mode ends with."""
+    return [
+        frame.Tab("why", _("Why"), why, former=("wider",)),
+        frame.Tab("trap", _("Trap"), trap),
+        frame.Tab("homework", _("Homework"), homework, former=("years",)),
+    ]
 
 
 def look() -> None:
-    """Open one registered network."""
+    """Where one registered network's costs sit; its parameters wait for a guess."""
     with frame.instrument() as (controls, picture):
         with controls:
-            network = _network(_("Network"), "model", "dwpw_256k")
-            px = _side(network.input_px, f"px_{network.key}")
+            network = choose_network(_("Network"), "model", "dwpw_256k")
+            px = choose_side(network.input_px, f"px_{network.key}")
             if network.design is not None:
                 st.button(
                     _("Change it in the designer"),
                     icon=":material/design_services:",
-                    on_click=_to_designer,
+                    on_click=to_designer,
                     args=(network.design,),
                     width="stretch",
                 )
         rows = layer_rows(network.parts, px)
-        table = parts_frame(rows, network.parts)
+        parts = part_rows(rows, network.parts)
         with picture:
+            place = st.container()
             answer = guess.ask(
                 _("Guess: where do most of its parameters sit?"),
                 {
@@ -134,118 +139,95 @@ def look() -> None:
                 key="guess_half",
             )
             hidden = () if answer.is_open else ("params",)
-            parts(network.title, rows, network.parts, _role(network), "parts", hidden)
-            first, second, classifier = shares = halves(table, "params")
+            with place:
+                draw_parts(network.title, parts, network.parts, role_of(network), "parts", hidden)
+            shares = halves(parts, "params")
             most = ("first", "second", "classifier")[shares.index(max(shares))]
+            first, second, classifier = map(numbers.share, shares)
             guess.verdict(
                 answer,
                 answer.value == most,
                 _("First half {first}, second half {second}, classifier {classifier}.").format(
-                    first=numbers.share(first),
-                    second=numbers.share(second),
-                    classifier=numbers.share(classifier),
+                    first=first, second=second, classifier=classifier
                 ),
             )
     st.header(_("What you see"))
-    st.markdown("  \n".join([totals_line(totals(rows)),
-                             *seen(table, totals(rows), px, answer.is_open)]))  # fmt: skip
+    lines = [totals_line(totals(rows)), *parts_seen(parts, totals(rows), px, answer.is_open)]
+    st.markdown("  \n".join(lines))
     frame.tabs(
         [
             frame.Tab("layers", _("Layer by layer"), partial(layers, rows, px, answer.is_open)),
             frame.Tab("torchsummary", "torchsummary", partial(summary, rows, px, answer)),
-            frame.Tab("why", _("Why"), why),
-            frame.Tab("trap", _("Trap"), trap),
-            frame.Tab("homework", _("Homework"), homework),
+            *last_tabs(),
         ]
     )
 
 
-def _network(label: str, key: str, first: str) -> Described:
-    titles = {known: plans.describe(known).title for known in plans.known()}
-    return plans.describe(one_of(st.selectbox, label, titles, key, first))
+def choose_network(label: str, key: str, default: str) -> KnownNetwork:
+    """The menu of registered networks."""
+    titles = {known: MODELS[known].title for known in plans.known()}
+    return plans.describe(one_of(st.selectbox, label, titles, key, default))
 
 
-def _side(own: int, key: str) -> int:
-    sides = sorted({own, *SIDES})
-    return one_of(st.selectbox, _("Photo side, px"), sides, key, own)
+def choose_side(own: int, key: str) -> int:
+    """The menu of photo sides, a network's `own` among them."""
+    return one_of(st.selectbox, _("Photo side, px"), sorted({own, *SIDES}), key, own)
 
 
-def _role(network: Described) -> RoleKey:
+def role_of(network: KnownNetwork) -> RoleKey:
+    """The colour of a network that nobody has trained."""
     return trained_role(network.family, "scratch")
 
 
-def _to_designer(design: Design) -> None:
+def to_designer(design: Design) -> None:
+    """Open a network in the designer."""
     url_state.say("mode", "design")
     take(design)
 
 
-def parts(
-    title: str,
-    rows: Sequence[Row],
-    structure: Plan,
-    role: RoleKey,
-    key: str,
-    hidden: Sequence[str] = (),
+def draw_parts(
+    title: str, parts: Parts, structure: Plan, role: RoleKey, key: str, hidden: Sequence[str] = ()
 ) -> None:
     """The bars that say where parameters, MACs and memory sit."""
-    table = parts_frame(rows, structure)
-    show(
-        parts_chart(table, role, hidden),
-        parts_alt(title, table, totals(rows), hidden),
-        key=key,
-    )
-    part = table["part"].iloc[-2]
+    show(parts_chart(parts, role, hidden), parts_alt(title, parts, hidden), key=key)
+    part = parts[-2]["part"]
     place, maps = part.split(maxsplit=1)
     channels, side = maps.removesuffix("²").split(" × ")
-    words = _("Shares of the whole, the input on top. “{part}”: stage.block {place}, "
-              "{n} maps of {side} × {side}.")  # fmt: skip
-    lines = [words.format(part=part, place=place, n=channels, side=side)]
+    line = _("Shares of the whole. “{part}”: stage.block {place}, {n} maps of {side} × {side}.")
+    lines = [line.format(part=part, place=place, n=channels, side=side)]
     if structure[0].kind == "enlargement":
+        enlarged = parts[0]["part"].split(" × ")[1].removesuffix("²")
         lines.append(
             _(
-                "This network first enlarges the photo, to {px} × {px} pixels: that has no "
-                "parameters and no MACs of its own, but every map behind it is the larger."
-            ).format(px=rows[0].output_shape[-1])
+                "This network first enlarges the photo to {px} × {px} pixels. That needs no "
+                "parameters and no MACs, but all its maps are larger."
+            ).format(px=enlarged)
         )
     st.caption(" ".join(lines))
 
 
-def parts_alt(name: str, table: pd.DataFrame, sums: Totals, hidden: Sequence[str] = ()) -> str:
+def parts_alt(name: str, parts: Parts, hidden: Sequence[str] = ()) -> str:
     """Alt text of the parts chart."""
-    lines = [
-        _("{measure} {total}").format(
-            measure=measure_title(measure), total=measure_text(measure, getattr(sums, measure))
-        )
-        if measure in hidden
-        else _("{measure} {total}, most in {part} ({share})").format(
-            measure=measure_title(measure),
-            total=measure_text(measure, getattr(sums, measure)),
-            part=largest(table, measure)[0],
-            share=numbers.share(largest(table, measure)[1]),
-        )
-        for measure in MEASURES
-    ]
+    lines = []
+    for measure in MEASURES:
+        total = sum(part[measure] for part in parts)
+        most = max(parts, key=lambda part: part[f"{measure}_share"])
+        line = f"{measure_title(measure)} {measure_text(measure, total)}"
+        if measure not in hidden:
+            line = _("{total}, most in {part} ({share})").format(
+                total=line, part=most["part"], share=numbers.share(most[f"{measure}_share"])
+            )
+        lines.append(line)
     return _("Bars for each part of {name}, from the stem to the classifier. {costs}.").format(
         name=name, costs="; ".join(lines)
     )
 
 
-def largest(table: pd.DataFrame, name: str) -> tuple[str, float]:
-    """The part of `parts_frame` with the most of a measure, and its share of the whole."""
-    shares = table[f"{name}_share"].tolist()
-    most = max(shares)
-    return str(table["part"].iloc[shares.index(most)]), most
-
-
-def halves(table: pd.DataFrame, name: str) -> tuple[float, float, float]:
-    """Shares of a measure of `parts_frame`: first half of the parts, second half, classifier."""
-    shares = table[f"{name}_share"]
-    middle = (len(table) - 1) // 2
-    return (
-        float(shares.iloc[:middle].sum()),
-        float(shares.iloc[middle:-1].sum()),
-        float(shares.iloc[-1]),
-    )
+def halves(parts: Parts, measure: str) -> tuple[float, float, float]:
+    """Shares of a measure: first half of the parts, second half, classifier."""
+    *shares, classifier = [part[f"{measure}_share"] for part in parts]
+    middle = len(shares) // 2
+    return sum(shares[:middle]), sum(shares[middle:]), classifier
 
 
 def totals_line(sums: Totals) -> str:
@@ -262,60 +244,49 @@ def totals_line(sums: Totals) -> str:
     )
 
 
-def seen(table: pd.DataFrame, sums: Totals, input_px: int, is_open: bool = True) -> list[str]:
-    """Sentences on where a network's costs sit, once that `is_open`, and how far it looks."""
-    early, late = halves(table, "macs"), halves(table, "params")
-    if not is_open:
-        return [
-            _("The first half of the parts does {macs} of the MACs.").format(
-                macs=numbers.share(early[0])
-            ),
-            reach(sums, input_px),
-        ]
-    return [
-        _(
+def parts_seen(parts: Parts, sums: Totals, input_px: int, is_open: bool = True) -> list[str]:
+    """Where a network's costs sit, its parameters once that `is_open`, and how far it looks."""
+    line = _("The first half of the parts does {macs} of the MACs.")
+    if is_open:
+        line = _(
             "The first half of the parts does {macs} of the MACs with {params} of the parameters; "
-            "the second half holds {late} of the parameters. Early maps are large and thin, late "
-            "ones small and deep."
-        ).format(
-            macs=numbers.share(early[0]),
-            params=numbers.share(late[0]),
-            late=numbers.share(late[1]),
-        ),
-        reach(sums, input_px),
-    ]
-
-
-def reach(sums: Totals, input_px: int) -> str:
-    """How much of the picture one value of the last map sees."""
+            "the second half holds {late} of them. Early maps are large and thin, late ones small "
+            "and deep."
+        )
+    params = halves(parts, "params")
+    line = line.format(
+        macs=numbers.share(halves(parts, "macs")[0]),
+        params=numbers.share(params[0]),
+        late=numbers.share(params[1]),
+    )
     field, area = sums.receptive_field, (sums.receptive_field / input_px) ** 2
     if area >= 1:
-        return _(
-            "One value of the last map sees a square of {field} px, as much as the {px} px of the "
-            "photo or more: in the middle of the map it sees all of it."
-        ).format(field=numbers.count(field), px=input_px)
-    narrow = _(
-        "One value of the last map sees a square of {field} px of the {px} px photo, {share} of "
-        "its area."
-    ).format(field=field, px=input_px, share=numbers.share(area))
-    if area > 0.5:
-        return narrow
-    return f"{narrow} " + _(
-        "No part of this network ever sees a whole plate: the average pool at the end can only "
-        "take the mean of what many such squares say."
-    )
+        reach = _(
+            "One value of the last map sees a square of {field} px: in the middle, all {px} px of "
+            "the photo."
+        )
+    elif area > 0.5:
+        reach = _(
+            "One value of the last map sees a square of {field} px of the {px} px photo, {share} "
+            "of its area."
+        )
+    else:
+        reach = _(
+            "One value of the last map sees a square of {field} px of the {px} px photo, {share} "
+            "of its area. No part of this network ever sees a whole plate: the average pool can "
+            "only take the mean of many such squares."
+        )
+    reach = reach.format(field=numbers.count(field), px=input_px, share=numbers.share(area))
+    return [line, reach]
 
 
-def layers(rows: Sequence[Row], input_px: int, has_params: bool = True, key: str = KEY) -> None:
+def layers(rows: Sequence[Row], input_px: int, with_params: bool = True, key: str = KEY) -> None:
     """The layer table: torchsummary's columns and three more; parameters wait for the guess."""
-    table = layers_frame(rows, input_px)
-    if not has_params:
-        table = table.drop(columns="params")
+    if not with_params:
         st.caption(_("Its parameters are added when you have guessed."))
+    table = layer_columns(rows, input_px, with_params)
     st.dataframe(
-        table.assign(activation_kb=table["activation_bytes"] / 1000).drop(
-            columns="activation_bytes"
-        ),
+        table,
         hide_index=True,
         height=350,
         key=f"{key}-table",
@@ -325,13 +296,13 @@ def layers(rows: Sequence[Row], input_px: int, has_params: bool = True, key: str
             "params": st.column_config.NumberColumn(_("Param #"), format="localized"),
             "macs": st.column_config.NumberColumn(_("MACs"), format="localized"),
             "receptive_field": st.column_config.NumberColumn(_("Sees, px")),
-            "activation_kb": st.column_config.NumberColumn(_("Output, KB"), format="%.1f"),
+            "output_kb": st.column_config.NumberColumn(_("Output, KB"), format="%.1f"),
         },
         alt=_("Layer table: {n} rows, {params} parameters in all.").format(
-            n=len(table), params=numbers.count(totals(rows).params)
+            n=len(rows), params=numbers.count(totals(rows).params)
         ),
     )
-    data_button(table, key)
+    data_button(table.to_pandas, key)
 
 
 def summary(rows: Sequence[Row], input_px: int, answer: Guess[str] | None) -> None:
@@ -340,20 +311,17 @@ def summary(rows: Sequence[Row], input_px: int, answer: Guess[str] | None) -> No
         st.code(summary_text(rows, input_px), language=None)
 
 
-# ------------------------------------------------------------------------------------------------
-# Side by side: what the second network saves, and what it does not. Memory waits for a guess.
-
-
 def side_by_side() -> None:
-    """Two registered networks at the same photo side."""
+    """Two registered networks at the same photo side; memory waits for a guess."""
     with frame.instrument() as (controls, picture):
         with controls:
-            first = _network(_("First network"), "model_a", "plain_2m")
-            second = _network(_("Second network"), "model_b", "dwpw_256k")
-            px = _side(128, "px_both")
-        first_rows, second_rows = layer_rows(first.parts, px), layer_rows(second.parts, px)
-        table = ratios_frame(totals(first_rows), totals(second_rows))
+            first = choose_network(_("First network"), "model_a", "plain_2m")
+            second = choose_network(_("Second network"), "model_b", "dwpw_256k")
+            px = choose_side(128, "px_both")
+        both = [(network, layer_rows(network.parts, px)) for network in (first, second)]
+        ratios = ratio_rows(totals(both[0][1]), totals(both[1][1]))
         with picture:
+            place = st.container()
             answer = guess.ask(
                 _("Guess: from the first to the second, the memory for feature maps …"),
                 {
@@ -364,12 +332,13 @@ def side_by_side() -> None:
                 key="guess_memory",
             )
             hidden = () if answer.is_open else ("activation_bytes",)
-            show(
-                ratio_chart(table, _role(second), hidden),
-                ratios_alt(first.title, second.title, table, hidden),
-                key="ratios",
-            )
-            ratio = dict(zip(table["measure"], table["ratio"], strict=True))
+            with place:
+                show(
+                    ratio_chart(ratios, role_of(second), hidden),
+                    ratios_alt(first.title, second.title, ratios, hidden),
+                    key="ratios",
+                )
+            ratio = {row["measure"]: row["ratio"] for row in ratios}
             params, memory = ratio["params"], ratio["activation_bytes"]
             happened = "not" if memory < 1.15 else "less" if memory < 0.6 * params else "as_much"
             guess.verdict(
@@ -380,53 +349,46 @@ def side_by_side() -> None:
                 ),
             )
     st.header(_("What you see"))
-    st.markdown("  \n".join(ratios_seen(first.title, second.title, table, answer.is_open)))
-    both = ((first, first_rows), (second, second_rows))
+    st.markdown("  \n".join(ratios_seen(first.title, second.title, ratio, answer.is_open)))
+
+    def both_parts() -> None:
+        if guess.waits(answer):
+            return
+        for number, (network, rows) in enumerate(both):
+            st.markdown(f"**{network.title}**")
+            parts = part_rows(rows, network.parts)
+            role = role_of(network)
+            draw_parts(network.title, parts, network.parts, role, f"parts_{number}")
+
+    def both_layers() -> None:
+        if guess.waits(answer):
+            return
+        for number, (network, rows) in enumerate(both):
+            st.markdown(f"**{network.title}**")
+            layers(rows, px, key=f"side-{number}")
+
     frame.tabs(
         [
-            frame.Tab("parts", _("Part by part"), partial(both_parts, both, answer)),
-            frame.Tab("layers", _("Layer by layer"), partial(both_layers, both, px, answer)),
-            frame.Tab("why", _("Why"), why),
-            frame.Tab("trap", _("Trap"), trap),
-            frame.Tab("homework", _("Homework"), homework),
+            frame.Tab("parts", _("Part by part"), both_parts),
+            frame.Tab("layers", _("Layer by layer"), both_layers),
+            *last_tabs(),
         ]
     )
 
 
-def both_parts(both: Sequence[tuple[Described, list[Row]]], answer: Guess[str]) -> None:
-    """Where each network's costs sit."""
-    if guess.waits(answer):
-        return
-    for place, (network, rows) in enumerate(both):
-        st.markdown(f"**{network.title}**")
-        parts(network.title, rows, network.parts, _role(network), f"parts_{place}")
-
-
-def both_layers(both: Sequence[tuple[Described, list[Row]]], px: int, answer: Guess[str]) -> None:
-    """Both layer tables."""
-    if guess.waits(answer):
-        return
-    for place, (network, rows) in enumerate(both):
-        st.markdown(f"**{network.title}**")
-        layers(rows, px, key=f"side-{place}")
-
-
-def ratios_seen(first: str, second: str, table: pd.DataFrame, is_open: bool = True) -> list[str]:
+def ratios_seen(
+    first: str, second: str, ratio: Mapping[str, float], is_open: bool = True
+) -> list[str]:
     """What the second network saves, and, once that `is_open`, what it does not."""
-    ratio = dict(zip(table["measure"], table["ratio"], strict=True))
+    words = {name: ratio_text(value) for name, value in ratio.items()}
     lines = [
         _("**{second}** against **{first}**: parameters {params}, MACs {macs}.").format(
-            first=first,
-            second=second,
-            params=ratio_text(ratio["params"]),
-            macs=ratio_text(ratio["macs"]),
-        ),
+            first=first, second=second, params=words["params"], macs=words["macs"]
+        )
     ]
     if is_open:
         lines.append(
-            _("Memory for the feature maps: {memory}.").format(
-                memory=ratio_text(ratio["activation_bytes"])
-            )
+            _("Memory for the feature maps: {memory}.").format(memory=words["activation_bytes"])
         )
     if is_open and ratio["params"] > 2 and ratio["activation_bytes"] < ratio["params"] / 2:
         lines.append(
@@ -441,32 +403,30 @@ def ratios_seen(first: str, second: str, table: pd.DataFrame, is_open: bool = Tr
             _(
                 "It has more layers ({ratio}): each is little work, but each has to be started, "
                 "and its map written and read."
-            ).format(ratio=ratio_text(ratio["layers"]))
+            ).format(ratio=words["layers"])
         )
     return lines
 
 
-def ratios_alt(first: str, second: str, table: pd.DataFrame, hidden: Sequence[str] = ()) -> str:
+def ratios_alt(first: str, second: str, ratios: Parts, hidden: Sequence[str] = ()) -> str:
     """Alt text of the comparison chart."""
-    ratios = [
-        f"{measure_title(line['measure'])} "
-        + ("?" if line["measure"] in hidden else ratio_text(line["ratio"]))
-        for line in table.to_dict("records")
+    words = [
+        f"{measure_title(row['measure'])} "
+        f"{'?' if row['measure'] in hidden else ratio_text(row['ratio'])}"
+        for row in ratios
     ]
     return _("What {second} needs, compared with {first}: {ratios}.").format(
-        first=first, second=second, ratios=", ".join(ratios)
+        first=first, second=second, ratios=", ".join(words)
     )
 
 
-# ------------------------------------------------------------------------------------------------
-# Design one. One line of text is the design; every control rewrites it.
-#
-# The line is a text field bound to the link, so a link, a typed line, an uploaded file and the
-# controls can never disagree. A change that cannot be built is explained and not made.
-
-
 def design() -> None:
-    """Design a student within the course's limits."""
+    """Design a student within the course's limits.
+
+    One line of text is the design, and every control rewrites it. The line is a text field bound to
+    the link, so a link, a typed line, an uploaded file and the controls can never disagree. A
+    change that cannot be built is explained and not made.
+    """
     made = written_design()
     with frame.instrument() as (controls, picture):
         with controls:
@@ -482,22 +442,30 @@ def design() -> None:
                 ),
                 key="budgets",
             )
-            stage = made.stages[_place() - 1]
-            st.caption(f"{block_title(stage.block)}: {block_note(stage.block)}")
-    st.markdown(
-        "  \n".join([totals_line(sums), stage_cost(stage_totals(rows, structure, _place()), sums)])
+            title, note = block_words()[made.stages[stage_number() - 1].block]
+            st.caption(f"{title}: {note}")
+    of_stage = stage_totals(rows, structure, stage_number())
+    line = _("This stage: {params} parameters ({params_share}), {macs} MACs ({macs_share}).")
+    line = line.format(
+        params=numbers.count(of_stage.params),
+        params_share=numbers.share(of_stage.params / sums.params),
+        macs=measure_text("macs", of_stage.macs),
+        macs_share=numbers.share(of_stage.macs / sums.macs),
     )
+    st.markdown(f"{totals_line(sums)}  \n{line}")
+
+    def own_parts() -> None:
+        parts = part_rows(rows, structure)
+        draw_parts(_("your design"), parts, structure, "scratch", "parts")
+        st.markdown("  \n".join(parts_seen(parts, sums, made.input_px)))
+
     frame.tabs(
         [
-            frame.Tab("years", _("Would the course take it?"), partial(verdicts, sums)),
-            frame.Tab("parts", _("Part by part"), partial(own_parts, made, rows, structure)),
+            frame.Tab("parts", _("Part by part"), own_parts),
             frame.Tab("layers", _("Layer by layer"), partial(layers, rows, made.input_px)),
-            frame.Tab("wider", _("Twice as wide?"), partial(wider, made, sums.params)),
-            frame.Tab("take", _("Take it, train it"), partial(exports, made)),
             frame.Tab("torchsummary", "torchsummary", partial(summary, rows, made.input_px, None)),
-            frame.Tab("why", _("Why"), why),
-            frame.Tab("trap", _("Trap"), trap),
-            frame.Tab("homework", _("Homework"), homework),
+            frame.Tab("take", _("Take it, train it"), partial(exports, made)),
+            *last_tabs(),
         ]
     )
 
@@ -546,332 +514,229 @@ def written_design() -> Design:
 
 def stage_controls(made: Design) -> None:
     """The stage that is being changed, and two popovers for all else."""
-    if _place() > len(made.stages):
-        _to(len(made.stages))
+    if stage_number() > len(made.stages):
+        url_state.say(STAGE, str(len(made.stages)))
     codes = made.line.split("-")[-len(made.stages) :]
     titles = {number: f"{number} · {code}" for number, code in enumerate(codes, start=1)}
     stage = made.stages[one_of(st.pills, _("Stage"), titles, STAGE, 1, required=True) - 1]
-    _control(
-        st.selectbox, _("Block"), "block", stage.block, options=BLOCKS, format_func=block_title
+    blocks = {block: block_words()[block][0] for block in BLOCKS}
+    control(st.selectbox, _("Block"), "block", stage.block, blocks)
+    control(
+        st.number_input, _("Width"), "width", stage.width, min_value=1, max_value=MAX_WIDTH, step=8
     )
-    _control(
-        st.number_input, _("Width"), "width", stage.width,
-        min_value=1, max_value=MAX_WIDTH, step=8,
-    )  # fmt: skip
-    _control(
-        st.number_input, _("Repeats"), "repeats", stage.repeats,
-        min_value=1, max_value=MAX_REPEATS, step=1,
-    )  # fmt: skip
+    control(
+        st.number_input, _("Repeats"), "repeats", stage.repeats, min_value=1, max_value=MAX_REPEATS
+    )
     with st.popover(_("More of this stage"), icon=":material/tune:", width="stretch"):
-        _more_of_stage(stage, len(made.stages))
+        more_of_stage(stage, len(made.stages))
     with st.popover(_("The whole network"), icon=":material/account_tree:", width="stretch"):
-        _starts()
-        _whole(made)
+        whole_network(made)
 
 
-def _more_of_stage(stage: Stage, stages: int) -> None:
+def more_of_stage(stage: Stage, stages: int) -> None:
+    """The stage's other settings, and buttons to add, remove and move stages."""
     downs = {"none": _("no"), "pool": _("pool after it"), "stride": _("stride 2")}
-    _control(
-        st.selectbox, _("Halves the side"), "down", stage.down,
-        options=list(downs), format_func=downs.__getitem__,
-    )  # fmt: skip
-    _control(
-        st.selectbox, _("Kernel"), "kernel", stage.kernel,
-        options=KERNELS, format_func=lambda k: f"{k} × {k}",
-    )  # fmt: skip
+    control(st.selectbox, _("Halves the side"), "down", stage.down, downs)
+    control(st.selectbox, _("Kernel"), "kernel", stage.kernel, kernels())
     if stage.block == "group":
-        _control(
-            st.number_input, _("Groups"), "groups", stage.groups,
-            min_value=1, max_value=MAX_GROUPS, step=1,
-        )  # fmt: skip
+        control(
+            st.number_input, _("Groups"), "groups", stage.groups, min_value=1, max_value=MAX_GROUPS
+        )
     if stage.block == "inverted":
-        _control(
-            st.number_input, _("Expansion"), "expansion", stage.expansion,
-            min_value=1, max_value=8, step=1,
-        )  # fmt: skip
+        control(
+            st.number_input, _("Expansion"), "expansion", stage.expansion, min_value=1, max_value=8
+        )
+    at = stage_number()
     with st.container(horizontal=True):
-        for label, icon, step, given, off in (
-            (_("Add after"), "add", _add, (), stages >= MAX_STAGES),
-            (_("Remove"), "delete", _remove, (), stages == 1),
-            (_("Earlier"), "arrow_back", _move, (-1,), _place() == 1),
-            (_("Later"), "arrow_forward", _move, (1,), _place() == stages),
+        for label, icon, edit, step, is_off in (
+            (_("Add after"), "add", add_stage, 1, stages >= MAX_STAGES),
+            (_("Remove"), "delete", remove_stage, 0, stages == 1),
+            (_("Earlier"), "arrow_back", partial(move_stage, by=-1), -1, at == 1),
+            (_("Later"), "arrow_forward", partial(move_stage, by=1), 1, at == stages),
         ):
-            st.button(label, icon=f":material/{icon}:", on_click=step, args=given, disabled=off,
-                      key=f"stage_{icon}")  # fmt: skip
+            st.button(label, icon=f":material/{icon}:", on_click=try_edit, args=(edit, step),
+                      disabled=is_off, key=f"stage_{icon}")  # fmt: skip
 
 
-def _starts() -> None:
-    keys = [key for key in plans.known() if plans.describe(key).design is not None]
+def whole_network(made: Design) -> None:
+    """Where to start from, and what is no stage's setting."""
+    starts = {key: MODELS[key].title for key in plans.known() if plans.describe(key).design}
     st.selectbox(
         _("Start from"),
-        keys,
+        list(starts),
         index=None,
         placeholder=_("a network of the homeworks"),
-        format_func=lambda key: plans.describe(key).title,
+        format_func=starts.__getitem__,
         key="design_start",
-        on_change=_start,
+        on_change=start_from_network,
     )
     st.file_uploader(
         _("A design saved here (JSON)"),
         type="json",
         key="design_file",
         max_upload_size=1,
-        on_change=_open,
+        on_change=start_from_file,
     )
+    stem = made.stem
+    pools = {0: "", 2: _("pool 2 × 2"), 3: _("pool 3 × 3")}
+    halvings = {
+        (stride, pool): ", ".join(filter(None, (_("stride 2") if stride == 2 else "", words)))
+        or _("no")
+        for pool, words in pools.items()
+        for stride in (1, 2)
+    }
+    activations = {"relu": "ReLU", "relu6": "ReLU6", "hardswish": "Hardswish", "silu": "SiLU"}
+    left, right = st.columns(2)
+    with left:
+        control(
+            st.number_input, _("Photo side, px"), "input_px", made.input_px,
+            min_value=32, max_value=512, step=16,
+        )  # fmt: skip
+        control(st.selectbox, _("Activation"), "activation", made.activation, activations)
+        control(st.toggle, _("Stages: biases"), "bias", made.bias,
+                help=_("A BatchNorm behind a convolution makes its bias idle."))  # fmt: skip
+        control(st.toggle, _("Padding"), "padding", made.padding,
+                help=_("Off, convolutions lose a border of k // 2 pixels."))  # fmt: skip
+    with right:
+        control(
+            st.number_input, _("Stem width"), "stem_width", stem.width,
+            min_value=1, max_value=MAX_WIDTH, step=8,
+        )  # fmt: skip
+        control(st.selectbox, _("Stem kernel"), "stem_kernel", stem.kernel, kernels())
+        control(st.toggle, _("Stem: bias"), "stem_bias", stem.bias)
+    control(
+        st.selectbox, _("Stem halves the side"), "stem_halving", (stem.stride, stem.pool), halvings
+    )
+    control(st.toggle, _("Outer activations and last pool as function calls"),
+            "functional", made.functional,
+            help=_("torchsummary does not list those: see the trap."))  # fmt: skip
 
 
-def _start() -> None:
+def start_from_network() -> None:
+    """Take the chosen network's design."""
     key = st.session_state["design_start"]
     made = plans.describe(key).design if key else None
     if made is not None:
         take(made)
-        _to(1)
+        url_state.say(STAGE)
 
 
-def _open() -> None:
+def start_from_file() -> None:
+    """Take the design in an uploaded file, or say why it cannot be read."""
     file = st.session_state["design_file"]
-    if file is None:
-        return
-    try:
-        take(read(file.getvalue()[: MAX_JSON_BYTES + 1]))
-        _to(1)
-    except ConfigError as error:
-        st.session_state[PROBLEM] = str(error)
+    if file is not None:
+        try_edit(lambda _design, _stage: read(file.getvalue()[: MAX_JSON_BYTES + 1]))
 
 
-def _whole(made: Design) -> None:
-    stem = made.stem
-    halvings = {
-        (1, 0): _("no"),
-        (2, 0): _("stride 2"),
-        (1, 2): _("pool 2 × 2"),
-        (2, 2): _("stride 2, pool 2 × 2"),
-        (1, 3): _("pool 3 × 3"),
-        (2, 3): _("stride 2, pool 3 × 3"),
-    }
-    left, right = st.columns(2)
-    with left:
-        _control(
-            st.number_input, _("Photo side, px"), "input_px", made.input_px,
-            min_value=32, max_value=512, step=16,
-        )  # fmt: skip
-        _control(
-            st.selectbox, _("Activation"), "activation", made.activation,
-            options=ACTIVATIONS, format_func=activation_title,
-        )  # fmt: skip
-        _control(st.toggle, _("Stages: biases"), "bias", made.bias,
-                 help=_("A BatchNorm behind a convolution makes its bias idle."))  # fmt: skip
-        _control(st.toggle, _("Padding"), "padding", made.padding,
-                 help=_("Off, convolutions lose a border of k // 2 pixels."))  # fmt: skip
-    with right:
-        _control(
-            st.number_input, _("Stem width"), "stem_width", stem.width,
-            min_value=1, max_value=MAX_WIDTH, step=8,
-        )  # fmt: skip
-        _control(
-            st.selectbox, _("Stem kernel"), "stem_kernel", stem.kernel,
-            options=KERNELS, format_func=lambda k: f"{k} × {k}",
-        )  # fmt: skip
-        _control(st.toggle, _("Stem: bias"), "stem_bias", stem.bias)
-    _control(
-        st.selectbox, _("Stem halves the side"), "stem_halving", (stem.stride, stem.pool),
-        options=list(halvings), format_func=halvings.__getitem__,
-    )  # fmt: skip
-    _control(st.toggle, _("Outer activations and last pool as function calls"),
-             "functional", made.functional,
-             help=_("torchsummary does not list those: see the trap."))  # fmt: skip
-
-
-def _control(draw: Callable[..., Any], label: str, key: str, value: Any, **more: Any) -> None:
-    """A widget that shows `value` and, when touched, asks `_change` to rewrite the line."""
+def control(
+    widget: Callable[..., Any],
+    label: str,
+    key: str,
+    value: Any,
+    titles: Mapping[Any, str] | None = None,
+    **more: Any,
+) -> None:
+    """A widget that shows `value` and, when touched, asks `changed` to rewrite the line."""
     name = f"edit_{key}"
     st.session_state[name] = value
-    draw(label, key=name, on_change=_change, args=(key,), **more)
+    if titles is not None:
+        more |= {"options": list(titles), "format_func": titles.__getitem__}
+    widget(label, key=name, on_change=changed, args=(key,), **more)
 
 
-def _change(key: str) -> None:
+def changed(key: str) -> None:
     """Put one control's value into the design, or say why that cannot be."""
     value = st.session_state[f"edit_{key}"]
     if value is None:  # an emptied field
         return
     if key == "stem_halving":
-        stride, pool = value
-        _try(lambda design: change(change(design, "stem_stride", stride), "stem_pool", pool))
+        values = dict(zip(("stem_stride", "stem_pool"), value, strict=True))
     else:
-        _try(lambda design: change(design, key, value, _place()))
+        values = {key: value}
+
+    def edit(design: Design, at: int) -> Design:
+        for field, given in values.items():
+            design = change(design, field, given, at)
+        return design
+
+    try_edit(edit)
 
 
-def _place() -> int:
+def try_edit(edit: Callable[[Design, int], Design], step: int = 0) -> None:
+    """Edit the design, or say why that cannot be; the chosen stage's number grows by `step`."""
+    at = stage_number()
+    try:
+        take(edit(current(), at))
+    except ConfigError as error:
+        st.session_state[PROBLEM] = str(error)
+    else:
+        url_state.say(STAGE, str(at + step))
+
+
+def stage_number() -> int:
     """Number of the stage that is being changed, from 1."""
     return url_state.current(STAGE, url_state.number(1, MAX_STAGES), 1)
 
 
-def _to(place: int) -> None:
-    url_state.say(STAGE, str(place))
+def kernels() -> dict[int, str]:
+    """Kernel side -> how it is shown."""
+    return {side: f"{side} × {side}" for side in KERNELS}
 
 
-def _try(make: Callable[[Design], Design]) -> None:
-    try:
-        take(make(current()))
-    except ConfigError as error:
-        st.session_state[PROBLEM] = str(error)
-
-
-def _add() -> None:
-    _try(lambda design: add_stage(design, _place()))
-    _to(_place() + 1)
-
-
-def _remove() -> None:
-    _try(lambda design: remove_stage(design, _place()))
-
-
-def _move(by: int) -> None:
-    _try(lambda design: move_stage(design, _place(), by))
-    _to(_place() + by)
-
-
-def block_title(block: Block) -> str:
-    """What a reader calls a block."""
+def block_words() -> dict[Block, tuple[str, str]]:
+    """What a reader calls each block; what is in it, layer by layer, and where it comes from."""
     return {
-        "plain": _("Plain convolution"),
-        "separable": _("Depthwise + pointwise"),
-        "group": _("Group convolution"),
-        "basic": _("BasicBlock, separable"),
-        "bottleneck": _("Bottleneck, separable"),
-        "inverted": _("Inverted residual"),
-        "resnet": _("BasicBlock, ResNet's"),
-    }[block]
-
-
-def block_note(block: Block) -> str:
-    """What is in a block, layer by layer, and where it comes from."""
-    return {
-        "plain": _("k × k convolution, BatchNorm, activation."),
-        "separable": _(
-            "HW7: depthwise k × k, BatchNorm, activation, pointwise 1 × 1, nothing after it."
+        "plain": (_("Plain convolution"), _("k × k convolution, BatchNorm, activation.")),
+        "separable": (
+            _("Depthwise + pointwise"),
+            _("HW7: depthwise k × k, BatchNorm, activation, pointwise 1 × 1, nothing after it."),
         ),
-        "group": _("As plain, its channels in groups that never meet inside the layer."),
-        "basic": _("HW13's report: two depthwise + pointwise pairs, and the input added."),
-        "bottleneck": _(
-            "HW13's report: narrow by 1 × 1, k × k, widen four times by 1 × 1; the input added."
+        "group": (
+            _("Group convolution"),
+            _("As plain, its channels in groups that never meet inside the layer."),
         ),
-        "inverted": _(
-            "MobileNetV2: widen by 1 × 1, depthwise k × k, narrow by 1 × 1; the input added."
+        "basic": (
+            _("BasicBlock, separable"),
+            _("HW13's report: two depthwise + pointwise pairs, and the input added."),
         ),
-        "resnet": _("He et al. 2015: two k × k convolutions, and the input added."),
-    }[block]
-
-
-def activation_title(activation: Activation) -> str:
-    """The activation's usual name."""
-    return {"relu": "ReLU", "relu6": "ReLU6", "hardswish": "Hardswish", "silu": "SiLU"}[activation]
-
-
-def stage_cost(stage: Totals, whole: Totals) -> str:
-    """What one stage of a design costs, beside the whole network, in a line."""
-    return _(
-        "This stage: {params} parameters ({params_share}), {macs} MACs ({macs_share})."
-    ).format(
-        params=numbers.count(stage.params),
-        params_share=numbers.share(stage.params / whole.params),
-        macs=measure_text("macs", stage.macs),
-        macs_share=numbers.share(stage.macs / whole.macs),
-    )
-
-
-def verdicts(sums: Totals) -> None:
-    """Each year's limit and what it asked for."""
-    for column, verdict in zip(st.columns(3), years(sums), strict=True):
-        baselines = ", ".join(
-            f"{name} {value:.5f}" for name, value in verdict.baseline._asdict().items()
-        )
-        column.markdown(f"**{verdict.year}**  \n{verdict_words(verdict)}")
-        column.caption(_("Accuracy asked on that year's split: {list}.").format(list=baselines))
-
-
-def verdict_words(verdict: YearVerdict) -> str:
-    """One year's verdict in a line."""
-    spare = verdict.limit - verdict.params
-    if verdict.counts:
-        return _("✓ **may be handed in**: {n} of {limit}, {spare} to spare").format(
-            n=numbers.count(verdict.params),
-            limit=numbers.count(verdict.limit),
-            spare=numbers.count(spare),
-        )
-    return _("✗ **scores 0**: {n}, {over} over the limit of {limit}").format(
-        n=numbers.count(verdict.params),
-        limit=numbers.count(verdict.limit),
-        over=numbers.count(-spare),
-    )
-
-
-def own_parts(made: Design, rows: Sequence[Row], structure: Plan) -> None:
-    """Where the design's costs sit."""
-    parts(_("your design"), rows, structure, "scratch", "parts")
-    table = parts_frame(rows, structure)
-    st.markdown("  \n".join(seen(table, totals(rows), made.input_px)))
-
-
-def wider(made: Design, params: int) -> None:
-    """What twice the width does to the number of parameters: a guess, and the count."""
-    answer = guess.ask(
-        _("Guess: make every layer twice as wide, and the parameters become …"),
-        {times: _("{n} times as many").format(n=times) for times in (2, 3, 4, 8)},
-        key="guess_wider",
-    )
-    wide = widened(made, 2)
-    if wide is None:
-        st.caption(_("This design cannot be made twice as wide."))
-        return
-    more = totals(layer_rows(wide)).params
-    guess.verdict(
-        answer,
-        answer.value == round(more / params),
-        _(
-            "{params} become {more}, {times} times as many. A layer's weights are input channels "
-            "times output channels, and both double; only biases, BatchNorm and depthwise layers "
-            "grow by two."
-        ).format(
-            params=numbers.count(params), more=numbers.count(more), times=f"{more / params:.1f}"
+        "bottleneck": (
+            _("Bottleneck, separable"),
+            _("HW13's report: narrow by 1 × 1, k × k, widen four times by 1 × 1; the input added."),
         ),
-    )
+        "inverted": (
+            _("Inverted residual"),
+            _("MobileNetV2: widen by 1 × 1, depthwise k × k, narrow by 1 × 1; the input added."),
+        ),
+        "resnet": (
+            _("BasicBlock, ResNet's"),
+            _("He et al. 2015: two k × k convolutions, and the input added."),
+        ),
+    }
 
 
 def exports(made: Design) -> None:
     """The design as a file, as PyTorch source, and handed to training: a link and a command."""
     with st.container(horizontal=True):
-        st.download_button(
-            _("Design (JSON)"),
-            made.to_json(),
-            file_name=f"{made.slug}.json",
-            mime="application/json",
-            icon=":material/download:",
-            on_click="ignore",
-        )
-        st.download_button(
-            _("PyTorch source"),
-            pytorch_source(made),
-            file_name=f"{made.slug}.py",
-            mime="text/x-python",
-            icon=":material/code:",
-            on_click="ignore",
-        )
+        for label, data, ending, mime, icon in (
+            (_("Design (JSON)"), made.to_json(), "json", "application/json", "download"),
+            (_("PyTorch source"), pytorch_source(made), "py", "text/x-python", "code"),
+        ):
+            st.download_button(
+                label,
+                data,
+                file_name=f"{made.slug}.{ending}",
+                mime=mime,
+                icon=f":material/{icon}:",
+                on_click="ignore",
+            )
     frame.page_link(
         frame.entry("training"),
         _("Train this student"),
         {"model": f"{PREFIX}{made.line}", "px": str(made.input_px)},
     )
     st.markdown(_("Or at a command line in the app's folder, on the photographs that you have:"))
-    st.code(
-        f"python -m core train --model {PREFIX}{made.line} --px {made.input_px}",
-        language="bash",
-        wrap_lines=True,
-    )
-
-
-# ------------------------------------------------------------------------------------------------
-# Tabs "Why", "Trap" and "Homework".
+    command = f"python -m core train --model {PREFIX}{made.line} --px {made.input_px}"
+    st.code(command, language="bash", wrap_lines=True)
 
 
 def why() -> None:
@@ -884,13 +749,11 @@ def why() -> None:
     st.markdown(
         _(
             "$C_\\text{in}$, $C_\\text{out}$: channels in and out; $k$: kernel; $g$: groups; "
-            "$H$, $W$: sides of the output map; the last $C_\\text{out}$ are the biases. "
-            "Halving "
-            "the map quarters the MACs and leaves the parameters; doubling the channels "
-            "quadruples both. $r$ is the receptive field, $j$ the distance in the photo "
-            "between "
-            "two neighbouring values, $s$ the stride (Araujo et al. 2019). This counts a "
-            "convolution here:"
+            "$H$, $W$: sides of the output map; the last $C_\\text{out}$ are the biases. Half the "
+            "side: a quarter of the MACs, the same parameters. Twice the channels in and out: four "
+            "times both. $r$ is the receptive field, $j$ the distance in the photo between two "
+            "neighbouring values, $s$ the stride (Araujo et al. 2019). This function counts a "
+            "convolution:"
         )
     )
     st.code(inspect.getsource(cost.count_conv), language="python")
@@ -901,16 +764,15 @@ def trap() -> None:
     student = plans.describe("hw13_residual")
     assert student.design is not None
     listed = student.design.model_copy(update={"functional": False})
-    tables = [(layer_rows(one), one.input_px) for one in (student.design, listed)]
+    tables = [(layer_rows(made), made.input_px) for made in (student.design, listed)]
     (few, quiet), (many, loud) = ((len(rows), summary_mb(rows, px)[1]) for rows, px in tables)
     st.markdown(
         _(
             "**It lists modules only.** HW13's residual student writes some activations as "
             "function calls: {few} rows, and {quiet} MB for its forward and backward pass. The "
-            "very same network with these written as modules: {many} rows, {loud} MB. Same "
-            "parameters ({params}), same answers. So compare torchsummary's parameters, "
-            "never its "
-            "memory. Try it: open the student in the designer and turn “function calls” off."
+            "same network with these written as modules: {many} rows, {loud} MB. Same parameters "
+            "({params}), same answers. So compare torchsummary's parameters, never its memory. Try "
+            "it: open the student in the designer and turn “function calls” off."
         ).format(
             few=few,
             many=many,
@@ -923,8 +785,7 @@ def trap() -> None:
         _(
             "**It runs the network.** In train mode that run, on random noise, changes "
             "BatchNorm's running statistics: a public report saw a teacher fall from 0.8714 to "
-            "about 0.861 by being summarised. Say `model.eval()` first. The tables on this "
-            "page "
+            "about 0.861 by being summarised. Call `model.eval()` first. The tables on this page "
             "are counted, not run; to print one of a built network safely: "
             "`python -m core summary {key}`."
         ).format(key=student.key)
@@ -935,26 +796,30 @@ def homework() -> None:
     """HW7 Q1 and Q4 and HW13 Q1, and where on the page their answers stand."""
     st.markdown(
         _(
-            "**HW13 Q1: draw your student and paste its torchsummary.** *Design one* draws "
-            "it and "
-            "prints the table; the limit is {limit} parameters ({strict} in 2023), "
-            "torchsummary's "
-            "total counts, and over the limit scores 0. The sample student and a report's "
-            "residual "
-            "student are in the list."
-        ).format(
-            limit=numbers.count(PARAM_LIMITS["HW13 2022"]),
-            strict=numbers.count(PARAM_LIMITS["HW13 2023"]),
+            "**HW13 Q1: draw your student and paste its torchsummary.** *Design one* draws it and "
+            "prints the table. torchsummary's total counts; over the limit scores 0. The sample "
+            "student and a report's residual student are in the list. The limit, and the accuracy "
+            "asked on that year's split:"
         )
     )
+    years = [
+        _("- {year}: {limit} parameters; {accuracies}").format(
+            year=year,
+            limit=numbers.count(limit),
+            accuracies=", ".join(
+                f"{name} {value:.5f}" for name, value in BASELINES[year]._asdict().items()
+            ),
+        )
+        for year, limit in PARAM_LIMITS.items()
+    ]
+    st.markdown("\n".join(years))
     big, small = (totals(layer_rows(plans.describe(key).parts, 128)).params
                   for key in ("plain_2m", "dwpw_256k"))  # fmt: skip
     st.markdown(
         _(
-            "**HW7 Q1: what does depthwise + pointwise save?** *Side by side*, as it opens: "
-            "{big} against {small} parameters, {times}. **HW7 Q4: three networks of about "
-            "1 MB**, "
-            "plain, depthwise + pointwise and group: open each, and see where each spends it."
+            "**HW7 Q1: what does depthwise + pointwise save?** *Side by side*, as it opens: {big} "
+            "against {small} parameters, {times}. **HW7 Q4: three networks of about 1 MB**, plain, "
+            "depthwise + pointwise and group: open each, and see where each spends it."
         ).format(
             big=numbers.count(big), small=numbers.count(small), times=numbers.ratio(big / small)
         )

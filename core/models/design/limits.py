@@ -8,16 +8,11 @@ for the networks of its question 4, and under 300 KB once the weights were 8 bit
 from dataclasses import dataclass
 from typing import Literal
 
-from core.course import BASELINES, PARAM_LIMITS, SIZE_LIMITS_BYTES, Baseline
+from core.course import PARAM_LIMITS, SIZE_LIMITS_BYTES
 from core.models.design.cost import Totals
-
-Quantity = Literal["params", "float32_bytes", "int8_bytes"]
-Answer = Literal["within", "over", "about"]
 
 ABOUT = 0.15
 """How far from 1 MB still counts as “about 1 MB”: HW7 Q4's own networks are 3 to 12 % over it."""
-
-_ONE_MB, _EIGHT_BIT = SIZE_LIMITS_BYTES
 
 
 @dataclass(frozen=True)
@@ -26,7 +21,7 @@ class Budget:
 
     homeworks: tuple[str, ...]
     """Keys of `core.course`."""
-    quantity: Quantity
+    quantity: Literal["params", "float32_bytes", "int8_bytes"]
     used: int
     limit: int
     strict: bool = True
@@ -38,26 +33,11 @@ class Budget:
         return self.used / self.limit
 
     @property
-    def answer(self) -> Answer:
+    def answer(self) -> Literal["within", "over", "about"]:
         """`within` the limit, `over` it, or `about` the size that was asked for."""
         if not self.strict and abs(self.share - 1) <= ABOUT:
             return "about"
         return "within" if self.used <= self.limit else "over"
-
-
-@dataclass(frozen=True)
-class YearVerdict:
-    """One year's homework: whether a network may be handed in, and what it would have to reach."""
-
-    year: str
-    limit: int
-    params: int
-    baseline: Baseline
-
-    @property
-    def counts(self) -> bool:
-        """False: it scores 0."""
-        return self.params <= self.limit
 
 
 def budgets(totals: Totals) -> list[Budget]:
@@ -65,17 +45,9 @@ def budgets(totals: Totals) -> list[Budget]:
     by_limit: dict[int, tuple[str, ...]] = {}
     for year, limit in PARAM_LIMITS.items():
         by_limit[limit] = (*by_limit.get(limit, ()), year)
-    sizes = SIZE_LIMITS_BYTES
+    (about, about_bytes), (eight_bit, eight_bit_bytes) = SIZE_LIMITS_BYTES.items()
     return [
         *(Budget(years, "params", totals.params, limit) for limit, years in by_limit.items()),
-        Budget((_ONE_MB,), "float32_bytes", totals.float32_bytes, sizes[_ONE_MB], strict=False),
-        Budget((_EIGHT_BIT,), "int8_bytes", totals.int8_bytes, sizes[_EIGHT_BIT]),
-    ]
-
-
-def years(totals: Totals) -> list[YearVerdict]:
-    """Each year's verdict with that year's baselines: figures of one year, never mixed."""
-    return [
-        YearVerdict(year, limit, totals.params, BASELINES[year])
-        for year, limit in PARAM_LIMITS.items()
+        Budget((about,), "float32_bytes", totals.float32_bytes, about_bytes, strict=False),
+        Budget((eight_bit,), "int8_bytes", totals.int8_bytes, eight_bit_bytes),
     ]

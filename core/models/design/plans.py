@@ -8,6 +8,7 @@ written out from their paper's table. The networks themselves are built elsewher
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from core.errors import UserError
@@ -43,13 +44,12 @@ LINES = {
 
 
 @dataclass(frozen=True)
-class Described:
-    """A network as the architecture page meets it."""
+class KnownNetwork:
+    """A registered network and its layers."""
 
     key: str
     title: str
     family: str
-    source: str
     input_px: int
     """Side that the homework's tables use, or that the design names."""
     parts: Plan
@@ -62,14 +62,15 @@ def known() -> list[str]:
     return [key for key in MODELS if key in LINES or key in shipped() or key in _LITES]
 
 
-def describe(key: str) -> Described:
+@lru_cache(maxsize=64)
+def describe(key: str) -> KnownNetwork:
     """The network `key` (also `design:...`). Raises UserError if there is no such network."""
     spec = get(key)
     design = _design(spec.key)
     if design is None and spec.key not in _LITES:
         raise UserError(_("{key} has no description without torch.").format(key=spec.key))
     parts = _efficientnet(_LITES[spec.key]) if design is None else plan(design)
-    return Described(spec.key, spec.title, spec.family, spec.source, spec.input_px, parts, design)
+    return KnownNetwork(spec.key, spec.title, spec.family, spec.input_px, parts, design)
 
 
 def fits(key: str, px: int) -> bool:

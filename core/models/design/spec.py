@@ -534,16 +534,6 @@ def move_stage(design: Design, stage: int, by: int) -> Design:
     return _with_stages(design, stages)
 
 
-def widened(design: Design, factor: int) -> Design | None:
-    """The design with every width `factor` times as large; None where that is too wide."""
-    content = design.model_dump()
-    for part in (content["stem"], *content["stages"]):
-        part["width"] *= factor
-        if part["width"] > MAX_WIDTH:
-            return None
-    return _checked(content)
-
-
 def _with_stages(design: Design, stages: list[Stage]) -> Design:
     return _checked(design.model_dump() | {"stages": tuple(s.model_dump() for s in stages)})
 

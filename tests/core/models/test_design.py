@@ -23,7 +23,6 @@ from core.models.design.spec import (
     nearest_groups,
     read,
     remove_stage,
-    widened,
 )
 from tests.core.models.designs import designs
 
@@ -173,9 +172,6 @@ def test_edits_give_new_designs() -> None:
     assert change(design, "block", "group", stage=2).stages[1].groups == 8
     back = change(change(design, "block", "inverted", stage=2), "expansion", 6, stage=2)
     assert change(back, "block", "plain", stage=2) == design
-    wide = widened(design, 2)
-    assert wide is not None and wide.line.endswith("stem16p-sep32p-plain64x2d")
-    assert widened(change(design, "width", 1024), 2) is None
 
 
 def test_edits_that_cannot_be_built_are_explained() -> None:

@@ -15,7 +15,7 @@ from core.models.cost import LayerRow, layer_table, state_bytes, torchsummary_te
 from core.models.design.cost import Row, layer_rows, part_totals, stage_totals, totals
 from core.models.design.network import DesignedNet, Residual, build
 from core.models.design.plan import Conv, Part, Upsample, plan
-from core.models.design.plans import Described, describe, known, summary_mb, summary_text
+from core.models.design.plans import KnownNetwork, describe, known, summary_mb, summary_text
 from core.models.design.spec import Design, read
 from tests.core.models.designs import designs
 
@@ -27,7 +27,7 @@ def counted(rows: list[Row]) -> list[LayerRow]:
     return [LayerRow(row.layer, row.output_shape, row.params, row.macs) for row in rows]
 
 
-def described_rows(found: Described) -> list[Row]:
+def described_rows(found: KnownNetwork) -> list[Row]:
     return layer_rows(found.parts, found.input_px)
 
 
