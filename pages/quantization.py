@@ -9,7 +9,9 @@ from typing import NamedTuple
 import pandas as pd
 import streamlit as st
 
+from core import i18n
 from core.charts import numbers
+from core.charts.compiled import Spec
 from core.charts.numbers import p_text, points, points_interval
 from core.charts.theme import role_of
 from core.checkpoints import Checkpoint
@@ -23,33 +25,26 @@ from core.quantization.chart import (
     LIMIT_BYTES,
     LINE_HEIGHT_PX,
     Against,
+    Curve,
     Measured,
     accuracy_chart,
-    accuracy_frame,
+    at_bits,
     curve_rows,
+    curve_table,
+    curves_of,
     decibels,
-    error_chart,
     error_text,
     file_kind,
-    form_row,
     int8_chart,
-    int8_frame,
+    int8_shares,
     line_chart,
-    line_data,
     scheme_title,
+    started,
     timed_columns,
 )
 from core.quantization.graph import quantized_file, quantized_predictor
 from core.quantization.method import BITS, SCHEMES, Scheme, quantisable
-from core.quantization.number_line import (
-    LINE_BITS,
-    LayerRow,
-    LayerRows,
-    Line,
-    layer_row,
-    line,
-    middle_layer,
-)
+from core.quantization.number_line import LINE_BITS, LayerRow, LayerRows, layer_row, middle_layer
 from core.quantization.rows import (
     RUNS,
     Comparison,
@@ -61,21 +56,23 @@ from core.quantization.rows import (
     QuantRow,
     RowKey,
 )
-from core.quantization.upload import HOSTILE, Fit, Holdings, Upload, open_upload, score_upload
+from core.quantization.upload import HOSTILE, Fit, Upload, open_upload, score_upload
 from core.stats import Score
 from core.timing import Spread
-from pages.kit import frame, guess, networks
+from pages.kit import frame, guess, networks, url_state
 from pages.kit.figure import data_button, show, show_with_slider
 from pages.kit.live import LivePoint, live_points, run_it_here
 from pages.kit.photo_check import Choice, Version, photo_check
 from pages.kit.provenance import provenance
-from pages.kit.url_state import choice, in_browser, is_on, one_of, toggle
+from pages.kit.url_state import choice, in_browser, is_on, one_of, several_of
 
 START_BITS = 4
 GUESSES = (8, 6, 5, 4, 3, 2)
 PHOTO_BITS = (8, 6, 5, 4, 3, 2, 1)
 PHOTO_SETTINGS = ("photo_bits", "photo_from", "dream_of", "dream", "food", "example")
-NAMED = 3
+FORMER = {"against": "bytes", "all_schemes": "methods", "more_network": "networks"}
+"""Settings of older links -> the option that they switched on."""
+MOST_NAMED = 3
 """Networks named in a sentence; of others only their number is given."""
 
 
@@ -90,14 +87,19 @@ class Setting(NamedTuple):
     by_scheme: bool
     """Whether the picture shows all methods on this network, instead of all networks."""
 
+    @property
+    def schemes(self) -> Sequence[Scheme]:
+        """Those of the picture."""
+        return SCHEMES if self.by_scheme else (self.scheme,)
+
 
 def main() -> None:
     """Draw the page."""
     st.title(frame.entry("quantization").question)
     st.markdown(
         _(
-            "A trained weight is a 32-bit number. Keep only a few bits of each, and the file "
-            "shrinks at once. How few will do before the network forgets what food looks like?"
+            "A trained weight is a 32-bit number. Keep a few bits of each weight, and the file "
+            "shrinks. How few are enough?"
         )
     )
     shipped = networks.checkpoints()
@@ -105,12 +107,9 @@ def main() -> None:
         networks.explain_empty()
         st.stop()
     grids = networks.measured_rows(QuantizationGrid, shipped)
-    explore(shipped, [Measured(*named) for named in networks.by_title(shipped, grids)])
-    provenance([one for one in shipped if one.id in grids] or shipped[:1])
+    explore(shipped, [Measured(*row) for row in networks.by_title(shipped, grids)])
+    provenance([checkpoint for checkpoint in shipped if checkpoint.id in grids] or shipped[:1])
     frame.foot("quantization")
-
-
-# -- the instrument --------------------------------------------------------------------------------
 
 
 @frame.section
@@ -120,70 +119,66 @@ def explore(shipped: list[Checkpoint], known: list[Measured]) -> None:
         with controls:
             at = settings(shipped, known)
         with picture:
-            asked = guess.ask(
-                _("First, a guess: with how many bits does this network break?"),
+            place = st.container()
+            guessed = guess.ask(
+                _("A guess: with how many bits does this network break?"),
                 {bits: str(bits) for bits in GUESSES},
                 "guess_bits",
             )
-            if is_on("reveal"):  # an older link's
-                asked = asked._replace(is_open=True)
-            by_scheme = at.by_scheme and at.grid is not None
-            shown = [one for one in known if not by_scheme or one.grid is at.grid]
-            curves = accuracy_frame(shown, SCHEMES if by_scheme else (at.scheme,))
-            if curves.empty:
-                explain_missing(at, shipped)
-            else:
-                show(
-                    accuracy_chart(
-                        curves,
-                        at.against,
-                        asked.value,
-                        at.scheme,
-                        live_points(
-                            RUNS,
-                            (at.checkpoint.id, at.checkpoint.weights_sha256, at.scheme),
-                            ("bits", "size_bytes"),
-                        ),
-                        asked.is_open,
-                        network=at.checkpoint.id,
-                        now=at.bits,
-                    ),
-                    accuracy_alt(curves, at.against, asked.is_open),
-                    key="accuracy",
-                )
-    is_own = (curves["checkpoint"] == at.checkpoint.id) & (curves["scheme"] == at.scheme)
-    own = curves[is_own]
-    guess.verdict(asked, asked.value == breaks_at(own), break_line(own))
-    lines = [chosen_line(at, asked.is_open)]
-    if asked.is_open:
-        lines += [holds_line(own)] if len(own) else []
-        lines += not_measured(shown, SCHEMES if by_scheme else (at.scheme,))
-        if others := short_lines(curves[~is_own]):
-            lines.append("; ".join(others) + ".")
+    if is_on("reveal"):  # an older link's
+        guessed = guessed._replace(is_open=True)
+    shown = [measured for measured in known if not at.by_scheme or measured.grid is at.grid]
+    curves = curves_of(shown, at.schemes)
+    own = next((curve for curve in curves if curve.key == (at.checkpoint.id, at.scheme)), None)
+    with place:
+        if curves:
+            chart, alt, _held = _picture(
+                i18n.language(), tuple(shown), tuple(at.schemes), at.against,
+                (at.checkpoint.id, at.scheme), guessed.value, guessed.is_open,
+            )  # fmt: skip
+            live = live_points(
+                RUNS,
+                (at.checkpoint.id, at.checkpoint.weights_sha256, at.scheme),
+                ("bits", "size_bytes"),
+            )
+            show(at_bits(chart, at.against, at.bits, live), alt, key="accuracy")
+        else:
+            explain_missing(at, shipped)
+    guess.verdict(guessed, own is not None and guessed.value == own.breaks_at, break_line(own))
+    lines = [chosen_line(at, guessed.is_open)]
+    if guessed.is_open:
+        lines += [holds_line(own)] if own else []
+        lines += not_measured(at, shown, curves)
+        lines.append(short_lines(curve for curve in curves if curve is not own))
     st.markdown(_("**What you see.** {lines}").format(lines=" ".join(lines)))
     st.caption(_("Band: 95 % interval. Dashed: one in eleven, pure chance. Stars: measured here."))
     frame.tabs(
         [
             frame.Tab("line", _("Number line"), partial(number_line, at)),
-            frame.Tab("error", _("Error"), partial(layer_error, at)),
-            frame.Tab("figures", _("Figures"), partial(every_figure, at, curves, asked)),
-            frame.Tab("time", _("Time"), partial(int8, at, asked), ("time_with",)),
-            frame.Tab("aware", _("Training"), partial(aware, at, known, asked)),
+            frame.Tab(
+                "time",
+                _("Time and figures"),
+                partial(time_and_figures, at, curves, guessed),
+                ("time_with",),
+                ("figures",),
+            ),
+            frame.Tab("aware", _("Training"), partial(aware, at, known, guessed)),
             frame.Tab("file", _("HW7 file"), partial(upload, shipped, at), ("hw7_sample",)),
             frame.Tab("photo", _("Photo"), partial(photo, at), PHOTO_SETTINGS),
-            frame.Tab("why", _("Why"), partial(why, at)),
-            frame.Tab("trap", _("Traps"), partial(traps, at, known, asked)),
-            frame.Tab("homework", _("Homework"), partial(homework, known, asked)),
+            frame.Tab("why", _("Why"), partial(why, at), former=("error",)),
+            frame.Tab(
+                "homework",
+                _("Homework and traps"),
+                partial(homework_and_traps, at, known, guessed),
+                former=("trap",),
+            ),
         ]
     )
 
 
 def settings(shipped: list[Checkpoint], known: Sequence[Measured]) -> Setting:
     """The controls of the instrument; all are part of the link."""
-    grids = {one.grid.checkpoint: one.grid for one in known}
-    # the first is what the page begins with: a student, since every method was measured on those
-    offered = sorted(shipped, key=lambda one: (one.id not in grids, role_of(one) != "distilled"))
-    checkpoint = networks.choose_one(_("Network"), offered, "network", first=grids)
+    network_place = st.container()
     scheme = one_of(
         st.selectbox,
         _("Method"),
@@ -197,43 +192,85 @@ def settings(shipped: list[Checkpoint], known: Sequence[Measured]) -> Setting:
         ),
     )
     bits = one_of(st.select_slider, _("Bits per weight"), BITS, "bits", default=START_BITS)
-    against: dict[Against, str] = {"bits": _("bits"), "bytes": _("bytes of the file")}
-    return Setting(
-        checkpoint,
-        grids.get(checkpoint.id),
-        scheme,
-        bits,
-        one_of(
-            st.segmented_control, _("Against"), against, "against", default="bits", required=True
-        ),
-        toggle(_("All methods"), "all_schemes"),
+    options = {"bytes": _("bytes"), "methods": _("all methods"), "networks": _("more networks")}
+    grids = {measured.grid.checkpoint: measured.grid for measured in known}
+    few = [checkpoint for checkpoint in shipped if checkpoint.id in grids]
+    if len(few) in (0, len(shipped)):
+        del options["networks"]
+    switched_on = [
+        option
+        for name, option in FORMER.items()
+        if url_state.texts(name)[:1] in (["bytes"], ["true"], ["yes"])
+    ]
+    for name in FORMER:
+        url_state.say(name)
+    if switched_on:
+        url_state.say("options", *switched_on)
+    chosen = several_of(
+        st.pills, _("Options"), options, "options", (), len(options), selection_mode="multi"
     )
+    ids = [checkpoint.id for checkpoint in shipped]
+    is_named = url_state.current("network", choice(ids), "") in set(ids) - set(grids)
+    offered = shipped if is_named or "networks" in chosen or not few else few
+    # the first is what the page begins with: a student, since every method was measured on those
+    offered = sorted(offered, key=lambda it: (it.id not in grids, role_of(it) != "distilled"))
+    with network_place:
+        checkpoint = networks.choose_one(_("Network"), offered, "network")
+    grid = grids.get(checkpoint.id)
+    against: Against = "bytes" if "bytes" in chosen else "bits"
+    by_scheme = "methods" in chosen and grid is not None
+    return Setting(checkpoint, grid, scheme, bits, against, by_scheme)
 
 
 def explain_missing(at: Setting, shipped: list[Checkpoint]) -> None:
     """Say that nothing was measured yet and how to get it."""
     st.info(
         _(
-            "The accuracies of these networks at fewer bits are not measured yet. That takes some "
-            "minutes for each; meanwhile the number line and your photo work, and “Figures” "
-            "measures single points."
+            "These networks' accuracies at fewer bits are not measured yet: some minutes for each. "
+            "The number line and your photo work without; “Time and figures” measures one point."
         ),
         icon=":material/query_stats:",
     )
-    ids = networks.starters(shipped) if not at.grid else [at.checkpoint.id]
+    ids = [at.checkpoint.id] if at.grid else networks.starters(shipped)
     st.code(f"python -m core quantize-grid {' '.join(ids)}", language="bash")
 
 
-# -- what you see ----------------------------------------------------------------------------------
+@st.cache_resource(
+    max_entries=128, show_spinner=False, hash_funcs={QuantizationGrid: id}
+)  # grids are shared objects, one for each state of their files; held in what is kept
+def _picture(
+    language: str,
+    shown: tuple[Measured, ...],
+    schemes: tuple[Scheme, ...],
+    against: Against,
+    chosen: tuple[str, Scheme],
+    guessed: int | None,
+    revealed: bool,
+) -> tuple[Spec, str, tuple[Measured, ...]]:
+    """The main picture and what it shows, in words."""
+    del language  # only part of the key
+    curves = curves_of(shown, schemes)
+    alt = (
+        _("Accuracy on the test photographs against the bits of a weight.")
+        if against == "bits"
+        else _("Accuracy on the test photographs against the bytes of the file.")
+    )
+    if revealed:
+        alt = " ".join([alt, *(holds_line(curve).replace("**", "") for curve in curves)])
+    else:
+        alt += " " + _("Only the whole networks are shown until you guess.")
+    chart = accuracy_chart(curves, against, guess=guessed, chosen=chosen, reveal=revealed)
+    return chart, alt, shown
 
 
-def not_measured(shown: Sequence[Measured], schemes: Sequence[Scheme]) -> list[str]:
+def not_measured(at: Setting, shown: Sequence[Measured], curves: Sequence[Curve]) -> list[str]:
     """A sentence on the curves that the picture lacks; none where it lacks none."""
+    drawn = {curve.key for curve in curves}
     missing = [
-        one.title if len(schemes) == 1 else scheme_title(scheme)
-        for one in shown
-        for scheme in schemes
-        if not any(row.score for row in curve_rows(one.grid, scheme))
+        scheme_title(scheme) if at.by_scheme else measured.title
+        for measured in shown
+        for scheme in at.schemes
+        if (measured.grid.checkpoint, scheme) not in drawn
     ]
     return [_("Not measured: {names}.").format(names=", ".join(missing))] if missing else []
 
@@ -245,105 +282,65 @@ def bits_text(bits: int) -> str:
 
 def chosen_line(at: Setting, revealed: bool) -> str:
     """The chosen method at the chosen bits: the file, and after the reveal the accuracy."""
+    rows = curve_rows(at.grid, at.scheme) if at.grid else []
     whole = at.grid.float32 if at.grid else None
-    row = (
-        next((row for row in curve_rows(at.grid, at.scheme) if row.bits == at.bits), None)
-        if at.grid
-        else None
-    )
+    row = next((row for row in rows if row.bits == at.bits), None)
+    name, bits = _(at.checkpoint.title), bits_text(at.bits)
     if whole is None or row is None:
         return _(
-            "**{name}** at {bits}, {method}, was not measured; “Figures” does it here."
-        ).format(
-            name=_(at.checkpoint.title),
-            bits=bits_text(at.bits),
-            method=scheme_title(at.scheme),
-        )
-    said = _("At {bits}, the file of **{name}** shrinks from {whole} to {size} ({share}).").format(
-        bits=bits_text(at.bits),
-        name=_(at.checkpoint.title),
+            "**{name}** at {bits}, {method}, was not measured; “Time and figures” does it here."
+        ).format(name=name, bits=bits, method=scheme_title(at.scheme))
+    text = _("At {bits}, the file of **{name}** shrinks from {whole} to {size} ({share}).").format(
+        bits=bits,
+        name=name,
         whole=numbers.size(whole.size_bytes),
         size=numbers.size(row.size_bytes),
         share=numbers.share(row.size_bytes / whole.size_bytes),
     )
     if revealed and row.score is not None:
-        said += " " + _("It is right on {score}{against}.").format(
+        text += " " + _("It is right on {score}{against}.").format(
             score=score_text(row), against=against_whole(row)
         )
-    return said
+    return text
 
 
-def holds_down_to(curve: pd.DataFrame) -> int:
-    """Fewest bits down to which the accuracy stays within the whole network's 95 % interval.
-
-    `curve`: one series of `accuracy_frame`. Counted from the top without a gap.
-    """
-    falling = curve.sort_values("bits", ascending=False)
-    held = (falling["accuracy"] >= float(falling["low"].iloc[0])).cummin()
-    return int(falling.loc[held, "bits"].min())
-
-
-def holds_line(curve: pd.DataFrame) -> str:
+def holds_line(curve: Curve) -> str:
     """Where a curve starts, how far it holds, where it ends, in bits and bytes."""
-    by_bits = curve.set_index("bits")
-    whole, last = by_bits.loc[curve["bits"].max()], by_bits.loc[curve["bits"].min()]
-    held = holds_down_to(curve)
+    whole, last = curve.points[0], curve.points[-1]
+    held = next(point for point in curve.points if point.bits == curve.holds_to)
     return _(
         "**{name}** is right on {whole} as trained, stays within that figure's interval down to "
         "{held} ({held_size}), and is right on {end} with {last}."
     ).format(
-        name=curve["series"].iloc[0],
-        whole=numbers.percent(whole["accuracy"], whole["n"]),
-        held=bits_text(held),
-        held_size=numbers.size(float(by_bits["size_bytes"][held])),
-        end=numbers.percent(last["accuracy"], last["n"]),
-        last=bits_text(int(curve["bits"].min())),
+        name=curve.name,
+        whole=numbers.percent(whole.score.accuracy, whole.score.n),
+        held=bits_text(held.bits),
+        held_size=numbers.size(held.size_bytes),
+        end=numbers.percent(last.score.accuracy, last.score.n),
+        last=bits_text(last.bits),
     )
 
 
-def short_lines(curves: pd.DataFrame) -> list[str]:
-    """How far each curve holds, a few words each."""
-    return [
-        _("**{name}** holds down to {held}").format(
-            name=series, held=bits_text(holds_down_to(curve))
-        )
-        for series, curve in curves.groupby("series", sort=False)
+def short_lines(curves: Iterable[Curve]) -> str:
+    """How far each curve holds, a few words each; empty for none."""
+    texts = [
+        _("**{name}** holds down to {held}").format(name=curve.name, held=bits_text(curve.holds_to))
+        for curve in curves
     ]
+    return "; ".join(texts) + "." if texts else ""
 
 
-def breaks_at(curve: pd.DataFrame) -> int | None:
-    """The most bits whose accuracy leaves the whole network's interval; None if none does."""
-    if curve.empty:
-        return None
-    held = holds_down_to(curve)
-    return max((int(bits) for bits in curve["bits"] if bits < held), default=None)
-
-
-def break_line(curve: pd.DataFrame) -> str:
-    """The answer to the guess, for one series of `accuracy_frame`."""
-    if curve.empty:
+def break_line(curve: Curve | None) -> str:
+    """The answer to the guess."""
+    if curve is None:
         return _("This network was not measured with this method.")
-    name, bits = curve["series"].iloc[0], breaks_at(curve)
-    if bits is None:
+    if curve.breaks_at is None:
         return _("**{name}** does not break at any number of bits that was measured.").format(
-            name=name
+            name=curve.name
         )
     return _("The first to leave **{name}**'s interval is {bits}.").format(
-        name=name, bits=bits_text(bits)
+        name=curve.name, bits=bits_text(curve.breaks_at)
     )
-
-
-def accuracy_alt(curves: pd.DataFrame, against: Against, revealed: bool) -> str:
-    """What the main picture shows, in words."""
-    about = (
-        _("Accuracy on the test photographs against the bits of a weight.")
-        if against == "bits"
-        else _("Accuracy on the test photographs against the bytes of the file.")
-    )
-    if not revealed:
-        return about + " " + _("Only the whole networks are shown until you guess.")
-    lines = [holds_line(curve) for _series, curve in curves.groupby("series", sort=False)]
-    return " ".join([about, *(text.replace("**", "") for text in lines)])
 
 
 def against_whole(row: QuantRow | PartRow) -> str:
@@ -374,24 +371,20 @@ def score_text(row: QuantRow) -> str:
     )
 
 
-# -- number line, error of a layer -----------------------------------------------------------------
-
-
 @st.cache_resource(max_entries=24, show_spinner=False)
 def _layer_here(id: str, sha256: str, layer: str) -> LayerRow:
     return layer_row(layer, networks.tensors(id, sha256)[layer])
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _line(sha256: str, scheme: Scheme, layer: str, _row: LayerRow) -> tuple[Line, pd.DataFrame]:
-    """What the number line draws, and the same as a table to take along."""
-    del sha256, layer  # only the key of the cache
-    drawn = line(_row, scheme)
-    return drawn, line_data(drawn)
+def _line(language: str, sha256: str, scheme: Scheme, layer: str, _row: LayerRow) -> Spec:
+    """The number line of a layer, shared by all sessions."""
+    del language, sha256, layer  # only the key of the cache
+    return line_chart(_row, scheme)
 
 
-def choose_layer(at: Setting) -> tuple[LayerRow, Line, pd.DataFrame] | None:
-    """A layer of the network, its number line, and that as a table; says why there is none."""
+def choose_layer(at: Setting) -> LayerRow | None:
+    """A layer of the network; says why there is none."""
     shipped = LayerRows.of_checkpoint(at.checkpoint)
     if shipped is not None:
         sizes = {row.layer: row.size for row in shipped.rows}
@@ -407,190 +400,48 @@ def choose_layer(at: Setting) -> tuple[LayerRow, Line, pd.DataFrame] | None:
     if row is None:
         with st.spinner(_("Quantising {layer} ...").format(layer=titles[layer])):
             row = _layer_here(at.checkpoint.id, at.checkpoint.weights_sha256, layer)
-    return row, *_line(at.checkpoint.weights_sha256, at.scheme, layer, row)
+    return row
 
 
 def number_line(at: Setting) -> None:
     """One layer's weights and their levels; the buttons for the bits work in the browser alone."""
-    left, place = st.columns([1, 2], vertical_alignment="center")
+    left, right = st.columns([1, 2], vertical_alignment="center")
     with left:
-        chosen = choose_layer(at)
-    if chosen is None:
+        row = choose_layer(at)
+    if row is None:
         return
-    _row, drawn, table = chosen
-    with place:
-        st.caption(
-            _(
-                "Grey: the layer's weights, and those of three channels. Blue: the values left to "
-                "them. SQNR: signal divided by error; more is better."
-            )
+    right.caption(
+        _(
+            "Grey: the layer's weights, and those of three channels. Blue: the values left to "
+            "them. SQNR: signal divided by error; more is better."
         )
-        data_button(table, "number-line")
+    )
+    chart = _line(i18n.language(), at.checkpoint.weights_sha256, at.scheme, row.layer, row)
     show_with_slider(
-        line_chart(drawn, in_browser("line_bits", choice(LINE_BITS), START_BITS)),
+        started(chart, in_browser("line_bits", choice(LINE_BITS), START_BITS)),
         # the same words for every layer: other words would make the chart, and its buttons, anew
         _(
             "The weights of a layer as a histogram, and the levels of the chosen method and bits "
-            "over it. The text below gives the numbers."
+            "over it; above it the error in numbers."
         ),
         "number_line",
         LINE_HEIGHT_PX + INPUTS_PX,
     )
 
 
-def layer_error(at: Setting) -> None:
-    """The rounding error of every method in one layer against the bits."""
-    chosen = choose_layer(at)
-    if chosen is None:
-        return
-    row, drawn, _table = chosen
-    lines = error_lines(row, at.scheme)
-    show(
-        error_chart(drawn, at.bits),
-        _("Signal to noise of every method against the bits. {lines}").format(
-            lines=" ".join(lines).replace("**", "")
-        ),
-        key="layer_error",
-    )
-    if at.checkpoint.weights_dtype == "float16":
-        lines.append(_("These weights are stored in 16 bits, so 16 bits lose nothing more."))
-    st.markdown("\n".join(f"- {text}" for text in lines))
-
-
-def error_lines(row: LayerRow, scheme: Scheme) -> list[str]:
-    """A layer's errors, decibels per bit, the other methods."""
-    own = {bits: row.error(scheme, bits) for bits in (8, 4, 2)}
-    eight, four, two = (error_text(*own[bits]) for bits in (8, 4, 2))
-    lines = [
-        _("**{method}**: {eight} at 8 bits, {four} at 4 bits, {two} at 2 bits.").format(
-            method=scheme_title(scheme), eight=eight, four=four, two=two
-        )
-    ]
-    high, low = own[8].sqnr_db, own[4].sqnr_db
-    if high is not None and low is not None:
-        lines.append(
-            _(
-                "From 4 to 8 bits each bit adds {gain} dB. The rule of thumb is 6 dB: twice as "
-                "many levels, half the distance, a quarter of the squared error."
-            ).format(gain=decibels((high - low) / 4))
-        )
-    at_four = sorted(
-        (sqnr, scheme_title(name))
-        for name in row.errors
-        if (sqnr := row.error(name, 4).sqnr_db) is not None
-    )
-    if len(at_four) > 1:
-        (least, worst), (most, best) = at_four[0], at_four[-1]
-        lines.append(
-            _(
-                "At 4 bits the methods reach {low} dB ({worst}) to {high} dB ({best}) in this "
-                "layer of {n} weights."
-            ).format(
-                low=decibels(least),
-                high=decibels(most),
-                worst=worst,
-                best=best,
-                n=numbers.count(row.size),
-            )
-        )
-    return lines
-
-
-# -- figures, and one measured here ----------------------------------------------------------------
-
-
-def every_figure(at: Setting, curves: pd.DataFrame, asked: guess.Guess[int]) -> None:
-    """The rows of this network and method as a table, the picture as CSV; one point measured."""
+def time_and_figures(at: Setting, curves: Sequence[Curve], guessed: guess.Guess[int]) -> None:
+    """Real int8 beside a guess; one point measured here; the picture's rows."""
+    int8(at, guessed)
+    st.markdown(f"**{_('Measure this setting here')}**")
     live(at)
-    if guess.waits(asked):
+    if guess.waits(guessed):
         return
-    rows = curve_rows(at.grid, at.scheme) if at.grid else []
-    if rows:
+    if rows := curve_rows(at.grid, at.scheme) if at.grid else []:
         figures(rows)
-    data_button(curves, "quantization")
+    data_button(lambda: curve_table(curves), "quantization")
 
 
-def figures(rows: Sequence[QuantRow]) -> None:
-    """A table of rows; what was not measured is left out."""
-    frame = rows_table(rows).dropna(axis="columns", thresh=min(2, len(rows))).fillna("–")
-    titles = {
-        "scheme": _("Format"),
-        "bits": _("Bits"),
-        "right": _("Right"),
-        "interval": _("95 % interval"),
-        "agreement": _("Same answer as float32"),
-        "size": _("File"),
-        "sqnr": _("SQNR"),
-        "onnx_1": _("ONNX Runtime, batch 1"),
-        "onnx_32": _("ONNX Runtime, batch 32"),
-    }
-    st.dataframe(
-        frame,
-        column_config={name: titles[name] for name in frame.columns},
-        hide_index=True,
-        alt=_("Each format: accuracy with its interval, bytes, signal to noise and times."),
-    )
-
-
-def rows_table(rows: Iterable[QuantRow]) -> pd.DataFrame:
-    """Rows as figures for a reader: a column each, empty where nothing was measured."""
-    return pd.DataFrame(
-        [
-            {
-                "scheme": scheme_title(row.scheme),
-                "bits": row.bits,
-                "right": None if row.score is None else numbers.percent(row.score.accuracy, row.n),
-                "interval": None
-                if row.score is None
-                else numbers.interval(*row.score.ci95, row.score.n),
-                "agreement": None if row.agreement is None else numbers.share(row.agreement),
-                "size": _("{size}, {kind}").format(
-                    size=numbers.size(row.size_bytes), kind=file_kind(row.scheme)
-                ),
-                "sqnr": None if row.sqnr_db is None else f"{row.sqnr_db:.1f}{numbers.THIN}dB",
-                **{
-                    name: numbers.milliseconds(row.latency[name].median)
-                    if name in row.latency
-                    else None
-                    for name in ("onnx_1", "onnx_32")
-                },
-            }
-            for row in rows
-        ]
-    )
-
-
-def live(at: Setting) -> None:
-    """The button, the running measurement, its result."""
-    start, again = run_it_here()
-    LivePoint(
-        RUNS,
-        QuantPoint(at.checkpoint.id, at.checkpoint.weights_sha256, at.scheme, at.bits),
-        _(
-            "Quantises {network} now, {scheme}, {bits}, in a process of its own: the file is "
-            "written and weighed, and all test photographs are looked at (where they are on this "
-            "machine). One run at a time; results are shared, and appear as stars in the picture."
-        ).format(
-            network=_(at.checkpoint.title),
-            scheme=scheme_title(at.scheme),
-            bits=bits_text(at.bits),
-        ),
-        start,
-        again,
-        steps={
-            "start": (0.02, _("Starting ...")),
-            "whole": (0.05, _("In float32: test photograph {done} of {of} ...")),
-            "accuracy": (0.52, _("Quantised: test photograph {done} of {of} ...")),
-        },
-        told=lambda job: _("{score} right").format(score=score_text(job.rows[0])),
-        shown=lambda job: figures(job.rows),
-    ).draw()
-
-
-# -- time and size ---------------------------------------------------------------------------------
-
-
-def int8(at: Setting, asked: guess.Guess[int]) -> None:
+def int8(at: Setting, guessed: guess.Guess[int]) -> None:
     """Bytes and times of the ONNX forms beside a guess; their accuracy."""
     st.markdown(
         _(
@@ -609,7 +460,7 @@ def int8(at: Setting, asked: guess.Guess[int]) -> None:
         {"faster": _("faster"), "same": _("as fast"), "slower": _("slower")},
         "guess_speed",
     )
-    if asked.is_open and not speed.is_open:
+    if guessed.is_open and not speed.is_open:
         speed = speed._replace(is_open=True)
     if guess.waits(speed):
         return
@@ -621,18 +472,15 @@ def int8(at: Setting, asked: guess.Guess[int]) -> None:
         default=columns[0],
         required=True,
     )
-    forms = int8_frame(at.grid, column)
+    shares = int8_shares(at.grid, column)
     show(
-        int8_chart(forms),
+        int8_chart(shares),
         _("Bytes and time of each form as shares of float32's. {rows}.").format(
-            rows="; ".join(
-                _("{name}: {text}").format(name=name, text=text)
-                for name, text in zip(forms["name"], forms["text"], strict=True)
-            )
+            rows="; ".join(f"{row['name']}: {row['text']}" for row in shares)
         ),
         key="int8",
     )
-    whole, small = form_row(at.grid, "float32"), form_row(at.grid, "ort_int8")
+    whole, small = at.grid.form("float32"), at.grid.form("ort_int8")
     assert whole is not None and small is not None  # else there were no columns
     truth = small.latency[column].against(whole.latency[column])
     guess.verdict(speed, is_right(speed.value, truth), speed_line(speed.value, truth))
@@ -652,8 +500,8 @@ def int8(at: Setting, asked: guess.Guess[int]) -> None:
             "nothing else; the int8 forms as ONNX, which also holds the plan of the network."
         )
     )
-    figures([row for scheme in FORMS if (row := form_row(at.grid, scheme)) is not None])
-    data_button(forms, "int8")
+    figures([row for scheme in FORMS if (row := at.grid.form(scheme)) is not None])
+    data_button(lambda: pd.DataFrame(shares), "int8")
 
 
 def engine_title(column: str) -> str:
@@ -728,10 +576,84 @@ def speed_line(guessed: str | None, truth: str) -> str:
     return text
 
 
-# -- trained for few bits --------------------------------------------------------------------------
+def live(at: Setting) -> None:
+    """The button, the running measurement, its result."""
+    start, again = run_it_here()
+    LivePoint(
+        RUNS,
+        QuantPoint(at.checkpoint.id, at.checkpoint.weights_sha256, at.scheme, at.bits),
+        _(
+            "{network}, {scheme}, {bits}: the file is written, weighed, and asked about all test "
+            "photographs (where they are here). One run at a time; results are shared, and appear "
+            "as stars in the picture."
+        ).format(
+            network=_(at.checkpoint.title),
+            scheme=scheme_title(at.scheme),
+            bits=bits_text(at.bits),
+        ),
+        start,
+        again,
+        steps={
+            "start": (0.02, _("Starting ...")),
+            "whole": (0.05, _("In float32: test photograph {done} of {of} ...")),
+            "accuracy": (0.52, _("Quantised: test photograph {done} of {of} ...")),
+        },
+        told=lambda job: _("{score} right").format(score=score_text(job.rows[0])),
+        shown=lambda job: figures(job.rows),
+    ).draw()
 
 
-def aware(at: Setting, known: Sequence[Measured], asked: guess.Guess[int]) -> None:
+def figures(rows: Sequence[QuantRow]) -> None:
+    """A table of rows; what was not measured is left out."""
+    frame = rows_table(rows).dropna(axis="columns", thresh=min(2, len(rows))).fillna("–")
+    titles = {
+        "scheme": _("Format"),
+        "bits": _("Bits"),
+        "right": _("Right"),
+        "interval": _("95 % interval"),
+        "agreement": _("Same answer as float32"),
+        "size": _("File"),
+        "sqnr": _("SQNR"),
+        "onnx_1": _("ONNX Runtime, batch 1"),
+        "onnx_32": _("ONNX Runtime, batch 32"),
+    }
+    st.dataframe(
+        frame,
+        column_config={name: titles[name] for name in frame.columns},
+        hide_index=True,
+        alt=_("Each format: accuracy with its interval, bytes, signal to noise and times."),
+    )
+
+
+def rows_table(rows: Iterable[QuantRow]) -> pd.DataFrame:
+    """Rows as figures for a reader: a column each, empty where nothing was measured."""
+    return pd.DataFrame(
+        [
+            {
+                "scheme": scheme_title(row.scheme),
+                "bits": row.bits,
+                "right": None if row.score is None else numbers.percent(row.score.accuracy, row.n),
+                "interval": None
+                if row.score is None
+                else numbers.interval(*row.score.ci95, row.score.n),
+                "agreement": None if row.agreement is None else numbers.share(row.agreement),
+                "size": _("{size}, {kind}").format(
+                    size=numbers.size(row.size_bytes), kind=file_kind(row.scheme)
+                ),
+                "sqnr": None if row.sqnr_db is None else f"{row.sqnr_db:.1f}{numbers.THIN}dB",
+                **{
+                    name: numbers.milliseconds(row.latency[name].median)
+                    if name in row.latency
+                    else None
+                    for name in ("onnx_1", "onnx_32")
+                },
+            }
+            for row in rows
+        ]
+    )
+
+
+def aware(at: Setting, known: Sequence[Measured], guessed: guess.Guess[int]) -> None:
     """Training for few bits against rounding afterwards: the paired verdict in words."""
     st.markdown(
         _(
@@ -740,26 +662,26 @@ def aware(at: Setting, known: Sequence[Measured], asked: guess.Guess[int]) -> No
             "the gradient passes straight through the rounding as if it were not there."
         )
     )
-    comparisons = [(one, pair) for one in known for pair in one.grid.comparisons]
+    comparisons = [(measured, pair) for measured in known for pair in measured.grid.comparisons]
     if not comparisons:
         st.info(
             _("Not measured yet. This fine-tunes a student at 4 bits:"),
             icon=":material/fitness_center:",
         )
-        ids = [one.grid.checkpoint for one in known if one.role != "teacher"]
+        ids = [measured.grid.checkpoint for measured in known if measured.role != "teacher"]
         st.code(
             f"python -m core quantize-grid {(ids or [at.checkpoint.id])[0]} --stages aware",
             language="bash",
         )
         return
-    if guess.waits(asked):
+    if guess.waits(guessed):
         return
-    for one, pair in comparisons:
+    for measured, pair in comparisons:
         format_text = _("{method}, {bits}").format(
             method=scheme_title(pair.a.scheme), bits=bits_text(pair.a.bits)
         )
-        text = comparison_line(pair, row_title(pair.a), row_title(pair.b))
-        st.markdown(f"- {one.title}, {format_text}: {text}")
+        text = comparison_line(pair)
+        st.markdown(f"- {measured.title}, {format_text}: {text}")
     st.caption(
         _(
             "One training each: the interval covers which photographs happened to be in the test "
@@ -767,7 +689,7 @@ def aware(at: Setting, known: Sequence[Measured], asked: guess.Guess[int]) -> No
             "rounded afterwards: it shows what training longer does by itself."
         )
     )
-    figures([row for one in known for row in one.grid.tuned])
+    figures([row for measured in known for row in measured.grid.tuned])
 
 
 def row_title(key: RowKey) -> str:
@@ -781,77 +703,48 @@ def row_title(key: RowKey) -> str:
     }[key.training].format(n=key.epochs)
 
 
-def comparison_line(pair: Comparison, a: str, b: str) -> str:
+def comparison_line(pair: Comparison) -> str:
     """The paired verdict between two ways of training, and its numbers."""
-    if pair.low > 0:
-        verdict = _("**{a} is better than {b}**")
-    elif pair.high < 0:
-        verdict = _("**{a} is worse than {b}**")
-    else:
-        verdict = _("**{a} and {b} are not distinguishable**")
-    return (
-        verdict.format(a=a, b=b)
-        + " "
-        + _(
-            "on the same {n} test photographs: {gap} points (95 % interval {interval}; McNemar's "
-            "exact test: {p})."
-        ).format(
-            n=numbers.count(pair.n),
-            gap=points(pair.difference),
-            interval=points_interval(pair.low, pair.high),
-            p=p_text(pair.p),
-        )
+    verdict = {
+        "better": _("**{a} is better than {b}**"),
+        "worse": _("**{a} is worse than {b}**"),
+        "same": _("**{a} and {b} are not distinguishable**"),
+    }["better" if pair.low > 0 else "worse" if pair.high < 0 else "same"]
+    figures_text = _(
+        "on the same {n} test photographs: {gap} points (95 % interval {interval}; McNemar's exact "
+        "test: {p})."
+    ).format(
+        n=numbers.count(pair.n),
+        gap=points(pair.difference),
+        interval=points_interval(pair.low, pair.high),
+        p=p_text(pair.p),
     )
-
-
-# -- on a photo ------------------------------------------------------------------------------------
-
-
-def photo(at: Setting) -> None:
-    """Choose a photo and up to three numbers of bits; see where the answer changes."""
-
-    def rounded(bits: int) -> Version:
-        return Version(
-            bits_text(bits),
-            lambda: quantized_predictor(at.checkpoint.id, at.scheme, bits),
-            "quantised",
-        )
-
-    def versions(chosen: Sequence[int]) -> list[Version]:
-        whole = Version(_("float32"), lambda: quantized_predictor(at.checkpoint.id, "float32", 32))
-        return [whole, *map(rounded, chosen)]
-
-    photo_check(
-        at.checkpoint,
-        Choice(_("Bits to try, up to three"), PHOTO_BITS, (8, 4, 2), "photo_bits"),
-        versions,
-        way=scheme_title(at.scheme),
-        hint=_("Drop a photo: it goes through the network in float32, and at fewer bits."),
-        name="quantisation-photo",
-    )
-
-
-# -- your HW7 file ---------------------------------------------------------------------------------
+    return f"{verdict.format(a=row_title(pair.a), b=row_title(pair.b))} {figures_text}"
 
 
 class _Read(NamedTuple):
     """What a session keeps of a file: not the file, and none of its arrays."""
 
-    mark: str
+    key: str
     upload: Upload | None
     refusal: str
     since: float
     """When it was opened: a refusal may be for a busy minute, and is looked at again after one."""
 
 
-def upload(found: list[Checkpoint], at: Setting) -> None:
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _own_file(id: str, sha256: str) -> bytes:
+    del sha256  # only the key of the cache
+    return quantized_file(id, "hw7_8bit")
+
+
+def upload(shipped: list[Checkpoint], at: Setting) -> None:
     """A file of the visitor's, or one of two made here, and what it is."""
     st.caption(
         _(
             "HW7's 8-bit files are pickles, and a pickle can run any program when it is opened. "
             "So this page does not unpickle: a process of its own, with little time and memory, "
-            "reads arrays and plain numbers instruction by instruction and refuses everything "
-            "else. The file stays in memory."
+            "reads arrays and plain numbers and refuses everything else. The file stays in memory."
         )
     )
     file = st.file_uploader(
@@ -865,83 +758,56 @@ def upload(found: list[Checkpoint], at: Setting) -> None:
     )
     sample = ""
     if file is None:
-        sources = {
+        samples = {
             "own": _("The one written for the network above"),
             "hostile": _("One that would run a program"),
         }
         label = _("No file at hand?")
-        sample = one_of(st.segmented_control, label, sources, "hw7_sample", default=None) or ""
+        sample = one_of(st.segmented_control, label, samples, "hw7_sample", default=None) or ""
         if not sample:
             st.session_state.pop("hw7_read", None)
             return
-    mark = f"{sample}/{at.checkpoint.weights_sha256}" if file is None else file.file_id
+    key = f"{sample}/{at.checkpoint.weights_sha256}" if file is None else file.file_id
 
-    def data() -> bytes:
-        return _made(sample, at) if file is None else file.getvalue()
+    def content() -> bytes:
+        if file is not None:
+            return file.getvalue()
+        return (
+            HOSTILE
+            if sample == "hostile"
+            else _own_file(at.checkpoint.id, at.checkpoint.weights_sha256)
+        )
 
-    read = _read(mark, data, sorted(found, key=lambda one: one.id != at.checkpoint.id))
+    likeliest_first = sorted(shipped, key=lambda checkpoint: checkpoint.id != at.checkpoint.id)
+    read = _read(key, content, likeliest_first)
     if read.upload is None:
         st.error(read.refusal, icon=":material/security:")
         return
-    _holdings(read.upload.held)
-    _whose(read.upload)
+    arrays(read.upload)
+    st.markdown(whose_line(read.upload))
     if read.upload.fits and read.upload.problem:
         st.error(read.upload.problem, icon=":material/error:")
     elif read.upload.fits:
-        _accuracy(mark, data, read.upload.fits[0])
+        ask_about_photographs(key, content, read.upload.fits[0])
 
 
-def _read(mark: str, data: Callable[[], bytes], found: list[Checkpoint]) -> _Read:
+def _read(key: str, content: Callable[[], bytes], shipped: list[Checkpoint]) -> _Read:
     """What the file is; opened once, however often the page is drawn."""
     kept: _Read | None = st.session_state.get("hw7_read")
     now = time.monotonic()
-    stale = kept is not None and kept.upload is None and now - kept.since > 60
-    if kept is None or kept.mark != mark or stale:
+    is_stale = kept is not None and kept.upload is None and now - kept.since > 60
+    if kept is None or kept.key != key or is_stale:
         try:
-            kept = _Read(mark, open_upload(data(), found), "", now)
+            kept = _Read(key, open_upload(content(), shipped), "", now)
         except UserError as error:
-            kept = _Read(mark, None, str(error), now)
+            kept = _Read(key, None, str(error), now)
         st.session_state["hw7_read"] = kept
     return kept
 
 
-def _whose(read: Upload) -> None:
-    if not read.fits:
-        st.info(
-            _("None of the networks here has these shapes in this order."), icon=":material/help:"
-        )
-        return
-    ids = [f"`{fit.checkpoint.id}`" for fit in read.fits]
-    names = ", ".join(ids[:NAMED])
-    if len(ids) > NAMED:
-        names = _("{names} and {n} more").format(names=names, n=len(ids) - NAMED)
-    renamed = {ours: theirs for ours, theirs in read.fits[0].names.items() if ours != theirs}
-    if not renamed:
-        st.markdown(_("It has the tensors of {names}.").format(names=names))
-        return
-    ours, theirs = next(iter(renamed.items()))
-    st.markdown(
-        _(
-            "It has the shapes of {names}, in their order, under other names: `{theirs}` is taken "
-            "for `{ours}`, and so on."
-        ).format(names=names, theirs=theirs[:100].replace("`", "'"), ours=ours)
-    )
-
-
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _own_file(id: str, sha256: str) -> bytes:
-    del sha256  # only the key of the cache
-    return quantized_file(id, "hw7_8bit")
-
-
-def _made(sample: str, at: Setting) -> bytes:
-    if sample == "hostile":
-        return HOSTILE
-    return _own_file(at.checkpoint.id, at.checkpoint.weights_sha256)
-
-
-def _holdings(held: Holdings) -> None:
-    inside = _("under") if held.n_bytes < LIMIT_BYTES else _("over")
+def arrays(read: Upload) -> None:
+    """What the file holds."""
+    held = read.held
     st.success(
         ngettext(
             "Read: {bytes} bytes ({inside} {limit}), {n} array, {params} weights and biases, "
@@ -951,7 +817,7 @@ def _holdings(held: Holdings) -> None:
             len(held.tensors),
         ).format(
             bytes=numbers.count(held.n_bytes),
-            inside=inside,
+            inside=_("under") if held.n_bytes < LIMIT_BYTES else _("over"),
             limit=numbers.size(LIMIT_BYTES),
             n=numbers.count(len(held.tensors)),
             params=numbers.count(held.params),
@@ -959,74 +825,93 @@ def _holdings(held: Holdings) -> None:
         ),
         icon=":material/task_alt:",
     )
-    table = pd.DataFrame(
-        [
-            {
-                "name": tensor.name[:100],
-                "shape": " × ".join(map(str, tensor.shape)),
-                "low": tensor.low,
-                "high": tensor.high,
-            }
-            for tensor in held.tensors
-        ]
-    )
     with st.expander(_("Its arrays"), icon=":material/table:"):
         st.dataframe(
-            table,
-            column_config={
-                "name": _("Name"),
-                "shape": _("Shape"),
-                "low": st.column_config.NumberColumn(_("Smallest"), format="%.4f"),
-                "high": st.column_config.NumberColumn(_("Largest"), format="%.4f"),
+            {
+                _("Name"): [tensor.name[:100] for tensor in held.tensors],
+                _("Shape"): [" × ".join(map(str, tensor.shape)) for tensor in held.tensors],
+                _("Smallest"): [tensor.low for tensor in held.tensors],
+                _("Largest"): [tensor.high for tensor in held.tensors],
             },
             hide_index=True,
             alt=_("Each array of the file: name, shape, smallest and largest value."),
         )
 
 
-def _accuracy(mark: str, data: Callable[[], bytes], fit: Fit) -> None:
+def whose_line(read: Upload) -> str:
+    """The networks that have a file's tensors."""
+    if not read.fits:
+        return _("None of the networks here has these shapes in this order.")
+    ids = [f"`{fit.checkpoint.id}`" for fit in read.fits]
+    names = ", ".join(ids[:MOST_NAMED])
+    if len(ids) > MOST_NAMED:
+        names = _("{names} and {n} more").format(names=names, n=len(ids) - MOST_NAMED)
+    renamed = ((ours, theirs) for ours, theirs in read.fits[0].names.items() if ours != theirs)
+    ours, theirs = next(renamed, ("", ""))
+    if not ours:
+        return _("It has the tensors of {names}.").format(names=names)
+    return _(
+        "It has the shapes of {names}, in their order, under other names: `{theirs}` is taken "
+        "for `{ours}`, and so on."
+    ).format(names=names, theirs=theirs[:100].replace("`", "'"), ours=ours)
+
+
+def ask_about_photographs(key: str, content: Callable[[], bytes], fit: Fit) -> None:
+    """The file's accuracy on the test photographs, once the visitor asks for it."""
     if not food11_available():
         st.caption(_("No photographs here to ask it about. See: python -m core data"))
         return
     if st.button(_("Ask it about test photographs"), icon=":material/quiz:", key="hw7_ask"):
         bar = st.progress(0.0, _("Starting ..."))
 
-        def heard(done: int, of: int) -> None:
-            bar.progress(
-                done / of,
-                _("Looking at test photograph {done} of {of} ...").format(done=done, of=of),
-            )
+        def on_progress(done: int, of: int) -> None:
+            text = _("Looking at test photograph {done} of {of} ...").format(done=done, of=of)
+            bar.progress(done / of, text)
 
         try:
-            score = score_upload(data(), fit, heard)
+            st.session_state["hw7_score"] = (key, score_upload(content(), fit, on_progress))
         except UserError as error:
             st.error(str(error), icon=":material/error:")
             return
         finally:
             bar.empty()
-        st.session_state["hw7_score"] = (mark, score)
-    kept: tuple[str, Score | None] = st.session_state.get("hw7_score", ("", None))
-    known, right = kept
-    if known == mark and right is not None:
-        px = fit.checkpoint.input_px
+    scored: tuple[str, Score | None] = st.session_state.get("hw7_score", ("", None))
+    if scored[0] == key and (score := scored[1]) is not None:
         st.markdown(
             _(
                 "It is right on {accuracy} ({interval}) of {n} test photographs. Each was shown "
                 "at {px} x {px} px."
             ).format(
-                accuracy=numbers.percent(right.accuracy, right.n),
-                interval=numbers.interval(*right.ci95, right.n),
-                n=numbers.count(right.n),
-                px=px,
+                accuracy=numbers.percent(score.accuracy, score.n),
+                interval=numbers.interval(*score.ci95, score.n),
+                n=numbers.count(score.n),
+                px=fit.checkpoint.input_px,
             )
         )
 
 
-# -- why, traps, homework --------------------------------------------------------------------------
+def photo(at: Setting) -> None:
+    """Choose a photo and up to three numbers of bits; see where the answer changes."""
+    id, scheme = at.checkpoint.id, at.scheme
+    whole = Version(_("float32"), lambda: quantized_predictor(id, "float32", 32))
+
+    def versions(chosen: Sequence[int]) -> list[Version]:
+        opened = [partial(quantized_predictor, id, scheme, bits) for bits in chosen]
+        titles = map(bits_text, chosen)
+        return [whole, *(Version(*pair, "quantised") for pair in zip(titles, opened, strict=True))]
+
+    photo_check(
+        at.checkpoint,
+        Choice(_("Bits to try, up to three"), PHOTO_BITS, (8, 4, 2), "photo_bits"),
+        versions,
+        way=scheme_title(scheme),
+        hint=_("Drop a photo: it goes through the network in float32, and at fewer bits."),
+        name="quantisation-photo",
+    )
 
 
 def why(at: Setting) -> None:
-    """What the codes stand for, as a formula, and the function that made them."""
+    """What the codes stand for, as a formula, the function that made them, and their error."""
     if at.scheme == "kmeans":
         st.latex(r"q_i = \operatorname*{arg\,min}_k |w_i - c_k| \qquad \hat w_i = c_{q_i}")
         st.markdown(
@@ -1061,61 +946,154 @@ def why(at: Setting) -> None:
         r"\begin{gathered} \text{MSE} = \frac{1}{n}\sum_i (w_i - \hat w_i)^2 \\[6pt] \text{SQNR} = "
         r"10 \log_{10} \frac{\sum_i w_i^2}{\sum_i (w_i - \hat w_i)^2}\ \text{dB} \end{gathered}"
     )
+    if row := choose_layer(at):
+        lines = error_lines(row, at.scheme)
+        if at.checkpoint.weights_dtype == "float16":
+            lines.append(_("These weights are stored in 16 bits, so 16 bits lose nothing more."))
+        st.markdown("\n".join(f"- {text}" for text in lines))
     st.markdown(_("This function made the codes, here on this page, too:"))
     st.code(inspect.getsource(method.quantise), language="python")
     st.markdown(_("And this one writes HW7's 8-bit file:"))
     st.code(inspect.getsource(hw7.encode8), language="python")
 
 
-def traps(at: Setting, known: Sequence[Measured], asked: guess.Guess[int]) -> None:
-    """Eight bits for BatchNorm's variances; dynamic int8 that leaves the convolutions."""
-    st.markdown(f"**{_('8 bits for everything')}**")
-    with_parts = [one for one in known if one.grid.hw7_parts]
-    if guess.waits(asked):
-        pass
-    elif not with_parts:
-        st.code(f"python -m core quantize-grid {at.checkpoint.id} --stages weights", "bash")
-    else:
-        worst = min(with_parts, key=lambda one: min(r.difference[0] for r in one.grid.hw7_parts))
-        variances_trap(worst)
-    st.markdown(f"**{_('Dynamic int8 leaves the convolutions')}**")
+def error_lines(row: LayerRow, scheme: Scheme) -> list[str]:
+    """A layer's errors, decibels per bit, the other methods."""
+    own = {bits: row.error(scheme, bits) for bits in (8, 4, 2)}
+    eight, four, two = (error_text(*error) for error in own.values())
+    lines = [
+        _("**{method}**: {eight} at 8 bits, {four} at 4 bits, {two} at 2 bits.").format(
+            method=scheme_title(scheme), eight=eight, four=four, two=two
+        )
+    ]
+    at_eight, at_four = own[8].sqnr_db, own[4].sqnr_db
+    if at_eight is not None and at_four is not None:
+        lines.append(
+            _(
+                "From 4 to 8 bits each bit adds {gain} dB. The rule of thumb is 6 dB: twice as "
+                "many levels, half the distance, a quarter of the squared error."
+            ).format(gain=decibels((at_eight - at_four) / 4))
+        )
+    methods = sorted(
+        (sqnr, scheme_title(other))
+        for other in row.errors
+        if (sqnr := row.error(other, 4).sqnr_db) is not None
+    )
+    if len(methods) > 1:
+        (least, worst), (most, best) = methods[0], methods[-1]
+        lines.append(
+            _(
+                "At 4 bits the methods reach {least} dB ({worst}) to {most} dB ({best}) in this "
+                "layer of {n} weights."
+            ).format(
+                least=decibels(least),
+                most=decibels(most),
+                worst=worst,
+                best=best,
+                n=numbers.count(row.size),
+            )
+        )
+    return lines
+
+
+def homework_and_traps(at: Setting, known: Sequence[Measured], guessed: guess.Guess[int]) -> None:
+    """HW7's question about 16- and 8-bit weights, with this page's numbers; what goes wrong."""
+    st.markdown(
+        _(
+            "**HW7: keep the weights in 16 bits, and in 8.** 16 bits: float16. 8 bits: each tensor "
+            "is kept as its minimum, its maximum and a byte per weight; BatchNorm's counters stay "
+            "as they are. Written, weighed, read back, and asked about the test photographs:"
+        )
+    )
+    if not guess.waits(guessed):
+        homework(known)
+        st.markdown(f"**{_('Trap: 8 bits for everything')}**")
+        with_parts = [measured for measured in known if measured.grid.hw7_parts]
+        if with_parts:
+            variances_trap(
+                min(with_parts, key=lambda it: min(row.difference[0] for row in it.grid.hw7_parts))
+            )
+        else:
+            st.code(f"python -m core quantize-grid {at.checkpoint.id} --stages weights", "bash")
+    st.markdown(f"**{_('Trap: dynamic int8 leaves the convolutions')}**")
     dynamic_trap(at)
 
 
-def variances_trap(one: Measured) -> None:
+def homework(known: Sequence[Measured]) -> None:
+    """The homework's two files of every network: bytes and accuracy, and its limit."""
+    forms: dict[Form, str] = {
+        "float32": _("32 bits"),
+        "float16": _("16 bits"),
+        "hw7_8bit": _("8 bits"),
+    }
+    lines, files = [], []
+    for measured in known:
+        texts = [
+            _("{name}: {size}, {score}").format(
+                name=name, size=numbers.size(row.size_bytes), score=score_text(row)
+            )
+            + against_whole(row)
+            for form, name in forms.items()
+            if (row := measured.grid.form(form))
+        ]
+        lines += [f"- **{measured.title}**: " + " · ".join(texts)] if texts else []
+        files += limit_line(measured)
+    if not lines:
+        st.caption(_("Not measured yet: python -m core quantize-grid"))
+        return
+    st.markdown("\n".join(lines))
+    if files:
+        st.markdown(_("HW7's 8-bit file (a pickle) against the homework's limit:"))
+        st.markdown("\n".join(files))
+
+
+def limit_line(measured: Measured) -> list[str]:
+    """HW7's 8-bit file: bytes, and whether it stays under the limit; none without that file."""
+    row = measured.grid.form("hw7_8bit")
+    if row is None:
+        return []
+    return [
+        _("- **{name}**: {n} bytes, {fits} {limit}").format(
+            name=measured.title,
+            n=numbers.count(row.size_bytes),
+            fits=_("under") if row.size_bytes < LIMIT_BYTES else _("over"),
+            limit=numbers.size(LIMIT_BYTES),
+        )
+    ]
+
+
+def variances_trap(measured: Measured) -> None:
     """Which tensors HW7's 8-bit file loses a network's accuracy to, measured part by part."""
-    file = next(iter(one.grid.of("hw7_8bit")), None)
-    variances, rest = one.grid.hw7_part("variances"), one.grid.hw7_part("all_but_variances")
-    if file is not None:
+    grid = measured.grid
+    if file := grid.form("hw7_8bit"):
         st.markdown(
             _("HW7's file keeps every tensor in 8 bits. **{name}**: {score}{against}.").format(
-                name=one.title, score=score_text(file), against=against_whole(file)
+                name=measured.title, score=score_text(file), against=against_whole(file)
             )
         )
-    rows = [
-        {
-            "part": part_title(row.part),
-            "values": row.values,
-            "zeroed": row.zeroed,
-            "right": numbers.percent(row.correct / row.n, row.n),
-            "difference": _("{gap} ({interval})").format(
-                gap=points(row.difference[0]), interval=points_interval(*row.difference[1:])
-            ),
-        }
-        for row in one.grid.hw7_parts
-    ]
+    titles: dict[Part, str] = {
+        "weights": _("weights of convolutions and linear layers"),
+        "variances": _("BatchNorm's running variances"),
+        "means": _("BatchNorm's running means"),
+        "scales": _("BatchNorm's scales and shifts"),
+        "all_but_variances": _("all but the variances"),
+    }
+    rows = grid.hw7_parts
     st.dataframe(
-        pd.DataFrame(rows),
-        column_config={
-            "part": _("Only these in 8 bits"),
-            "values": st.column_config.NumberColumn(_("Numbers"), format="localized"),
-            "zeroed": st.column_config.NumberColumn(_("Become 0"), format="localized"),
-            "right": _("Right"),
-            "difference": _("Points against float32 (95 % interval)"),
+        {
+            _("Only these in 8 bits"): [titles[row.part] for row in rows],
+            _("Numbers"): [numbers.count(row.values) for row in rows],
+            _("Become 0"): [numbers.count(row.zeroed) for row in rows],
+            _("Right"): [numbers.percent(row.correct / row.n, row.n) for row in rows],
+            _("Points against float32 (95 % interval)"): [
+                f"{points(row.difference[0])} ({points_interval(*row.difference[1:])})"
+                for row in rows
+            ],
         },
         hide_index=True,
         alt=_("Accuracy with only some tensors of the network in 8 bits."),
     )
+    variances, rest = grid.hw7_part("variances"), grid.hw7_part("all_but_variances")
     if variances and rest and variances.difference[2] < 0:
         st.markdown(
             _(
@@ -1123,8 +1101,8 @@ def variances_trap(one: Measured) -> None:
                 "lie evenly from its smallest to its largest variance, and {zeroed} of {values} "
                 "variances are so small that they become 0. BatchNorm divides by their square "
                 "root, so these channels are blown up. Left in float32, the variances cost few "
-                "bytes, and the rest of the file is {gap} points from float32. The bits-against-"
-                "accuracy curves leave BatchNorm in float32: that is why they hold at 8 bits."
+                "bytes, and the rest of the file is {gap} points from float32. The curves above "
+                "leave BatchNorm in float32: that is why they hold at 8 bits."
             ).format(
                 zeroed=numbers.count(variances.zeroed),
                 values=numbers.count(variances.values),
@@ -1133,41 +1111,28 @@ def variances_trap(one: Measured) -> None:
         )
 
 
-def part_title(part: Part) -> str:
-    """What some tensors of a network are called."""
-    return {
-        "weights": _("weights of convolutions and linear layers"),
-        "variances": _("BatchNorm's running variances"),
-        "means": _("BatchNorm's running means"),
-        "scales": _("BatchNorm's scales and shifts"),
-        "all_but_variances": _("all but the variances"),
-    }[part]
-
-
 def dynamic_trap(at: Setting) -> None:
     """Dynamic int8 on a convolutional network: which of its operators changed, and its bytes."""
     st.markdown(
         _(
-            "“Quantise the model to int8” is one line with *dynamic* quantisation, and it runs "
-            "without a word of warning. But as it is usually called it only touches linear layers, "
-            "and a convolutional network has one of those, at its very end."
+            "*Dynamic* int8 is one line of code and gives no warning. But as it is usually called "
+            "it changes linear layers only, and a convolutional network has one, at its end."
         )
     )
-    whole = form_row(at.grid, "float32") if at.grid else None
-    dynamic = form_row(at.grid, "ort_dynamic") if at.grid else None
-    if whole is None or dynamic is None:
+    whole = at.grid.form("float32") if at.grid else None
+    dynamic = at.grid.form("ort_dynamic") if at.grid else None
+    if at.grid is None or whole is None or dynamic is None:
         st.caption(_("What it changes in this network is shown here once it is measured."))
         st.code(f"python -m core quantize-grid {at.checkpoint.id} --stages int8", language="bash")
         return
-    rows = [row for scheme in FORMS if at.grid and (row := form_row(at.grid, scheme)) is not None]
-    for row in rows:
-        st.markdown(operators_line(row))
+    rows = [row for form in FORMS if (row := at.grid.form(form))]
+    st.markdown("\n".join(map(operators_line, rows)))
     st.markdown(
         _(
             "Dynamic int8 leaves {share} of the bytes: an ONNX file of {after}, where the float32 "
             "weights take {before} as safetensors. How to notice: weigh the file, and count the "
-            "operators: a `Conv` is still a float convolution; `QLinearConv` or `ConvInteger`, or "
-            "a `Conv` between `DequantizeLinear` and `QuantizeLinear`, is one in int8."
+            "operators. A `Conv` is a float convolution; `QLinearConv` or `ConvInteger`, or a "
+            "`Conv` between `DequantizeLinear` and `QuantizeLinear`, is one in int8."
         ).format(
             share=numbers.share(dynamic.size_bytes / whole.size_bytes),
             after=numbers.count(dynamic.size_bytes),
@@ -1177,69 +1142,15 @@ def dynamic_trap(at: Setting) -> None:
 
 
 def operators_line(row: QuantRow) -> str:
-    """How many nodes of the telling kinds a form's graph has."""
-    interesting = ("Conv", "Gemm", "MatMul", "Linear", "Quant")
+    """How many convolutions, linear layers and changes of format a form's graph has."""
+    kinds = ("Conv", "Gemm", "MatMul", "Linear", "Quant")
     counts = [
         f"{n} `{name}`"
-        for name, n in sorted((row.operators or {}).items())
-        if any(word in name for word in interesting)
+        for name, n in sorted(row.operators.items())
+        if any(kind in name for kind in kinds)
     ]
     text = ", ".join(counts) or _("its operators were not counted")
     return f"- **{scheme_title(row.scheme)}**: {text}"
-
-
-def homework(known: Sequence[Measured], asked: guess.Guess[int]) -> None:
-    """HW7's question about 16- and 8-bit weights, with the numbers of this page."""
-    st.markdown(
-        _(
-            "**HW7: keep the weights in 16 bits, and in 8.** 16 bits: float16. 8 bits: each tensor "
-            "is kept as its minimum, its maximum and a byte per weight; BatchNorm's counters stay "
-            "as they are. Written, weighed, read back, and asked about the test photographs:"
-        )
-    )
-    forms: tuple[Form, ...] = ("float32", "float16", "hw7_8bit")
-    if not guess.waits(asked):
-        for one in known:
-            rows = [row for form in forms for row in one.grid.of(form)]
-            if rows:
-                st.markdown(f"- **{one.title}**: " + " · ".join(map(homework_text, rows)))
-        if files := limit_lines(known):
-            st.markdown(_("HW7's 8-bit file (a pickle) against the homework's limit:"))
-            st.markdown("\n".join(f"- {text}" for text in files))
-            st.markdown(
-                _("Where that file loses accuracy although 8-bit weights do not, see “Traps”.")
-            )
-    if not any(one.grid.of(form) for one in known for form in forms):
-        st.caption(_("Not measured yet: python -m core quantize-grid"))
-    st.markdown(
-        _(
-            "Quantisation is one of the four families HW7 asks about, beside pruning, distillation "
-            "and low-rank approximation; it can be put on top of each."
-        )
-    )
-
-
-def homework_text(row: QuantRow) -> str:
-    """A file of the homework: bits, bytes, accuracy."""
-    name = {"float32": _("32 bits"), "float16": _("16 bits")}.get(row.scheme, _("8 bits"))
-    text = _("{name}: {size}, {score}").format(
-        name=name, size=numbers.size(row.size_bytes), score=score_text(row)
-    )
-    return text if row.scheme == "float32" else text + against_whole(row)
-
-
-def limit_lines(known: Sequence[Measured]) -> list[str]:
-    """HW7's 8-bit file of each network: bytes, and whether it stays under the limit."""
-    return [
-        _("**{name}**: {n} bytes, {fits} {limit}").format(
-            name=one.title,
-            n=numbers.count(row.size_bytes),
-            fits=_("under") if row.size_bytes < LIMIT_BYTES else _("over"),
-            limit=numbers.size(LIMIT_BYTES),
-        )
-        for one in known
-        for row in one.grid.of("hw7_8bit")
-    ]
 
 
 if __name__ == "__main__":

@@ -1,32 +1,33 @@
-"""The quantisation page's main chart: bits, or bytes of the file, against accuracy.
+"""The quantisation page's pictures: accuracy against bits or bytes, a number line, real int8.
 
-Colour and mark say whose network it is; the scheme is said by dashes. Few bits stand at the left,
-on a scale of halvings; the network as it was trained stands at the right end, at 32 bits.
+Rows of `core.quantization.rows` go in, compiled charts with their data come out.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from typing import Any, Literal, NamedTuple
 
 import altair as alt
 import pandas as pd
+import pyarrow as pa
 
 from core.charts import numbers
-from core.charts.compiled import Spec, compiled, with_data, with_rows
-from core.charts.curves import DASHES, GUESS, MARKS, accuracy_plot, curve_data, spread
+from core.charts.compiled import Spec, compiled, inlined, with_data, with_rows
+from core.charts.curves import DASHES, GUESS, MARKS, accuracy_plot, curve_data
 from core.charts.theme import SLOTS, finish, ink_text, layered, painted
 from core.course import SIZE_LIMITS_BYTES
 from core.i18n import _, ngettext
 from core.quantization.method import Scheme
-from core.quantization.number_line import KINDS, LINE_BITS, Line
+from core.quantization.number_line import KINDS, LINE_BITS, LayerRow
 from core.quantization.rows import Form, QuantizationGrid, QuantRow
+from core.stats import Score
 
 HEIGHT_PX = 330
 Against = Literal["bits", "bytes"]
 LIMIT_BYTES = SIZE_LIMITS_BYTES["HW7 2020, 8 bit"]
 _GAP = 0.11
-COLUMNS = ["checkpoint", "network", "role", "scheme", "series", "bits", "size_bytes", "accuracy",
-           "low", "high", "n", "correct"]  # fmt: skip
+"""Least distance of two names, as a share of the accuracy axis."""
 
 
 class Measured(NamedTuple):
@@ -37,41 +38,88 @@ class Measured(NamedTuple):
     grid: QuantizationGrid
 
 
+class Point(NamedTuple):
+    """A measured point of a curve."""
+
+    bits: int
+    size_bytes: int
+    score: Score
+
+
+class Curve(NamedTuple):
+    """A network's accuracies with one scheme, by falling bits: the network as trained first."""
+
+    network: Measured
+    scheme: Scheme
+    name: str
+    points: tuple[Point, ...]
+
+    @property
+    def key(self) -> tuple[str, Scheme]:
+        """Checkpoint and scheme."""
+        return self.network.grid.checkpoint, self.scheme
+
+    @property
+    def holds_to(self) -> int:
+        """Fewest bits to which the accuracy stays within the first point's 95 % interval, without
+        a gap."""
+        floor = self.points[0].score.ci95[0]
+        held = takewhile(lambda point: point.score.accuracy >= floor, self.points)
+        return min(point.bits for point in held)
+
+    @property
+    def breaks_at(self) -> int | None:
+        """The most bits below `holds_to`; None if it holds to its end."""
+        return max((bits for bits, *_rest in self.points if bits < self.holds_to), default=None)
+
+
 def curve_rows(grid: QuantizationGrid, scheme: Scheme) -> list[QuantRow]:
     """Post-training rows of a scheme by falling bits, the network as it was trained first.
 
     float16 and float32 belong to every scheme. Empty where the scheme was not measured.
     """
-    low = grid.of(scheme)
-    if not low:
-        return []
-    ends = [grid.float32, *grid.of("float16")]
-    return [row for row in ends if row is not None] + list(low)
+    fewer = grid.of(scheme)
+    wide = [grid.float32, *grid.of("float16")] if fewer else []
+    return [row for row in wide if row is not None] + fewer
 
 
-def accuracy_frame(networks: Sequence[Measured], schemes: Sequence[Scheme]) -> pd.DataFrame:
-    """A row per network, scheme and number of bits with an accuracy; columns COLUMNS."""
-    rows = [
-        {
-            "checkpoint": network.grid.checkpoint,
-            "network": network.title,
-            "role": network.role,
-            "scheme": scheme,
-            "series": scheme_title(scheme) if len(schemes) > 1 else network.title,
-            "bits": row.bits,
-            "size_bytes": row.size_bytes,
-            "accuracy": row.score.accuracy,
-            "low": row.score.ci95[0],
-            "high": row.score.ci95[1],
-            "n": row.score.n,
-            "correct": row.score.correct,
-        }
-        for network in networks
-        for scheme in schemes
-        for row in curve_rows(network.grid, scheme)
-        if row.score is not None
-    ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+def curves_of(networks: Sequence[Measured], schemes: Sequence[Scheme]) -> list[Curve]:
+    """A curve for each network and scheme that has accuracies."""
+    curves = []
+    for network in networks:
+        for scheme in schemes:
+            points = tuple(
+                Point(row.bits, row.size_bytes, row.score)
+                for row in curve_rows(network.grid, scheme)
+                if row.score is not None
+            )
+            name = scheme_title(scheme) if len(schemes) > 1 else network.title
+            curves += [Curve(network, scheme, name, points)] if points else []
+    return curves
+
+
+def curve_table(curves: Iterable[Curve]) -> pd.DataFrame:
+    """A row a point: what `accuracy_chart` draws, and what can be taken along."""
+    return pd.DataFrame(
+        [
+            {
+                "checkpoint": curve.key[0],
+                "network": curve.network.title,
+                "role": curve.network.role,
+                "scheme": curve.scheme,
+                "series": curve.name,
+                "bits": bits,
+                "size_bytes": size_bytes,
+                "accuracy": score.accuracy,
+                "low": score.ci95[0],
+                "high": score.ci95[1],
+                "n": score.n,
+                "correct": score.correct,
+            }
+            for curve in curves
+            for bits, size_bytes, score in curve.points
+        ]
+    )
 
 
 def scheme_title(scheme: str) -> str:
@@ -99,82 +147,71 @@ def file_kind(scheme: str) -> str:
 
 
 def accuracy_chart(
-    frame: pd.DataFrame,
+    curves: Sequence[Curve],
     against: Against,
-    guess: int | None = None,
-    chosen: str = "",
-    live: pd.DataFrame | None = None,
-    reveal: bool = True,
     *,
-    network: str = "",
-    now: int | None = None,
+    guess: int | None = None,
+    chosen: tuple[str, str] | None = None,
+    reveal: bool = True,
 ) -> Spec:
-    """Accuracy against bits or bytes with a 95 % band; without `reveal` only the whole networks.
+    """Accuracy against bits or bytes; without `reveal` only the networks as they were trained.
 
-    `frame`: columns COLUMNS, a row a point. `guess`: the bits at which the visitor expects it to
-    break. `chosen`: the scheme whose band is drawn where there are several; `network`: the
-    checkpoint, else (without one, all have bands). `live`: rows with bits, size_bytes and accuracy
-    measured here just now, drawn as stars. `now`: the bits that the page's control stands at.
+    `curves`: at least one. `guess`: the bits at which the visitor expects it to break. `chosen`:
+    the key of the curve that gets its 95 % band; without it, all do. `at_bits` adds what moves.
     """
-    x = "bits" if against == "bits" else "size_bytes"
+    frame = curve_table(curves)
     order = list(dict.fromkeys(frame["scheme"]))
-    many = len(order) > 1
     places = [order.index(scheme) for scheme in frame["scheme"]]
-    stars = live if live is None else live.assign(x=live[x].astype(float))
+    x = frame["bits" if against == "bits" else "size_bytes"].astype(float)
     data = curve_data(
         frame.assign(
-            x=frame[x].astype(float),
+            x=x,
             mark=[
-                MARKS[place % len(MARKS)] if many else SLOTS[role].shape
+                MARKS[place] if len(order) > 1 else SLOTS[role].shape
                 for place, role in zip(places, frame["role"], strict=True)
             ],
             dash=[f"m{place % len(DASHES)}" for place in places],
-            # five bands over one another would say nothing
-            banded=(frame["scheme"] == (chosen if chosen in order else order[0]))
-            if many
-            else (frame["checkpoint"] == network) | (not network),
+            banded=[
+                chosen in (None, key)
+                for key in zip(frame["checkpoint"], frame["scheme"], strict=True)
+            ],
             size=[numbers.size(size) for size in frame["size_bytes"]],
         ),
         "x",
         whole=frame["bits"] == 32,
         reveal=reveal,
         gap=_GAP,
-        live=stars,
-        now=now if against == "bits" and now != 1 else None,  # the axis begins at 2
     )
-    ends = data["ends"]
-    margin = 40.0 if against == "bits" else ends["x"] * 1.25
-    data["ends"] = ends.assign(margin=margin, near=margin / 1.04)
-    guessed = [{"x": guess}] if guess and against == "bits" else []
-    return with_rows(
-        _shape(against, *_domain(frame[x], against)),
-        **{name: _records(part) for name, part in data.items()},
-        guess=guessed,
+    data["ends"] = data["ends"].assign(
+        margin=40.0 if against == "bits" else data["ends"]["x"] * 1.25
     )
+    guesses = pd.DataFrame({"x": [guess] if guess and against == "bits" else []}, dtype=float)
+    # the room at the right is for names
+    domain = (1.8, 100.0) if against == "bits" else (_tenth(x.min()), _tenth(x.max()) * 10**0.9)
+    spec = with_data(_accuracy(against, *domain), **data, guess=guesses)
+    return inlined(spec, but=("now", "live"))
 
 
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as JSON has them: what is not measured (NaN) is null."""
-    return [
-        {str(name): None if value != value else value for name, value in row.items()}
-        for row in frame.to_dict("records")
-    ]
+def _tenth(value: float) -> float:
+    """The next tenth of a power of ten below: equal axes for nearly equal sizes."""
+    return float(10 ** (math.floor(10 * math.log10(value)) / 10))
 
 
-def _domain(values: pd.Series, against: Against) -> tuple[float, float]:
-    """From the smallest to past the largest: the room at the right is for names."""
-    if against == "bits":
-        return 1.8, 100.0
-    low, high = float(values.min()), float(values.max())
-    return 10 ** _floor_tenth(low), 10 ** (_floor_tenth(high) + 0.9)
+def at_bits(chart: Spec, against: Against, bits: int, live: pd.DataFrame | None = None) -> Spec:
+    """`accuracy_chart` with the place of the control, and stars: only these move in the browser.
 
-
-def _floor_tenth(value: float) -> float:
-    return math.floor(10 * math.log10(value)) / 10
+    `live`: rows with bits, size_bytes and accuracy that were measured here just now.
+    """
+    is_on_axis = against == "bits" and bits > 1  # the axis begins at 2
+    now = pa.table({"x": pa.array([bits] if is_on_axis else [], pa.float64())})
+    moved: dict[str, Any] = {"now": now}
+    if live is not None:
+        moved["live"] = live.assign(x=live["bits" if against == "bits" else "size_bytes"])
+    return {**chart, "datasets": {**chart["datasets"], **moved}}
 
 
 @compiled
-def _shape(against: Against, low: float, high: float) -> Any:
+def _accuracy(against: Against, low: float, high: float) -> Any:
     is_bits = against == "bits"
     x = alt.X(
         "x:Q",
@@ -217,14 +254,6 @@ def _limit() -> list[alt.Chart]:
     ]
 
 
-# ------------------------------------------------------------------------------------------------
-# The number line: a layer's weights, the levels they are rounded to, and the error that makes.
-#
-# Levels and errors of every bit width travel once; the bits are a Vega parameter bound to a row of
-# buttons, so moving them sends nothing to the server. All stands in one plot: the error in words,
-# the histogram with the levels over it, and strips for three channels with levels of their own.
-
-
 _WORDS = (8, 28)
 """Where, in px from the top, the two lines of figures stand."""
 _BARS = (48, 158)
@@ -233,51 +262,56 @@ _STRIPS = (174, 285)
 LINE_HEIGHT_PX = 290
 INPUTS_PX = 52
 """Room for the buttons above the plot."""
-_SQNR = (-10, 60)
 
 
-def line_chart(line: Line, bits: int) -> Spec:
-    """One layer's weights and levels; `bits`: where the buttons start, one of LINE_BITS."""
-    own = line.errors[line.errors["chosen"]]
-    strips = line.strips.assign(
-        name=[
-            _("channel {n}, {kind}").format(n=numbers.count(channel), kind=kind_title(kind))
-            for channel, kind in zip(line.strips["channel"], line.strips["kind"], strict=True)
-        ]
-    )
-    return with_data(
-        _line_shape(len(line.strips)),
+def line_chart(row: LayerRow, scheme: Scheme) -> Spec:
+    """One layer's weights, their levels at every number of bits, and the error, in one plot.
+
+    The bits are a Vega parameter: moving its buttons sends nothing to the server.
+    """
+    by_channel = scheme.startswith("channel") and len(row.channels) > 1
+    levels = [  # strip -1: levels that all channels share
+        {"bits": bits, "strip": strip, "value": float(value)}
+        for bits in range(1, 9)
+        for strip, owner in (enumerate(row.channels) if by_channel else [(-1, row)])
+        for value in owner.levels(scheme, bits)
+    ]
+    width = 2 * row.reach / len(row.counts)
+    bins = [
+        {"low": place * width - row.reach, "high": (place + 1) * width - row.reach, "n": n}
+        for place, n in enumerate(row.counts)
+    ]
+    strips = [
         {
-            "line_bits": bits if bits in LINE_BITS else LINE_BITS[0],
-            "reach": line.reach,
-            "most": int(line.bins["n"].max()),
-        },
-        bins=line.bins,
-        levels=line.levels,
-        strips=strips,
-        errors=_told(own)[["bits", "head", "figures"]],
-    )
+            "strip": strip,
+            "low": channel.low,
+            "high": channel.high,
+            "name": _("channel {n}, {kind}").format(
+                n=numbers.count(channel.channel), kind=kind_title(channel.kind)
+            ),
+        }
+        for strip, channel in enumerate(row.channels)
+    ]
+    errors = [
+        {
+            "bits": bits,
+            "head": levels_text(bits, len(row.levels(scheme, bits))),
+            "figures": error_text(*row.error(scheme, bits)),
+        }
+        for bits in LINE_BITS
+    ]
+    tables = {"bins": bins, "levels": levels, "strips": strips, "errors": errors}
+    spec = with_data(_line(len(strips)), {"reach": row.reach, "most": max(row.counts)})
+    return {**spec, "datasets": {name: pa.Table.from_pylist(rows) for name, rows in tables.items()}}
 
 
-def _told(errors: pd.DataFrame) -> pd.DataFrame:
-    """Errors of `Line.errors` with their words."""
-    return errors.assign(
-        figures=[
-            error_text(mse, sqnr)
-            for mse, sqnr in zip(errors["mse"], errors["sqnr_db"], strict=True)
-        ],
-        head=[
-            levels_text(bits, levels)
-            for bits, levels in zip(errors["bits"], errors["levels"], strict=True)
-        ],
-    )
-
-
-def line_data(line: Line) -> pd.DataFrame:
-    """What the number line shows, to take along: its tables under each other, `part` says which."""
-    parts = {"weights": line.bins, "levels": line.levels, "channels": line.strips,
-             "errors": line.errors}  # fmt: skip
-    return pd.concat([frame.assign(part=name) for name, frame in parts.items()], ignore_index=True)
+def started(chart: Spec, bits: int) -> Spec:
+    """A `line_chart` whose buttons begin at `bits`, one of LINE_BITS; the chart is unchanged."""
+    params = [
+        {**param, "value": bits} if param["name"] == "line_bits" else param
+        for param in chart["params"]
+    ]
+    return {**chart, "params": params}
 
 
 def kind_title(kind: str) -> str:
@@ -311,29 +345,29 @@ def error_text(mse: float, sqnr_db: float | None) -> str:
 
 
 @compiled
-def _line_shape(strips: int) -> Any:
+def _line(strips: int) -> Any:
     buttons = alt.param(
         name="line_bits",
         value=LINE_BITS[0],
         bind=alt.binding_radio(
-            options=list(LINE_BITS), labels=[str(one) for one in LINE_BITS], name=_("Bits")
+            options=list(LINE_BITS), labels=[str(bits) for bits in LINE_BITS], name=_("Bits")
         ),
     )
     ends = [alt.param(name="reach", value=1.0), alt.param(name="most", value=1)]
     # fit the width only: the parts stand at fixed heights, which a fitted height would squeeze
     exact = alt.AutoSizeParams(type="fit-x", contains="padding")
     return finish(
-        layered(*_weights(strips)).add_params(buttons, *ends).properties(autosize=exact),
+        layered(*_line_layers(strips)).add_params(buttons, *ends).properties(autosize=exact),
         height=LINE_HEIGHT_PX,
     )
 
 
-def _here(chart: alt.Chart) -> alt.Chart:
+def _of_these_bits(chart: alt.Chart) -> alt.Chart:
     """Only the rows of the chosen number of bits."""
     return chart.transform_filter("datum.bits == line_bits")
 
 
-def _weights(strips: int) -> list[alt.Chart]:
+def _line_layers(strips: int) -> list[alt.Chart]:
     x = alt.X(
         "low:Q",
         title=None,
@@ -357,7 +391,7 @@ def _weights(strips: int) -> list[alt.Chart]:
             alt.Tooltip("n:Q", title=_("How many"), format=","),
         ],
     )
-    levels = _here(alt.Chart(alt.NamedData("levels"))).encode(alt.X("value:Q", title=None))
+    levels = _of_these_bits(alt.Chart(alt.NamedData("levels"))).encode(alt.X("value:Q", title=None))
     width = alt.expr("line_bits > 6 ? 0.8 : line_bits > 4 ? 1.2 : 2")
     shared = levels.transform_filter("datum.strip < 0").mark_rule(strokeWidth=width)
     band = (_STRIPS[1] - _STRIPS[0]) / len(KINDS)
@@ -371,7 +405,7 @@ def _weights(strips: int) -> list[alt.Chart]:
     spans = alt.Chart(alt.NamedData("strips")).mark_bar(opacity=0.35, size=14, yOffset=10)
     own = levels.transform_filter("datum.strip >= 0").mark_tick(thickness=1.3, size=14, yOffset=10)
     names = alt.Chart(alt.NamedData("strips")).encode(x=alt.value(0), y=strip)
-    now = _here(alt.Chart(alt.NamedData("errors"))).encode(x=alt.value(0))
+    now = _of_these_bits(alt.Chart(alt.NamedData("errors"))).encode(x=alt.value(0))
     head, figures = (now.encode(y=alt.value(px)) for px in _WORDS)
     return [
         painted(bins.mark_rect(opacity=0.6), "muted"),
@@ -394,122 +428,63 @@ def _weights(strips: int) -> list[alt.Chart]:
     ]
 
 
-def error_chart(line: Line, bits: int) -> Spec:
-    """Signal to noise of every scheme in one layer against the bits, with a rule at `bits`."""
-    codes = line.errors[line.errors["bits"] <= 8]  # at 16 bits all schemes are float16
-    errors = _told(codes).assign(
-        shown=codes["sqnr_db"].astype(float).clip(*_SQNR),  # nothing where nothing is lost
-        title=[scheme_title(scheme) for scheme in codes["scheme"]],
-    )
-    ends = errors[(errors["bits"] == 8) & errors["shown"].notna()]
-    return with_rows(
-        _error_shape(),
-        errors=_records(errors),
-        ends=_records(ends.assign(label_at=spread(ends["shown"].to_numpy(dtype=float), 5.5))),
-        now=[{"bits": bits}] if bits <= 8 else [],
-    )
-
-
-@compiled
-def _error_shape() -> Any:
-    x = alt.X(
-        "bits:Q",
-        title=_("Bits per weight"),
-        scale=alt.Scale(domain=[0.7, 10.8], nice=False),
-        axis=alt.Axis(grid=False, values=list(range(1, 9)), format="d"),
-    )
-    title = _("Signal to noise (SQNR), in dB")
-    scale = alt.Scale(domain=list(_SQNR), nice=False)
-    y = alt.Y("shown:Q", title=title, scale=scale, axis=alt.Axis(values=[0, 20, 40, 60]))
-    base = alt.Chart(alt.NamedData("errors"))
-    tooltip = [
-        alt.Tooltip("title:N", title=_("Method")),
-        alt.Tooltip("bits:Q", title=_("Bits")),
-        alt.Tooltip("figures:N", title=_("Error")),
-    ]
-    others = base.transform_filter("!datum.chosen").mark_line(strokeWidth=1.2)
-    chosen = base.transform_filter("datum.chosen")
-    marks = chosen.mark_point(filled=True, opacity=1, size=80, shape="triangle-down")
-    now = alt.Chart(alt.NamedData("now")).mark_rule(strokeWidth=2)
-    names = (
-        alt.Chart(alt.NamedData("ends"))
-        .transform_calculate(at="datum.bits + 0.15")
-        .encode(alt.X("at:Q", title=x["title"]), alt.Y("label_at:Q", title=title))
-    )
-    return finish(
-        layered(
-            painted(now.encode(x=x), "muted"),
-            painted(others.encode(x=x, y=y, detail="scheme:N"), "muted"),
-            painted(chosen.mark_line(strokeWidth=2.5).encode(x=x, y=y), "quantised"),
-            painted(marks.encode(x=x, y=y, tooltip=tooltip), "quantised"),
-            ink_text(names, "title:N", align="left", baseline="middle"),
-        ),
-        height=HEIGHT_PX,
-    )
-
-
-# ------------------------------------------------------------------------------------------------
-# Real int8: bytes and time of each ONNX form as shares of float32's, a row a form.
-#
-# All times of one picture come from one sitting, in which the forms took turns. Two marks a row: a
-# square for the bytes of the file, a triangle with its quartiles for the time of a call.
-
-
 FORMS: tuple[Form, ...] = ("float32", "ort_int8", "ort_dynamic", "ort_dynamic_conv")
 ROW_PX, AXIS_PX = 70, 62
 INT8_COLUMNS = ("onnx_1", "onnx_32")
-TRAINED = "none"
-
-
-def form_row(grid: QuantizationGrid, scheme: Form) -> QuantRow | None:
-    """The row of an ONNX form, if it was measured."""
-    if scheme == "float32":
-        return grid.float32
-    return next((row for row in grid.of(scheme) if row.training == TRAINED), None)
 
 
 def timed_columns(grid: QuantizationGrid) -> list[str]:
     """The columns (batch sizes) in which float32 and static int8 were both timed."""
-    rows = [form_row(grid, "float32"), form_row(grid, "ort_int8")]
+    rows = [grid.form("float32"), grid.form("ort_int8")]
     return [name for name in INT8_COLUMNS if all(row and name in row.latency for row in rows)]
 
 
-def int8_frame(grid: QuantizationGrid, column: str) -> pd.DataFrame:
-    """A row per measured form: scheme, name, size and time as shares of float32's, and as text.
+def int8_shares(grid: QuantizationGrid, column: str) -> list[dict[str, Any]]:
+    """Bytes and time of each measured form as shares of float32's, a row a form in FORMS' order.
 
-    Columns: scheme, name, size_bytes, size, time, low, high (quartiles; shares), text.
+    Keys: scheme, name, size_bytes, size, time, low, high (of the time: quartiles), text. All times
+    of `column` come from one sitting, in which the forms took turns. Empty if float32 has none.
     """
-    whole = form_row(grid, "float32")
-    columns = ["scheme", "name", "size_bytes", "size", "time", "low", "high", "text"]
+    whole = grid.form("float32")
     if whole is None or column not in whole.latency:
-        return pd.DataFrame(columns=columns)
+        return []
     base = whole.latency[column].median
-    rows = []
+    shares: list[dict[str, Any]] = []
     for scheme in FORMS:
-        row = form_row(grid, scheme)
+        row = grid.form(scheme)
         if row is None or column not in row.latency:
             continue
         time = row.latency[column]
-        told = _("{size} ({kind}) · {time}").format(
+        text = _("{size} ({kind}) · {time}").format(
             size=numbers.size(row.size_bytes),
             kind=file_kind(scheme),
             time=numbers.milliseconds(time.median),
         )
-        shares = (time.median / base, time.p25 / base, time.p75 / base)
-        size = row.size_bytes / whole.size_bytes
-        rows.append((scheme, scheme_title(scheme), row.size_bytes, size, *shares, told))
-    return pd.DataFrame(rows, columns=columns)
+        shares.append(
+            {
+                "scheme": scheme,
+                "name": scheme_title(scheme),
+                "size_bytes": row.size_bytes,
+                "size": row.size_bytes / whole.size_bytes,
+                "time": time.median / base,
+                "low": time.p25 / base,
+                "high": time.p75 / base,
+                "text": text,
+            }
+        )
+    return shares
 
 
-def int8_chart(frame: pd.DataFrame) -> Spec:
-    """Bytes and time of every form of `int8_frame`, about a line at float32's own."""
-    top = max(1.25, 1.08 * float(frame[["high", "size"]].to_numpy().max()))
-    shown = frame.assign(place=range(len(frame)))
-    return with_rows(_int8_shape(len(frame), round(top, 2)), forms=_records(shown))
+def int8_chart(shares: Sequence[dict[str, Any]]) -> Spec:
+    """`int8_shares`, about a line at float32's own: a square for the bytes of the file, a triangle
+    with its quartiles for the time of a call."""
+    top = max(1.25, *(1.08 * max(row["high"], row["size"]) for row in shares))
+    forms = [{**row, "place": place} for place, row in enumerate(shares)]
+    return with_rows(_int8(len(shares), round(top, 2)), forms=forms)
 
 
 @compiled
-def _int8_shape(rows: int, top: float) -> Any:
+def _int8(rows: int, top: float) -> Any:
     x = alt.X(
         "time:Q",
         title=_("As a share of float32's"),

@@ -6,11 +6,9 @@ Only numpy.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from core.quantization.method import (
@@ -169,67 +167,6 @@ def strip_channels(weight: NDArray[np.float32]) -> dict[Kind, int]:
     places = dict.fromkeys((0, len(ranked) // 2, len(ranked) - 1))
     kinds = KINDS if len(places) == 3 else (KINDS[0], KINDS[2])
     return {kind: int(ranked[place]) for kind, place in zip(kinds, places, strict=False)}
-
-
-@dataclass(frozen=True, eq=False)
-class Line:
-    """Everything the number line draws of one layer under one scheme."""
-
-    bins: pd.DataFrame
-    """The weights: low, high, n."""
-    levels: pd.DataFrame
-    """bits, strip, value: strip -1 where all channels share the levels, else 0..2."""
-    strips: pd.DataFrame
-    """The three channels: strip, kind (one of KINDS), channel, low, high (of their weights)."""
-    errors: pd.DataFrame
-    """Every scheme at every number of bits: scheme, bits, levels, mse, sqnr_db, chosen."""
-    reach: float
-    """The axis goes from minus to plus this."""
-
-
-def line(row: LayerRow, scheme: Scheme) -> Line:
-    """The number line of a layer under a scheme."""
-    edges = np.linspace(-row.reach, row.reach, len(row.counts) + 1)
-    return Line(
-        bins=pd.DataFrame({"low": edges[:-1], "high": edges[1:], "n": row.counts}),
-        levels=_levels(row, scheme),
-        strips=pd.DataFrame(
-            [
-                (strip, one.kind, one.channel, one.low, one.high)
-                for strip, one in enumerate(row.channels)
-            ],
-            columns=["strip", "kind", "channel", "low", "high"],
-        ),
-        errors=pd.DataFrame(
-            [
-                {
-                    "scheme": each,
-                    "bits": bits,
-                    "levels": len(row.levels(each, bits)) or 2**bits,
-                    **error._asdict(),
-                    "chosen": each == scheme,
-                }
-                for each, errors in row.errors.items()
-                for bits, error in zip(LINE_BITS, errors, strict=True)
-            ]
-        ),
-        reach=row.reach,
-    )
-
-
-def _levels(row: LayerRow, scheme: Scheme) -> pd.DataFrame:
-    by_channel = scheme.startswith("channel") and len(row.channels) > 1
-    parts = []
-    for bits in range(1, 9):
-        if by_channel:
-            own = {strip: one.levels(scheme, bits) for strip, one in enumerate(row.channels)}
-        else:
-            own = {-1: row.levels(scheme, bits)}
-        parts += [
-            pd.DataFrame({"bits": bits, "strip": strip, "value": values})
-            for strip, values in own.items()
-        ]
-    return pd.concat(parts, ignore_index=True)
 
 
 def middle_layer(sizes: Mapping[str, int]) -> str:

@@ -165,10 +165,14 @@ class QuantizationGrid(CheckpointRows[QuantRow]):
     hw7_parts: tuple[PartRow, ...] = ()
     """Which tensors HW7's 8-bit file loses its accuracy to, in the order of PARTS."""
 
+    def form(self, form: Form) -> QuantRow | None:
+        """The row of one of FIXED_BITS, without fine-tuning, if it was measured."""
+        return self.row(RowKey(form, FIXED_BITS[form]))
+
     @property
     def float32(self) -> QuantRow | None:
         """The checkpoint as it is: what the others are compared with."""
-        return self.row(RowKey("float32", 32))
+        return self.form("float32")
 
     @property
     def tuned(self) -> list[QuantRow]:

@@ -104,7 +104,7 @@ def test_nothing_gives_the_answer_away_before_the_guess(open_page: Open, shipped
     assert "until you guess" in chart(app, "Accuracy").alt
     assert [row["bits"] for row in drawn(app, "Accuracy", "curves")] == [32, 32]
     assert not drawn(app, "Accuracy", "guess")
-    for tab in ("line", "figures", "time", "aware", "trap", "homework"):
+    for tab in ("line", "time", "aware", "homework"):
         linked = open_page(PAGE, tab=tab)
         text = said(linked)
         assert not linked.exception and [one.label for one in linked.tabs][0] == "Number line"
@@ -154,14 +154,14 @@ def test_the_homework_is_answered(open_page: Open, shipped: Path) -> None:
 
 
 def test_which_tensors_the_8_bit_file_loses_its_accuracy_to(open_page: Open, shipped: Path) -> None:
-    app = open_page(PAGE, reveal="true", tab="trap")
+    app = open_page(PAGE, reveal="true", tab="homework")
     text = said(app)
     assert "**Teacher**: 82.8%" in text
     assert "running variances do it" in text and "30 of 40 variances" in text
     assert "the rest of the file is −0.3 points from float32" in text
     table = app.dataframe[0].value
-    assert table["part"].str.contains("variances").sum() == 2 and len(table) == 5
-    assert table["zeroed"].tolist() == [0, 30, 0, 0, 0]
+    assert table["Only these in 8 bits"].str.contains("variances").sum() == 2 and len(table) == 5
+    assert table["Become 0"].tolist() == ["0", "30", "0", "0", "0"]
     assert "- **dynamic int8**: 4 `Conv`, 1 `MatMulInteger`" in text
     assert "4 `Conv`, 9 `QuantizeLinear`" in text
 
@@ -210,12 +210,11 @@ def test_every_method_draws(open_page: Open, shipped: Path) -> None:
 
 
 def test_all_methods_of_one_network(open_page: Open, shipped: Path) -> None:
-    app = open_page(PAGE, reveal="true", all_schemes="true", network=SCRATCH, tab="error")
+    app = open_page(PAGE, reveal="true", options="methods", network=SCRATCH, tab="why")
     curves = drawn(app, "Accuracy", "curves")
     assert len(curves) == len(SCHEMES) * 8
     assert "**k-means codebook** holds down to 5 bits" in said(app)
     assert {row["series"] for row in curves if row["banded"]} == {"Min–max, per tensor"}
-    assert len(drawn(app, "Signal to noise", "errors")) == len(SCHEMES) * 8
     assert "rule of thumb is 6 dB" in said(app)
 
 
@@ -292,7 +291,7 @@ def test_it_draws_with_any_number_of_networks(
 @pytest.mark.parametrize("value", HOSTILE_LINKS)
 def test_a_mangled_link_still_opens(open_page: Open, shipped: Path, value: str) -> None:
     names = ("network", "scheme", "layer", "line_bits", "bits", "against", "reveal", "all_schemes",
-             "more_network", "tab", "time_with", "hw7_sample")  # fmt: skip
+             "more_network", "options", "tab", "time_with", "hw7_sample")  # fmt: skip
     assert not open_page(PAGE, **dict.fromkeys(names, value)).exception
 
 
@@ -304,7 +303,7 @@ def test_a_link_sets_the_page(open_page: Open, shipped: Path) -> None:
     assert app.selectbox(key="scheme").value == "kmeans"
     assert app.selectbox(key="layer").value == "features.0.weight"
     assert app.select_slider(key="bits").value == 3
-    assert app.button_group(key="against").value == "bytes"
+    assert app.button_group(key="options").value == ["bytes"]
     spec = json.loads(chart(app, "The weights").spec)
     assert [one["value"] for one in spec["params"] if one["name"] == "line_bits"] == [2]
 
@@ -313,6 +312,36 @@ def test_a_link_from_before_the_tabs_opens_what_it_opened(open_page: Open, shipp
     app = open_page(PAGE, network=SCRATCH, time_with="onnx_32", reveal="true")
     assert app.button_group(key="time_with").value == "onnx_32"
     assert open_page(PAGE, hw7_sample="own").success
+
+
+def test_older_links_open_what_they_opened(open_page: Open, shipped: Path) -> None:
+    """Their tabs are parts of others now, and their switches are options."""
+    for former, shows in (
+        ("figures", "Measure this setting here"),
+        ("error", "rule of thumb is 6 dB"),
+        ("trap", "variances do it"),
+    ):
+        assert shows in said(open_page(PAGE, network=SCRATCH, reveal="true", tab=former)), former
+    app = open_page(PAGE, network=SCRATCH, scheme="kmeans", all_schemes="true", against="bytes")
+    assert app.button_group(key="options").value == ["bytes", "methods"]
+    assert app.selectbox(key="scheme").value == "kmeans"
+    assert "bytes of the file" in chart(app, "Accuracy").alt
+    assert {row["scheme"] for row in drawn(app, "Accuracy", "curves")} == set(SCHEMES)
+    assert dict(app.query_params) == {
+        "network": SCRATCH, "scheme": "kmeans", "options": ["bytes", "methods"],
+    }  # fmt: skip
+    app.button_group(key="options").set_value([]).run()
+    assert len(drawn(app, "Accuracy", "curves")) == 2
+
+
+def test_other_networks_are_an_option(open_page: Open, shipped: Path) -> None:
+    QuantizationGrid.path(TEACHER).unlink()
+    app = open_page(PAGE)
+    assert len(app.selectbox(key="network").options) == 1
+    app.button_group(key="options").set_value(["networks"]).run()
+    assert len(app.selectbox(key="network").options) == 2
+    linked = open_page(PAGE, network=TEACHER)  # a link that names one of them needs no option
+    assert linked.selectbox(key="network").value == TEACHER
 
 
 def test_the_shown_source_is_the_function_that_quantised(open_page: Open, shipped: Path) -> None:
@@ -326,7 +355,7 @@ def test_nothing_on_the_page_escapes_translation(
 ) -> None:
     monkeypatch.setattr(i18n, "_catalogue", lambda *_key: Marking())
     names = re.compile(r"classifier|features\S*|abacus|hw13_sample\S*|PyTorch|ONNX|`\w+`")
-    for tab in ("line", "error", "figures", "time", "aware", "file", "why", "trap", "homework"):
+    for tab in ("line", "time", "aware", "file", "why", "homework"):
         app = open_page(PAGE, reveal="true", hw7_sample="own", tab=tab)
         assert not app.exception
         texts = [str(one.value) for kind in ("title", "header", "markdown", "caption", "info",
@@ -478,7 +507,7 @@ def test_what_fits_is_decided_once(
     assert "not numbers" in app.error[0].value
     assert not [button for button in app.button if button.key == "hw7_ask"]
     dropped(app, encode8({**state, "more": np.ones(3, np.float32)}))
-    assert "None of the networks here has these shapes" in app.info[-1].value
+    assert "None of the networks here has these shapes" in said(app)
     assert not app.error and not [button for button in app.button if button.key == "hw7_ask"]
 
 
@@ -487,7 +516,7 @@ def test_what_fits_is_decided_once(
 
 class TestLive(LiveChecks):
     page = PAGE
-    link: ClassVar = {"tab": "figures", "network": SCRATCH}
+    link: ClassVar = {"tab": "time", "network": SCRATCH}
     runs = measured.RUNS
     module = "core.quantization.rows"
 

@@ -14,7 +14,6 @@ from core.quantization.method import BITS, SCHEMES, quantise
 from core.quantization.number_line import (
     LayerRows,
     layer_row,
-    line,
     middle_layer,
     strip_channels,
 )
@@ -35,9 +34,6 @@ def test_the_error_of_hw7s_scheme_is_that_of_its_formula() -> None:
     error = ROW.error("tensor_minmax", 4)
     assert error.mse == pytest.approx(noise, rel=1e-3)
     assert error.sqnr_db == pytest.approx(10 * np.log10((exact**2).mean() / noise), abs=0.01)
-    drawn = line(ROW, "tensor_minmax").errors.set_index(["scheme", "bits"])["levels"]
-    assert drawn["tensor_minmax", 4] == 16 and drawn["tensor_symmetric", 4] == 15
-    assert drawn["kmeans", 16] == 65536
 
 
 def test_the_strips_are_the_widest_the_middle_and_the_narrowest_channel() -> None:
@@ -52,37 +48,26 @@ def test_the_strips_are_the_widest_the_middle_and_the_narrowest_channel() -> Non
     assert list(strip_channels(WEIGHT[:2])) == ["widest", "narrowest"]
 
 
-def test_each_channel_has_levels_of_its_own_where_the_scheme_says_so() -> None:
-    drawn = line(ROW, "channel_minmax")
-    assert (drawn.levels["strip"] >= 0).all()
-    for strip in drawn.strips.to_dict("records"):
-        mine = drawn.levels[(drawn.levels["strip"] == strip["strip"]) & (drawn.levels["bits"] == 3)]
-        channel = WEIGHT[int(strip["channel"])]
-        assert np.allclose(mine["value"], np.linspace(channel.min(), channel.max(), 8), atol=1e-6)
-        assert (strip["low"], strip["high"]) == pytest.approx((channel.min(), channel.max()))
-
-
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_the_levels_are_those_that_the_weights_are_rounded_to(scheme: str) -> None:
     """Worked out from three figures a channel, or from the codebook kept in whole steps."""
     for bits in (1, 2, 3, 8):
         whole = quantise(WEIGHT, scheme, bits)  # type: ignore[arg-type]
         if scheme.startswith("channel"):
-            found = [one.levels(scheme, bits) for one in ROW.channels]  # type: ignore[arg-type]
-            wanted = [whole.levels(one.channel) for one in ROW.channels]
+            kept = [channel.levels(scheme, bits) for channel in ROW.channels]  # type: ignore[arg-type]
+            wanted = [whole.levels(channel.channel) for channel in ROW.channels]
         else:
-            found, wanted = [ROW.levels(scheme, bits)], [whole.levels()]  # type: ignore[arg-type]
-        for mine, theirs in zip(found, wanted, strict=True):
+            kept, wanted = [ROW.levels(scheme, bits)], [whole.levels()]  # type: ignore[arg-type]
+        for mine, theirs in zip(kept, wanted, strict=True):
             assert np.allclose(mine, theirs, atol=ROW.reach / 2000 + 1e-7)
 
 
 def test_the_histogram_counts_every_weight_once() -> None:
-    drawn = line(ROW, "kmeans")
-    assert drawn.bins["n"].sum() == WEIGHT.size == ROW.size
-    assert drawn.bins["high"].max() == pytest.approx(drawn.reach)
-    assert drawn.reach > np.abs(WEIGHT).max()
-    flat = line(layer_row("flat", np.zeros((2, 2), np.float32)), "kmeans")
-    assert flat.bins["n"].sum() == 4
+    assert sum(ROW.counts) == WEIGHT.size == ROW.size and ROW.reach > np.abs(WEIGHT).max()
+    assert sum(layer_row("flat", np.zeros((2, 2), np.float32)).counts) == 4
+    for channel in ROW.channels:
+        own = WEIGHT[channel.channel]
+        assert (channel.low, channel.high) == pytest.approx((own.min(), own.max()))
 
 
 def test_what_was_worked_out_belongs_to_its_weights(
