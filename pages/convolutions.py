@@ -4,7 +4,6 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -17,9 +16,10 @@ from core.convolutions.chart import (
     RULES,
     Column,
     Quantity,
+    Rows,
     Wiring,
     cost_chart,
-    cost_frame,
+    cost_rows,
     formula,
     kind_title,
     note,
@@ -28,7 +28,7 @@ from core.convolutions.chart import (
     share_text,
     time_text,
     timing_chart,
-    timing_frame,
+    timing_rows,
     wiring_chart,
 )
 from core.convolutions.method import (
@@ -41,7 +41,6 @@ from core.convolutions.method import (
     Kind,
     Problem,
     changed_outputs,
-    problems,
 )
 from core.convolutions.timing import BATCHES, ConvTimings, is_too_heavy, time_layers
 from core.course import PARAM_LIMITS
@@ -71,8 +70,8 @@ def main() -> None:
     st.title(frame.entry(KEY).question)
     st.markdown(
         _(
-            "A standard convolution looks around and mixes all channels in one step. Do it in two "
-            "steps, **depthwise + pointwise**, or in **groups**, and it costs less."
+            "A standard convolution looks around and mixes all channels in one step. In two steps, "
+            "**depthwise + pointwise**, or in **groups**, it costs less."
         )
     )
     calculator()
@@ -86,33 +85,47 @@ def calculator() -> None:
         with controls:
             setting = layer_controls()
         with picture:
-            if found := problems(setting):
-                explain(found)
+            if problems := method.problems(setting):
+                explain(problems)
                 return
             costs = method.compare(setting)
-            table = cost_frame(costs, setting)
-            answer = parameters(costs, table)
+            rows = cost_rows(costs)
+            answer = parameters(costs, rows)
     st.header(_("What you see"))
     st.markdown("  \n".join(seen(costs, setting, answer.is_open)))
     frame.tabs(
         [
             frame.Tab("wiring", _("Wiring"), partial(wiring, setting)),
-            frame.Tab("work", _("Work and memory"), partial(work, table, setting, answer)),
-            frame.Tab("sums", _("Formulas"), partial(sums, costs, table, setting, answer)),
+            frame.Tab("work", _("Work and memory"), partial(work, rows, setting, answer)),
             frame.Tab("time", _("Is it faster?"), partial(timer, setting, costs, answer)),
-            frame.Tab("why", _("Why"), partial(why, setting)),
+            frame.Tab(
+                "sums", _("Formulas"), partial(formulas, costs, rows, setting, answer),
+                former=("why",),
+            ),
             frame.Tab("trap", _("Trap"), partial(trap, setting)),
             frame.Tab("homework", _("Homework"), partial(homework, costs, answer)),
         ]
-    )
-
-
-# ------------------------------------------------------------------------------------------------
-# The controls.
+    )  # fmt: skip
 
 
 def layer_controls() -> ConvSetting:
     """The layer as the visitor has set it; every control is part of the link."""
+    sizes = {field: size_input(field) for field in ("in_channels", "out_channels")}
+    sizes |= {field: size_input(field) for field in ("groups", "kernel_size")}
+    with st.popover(_("More of the layer"), icon=":material/tune:", width="stretch"):
+        sizes |= {field: size_input(field) for field in ("map_size", "stride", "padding")}
+        bias = toggle(_("Bias"), "bias", DEFAULT.bias)
+        percent = number_of(
+            st.slider, _("Rank of the low-rank pair, % of full rank"), 1, 100, RANK_PERCENT, 1,
+            "rank_percent",
+            help=_(
+                "How many channels stand between the k × 1 and the 1 × k step. At full rank, "
+                "k · min(input, output channels), the pair can be any standard layer."
+            ),
+        )  # fmt: skip
+        setting = ConvSetting(**sizes, bias=bias)
+        setting = replace(setting, rank=setting.rank_at(percent / 100))
+        st.caption(_("Rank {r} of {full}").format(r=setting.rank, full=setting.full_rank))
     titles = {
         "plain_2m_4": _("HW7 plain_2m, layer 4"),
         "plain_2m_8": _("HW7 plain_2m, layer 8"),
@@ -120,52 +133,27 @@ def layer_controls() -> ConvSetting:
     }
     with st.popover(_("Homework layers"), icon=":material/school:", width="stretch"):
         for name, title in titles.items():
-            st.button(title, key=f"example_{name}", on_click=_take, args=(name,), type="tertiary")
-    values = {
-        field: _number(field) for field in ("in_channels", "out_channels", "groups", "kernel_size")
-    }
-    with st.popover(_("More of the layer"), icon=":material/tune:", width="stretch"):
-        values |= {field: _number(field) for field in ("map_size", "stride", "padding")}
-        bias = toggle(_("Bias"), "bias", DEFAULT.bias)
-        percent = number_of(
-            st.slider,
-            _("Rank of the low-rank pair, % of full rank"),
-            1,
-            100,
-            RANK_PERCENT,
-            1,
-            "rank_percent",
-            help=_(
-                "How many channels stand between the k × 1 and the 1 × k step. At full rank, "
-                "k · min(input, output channels), the pair can be any standard layer."
-            ),
-        )
-        setting = ConvSetting(**values, bias=bias)
-        setting = replace(setting, rank=setting.rank_at(percent / 100))
-        st.caption(_("Rank {r} of {full}").format(r=setting.rank, full=setting.full_rank))
+            values = {field: getattr(EXAMPLES[name], field) for field in LIMITS}
+            st.button(title, key=f"example_{name}", on_click=set_sizes, args=(values,),
+                      type="tertiary")  # fmt: skip
     return setting
 
 
-def _number(field: Field) -> int:
-    low, high = LIMITS[field]
+def size_input(field: Field) -> int:
+    """The input of one number of the layer."""
+    least, most = LIMITS[field]
     helps = {
         "groups": _("Of the group layer. They must divide input and output channels."),
         "padding": _("Zeros added on each side of the map."),
         "map_size": _("Height and width of the input map."),
     }
+    default = getattr(DEFAULT, field)
     return number_of(
-        st.number_input,
-        field_title(field),
-        low,
-        high,
-        getattr(DEFAULT, field),
-        1,
-        field,
-        help=helps.get(field),
+        st.number_input, field_title(field), least, most, default, 1, field, help=helps.get(field)
     )
 
 
-def field_title(field: str) -> str:
+def field_title(field: Field) -> str:
     """What a visitor calls a field of `ConvSetting`."""
     return {
         "in_channels": _("Input channels"),
@@ -178,14 +166,10 @@ def field_title(field: str) -> str:
     }[field]
 
 
-def _take(name: str) -> None:
-    """Set every control to an example's value (called before the page runs again)."""
-    for field in LIMITS:
-        _change(field, getattr(EXAMPLES[name], field))
-
-
-def _change(field: Field, value: int) -> None:
-    url_state.say(field, str(value))
+def set_sizes(values: Mapping[Field, int]) -> None:
+    """Set controls (called before the page runs again)."""
+    for field, value in values.items():
+        url_state.say(field, str(value))
 
 
 def explain(problems: list[Problem]) -> None:
@@ -198,28 +182,26 @@ def explain(problems: list[Problem]) -> None:
                 st.button(
                     _("{field}: {value}").format(field=field_title(offer.field), value=offer.value),
                     key=f"offer_{number}_{offer.field}_{offer.value}",
-                    on_click=_change,
-                    args=(offer.field, offer.value),
+                    on_click=set_sizes,
+                    args=({offer.field: offer.value},),
                 )
 
 
-# ------------------------------------------------------------------------------------------------
-# The picture: parameters of the four layers, that of depthwise + pointwise behind a guess.
-
-
-def parameters(costs: Mapping[Kind, Cost], table: pd.DataFrame) -> Guess[float]:
-    """Ask for the guess, draw the bars; returns what became of the guess."""
+def parameters(costs: Mapping[Kind, Cost], rows: Rows) -> Guess[float]:
+    """The bars, that of depthwise + pointwise behind a guess; returns what became of the guess."""
+    place = st.container()
     answer = guess.ask(
         _("Guess: how many of the standard layer's parameters does depthwise + pointwise need?"),
         {share: _("1/{n}").format(n=round(1 / share)) for share in SHARES},
         key="guess_share",
     )
-    hidden = hidden_kinds(answer)
-    show(
-        cost_chart(table, "params", answer.value, hidden),
-        cost_alt(table, "params", hidden),
-        key="cost-params",
-    )
+    hidden: tuple[Kind, ...] = () if answer.is_open else ("separable",)
+    with place:
+        show(
+            cost_chart(rows, "params", answer.value, hidden),
+            cost_alt(rows, "params", hidden),
+            key="cost-params",
+        )
     standard, separable = costs["standard"].params, costs["separable"].params
     share = separable / standard
     nearest = min(SHARES, key=lambda offered: abs(offered / share - 1))
@@ -236,44 +218,25 @@ def parameters(costs: Mapping[Kind, Cost], table: pd.DataFrame) -> Guess[float]:
     return answer
 
 
-def hidden_kinds(answer: Guess[float]) -> tuple[Kind, ...]:
-    """The layers whose costs would give the answer away."""
-    return () if answer.is_open else ("separable",)
-
-
-def cost_alt(table: pd.DataFrame, quantity: Quantity, hidden: tuple[Kind, ...] = ()) -> str:
-    """Alt text of a bar chart of `cost_frame`."""
-    bars = _(", ").join(
-        f"{kind_title(row['kind'])} "
-        + (
-            "?"
-            if row["kind"] in hidden
-            else f"{quantity_text(quantity, row[quantity])} "
-            f"({share_text(row[f'{quantity}_share'])})"
-        )
-        for row in table.to_dict("records")
-    )
+def cost_alt(rows: Rows, quantity: Quantity, hidden: tuple[Kind, ...] = ()) -> str:
+    """Alt text of a bar chart of `cost_rows`."""
+    bars = [
+        f"{kind_title(row['kind'])} ?"
+        if row["kind"] in hidden
+        else f"{kind_title(row['kind'])} {quantity_text(quantity, row[quantity])} "
+        f"({share_text(row[f'{quantity}_share'])})"
+        for row in rows
+    ]
     return _("{quantity} of four layers, and share of the standard one: {bars}.").format(
-        quantity=quantity_title(quantity), bars=bars
+        quantity=quantity_title(quantity), bars=_(", ").join(bars)
     )
 
 
 def seen(costs: Mapping[Kind, Cost], setting: ConvSetting, is_open: bool = True) -> list[str]:
-    """Sentences on what the bars show; Markdown.
-
-    What is guessed, and what follows from it, waits until `is_open`.
-    """
+    """Sentences on what the bars show; Markdown. What the guess is about waits until `is_open`."""
     standard, separable = costs["standard"], costs["separable"]
-    if not is_open:
-        return [
-            _(
-                "**Standard**: every output channel has a {k} × {k} filter for each of the {n} "
-                "input channels, {params} parameters in all."
-            ).format(k=setting.kernel_size, n=setting.in_channels, params=count(standard.params)),
-            _group_words(setting),
-        ]
-    return [
-        _(
+    if is_open:
+        first = _(
             "**Depthwise + pointwise** needs {params} parameters, {params_share} of the standard "
             "layer's, and does {macs_share} of its {all_macs} MACs."
         ).format(
@@ -281,29 +244,32 @@ def seen(costs: Mapping[Kind, Cost], setting: ConvSetting, is_open: bool = True)
             params_share=share_text(separable.params / standard.params),
             all_macs=short_count(standard.macs),
             macs_share=share_text(separable.macs / standard.macs),
-        ),
-        _group_words(setting),
-        _rank_words(costs, setting),
-    ]
-
-
-def _group_words(s: ConvSetting) -> str:
-    if s.groups == 1:
-        return _("**Group** with 1 group *is* the standard layer. Raise the groups to cut it up.")
-    if s.groups == s.in_channels:
-        return _(
+        )
+    else:
+        first = _(
+            "**Standard**: every output channel has a {k} × {k} filter for each of the {n} input "
+            "channels, {params} parameters in all."
+        ).format(k=setting.kernel_size, n=setting.in_channels, params=count(standard.params))
+    if setting.groups == 1:
+        group = _("**Group** with 1 group *is* the standard layer. Raise the groups to cut it up.")
+    elif setting.groups == setting.in_channels:
+        group = _(
             "**Group** with as many groups as input channels is a *depthwise* layer: each output "
             "channel reads one input channel, and nothing mixes them."
         )
-    return _(
-        "**Group** with {g} groups costs 1/{g} of the weights and MACs, because each output "
-        "channel reads only {few} of the {all} input channels."
-    ).format(g=s.groups, few=s.in_channels // s.groups, all=s.in_channels)
+    else:
+        group = _(
+            "**Group** with {g} groups costs 1/{g} of the weights and MACs, because each output "
+            "channel reads only {few} of the {all} input channels."
+        ).format(
+            g=setting.groups, few=setting.in_channels // setting.groups, all=setting.in_channels
+        )
+    return [first, group, rank_words(costs, setting)] if is_open else [first, group]
 
 
-def _rank_words(costs: Mapping[Kind, Cost], s: ConvSetting) -> str:
-    share = costs["lowrank"].params / costs["standard"].params
-    if not s.break_even_rank:
+def rank_words(costs: Mapping[Kind, Cost], setting: ConvSetting) -> str:
+    """What the low-rank pair saves, and up to which rank it saves anything."""
+    if not setting.break_even_rank:
         return _(
             "**Low-rank** cannot save anything here: even rank 1 has as many weights as the "
             "standard layer."
@@ -311,28 +277,30 @@ def _rank_words(costs: Mapping[Kind, Cost], s: ConvSetting) -> str:
     words = _(
         "**Low-rank** at rank {rank} has {share} of the standard parameters; it saves weights up "
         "to rank {even}."
-    ).format(rank=s.rank, share=share_text(share), even=s.break_even_rank)
-    if s.full_rank > s.break_even_rank:
+    )
+    if setting.full_rank > setting.break_even_rank:
         words += " " + _(
             "To be *any* standard layer it needs rank {full}; below, it can represent fewer "
             "functions."
-        ).format(full=s.full_rank)
-    return words
-
-
-# ------------------------------------------------------------------------------------------------
-# Tab "Wiring".
+        )
+    return words.format(
+        rank=setting.rank,
+        share=share_text(costs["lowrank"].params / costs["standard"].params),
+        even=setting.break_even_rank,
+        full=setting.full_rank,
+    )
 
 
 def wiring(setting: ConvSetting) -> None:
     """Which inputs each output uses, drawn for three layers."""
-    st.markdown(_("Thick lines: what output channel 1 reads. Point at another to see its."))
+    st.markdown(_("Thick lines: what output channel 1 reads. Point at another one."))
     for place, (kind, drawn) in zip(st.columns(3), wirings(setting).items(), strict=True):
-        words = f"{wiring_words(kind, setting)} {note(drawn)}"
+        words = wiring_words(kind, setting)
         with place:
             st.markdown(f"**{kind_title(kind)}**")
-            show(wiring_chart(drawn), f"{kind_title(kind)}. {words}", key=f"wiring-{kind}")
-            st.caption(wiring_words(kind, setting))
+            alt = f"{kind_title(kind)}. {words} {note(drawn)}"
+            show(wiring_chart(drawn), alt, key=f"wiring-{kind}")
+            st.caption(words)
 
 
 def wirings(setting: ConvSetting) -> dict[Kind, Wiring]:
@@ -349,43 +317,36 @@ def wirings(setting: ConvSetting) -> dict[Kind, Wiring]:
 
 def wiring_words(kind: Kind, setting: ConvSetting) -> str:
     """One sentence under a drawing: what an output channel reads."""
+    groups, channels = setting.groups, setting.in_channels
     if kind == "separable":
-        return _(
-            "First each of the {n} channels is filtered alone, then the 1 × 1 layer mixes all {n}."
-        ).format(n=setting.in_channels)
-    groups = setting.groups if kind == "group" else 1
-    if groups == 1:
-        return _("Every output channel reads all {n} input channels.").format(n=setting.in_channels)
-    return _("{g} groups: an output channel reads {few} of {all} input channels.").format(
-        g=groups, few=setting.in_channels // groups, all=setting.in_channels
-    )
+        words = _("First each of the {all} channels is filtered alone, then 1 × 1 mixes all {all}.")
+    elif kind == "standard" or groups == 1:
+        words = _("Every output channel reads all {all} input channels.")
+    else:
+        words = _("{g} groups: an output channel reads {few} of {all} input channels.")
+    return words.format(g=groups, few=channels // groups, all=channels)
 
 
-# ------------------------------------------------------------------------------------------------
-# Tab "Work and memory".
-
-
-def work(table: pd.DataFrame, setting: ConvSetting, answer: Guess[float]) -> None:
+def work(rows: Rows, setting: ConvSetting, answer: Guess[float]) -> None:
     """MACs, activation memory and arithmetic intensity of the four layers."""
     if guess.waits(answer):
         return
-    macs, memory = st.columns(2, gap="medium")
-    intensity, words = st.columns(2, gap="medium", vertical_alignment="center")
-    for place, quantity in zip((macs, memory, intensity), QUANTITIES[1:], strict=True):
+    places = [*st.columns(2, gap="medium"), *st.columns(2, gap="medium")]
+    for place, quantity in zip(places, QUANTITIES[1:], strict=False):
         with place:
-            show(cost_chart(table, quantity), cost_alt(table, quantity), key=f"cost-{quantity}")
-    rows = {row["kind"]: row for row in table.to_dict("records")}
-    standard, separable = rows["standard"], rows["separable"]
-    words.markdown(
+            show(cost_chart(rows, quantity), cost_alt(rows, quantity), key=f"cost-{quantity}")
+    by_kind = {row["kind"]: row for row in rows}
+    standard, separable = by_kind["standard"], by_kind["separable"]
+    places[-1].markdown(
         _(
             "Depthwise + pointwise writes and reads a map between its two steps: {bytes} of "
             "activations where the standard layer writes {all_bytes}. Less arithmetic is left for "
-            "each byte moved: {low} MACs instead of {high}."
+            "each byte moved: {little} MACs instead of {much}."
         ).format(
             bytes=numbers.size(separable["activation_bytes"]),
             all_bytes=numbers.size(standard["activation_bytes"]),
-            low=_intensity(separable["intensity"]),
-            high=_intensity(standard["intensity"]),
+            little=intensity_text(separable["intensity"]),
+            much=intensity_text(standard["intensity"]),
         )
     )
     st.caption(
@@ -396,52 +357,17 @@ def work(table: pd.DataFrame, setting: ConvSetting, answer: Guess[float]) -> Non
             n=setting.in_channels, h=setting.map_size, m=setting.out_channels, out=setting.out_size
         )
     )
-    data_button(table, KEY)
+    data_button(partial(pd.DataFrame, rows), KEY)
 
 
-def _intensity(value: float) -> str:
+def intensity_text(value: float) -> str:
+    """Three digits at most: "38.4"."""
     return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
 
 
-# ------------------------------------------------------------------------------------------------
-# Tab "Formulas".
-
-
-def sums(
-    costs: Mapping[Kind, Cost], table: pd.DataFrame, setting: ConvSetting, answer: Guess[float]
-) -> None:
-    """The formula of every cost of every layer, in letters and with the setting's numbers."""
-    if guess.waits(answer):
-        return
-    st.caption(
-        _(
-            "$C_\\text{in}$, $C_\\text{out}$: input and output channels. $k$: kernel. $g$: groups. "
-            "$R$: rank. $H$, $H'$: side of the input and the output map."
-        )
-    )
-    shares = {row["kind"]: row for row in table.to_dict("records")}
-    titles = [quantity_title(quantity) for quantity in QUANTITIES]
-    for tab, quantity in zip(st.tabs(titles), QUANTITIES, strict=True):
-        with tab:
-            columns = [*st.columns(2, gap="medium"), *st.columns(2, gap="medium")]
-            for column, (kind, cost) in zip(columns, costs.items(), strict=True):
-                terms = formula(quantity, cost, setting)
-                share = share_text(shares[kind][f"{quantity}_share"])
-                lines = [f"**{kind_title(kind)}**: {share}", f"${terms.symbols}$",
-                         f"${terms.numbers}$"]  # fmt: skip
-                if quantity in ("params", "macs") and kind != "standard":
-                    rule = share_text(method.rule_of_thumb(kind, setting))
-                    words = _("rule of thumb: ${rule}$ = {value}")
-                    lines.append(words.format(rule=RULES[kind], value=rule))
-                column.markdown("  \n".join(lines))
-
-
-# ------------------------------------------------------------------------------------------------
-# Tab "Is it faster?": the four real layers timed on this machine, beside their MACs.
-
-
 @st.cache_data(max_entries=64, show_spinner=False)
-def _timed(setting: ConvSetting) -> ConvTimings:
+def timed(setting: ConvSetting) -> ConvTimings:
+    """What was measured of a setting, for all visitors."""
     return time_layers(setting)
 
 
@@ -466,8 +392,8 @@ def timer(setting: ConvSetting, costs: Mapping[Kind, Cost], answer: Guess[float]
     for batch in heavy:
         st.caption(
             _(
-                "Batch {n} is left out for this layer: it would hold up the others who use this "
-                "machine. A smaller map or fewer channels bring it back."
+                "Batch {n} is left out: it would hold up the others who use this machine. Make the "
+                "map smaller or the channels fewer to time it."
             ).format(n=batch)
         )
     if len(heavy) == len(BATCHES):
@@ -481,39 +407,38 @@ def timer(setting: ConvSetting, costs: Mapping[Kind, Cost], answer: Guess[float]
         return
     try:
         with st.spinner(_("Timing the four layers ...")):
-            measured = _timed(setting)
+            measured = timed(setting)
     except UserError as error:
         st.warning(str(error), icon=":material/hourglass_top:")
         return
-    times(expected, setting, costs, measured)
+    show_times(expected, setting, costs, measured)
 
 
-def times(
+def show_times(
     expected: str | None, setting: ConvSetting, costs: Mapping[Kind, Cost], measured: ConvTimings
 ) -> None:
     """What was measured: a verdict on the guess, a picture, the reasons, a table."""
-    table = timing_frame(costs, measured)
-    first = table[table["kind"] == "separable"].iloc[0]
+    rows = timing_rows(costs, measured)
+    first = next(row for row in rows if row["kind"] == "separable")
     share = first["time_share"]
-    said = _("Depthwise + pointwise takes {share} of the standard layer's time at batch {n}.")
-    words = said.format(share=time_text(share), n=first["batch"])
+    words = _("Depthwise + pointwise takes {share} of the standard layer's time at batch {n}.")
+    words = words.format(share=time_text(share), n=first["batch"])
     if expected is not None:
-        offered = {
-            "promised": first["macs_share"], "half": 0.5, "same": 1.0, "more": max(share, 1.3),
-        }  # fmt: skip
+        offered = {"promised": first["macs_share"], "half": 0.5, "same": 1.0,
+                   "more": max(share, 1.3)}  # fmt: skip
         nearest = min(offered, key=lambda name: abs(offered[name] - share))
         words = (_("Right.") if expected == nearest else _("Not quite.")) + " " + words
     st.markdown(f"**{words}**")
     left, right = st.columns([6, 5], gap="medium")
     with left:
-        show(timing_chart(table), timing_alt(table), key="conv-timing")
+        show(timing_chart(rows), timing_alt(rows), key="conv-timing")
         st.caption(_("Pale: MACs. Full: time, with its quartiles. All as shares of the standard."))
     with right:
-        for line in why_time(table, costs):
+        for line in why_time(rows, costs):
             st.markdown(line)
-    _table(table)
-    data_button(table, "convolution-times")
-    if (table["p75_ms"] > WIDE * table["p25_ms"]).any():
+    times_table(rows)
+    data_button(partial(pd.DataFrame, rows), "convolution-times")
+    if any(row["p75_ms"] > WIDE * row["p25_ms"] for row in rows):
         st.caption(
             _(
                 "Some quartiles lie far apart: something else keeps this machine busy. Measure "
@@ -526,7 +451,7 @@ def times(
                 "Median and quartiles of {rounds} calls, {threads} thread, PyTorch {version}, "
                 "float32, on this machine at {when} UTC. Other work on it slows all four alike."
             ).format(
-                rounds=" / ".join(str(n) for n in dict.fromkeys(table["rounds"])),
+                rounds=" / ".join(str(n) for n in dict.fromkeys(row["rounds"] for row in rows)),
                 threads=measured.threads,
                 version=measured.torch_version,
                 when=f"{measured.when:%Y-%m-%d %H:%M}",
@@ -536,146 +461,144 @@ def times(
             _("Measure again"),
             icon=":material/refresh:",
             key="time_again",
-            on_click=_timed.clear,
+            on_click=timed.clear,
             args=(setting,),
         )
 
 
-def timing_alt(table: pd.DataFrame) -> str:
-    """Alt text of the chart of `timing_frame`."""
-    bars = _("; ").join(
+def timing_alt(rows: Rows) -> str:
+    """Alt text of the chart of `timing_rows`."""
+    bars = [
         _("{layer} {macs} of the MACs, {time} of the time at batch {n}").format(
             layer=kind_title(row["kind"]),
             macs=share_text(row["macs_share"]),
             time=time_text(row["time_share"]),
             n=row["batch"],
         )
-        for row in table.to_dict("records")
+        for row in rows
         if row["kind"] != "standard"
+    ]
+    return _("MACs and measured time as shares of the standard layer: {bars}.").format(
+        bars=_("; ").join(bars)
     )
-    return _("MACs and measured time as shares of the standard layer: {bars}.").format(bars=bars)
 
 
-def why_time(table: pd.DataFrame, costs: Mapping[Kind, Cost]) -> list[str]:
-    """Why time did not follow the MACs (or did), from the numbers of `timing_frame`; Markdown."""
-    rows = table.to_dict("records")
-    others = [row for row in rows if row["kind"] != "standard"]
-    worst = max(others, key=lambda row: row["time_share"] / row["macs_share"])
+def why_time(rows: Rows, costs: Mapping[Kind, Cost]) -> list[str]:
+    """Why time did not follow the MACs (or did), from the numbers of `timing_rows`; Markdown."""
+    worst = max(
+        (row for row in rows if row["kind"] != "standard"),
+        key=lambda row: row["time_share"] / row["macs_share"],
+    )
     kind, batch = worst["kind"], worst["batch"]
     standard = next(r for r in rows if r["kind"] == "standard" and r["batch"] == batch)
-    layer = kind_title(kind)
-    macs, time = share_text(worst["macs_share"]), time_text(worst["time_share"])
+    own, other = costs[kind].intensity(batch), costs["standard"].intensity(batch)
+    figures = {
+        "layer": kind_title(kind),
+        "n": batch,
+        "macs": share_text(worst["macs_share"]),
+        "time": time_text(worst["time_share"]),
+        "slow": intensity_text(worst["macs_per_s"] / 1e9),
+        "fast": intensity_text(standard["macs_per_s"] / 1e9),
+        "little": intensity_text(own),
+        "much": intensity_text(other),
+        "bytes": share_text(worst["bytes_moved"] / standard["bytes_moved"]),
+    }
     if worst["time_share"] < SLOWER_THAN_PROMISED * worst["macs_share"]:
-        return [
+        lines = [
             _(
                 "Here time follows the MACs: even **{layer}**, the furthest from it, takes {time} "
                 "of the standard layer's time for {macs} of its MACs (batch {n})."
-            ).format(layer=layer, time=time, macs=macs, n=batch)
-        ]
-    lines = [
-        _(
-            "**{layer}** does {macs} of the MACs and takes {time} of the time (batch {n}): "
-            "{slow} billion MACs a second, where the standard layer does {fast} billion."
-        ).format(
-            layer=layer,
-            macs=macs,
-            time=time,
-            n=batch,
-            slow=_billions(worst["macs_per_s"]),
-            fast=_billions(standard["macs_per_s"]),
-        )
-    ]
-    low, high = costs[kind].intensity(batch), costs["standard"].intensity(batch)
-    if low < high:
-        lines.append(
-            _(
-                "*Memory.* It has {low} MACs to do for each byte it moves, the standard layer "
-                "{high}. The arithmetic shrank to {macs}, the bytes that must be moved only to "
-                "{bytes}, and a layer is as fast as the slower of the two."
-            ).format(
-                low=_intensity(low),
-                high=_intensity(high),
-                macs=macs,
-                bytes=share_text(worst["bytes_moved"] / standard["bytes_moved"]),
             )
-        )
-    lines.append(
-        _(
-            "*Kernels.* A layer also needs a fast routine (a *kernel*) on this machine. The "
-            "standard convolution amounts to one large matrix product, the best-polished routine "
-            "there is; a group, depthwise or k × 1 layer gets a smaller or rarer one. And two "
-            "steps are two calls, each with a fixed cost that counts most at batch 1."
-        )
-    )
-    return lines
+        ]
+    else:
+        lines = [
+            _(
+                "**{layer}** does {macs} of the MACs and takes {time} of the time (batch {n}): "
+                "{slow} billion MACs a second, where the standard layer does {fast} billion."
+            ),
+            _(
+                "*Kernels.* A layer also needs a fast routine (a *kernel*) on this machine. The "
+                "standard convolution is one large matrix product, the best-polished routine there "
+                "is; a group, depthwise or k × 1 layer gets a smaller or rarer one. And two steps "
+                "are two calls, each with a fixed cost that counts most at batch 1."
+            ),
+        ]
+        if own < other:
+            memory = _(
+                "*Memory.* It has {little} MACs to do for each byte it moves, the standard layer "
+                "{much}. The arithmetic shrank to {macs}, the bytes that must be moved only to "
+                "{bytes}, and a layer is as fast as the slower of the two."
+            )
+            lines.insert(1, memory)
+    return [line.format(**figures) for line in lines]
 
 
-def _billions(per_second: float) -> str:
-    value = per_second / 1e9
-    return f"{value:.{0 if value >= 10 else 1}f}"
-
-
-def _table(table: pd.DataFrame) -> None:
-    shown = pd.DataFrame(
+def times_table(rows: Rows) -> None:
+    """Each layer at each batch size, as a reader wants it."""
+    table = [
         {
-            "layer": [kind_title(kind) for kind in table["kind"]],
-            "batch": table["batch"],
-            "params": table["params"],
-            "macs": [short_count(value) for value in table["macs"]],
-            "median": [numbers.milliseconds(value) for value in table["median_ms"]],
-            "quartiles": [
-                _("{low} to {high}").format(low=f"{low:.3g}", high=numbers.milliseconds(high))
-                for low, high in zip(table["p25_ms"], table["p75_ms"], strict=True)
-            ],
-            "speed": [f"{value / 1e9:.1f}" for value in table["macs_per_s"]],
+            _("Layer"): kind_title(row["kind"]),
+            _("Batch"): row["batch"],
+            _("Parameters"): count(row["params"]),
+            _("MACs"): short_count(row["macs"]),
+            _("Median"): numbers.milliseconds(row["median_ms"]),
+            _("Quartiles"): _("{low} to {high}").format(
+                low=f"{row['p25_ms']:.3g}", high=numbers.milliseconds(row["p75_ms"])
+            ),
+            _("Billion MACs/s"): f"{row['macs_per_s'] / 1e9:.1f}",
         }
-    )
-    columns: dict[str, Any] = {
-        "layer": _("Layer"),
-        "batch": _("Batch"),
-        "params": st.column_config.NumberColumn(_("Parameters"), format="localized"),
-        "macs": _("MACs"),
-        "median": _("Median"),
-        "quartiles": _("Quartiles"),
-        "speed": _("Billion MACs/s"),
-    }
+        for row in rows
+    ]
     st.dataframe(
-        shown,
-        column_config=columns,
+        table,
         hide_index=True,
         alt=_("Each layer at each batch size: parameters, MACs, median time, quartiles, speed."),
     )
 
 
-# ------------------------------------------------------------------------------------------------
-# Tabs "Why", "Trap" and "Homework".
-
-
-def why(setting: ConvSetting) -> None:
-    """What is counted, and how."""
+def formulas(
+    costs: Mapping[Kind, Cost], rows: Rows, setting: ConvSetting, answer: Guess[float]
+) -> None:
+    """What is counted, and, after the guess, each sum in letters and with the setting's numbers."""
     st.markdown(
         _(
             "A **MAC** is one multiplication and one addition; every weight does one at each place "
             "of the output map. **Arithmetic intensity** is MACs per byte moved between processor "
-            "and memory, counting the least there can be: input and parameters read once, outputs "
-            "written once, and a map between two steps both written and read (twice the figure is "
-            "FLOPs per byte). It is the x axis of the roofline model (Williams, Waterman & "
-            "Patterson 2009): where it is low, memory sets the pace."
+            "and memory, at least: input and parameters read once, outputs written once, a map "
+            "between two steps written and read. It is half the x axis of the roofline model "
+            "(Williams, Waterman & Patterson 2009): where it is low, memory sets the pace."
         )
     )
     st.markdown(
         _(
-            "**Low-rank** here is k × 1 to R channels, then 1 × k to all output channels, the "
-            "second scheme of Jaderberg, Vedaldi & Zisserman (2014). The other usual pair, k × k "
-            "to R channels and then 1 × 1, would have {n} parameters at this rank."
+            "**Low-rank** here is k × 1 to R channels, then 1 × k to all output channels "
+            "(Jaderberg, Vedaldi & Zisserman 2014, scheme 2). The other usual pair, k × k to R "
+            "channels and then 1 × 1, would have {n} parameters at this rank."
         ).format(n=count(method.bottleneck_cost(setting).params))
     )
+    if not guess.waits(answer):
+        st.caption(
+            _(
+                "$C_\\text{in}$, $C_\\text{out}$: input and output channels. $k$: kernel. $g$: "
+                "groups. $R$: rank. $H$, $H'$: side of the input and the output map."
+            )
+        )
+        by_kind = {row["kind"]: row for row in rows}
+        titles = [quantity_title(quantity) for quantity in QUANTITIES[:3]]
+        for tab, quantity in zip(st.tabs(titles), QUANTITIES[:3], strict=True):
+            columns = [*tab.columns(2, gap="medium"), *tab.columns(2, gap="medium")]
+            for column, (kind, cost) in zip(columns, costs.items(), strict=True):
+                terms = formula(quantity, cost, setting)
+                share = share_text(by_kind[kind][f"{quantity}_share"])
+                lines = [f"**{kind_title(kind)}**: {share}", f"${terms.symbols}$",
+                         f"${terms.numbers}$"]  # fmt: skip
+                if quantity != "activation_bytes" and kind != "standard":
+                    rule = share_text(method.rule_of_thumb(kind, setting))
+                    words = _("rule of thumb: ${rule}$ = {value}")
+                    lines.append(words.format(rule=RULES[kind], value=rule))
+                column.markdown("  \n".join(lines))
+    st.markdown(_("Every step of a layer is counted by this class:"))
     st.code(inspect.getsource(method.Step), language="python")
-
-
-@st.cache_data(max_entries=128, show_spinner=False)
-def _changed(channels: int, groups: int, shuffle: bool) -> list[int]:
-    return changed_outputs(channels, groups, STACKED_LAYERS, shuffle=shuffle)
 
 
 def trap(setting: ConvSetting) -> None:
@@ -692,15 +615,18 @@ def trap(setting: ConvSetting) -> None:
     if groups == 1:
         st.info(_("Set the groups above 1 to see it."), icon=":material/touch_app:")
         return
-    rows = {
-        _("{g} groups in every layer").format(g=groups): _changed(channels, groups, False),
-        _("the same, channels shuffled in between"): _changed(channels, groups, True),
-    }
     lines = [
         _("- {name}: channels that change after layer 1, 2, 3: **{counts}** of {all}").format(
-            name=name, counts=", ".join(numbers.count(n) for n in counts), all=channels
+            name=name,
+            counts=", ".join(
+                map(count, changed_outputs(channels, groups, STACKED_LAYERS, shuffle=shuffle))
+            ),
+            all=channels,
         )
-        for name, counts in rows.items()
+        for shuffle, name in (
+            (False, _("{g} groups in every layer").format(g=groups)),
+            (True, _("the same, channels shuffled in between")),
+        )
     ]
     st.markdown("\n".join(lines))
     st.markdown(
@@ -722,7 +648,7 @@ def homework(costs: Mapping[Kind, Cost], answer: Guess[float]) -> None:
             "**HW7 Q1: how does depthwise + pointwise make a network smaller?** Look at the first "
             "picture and its sum: {few} instead of {many} parameters for this layer, close to "
             "1/C_out + 1/k²."
-        ).format(few=numbers.count(separable.params), many=numbers.count(standard.params))
+        ).format(few=count(separable.params), many=count(standard.params))
     )
     accuracies = _(", ").join(
         f"{kind_title(kind)} {accuracy:.5f}" for kind, accuracy in HW7_Q4_ACCURACY.items()
@@ -741,7 +667,7 @@ def homework(costs: Mapping[Kind, Cost], answer: Guess[float]) -> None:
             "**HW13 Q1: a student of at most {limit} parameters.** This layer alone would take "
             "{standard} of them as a standard convolution, {separable} as depthwise + pointwise."
         ).format(
-            limit=numbers.count(limit),
+            limit=count(limit),
             standard=share_text(standard.params / limit),
             separable=share_text(separable.params / limit),
         )

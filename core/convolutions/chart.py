@@ -1,154 +1,31 @@
-"""What the four layers of the convolution calculator cost, and the time they took, as bars."""
+"""What the four layers of the convolution calculator cost, and the time they took: the formulas,
+the bars, and the drawings of which input channel feeds which output channel."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args
 
 import altair as alt
-import pandas as pd
 
 from core.charts import numbers
-from core.charts.compiled import Spec, compiled, with_data, with_rows
+from core.charts.compiled import Spec, compiled, with_rows
 from core.charts.numbers import short_count
 from core.charts.theme import finish, ink_text, layered, painted, role_color
-from core.convolutions.method import BYTES, ConvSetting, Cost, Kind, rule_of_thumb
+from core.convolutions.method import BYTES, ConvSetting, Cost, Kind
 from core.convolutions.timing import ConvTimings
 from core.i18n import _
 
-# ------------------------------------------------------------------------------------------------
-# The formulas behind `core.convolutions.method`, in LaTeX: with symbols, and with numbers filled
-# in.
-#
-# The filled-in line is a sum one can check by hand; a test evaluates it and compares.
-
-
 Quantity = Literal["params", "macs", "activation_bytes", "intensity"]
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
+Rows = Sequence[dict[str, Any]]
 
-C_IN, C_OUT = r"C_\text{in}", r"C_\text{out}"
-
-
-class Formula(NamedTuple):
-    """One quantity of one layer: LaTeX without dollar signs."""
-
-    symbols: str
-    """In letters: C_in, C_out, k, g, R, H (side of the input map), H' (side of the output map)."""
-    numbers: str
-    """The same with the numbers of the setting, an equals sign, and the result."""
-
-
-RULES: dict[Kind, str] = {
-    "standard": "1",
-    "group": "1 / g",
-    "separable": f"1 / {C_OUT} + 1 / k^2",
-    "lowrank": rf"R\,({C_IN} + {C_OUT}) \,/\, (k\,{C_IN}\,{C_OUT})",
-}
-"""Rule of thumb for the share of the standard layer's weights (`conv_cost.rule_of_thumb`)."""
-
-
-def formula(quantity: Quantity, cost: Cost, setting: ConvSetting) -> Formula:
-    """The formula of one quantity for one layer, for a picture at a time (batch 1)."""
-    letters = _terms(cost.kind, _letters(setting))
-    filled = _terms(cost.kind, _figures(setting))
-    match quantity:
-        case "params":
-            return Formula(letters.params, f"{filled.params} = {_count(cost.params)}")
-        case "macs":
-            return Formula(letters.macs, f"{filled.macs} = {_count(cost.macs)}")
-        case "activation_bytes":
-            return Formula(
-                rf"{BYTES}\,({letters.written})",
-                rf"{BYTES} \cdot ({filled.written}) = {_count(cost.activation_bytes)}",
-            )
-    result = cost.intensity()
-    return Formula(
-        rf"\text{{{_('MACs')}}} / "
-        rf"\big({BYTES}\,({letters.moved} + \text{{{_('parameters')}}})\big)",
-        rf"{_count(cost.macs)} / \big({BYTES} \cdot ({filled.moved} + {_count(cost.params)})\big)"
-        rf" \approx {result:.{1 if result >= 10 else 2}f}",
-    )
-
-
-class _Names(NamedTuple):
-    """What stands for each size: a letter, or its figure."""
-
-    c_in: str
-    c_out: str
-    k: str
-    g: str
-    rank: str
-    h: str
-    h_out: str
-    dot: str
-    """Between factors."""
-    bias: bool
-
-
-class _Terms(NamedTuple):
-    params: str
-    macs: str
-    written: str
-    """Values written, maps between steps included."""
-    moved: str
-    """Values of maps read and written."""
-
-
-def _letters(setting: ConvSetting) -> _Names:
-    return _Names(C_IN, C_OUT, "k", "g", "R", "H", "H'", r"\,", setting.bias)
-
-
-def _figures(s: ConvSetting) -> _Names:
-    return _Names(
-        c_in=_count(s.in_channels),
-        c_out=_count(s.out_channels),
-        k=_count(s.kernel_size),
-        g=_count(s.groups),
-        rank=_count(s.rank),
-        h=_count(s.map_size),
-        h_out=_count(s.out_size),
-        dot=r" \cdot ",
-        bias=s.bias,
-    )
-
-
-def _terms(kind: Kind, n: _Names) -> _Terms:
-    def product(*factors: str) -> str:
-        return n.dot.join(factors)
-
-    square, out = f"{n.k}^2", f"{n.h_out}^2"
-    read, written = product(n.c_in, f"{n.h}^2"), product(n.c_out, out)
-    biases = n.c_out
-    if kind == "separable":
-        weights = f"{product(n.c_in, square)} + {product(n.c_in, n.c_out)}"
-        biases = f"{n.c_in} + {n.c_out}"
-        macs = product(f"({weights})", out)
-        between = product(n.c_in, out)
-    elif kind == "lowrank":
-        tall = product(n.h_out, n.h)  # the first step shrinks the height only
-        weights = product(n.rank, n.k, f"({n.c_in} + {n.c_out})")
-        macs = product(n.rank, n.k, f"({product(n.c_in, tall)} + {product(n.c_out, out)})")
-        between = product(n.rank, tall)
-    else:
-        shared = f" / {n.g}" if kind == "group" else ""
-        weights = product(n.c_in, n.c_out, square) + shared
-        macs = product(n.c_in, n.c_out, square, out) + shared
-        between = ""
-    return _Terms(
-        params=f"{weights} + {biases}" if n.bias else weights,
-        macs=macs,
-        written=f"{between} + {written}" if between else written,
-        moved=f"{read} + {product('2', between)} + {written}" if between else f"{read} + {written}",
-    )
-
-
-def _count(n: int) -> str:
-    return f"{n:,}".replace(",", "{,}")
-
-
-ROW_PX, TIMING_ROW_PX, AXIS_PX = 52, 25, 44
-TITLE_PX = 22
+ROW_PX, TIMING_ROW_PX, AXIS_PX, WIRING_PX = 52, 25, 66, 270
 ROOM = 0.75
 """Space kept right of the longest bar for its figure, as a share of the axis."""
+MOST, MOST_GROUPS = 8, 3
+"""Most channels of a side, or of groups, that are drawn; of more, the first ones and the last."""
+GAP = 0.7
+"""Rows between two groups."""
 
 
 def kind_title(kind: str) -> str:
@@ -201,46 +78,116 @@ def time_text(share: float) -> str:
     return share_text(share, 0)
 
 
-def cost_frame(costs: Mapping[Kind, Cost], setting: ConvSetting) -> pd.DataFrame:
-    """One row a layer: kind, its four costs, bytes moved, each share of the standard layer's.
+# The formulas behind `core.convolutions.method`, in LaTeX: in letters, and with the setting's
+# numbers, a sum that one can check by hand; a test evaluates it and compares.
 
-    Columns: kind, params, macs, activation_bytes, bytes_moved, intensity, the same with `_share`
-    (fraction of the standard layer's) for the four that are drawn, and rule_of_thumb (fraction).
+C_IN, C_OUT = r"C_\text{in}", r"C_\text{out}"
+RULES: dict[Kind, str] = {
+    "standard": "1",
+    "group": "1 / g",
+    "separable": f"1 / {C_OUT} + 1 / k^2",
+    "lowrank": rf"R\,({C_IN} + {C_OUT}) \,/\, (k\,{C_IN}\,{C_OUT})",
+}
+"""Rule of thumb for the share of the standard layer's weights (`method.rule_of_thumb`)."""
+
+
+class Formula(NamedTuple):
+    """One quantity of one layer: LaTeX without dollar signs."""
+
+    symbols: str
+    """In letters: C_in, C_out, k, g, R, H (side of the input map), H' (side of the output map)."""
+    numbers: str
+    """The same with the numbers of the setting, an equals sign, and the result."""
+
+
+def formula(quantity: Quantity, cost: Cost, setting: ConvSetting) -> Formula:
+    """The formula of params, macs or activation_bytes for one layer and one picture."""
+    letters = {"c_in": C_IN, "c_out": C_OUT, "k": "k", "g": "g", "rank": "R", "h": "H",
+               "h_out": "H'"}  # fmt: skip
+    s = setting
+    sizes = {"c_in": s.in_channels, "c_out": s.out_channels, "k": s.kernel_size, "g": s.groups,
+             "rank": s.rank, "h": s.map_size, "h_out": s.out_size}  # fmt: skip
+    figures = {name: _latex_count(size) for name, size in sizes.items()}
+    symbols = _terms(quantity, cost.kind, letters, r"\,", s.bias)
+    filled = _terms(quantity, cost.kind, figures, r" \cdot ", s.bias)
+    return Formula(symbols, f"{filled} = {_latex_count(getattr(cost, quantity))}")
+
+
+def _terms(quantity: str, kind: Kind, n: Mapping[str, str], dot: str, bias: bool) -> str:
+    """The right side of a formula; `n` says what stands for each size: a letter or its figure."""
+
+    def product(*factors: str) -> str:
+        return dot.join(factors)
+
+    square, out = f"{n['k']}^2", f"{n['h_out']}^2"
+    biases, between = n["c_out"], ""
+    if kind == "separable":
+        weights = f"{product(n['c_in'], square)} + {product(n['c_in'], n['c_out'])}"
+        biases = f"{n['c_in']} + {n['c_out']}"
+        macs = product(f"({weights})", out)
+        between = product(n["c_in"], out)
+    elif kind == "lowrank":
+        tall = product(n["h_out"], n["h"])  # the first step shrinks the height only
+        step = product(n["rank"], n["k"])
+        weights = product(step, f"({n['c_in']} + {n['c_out']})")
+        macs = product(step, f"({product(n['c_in'], tall)} + {product(n['c_out'], out)})")
+        between = product(n["rank"], tall)
+    else:
+        shared = f" / {n['g']}" if kind == "group" else ""
+        weights = product(n["c_in"], n["c_out"], square) + shared
+        macs = product(n["c_in"], n["c_out"], square, out) + shared
+    if quantity == "params":
+        return f"{weights} + {biases}" if bias else weights
+    if quantity == "macs":
+        return macs
+    written = product(n["c_out"], out)
+    return product(str(BYTES), f"({between} + {written})" if between else f"({written})")
+
+
+def _latex_count(n: int) -> str:
+    return f"{n:,}".replace(",", "{,}")
+
+
+# Bars: a layer's name over its bar, the figure behind it, all as shares of the standard layer.
+
+
+def cost_rows(costs: Mapping[Kind, Cost]) -> list[dict[str, Any]]:
+    """A row for each layer: kind, params, macs, activation_bytes, intensity, bytes_moved.
+
+    The same with `_share`, fractions of the standard layer's, for the QUANTITIES.
     """
-    standard = costs["standard"]
-    rows = [
-        {
-            "kind": kind,
+
+    def values(cost: Cost) -> dict[str, float]:
+        return {
             "params": cost.params,
             "macs": cost.macs,
             "activation_bytes": cost.activation_bytes,
-            "bytes_moved": cost.bytes_moved(),
             "intensity": cost.intensity(),
-            "params_share": cost.params / standard.params,
-            "macs_share": cost.macs / standard.macs,
-            "activation_bytes_share": cost.activation_bytes / standard.activation_bytes,
-            "intensity_share": cost.intensity() / standard.intensity(),
-            "rule_of_thumb": rule_of_thumb(kind, setting),
+        }
+
+    standard = values(costs["standard"])
+    return [
+        {
+            "kind": kind,
+            "bytes_moved": cost.bytes_moved(),
+            **values(cost),
+            **{f"{name}_share": value / standard[name] for name, value in values(cost).items()},
         }
         for kind, cost in costs.items()
     ]
-    return pd.DataFrame(rows)
 
 
 def cost_chart(
-    frame: pd.DataFrame,
-    quantity: Quantity,
-    guess: float | None = None,
-    hidden: Collection[Kind] = (),
+    costs: Rows, quantity: Quantity, guess: float | None = None, hidden: Collection[Kind] = ()
 ) -> Spec:
-    """Bars of `cost_frame`, one a layer, as shares of the standard one; each with its figure.
+    """Bars of `cost_rows`, one a layer, as shares of the standard one; each with its figure.
 
     The axis ends at one standard layer, and grows in doublings only where a bar is longer.
     `guess`: a share that the reader expected of depthwise + pointwise, drawn as a dashed frame.
     `hidden` layers have a question mark and no bar.
     """
     rows = []
-    for number, cost in enumerate(frame.to_dict("records")):
+    for number, cost in enumerate(costs):
         kind, share = cost["kind"], cost[f"{quantity}_share"]
         guessed = guess if kind == "separable" and guess is not None else 0.0
         text = quantity_text(quantity, cost[quantity])
@@ -262,112 +209,109 @@ def cost_chart(
                 "label_at": max(share, guessed),
             }
         )
-    end = _end(row["label_at"] for row in rows)
-    return with_rows(_cost_shape(quantity, end, len(rows)), rows=rows)
+    end = _axis_end(row["label_at"] for row in rows)
+    return with_rows(_costs(quantity, end, len(rows)), rows=rows)
 
 
 @compiled
-def _cost_shape(quantity: Quantity, end: float, rows: int) -> alt.LayerChart:
+def _costs(quantity: Quantity, end: float, rows: int) -> alt.LayerChart:
     title = _("{quantity} (standard = 100 %)").format(quantity=quantity_title(quantity))
-    x, y = _share_axis(end, "share", title), _row_axis(rows - 1)
+    y = _row_axis(rows - 1)
     base = _on("rows").encode(
-        x=x,
         y=y,
         tooltip=[
             alt.Tooltip("layer:N", title=_("Layer")),
             alt.Tooltip("text:N", title=quantity_title(quantity)),
         ],
     )
-    frame = base.transform_filter("datum.guess > 0").mark_bar(
+    frames = base.transform_filter("datum.guess > 0").mark_bar(
         orient="horizontal", height=21, filled=False, strokeDash=[4, 3], strokeWidth=2
     )
+    bars = base.mark_bar(orient="horizontal", height=16, cornerRadiusEnd=3)
+    figures = base.encode(x=_share_axis(end, "label_at", title))
     layers = [
-        base.mark_bar(orient="horizontal", height=16, cornerRadiusEnd=3).encode(color=role_color()),
-        painted(frame.encode(x=_share_axis(end, "guess", title)), "text"),
-        ink_text(base.encode(x=_share_axis(end, "label_at", title)), "text:N", align="left", dx=6),
+        bars.encode(x=_share_axis(end, "share", title), color=role_color()),
+        painted(frames.encode(x=_share_axis(end, "guess", title)), "text"),
+        ink_text(figures, "text:N", align="left", dx=6),
         _names("rows", y),
     ]
-    chart: alt.LayerChart = finish(layered(*layers), height=rows * ROW_PX + AXIS_PX + TITLE_PX)
+    chart: alt.LayerChart = finish(layered(*layers), height=rows * ROW_PX + AXIS_PX)
     return chart
 
 
-def timing_frame(costs: Mapping[Kind, Cost], measured: ConvTimings) -> pd.DataFrame:
-    """One row a layer and batch size, for the table and the CSV.
+def timing_rows(costs: Mapping[Kind, Cost], measured: ConvTimings) -> list[dict[str, Any]]:
+    """A row for each layer and batch size, for the chart, the table and the CSV.
 
-    Columns: kind, batch, params, macs (of the whole batch), bytes_moved (least), median_ms,
-    p25_ms, p75_ms, rounds, threads, macs_per_s, time_share and macs_share (fractions of the
-    standard layer's).
+    Keys: kind, batch, params, macs (of the whole batch), bytes_moved (least), median_ms, p25_ms,
+    p75_ms, rounds, threads, macs_per_s, time_share and macs_share (fractions of the standard
+    layer's).
     """
-    rows = []
-    for batch, timings in measured.timings.items():
-        for kind, timing in timings.items():
-            cost, standard = costs[kind], costs["standard"]
-            rows.append(
-                {
-                    "kind": kind,
-                    "batch": batch,
-                    "params": cost.params,
-                    "macs": batch * cost.macs,
-                    "bytes_moved": cost.bytes_moved(batch),
-                    "median_ms": timing.median_ms,
-                    "p25_ms": timing.p25_ms,
-                    "p75_ms": timing.p75_ms,
-                    "rounds": timing.n,
-                    "threads": timing.threads,
-                    "macs_per_s": batch * cost.macs / (timing.median_ms / 1000),
-                    "time_share": timing.median_ms / timings["standard"].median_ms,
-                    "macs_share": cost.macs / standard.macs,
-                }
-            )
-    return pd.DataFrame(rows)
+    return [
+        {
+            "kind": kind,
+            "batch": batch,
+            "params": costs[kind].params,
+            "macs": batch * costs[kind].macs,
+            "bytes_moved": costs[kind].bytes_moved(batch),
+            "median_ms": timing.median_ms,
+            "p25_ms": timing.p25_ms,
+            "p75_ms": timing.p75_ms,
+            "rounds": timing.n,
+            "threads": timing.threads,
+            "macs_per_s": batch * costs[kind].macs / (timing.median_ms / 1000),
+            "time_share": timing.median_ms / timings["standard"].median_ms,
+            "macs_share": costs[kind].macs / costs["standard"].macs,
+        }
+        for batch, timings in measured.timings.items()
+        for kind, timing in timings.items()
+    ]
 
 
-def timing_chart(frame: pd.DataFrame) -> Spec:
-    """Bars of `timing_frame`: each layer's MACs, pale, over its time at each batch size.
+def timing_chart(times: Rows) -> Spec:
+    """Bars of `timing_rows`: each layer's MACs, pale, over its time at each batch size.
 
     All are shares of the standard layer's; the line on a time is its quartiles.
     """
-    batches = list(dict.fromkeys(frame["batch"]))
-    per_layer = len(batches) + 1
-    bars = []
-    for place, (kind, rows) in enumerate(frame.groupby("kind", sort=False)):
-        top = place * (per_layer + 1.3)
-        share = rows["macs_share"].iloc[0]
+    per_layer = len({row["batch"] for row in times}) + 1
+    bars: list[dict[str, Any]] = []
+    for place, kind in enumerate(dict.fromkeys(row["kind"] for row in times)):
+        of_kind = [row for row in times if row["kind"] == kind]
+        share, top = of_kind[0]["macs_share"], place * (per_layer + 1.3)
+        named = {"kind": kind, "layer": kind_title(kind), "role": _slot(kind)}
         text = _("MACs {share}").format(share=share_text(share))
-        bars.append((kind, top, share, share, share, text, 0.4))
-        for slot, row in enumerate(rows.to_dict("records"), start=1):
+        bars.append({**named, "row": top, "share": share, "low": share, "high": share,
+                     "text": text, "strength": 0.4})  # fmt: skip
+        for slot, row in enumerate(of_kind, start=1):
             scale = row["time_share"] / row["median_ms"]
             text = _("batch {n}: {share}, {ms}").format(
                 n=row["batch"],
                 share=time_text(row["time_share"]),
                 ms=numbers.milliseconds(row["median_ms"]),
             )
-            low, high = row["p25_ms"] * scale, row["p75_ms"] * scale
-            bars.append((kind, top + slot, row["time_share"], low, high, text, 1.0))
-    columns = ["kind", "row", "share", "low", "high", "text", "strength"]
-    table = pd.DataFrame(bars, columns=columns)
-    table["layer"] = [kind_title(kind) for kind in table["kind"]]
-    table["role"] = [_slot(kind) for kind in table["kind"]]
+            bars.append({**named, "row": top + slot, "share": row["time_share"],
+                         "low": row["p25_ms"] * scale, "high": row["p75_ms"] * scale,
+                         "text": text, "strength": 1.0})  # fmt: skip
     # a quartile a hair beyond a whole bar does not double the axis: there is room for it
-    spec = _timing_shape(_end([*table["share"], *(table["high"] / 1.3)]), float(table["row"].max()))
-    return with_data(spec, rows=table, heads=table[table["strength"] < 1])
+    end = _axis_end(max(bar["share"], bar["high"] / 1.3) for bar in bars)
+    heads = [bar for bar in bars if bar["strength"] < 1]
+    return with_rows(_times(end, float(bars[-1]["row"])), rows=bars, heads=heads)
 
 
 @compiled
-def _timing_shape(end: float, last_row: float) -> alt.LayerChart:
-    x, y = _share_axis(end), _row_axis(last_row)
-    low, high = _share_axis(end, "low"), _share_axis(end, "high")
+def _times(end: float, last_row: float) -> alt.LayerChart:
+    y, high = _row_axis(last_row), _share_axis(end, "high")
     base = _on("rows").encode(
         y=y, tooltip=[alt.Tooltip("layer:N", title=_("Layer")), alt.Tooltip("text:N", title=" ")]
     )
     bars = base.mark_bar(orient="horizontal", height=16, cornerRadiusEnd=3).encode(
-        x=x, color=role_color(), opacity=alt.Opacity("strength:Q", scale=None, legend=None)
+        x=_share_axis(end),
+        color=role_color(),
+        opacity=alt.Opacity("strength:Q", scale=None, legend=None),
     )
-    spread = painted(base.mark_rule(strokeWidth=2).encode(x=low, x2="high:Q"), "text")
+    quartiles = base.mark_rule(strokeWidth=2).encode(x=_share_axis(end, "low"), x2="high:Q")
     figures = ink_text(base.encode(x=high), "text:N", align="left", dx=6)
-    layers = layered(bars, spread, figures, _names("heads", y))
-    height = round((last_row + 1.5) * TIMING_ROW_PX) + AXIS_PX
-    chart: alt.LayerChart = finish(layers, height=height)
+    layers = layered(bars, painted(quartiles, "text"), figures, _names("heads", y))
+    chart: alt.LayerChart = finish(layers, height=round((last_row + 1.5) * TIMING_ROW_PX) + 44)
     return chart
 
 
@@ -380,7 +324,7 @@ def _slot(kind: str) -> str:
     return "muted" if kind == "standard" else "factored"
 
 
-def _end(shares: Iterable[float]) -> float:
+def _axis_end(shares: Iterable[float]) -> float:
     end, longest = 1.0, max(shares)
     while end < longest:
         end *= 2
@@ -396,9 +340,9 @@ def _share_axis(end: float, column: str = "share", title: str | None = None) -> 
     )
 
 
-def _row_axis(last: float, column: str = "row") -> alt.Y:
+def _row_axis(last: float) -> alt.Y:
     """Rows are numbers, so that a layer's name can stand above its bar, also on a narrow screen."""
-    return alt.Y(f"{column}:Q", axis=None, scale=alt.Scale(domain=[last + 0.5, -0.9], nice=False))
+    return alt.Y("row:Q", axis=None, scale=alt.Scale(domain=[last + 0.5, -0.9], nice=False))
 
 
 def _names(table: str, y: alt.Y) -> alt.Chart:
@@ -406,17 +350,9 @@ def _names(table: str, y: alt.Y) -> alt.Chart:
     return ink_text(base, "layer:N", align="left", dy=-20, fontWeight="bold")
 
 
-# ------------------------------------------------------------------------------------------------
-# Which input channel feeds which output channel: dots for channels, a line where one is read.
-#
-# A layer of many channels is drawn with some of them left out, marked by dots and said in words
-# (`Wiring.note`); what is drawn is wired exactly as in the layer.
-
-
-MOST = 8
-MOST_GROUPS = 3
-HEIGHT = 270
-GAP = 0.7
+# Which input channel feeds which output channel: dots for channels, a line where one is read. A
+# layer of many channels is drawn with some of them left out, marked by dots and said in words
+# (`note`); what is drawn is wired exactly as in the layer.
 
 
 class Column(NamedTuple):
@@ -454,10 +390,10 @@ def picture(wiring: Wiring) -> tuple[list[Node], float]:
     Groups stand under each other; of many groups or channels the first and the last are kept,
     with a gap between them. Where each channel is a group of its own there is nothing to part.
     """
-    groups = wiring.groups[0]
-    if len(wiring.groups) > 1 or groups == max(column.channels for column in wiring.columns):
+    groups, most = wiring.groups[0], max(column.channels for column in wiring.columns)
+    if len(wiring.groups) > 1 or groups == most:
         groups = 1
-    kept = _kept(groups, groups if _fits(wiring) else MOST_GROUPS)
+    kept = _kept(groups, groups if most <= MOST else MOST_GROUPS)
     many = sum(1 for group in kept if group)
     nodes: list[Node] = []
     top = 0.0
@@ -473,16 +409,13 @@ def picture(wiring: Wiring) -> tuple[list[Node], float]:
             places = _kept(per_group, max(1, MOST // many))
             sides.append([place and first + place for place in places])
         rows = max(len(side) for side in sides)
-        for column_number, side in enumerate(sides):
-            for place, channel in enumerate(side):
-                y = top + (place + 0.5) * rows / len(side)
-                nodes.append(Node(column_number, channel, y))
+        nodes += [
+            Node(number, channel, top + (place + 0.5) * rows / len(side))
+            for number, side in enumerate(sides)
+            for place, channel in enumerate(side)
+        ]
         top += rows + GAP
     return nodes, top - GAP
-
-
-def _fits(wiring: Wiring) -> bool:
-    return all(column.channels <= MOST for column in wiring.columns)
 
 
 def _kept(n: int, most: int) -> list[int]:
@@ -494,17 +427,13 @@ def _kept(n: int, most: int) -> list[int]:
 
 def note(wiring: Wiring) -> str:
     """How many channels the drawing shows of how many; empty where it shows all."""
-    nodes, _rows = picture(wiring)
-    counts = [
-        (sum(1 for node in nodes if node.column == number and node.channel), column.channels)
-        for number, column in enumerate(wiring.columns)
-    ]
-    (drawn_in, all_in), (drawn_out, all_out) = counts[0], counts[-1]
-    if (drawn_in, drawn_out) == (all_in, all_out):
+    channels = [node.column for node in picture(wiring)[0] if node.channel]
+    last = len(wiring.columns) - 1
+    a, b = channels.count(0), wiring.columns[0].channels
+    c, d = channels.count(last), wiring.columns[last].channels
+    if (a, c) == (b, d):
         return ""
-    return _("Drawn: {a} of {b} input and {c} of {d} output channels.").format(
-        a=drawn_in, b=all_in, c=drawn_out, d=all_out
-    )
+    return _("Drawn: {a} of {b} input and {c} of {d} output channels.").format(a=a, b=b, c=c, d=d)
 
 
 def wiring_chart(wiring: Wiring) -> Spec:
@@ -513,17 +442,17 @@ def wiring_chart(wiring: Wiring) -> Spec:
     It is output channel 1 to begin with; pointing at (or tapping) another output channel shows
     what that one reads, in the browser.
     """
-    return with_rows(_wiring_shape(len(wiring.columns) - 1), **_tables(wiring))
+    return with_rows(_wiring(len(wiring.columns) - 1), **_wiring_rows(wiring))
 
 
 @lru_cache(maxsize=64)
-def _tables(wiring: Wiring) -> dict[str, list[dict[str, Any]]]:
+def _wiring_rows(wiring: Wiring) -> dict[str, list[dict[str, Any]]]:
     nodes, rows = picture(wiring)
     last = len(wiring.columns) - 1
     channels = [node for node in nodes if node.channel]
 
-    def points(of: Iterable[Node], named: str = "channel") -> list[dict[str, Any]]:
-        return [{"column": n.column, named: n.channel, "y": n.y / rows} for n in of]
+    def points(of: Iterable[Node], name: str = "channel") -> list[dict[str, Any]]:
+        return [{"column": n.column, name: n.channel, "y": n.y / rows} for n in of]
 
     lines = [
         {
@@ -553,7 +482,7 @@ def _tables(wiring: Wiring) -> dict[str, list[dict[str, Any]]]:
 
 
 @compiled
-def _wiring_shape(last: int) -> alt.LayerChart:
+def _wiring(last: int) -> alt.LayerChart:
     x = alt.X("column:Q", axis=None, scale=alt.Scale(domain=[-0.3, last + 0.3], nice=False))
     y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[1, -0.07], nice=False))
     pick = alt.selection_point(
@@ -567,25 +496,21 @@ def _wiring_shape(last: int) -> alt.LayerChart:
     ends = _on("lines").mark_rule(aria=False).encode(x=x, y=y, x2="column2:Q", y2="y2:Q")
     pale = painted(ends, "muted").encode(opacity=alt.value(0.3), strokeWidth=alt.value(1))
     inked = painted(ends, "text").transform_filter(pick | (alt.datum.output == 0))
-    inked = inked.encode(strokeWidth=alt.value(2.2))
-    dots = painted(
-        _on("points").mark_circle(size=90, opacity=1, aria=False).encode(x=x, y=y), "text"
+    dots = _on("points").mark_circle(size=90, opacity=1, aria=False).encode(x=x, y=y)
+    inputs, outputs, gaps, heads = (
+        _on(name).encode(x=x, y=y) for name in ("inputs", "outputs", "gaps", "heads")
     )
-    inputs, outputs, gaps = (_on(name).encode(x=x, y=y) for name in ("inputs", "outputs", "gaps"))
-    heads = _on("heads").encode(x=x, y=y)
     catch = outputs.mark_circle(size=700, opacity=0.001, aria=False)
     catch = catch.encode(tooltip=[alt.Tooltip("output:Q", title=_("Output channel"))])
-    chart: alt.LayerChart = finish(
-        layered(
-            pale,
-            inked,
-            dots,
-            ink_text(inputs, "channel:Q", align="right", baseline="middle", dx=-9),
-            ink_text(outputs, "output:Q", align="left", baseline="middle", dx=9),
-            ink_text(gaps.transform_calculate(text="'⋮'"), "text:N", "muted", fontSize=18),
-            ink_text(heads, "title:N", fontWeight="bold"),
-            catch.add_params(pick),
-        ),
-        height=HEIGHT,
-    )
+    layers = [
+        pale,
+        inked.encode(strokeWidth=alt.value(2.2)),
+        painted(dots, "text"),
+        ink_text(inputs, "channel:Q", align="right", baseline="middle", dx=-9),
+        ink_text(outputs, "output:Q", align="left", baseline="middle", dx=9),
+        ink_text(gaps.transform_calculate(text="'⋮'"), "text:N", "muted", fontSize=18),
+        ink_text(heads, "title:N", fontWeight="bold"),
+        catch.add_params(pick),
+    ]
+    chart: alt.LayerChart = finish(layered(*layers), height=WIRING_PX)
     return chart

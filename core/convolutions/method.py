@@ -1,4 +1,5 @@
-"""A convolution's settings, and what to say of a combination that cannot work.
+"""A convolution's settings, what it and the cheaper layers in its place cost, and what to say of a
+combination that cannot work.
 
 A mistake is explained and the nearest settings that do work are offered; nothing is refused
 silently and nothing is corrected behind the reader's back.
@@ -7,6 +8,7 @@ silently and nothing is corrected behind the reader's back.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, get_args
 
 import numpy as np
@@ -149,7 +151,6 @@ def _neighbours(values: list[int], wanted: int) -> list[int]:
     return below + above
 
 
-# ------------------------------------------------------------------------------------------------
 # What one convolution costs, and the cheaper layers in its place: closed form, no torch.
 #
 # Four layers take a map of C_in channels, H x H, to C_out channels, H' x H', with a k x k kernel:
@@ -260,8 +261,8 @@ class Cost:
 
 def layer_cost(kind: Kind, setting: ConvSetting) -> Cost:
     """The cost of one kind of layer. ConfigError if `problems` finds one with the setting."""
-    if found := problems(setting):
-        raise ConfigError(found[0].message)
+    for problem in problems(setting):
+        raise ConfigError(problem.message)
     return Cost(kind, _STEPS[kind](setting))
 
 
@@ -347,28 +348,23 @@ _STEPS: dict[Kind, Callable[[ConvSetting], tuple[Step, ...]]] = {
 }
 
 
-# ------------------------------------------------------------------------------------------------
-# How far one channel reaches through a stack of group convolutions.
-#
-# In a stack where every layer has the same g groups, a channel never meets the other groups: it is
-# g narrow networks side by side. Shuffling the channels between layers lets them meet (ShuffleNet,
-# Zhang et al. 2018). Here it is tried, not argued: nudge one channel and count what changes.
-
-
 HW7_Q4_ACCURACY = {"group": 0.71607, "separable": 0.76867, "standard": 0.77047}
 """Test accuracy on Food-11 of HW7 Q4's three networks of about 1 MB (`group8_277k`, `dwpw_256k`,
 `plain_275k`), as a homework report states them: one run each, no interval given."""
 
 
+@lru_cache(maxsize=128)
 def changed_outputs(
     channels: int, groups: int, layers: int = 3, *, shuffle: bool = False, seed: int = 0
-) -> list[int]:
+) -> tuple[int, ...]:
     """After each of `layers`, how many of its `channels` change when input channel 1 is nudged.
 
-    Each layer is a group convolution with random weights on a map of one pixel, so that only the
-    wiring counts; nothing nonlinear stands between, which could only hide a change. With `shuffle`
-    the channels of all groups are dealt out evenly to the groups of the next layer. ValueError if
-    `groups` does not divide `channels`.
+    In a stack where every layer has the same g groups, a channel never meets the other groups: it
+    is g narrow networks side by side. Each layer is a group convolution with random weights on a
+    map of one pixel, so that only the wiring counts; nothing nonlinear stands between, which could
+    only hide a change. With `shuffle` the channels of all groups are dealt out evenly to the groups
+    of the next layer (ShuffleNet, Zhang et al. 2018). ValueError if `groups` does not divide
+    `channels`.
     """
     if channels % groups:
         raise ValueError(f"{groups} groups cannot share {channels} channels evenly")
@@ -385,4 +381,4 @@ def changed_outputs(
         counts.append(int((change > 1e-9).sum()))
         if shuffle:
             both = both.reshape(groups, per_group, 2).swapaxes(0, 1).reshape(both.shape)
-    return counts
+    return tuple(counts)

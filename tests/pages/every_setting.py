@@ -29,7 +29,7 @@ SCENES: dict[str, list[Link]] = {
         {"model": "resnet18", "px_resnet18": "160"},
         {"mode": "compare", "model_a": "resnet18", "model_b": "plain_275k", "px_both": "96"},
         {"mode": "design", "design": "px64-relu6-stem16p-sep32p-sep64", "design_stage": "2",
-         "tab": "wider"},
+         "tab": "take"},
     ],
     "temperature": [
         {"teacher": TEACHER, "student": STUDENT, "kind": "sure", "number_sure": "3", "T": "4.5",
