@@ -47,6 +47,7 @@ COMMANDS = {
         "core.cli.serve:Evaluate", "a checkpoint's accuracy on a split, measured now"
     ),
     "predict": Entry("core.cli.serve:Predict", "what the checkpoints see in your photos"),
+    "explain": Entry("core.cli.serve:Explain", "where the checkpoints look in your photos"),
     "prune": Entry(
         "core.pruning.command:Prune", "prune a checkpoint: accuracy, bytes, time of each form"
     ),

@@ -1,5 +1,6 @@
-"""`predict`, `evaluate` and `check`: the shipped checkpoints at work, on ONNX Runtime, no torch."""
+"""`predict`, `explain`, `evaluate`, `check`: the checkpoints at work on ONNX Runtime, no torch."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -34,32 +35,126 @@ class Predict:
     """Print one JSON document and nothing else."""
 
     def run(self) -> Answer:
-        if not self.files:
-            raise UserError(_("Name at least one photo."))
-        from core.photos import read_photo_file, warm
-
-        warm(1)  # gets ready while the networks are
         from core.inference.predict import predict_photo
 
         predictions: list[dict[str, Any]] = []
-        ids, errors = _sound(self.checkpoints)
-        for named in self.files:
-            files, problem = _photos_of(named)
-            if problem:
-                errors.append({"file": str(named), "message": problem})
-            for file in files:
-                try:
-                    image = read_photo_file(file)
-                except PhotoError as error:
-                    errors.append({"file": str(file), "message": str(error)})
-                    continue
-                predictions += [_row(str(file), found) for found in predict_photo(image, ids)]
+        ids, errors, photos = _opened(self.files, self.checkpoints)
+        for file, image in photos:
+            predictions += [_row(file, found) for found in predict_photo(image, ids)]
         return Answer(
             {"predictions": predictions, "errors": errors},
             _predictions_text(predictions),
             BAD_INPUT if errors else OK,
             tuple(": ".join(error.values()) for error in errors),
         )
+
+
+@dataclass(frozen=True)
+class Explain:
+    """Where the checkpoints look in a photo: a map of what each place adds to a class.
+
+    The mean of a map is the class's logit. Exit code 2 where a file or a checkpoint could not be
+    read; the others are answered all the same.
+    """
+
+    files: Annotated[
+        Positional[tuple[Path, ...]],
+        arg(metavar="FILE [FILE ...]", help_behavior_hint="(at least one)"),
+    ]
+    """The photos; of a folder, the photos in it, by name, at most 200."""
+
+    checkpoints: Annotated[str, arg(metavar="A,B")] = ""
+    """Ids of checkpoints, separated by commas; without it, all of them."""
+
+    label: Annotated[str, arg(name="class", metavar="NAME")] = ""
+    """The class whose map it is, such as Bread; without it, each checkpoint's own answer."""
+
+    json: bool = False
+    """Print one JSON document and nothing else."""
+
+    def run(self) -> Answer:
+        from core.checkpoints import get
+        from core.course import CLASSES
+        from core.inference.explain import explain_photo
+
+        names = {name.lower(): label for label, name in enumerate(CLASSES)}
+        if self.label and self.label.lower() not in names:
+            raise UserError(
+                _("There is no class {name}. Choose one of: {known}.").format(
+                    name=self.label, known=", ".join(CLASSES)
+                )
+            )
+        ids, errors, photos = _opened(self.files, self.checkpoints)
+        rows: list[dict[str, Any]] = []
+        for file, image in photos:
+            for id in ids:
+                try:
+                    (found,) = explain_photo(image, [get(id)], names.get(self.label.lower()))
+                except CheckpointError as error:
+                    errors.append({"checkpoint": id, "message": str(error)})
+                    continue
+                rows.append(
+                    {
+                        "file": file,
+                        "checkpoint": id,
+                        "class": CLASSES[found.label],
+                        "map": [[round(float(place), 4) for place in row] for row in found.map],
+                        "stride": found.stride,
+                    }
+                )
+        return Answer(
+            {"explanations": rows, "errors": errors},
+            _maps_text(rows),
+            BAD_INPUT if errors else OK,
+            tuple(": ".join(error.values()) for error in errors),
+        )
+
+
+def _maps_text(rows: list[dict[str, Any]]) -> str:
+    """For each map, in which part of the photo it is highest."""
+    lines = []
+    for row in rows:
+        values = row["map"]
+        best = max((value, y, x) for y, line in enumerate(values) for x, value in enumerate(line))
+        lines.append(
+            {
+                "file": row["file"],
+                "checkpoint": row["checkpoint"],
+                "class": row["class"],
+                "map": f"{len(values[0])} x {len(values)}",
+                "highest": f"{best[0]:.2f}",
+                "at": f"column {best[2] + 1}, row {best[1] + 1}",
+            }
+        )
+    return table(lines) if lines else ""
+
+
+def _opened(
+    named: tuple[Path, ...], checkpoints: str
+) -> tuple[list[str], list[dict[str, str]], Iterator[tuple[str, Any]]]:
+    """The checkpoints to ask; what is wrong, which grows as the photos are read; and the photos.
+
+    Raises UserError where no photo is named, CheckpointError where no checkpoint can be asked.
+    """
+    if not named:
+        raise UserError(_("Name at least one photo."))
+    from core.photos import read_photo_file, warm
+
+    warm(1)  # gets ready while the networks are
+    ids, errors = _sound(checkpoints)
+
+    def photos() -> Iterator[tuple[str, Any]]:
+        for name in named:
+            files, problem = _photos_of(name)
+            if problem:
+                errors.append({"file": str(name), "message": problem})
+            for file in files:
+                try:
+                    yield str(file), read_photo_file(file)
+                except PhotoError as error:
+                    errors.append({"file": str(file), "message": str(error)})
+
+    return ids, errors, photos()
 
 
 @dataclass(frozen=True)

@@ -264,6 +264,25 @@ def test_predict_says_what_the_network_itself_says(
     assert list(row["probabilities"].values()) == pytest.approx(expected, abs=1e-4)
 
 
+def test_explain_gives_a_map_whose_mean_is_the_logit(
+    shelf: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(shelf))
+    bad = tmp_path / "lunch.jpg"
+    bad.write_text("<html>not found</html>")
+    told = answer("explain", bad, photo, code=2, SMALL_PLATES_PRETRAINED=shelf)
+    assert [error["file"] for error in told["errors"]] == [str(bad)]
+    (row,) = told["explanations"]
+    (own,) = answer_here(capsys, "predict", photo)["predictions"]
+    assert (row["file"], row["checkpoint"], row["class"]) == (str(photo), ID, own["top"])
+    bread = answer_here(capsys, "explain", photo, "--class", "bread")["explanations"][0]
+    assert bread["class"] == "Bread" and np.shape(bread["map"]) == np.shape(row["map"])
+    gap, chances = np.mean(row["map"]) - np.mean(bread["map"]), own["probabilities"]
+    assert gap == pytest.approx(np.log(chances[own["top"]] / chances["Bread"]), abs=1e-3)
+    assert "Bread" in refused(core("explain", photo, "--class", "Stone"))
+
+
 def test_predict_for_a_reader_is_a_table(shelf: Path, photo: Path) -> None:
     done = core("predict", photo, "no-such.jpg", SMALL_PLATES_PRETRAINED=shelf)
     assert done.returncode == 2

@@ -1,0 +1,151 @@
+"""Where a network looks: its class activation map, exact for networks that end as all of ours do.
+
+A network whose last feature maps F (channels, h, w) are averaged over their places and then go
+through a linear layer (A, b) gives class c the logit
+
+    z_c = sum_k A_ck mean_xy F_k(x, y) + b_c = mean_xy ( sum_k A_ck F_k(x, y) + b_c )
+
+The term in brackets is the map: what each place adds to the class; its mean is the logit (Zhou et
+al. 2016, Learning Deep Features for Discriminative Localization). Nothing is estimated: the ONNX
+graph gives F as a second output, and the linear layer's weights are read from it.
+
+What a map cannot tell: whether the network is right, or what it would see without that place. Many
+such pictures look convincing for a network with random weights, too (Adebayo et al. 2018, Sanity
+Checks for Saliency Maps).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from core.checkpoints import GRAPH, WEIGHTS, Checkpoint, read_files
+from core.course import CLASSES
+from core.errors import CheckpointError
+from core.i18n import _
+from core.inference.predict import open_session
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FEATURES = "features"
+_PASSES_ON = ("Reshape", "Flatten", "Squeeze", "Identity")
+_AVERAGES = ("ReduceMean", "GlobalAveragePool")
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What one checkpoint sees where, of one photo."""
+
+    checkpoint: str
+    """Its id."""
+    label: int
+    """The class that the map is of, 0..10."""
+    map: NDArray[np.float32]
+    """(h, w): what each place adds to the class; its mean is the logit."""
+    stride: int
+    """Pixels of the network's input from one place to the next."""
+
+
+class Explainer:
+    """One network that says where it looks."""
+
+    def __init__(self, graph: bytes, weights: bytes | None = None, threads: int = 1) -> None:
+        """`graph`: an ONNX file; `weights`: the safetensors file it points into, if it does.
+
+        Raises CheckpointError if it does not end in an average over places and linear layers.
+        """
+        model = onnx.load_model_from_string(graph)
+        features, self._head, self._bias = _linear_head(model.graph, weights)
+        model.graph.output.append(onnx.ValueInfoProto(name=features))
+        self._outputs = ["logits", features]
+        self._session = open_session(model.SerializeToString(), weights, threads)
+
+    def maps(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Logits (N, 11) and maps (N, 11, h, w) of uint8 RGB pixels (N, 3, px, px)."""
+        logits, features = self._session.run(self._outputs, {"pixels": pixels})
+        maps = np.einsum("ck,nkyx->ncyx", self._head, features) + self._bias[:, None, None]
+        return logits, maps.astype(np.float32)
+
+
+def _linear_head(
+    graph: Any, weights: bytes | None
+) -> tuple[str, NDArray[np.float64], NDArray[np.float64]]:
+    """Name of the last feature maps, and what turns their mean into logits: (11, C) and (11,)."""
+    made_by = {name: node for node in graph.node for name in node.output}
+    constants = {each.name: each for each in graph.initializer}
+    matrix, bias = np.eye(len(CLASSES)), np.zeros(len(CLASSES))
+    name = "logits"
+    while (node := made_by.get(name)) is not None:
+        name = node.input[0]
+        if node.op_type == "Gemm":
+            settings = {each.name: each for each in node.attribute}
+            weight = _constant(node.input[1], made_by, constants, weights)
+            if "transB" not in settings or not settings["transB"].i:
+                weight = weight.T
+            if len(node.input) > 2:
+                bias = bias + matrix @ _constant(node.input[2], made_by, constants, weights)
+            matrix = matrix @ weight
+        elif node.op_type in _AVERAGES:
+            return name, matrix, bias
+        elif node.op_type not in _PASSES_ON:
+            break
+    raise CheckpointError(
+        _("This network does not end in an average over places and a linear layer.")
+    )
+
+
+def _constant(
+    name: str, made_by: dict[str, Any], constants: dict[str, Any], weights: bytes | None
+) -> NDArray[np.float64]:
+    """The value of a tensor that depends on no input: a stored one, or one stored in half."""
+    if name in made_by and made_by[name].op_type == "Cast":
+        name = made_by[name].input[0]
+    if name not in constants:
+        raise CheckpointError(_("This network's last layer is not stored as weights."))
+    stored = constants[name]
+    where = {each.key: each.value for each in stored.external_data}
+    if not where:
+        return numpy_helper.to_array(stored).astype(np.float64)
+    if weights is None:
+        raise CheckpointError(_("The weights of this network are missing."))
+    begin = int(where["offset"])
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(stored.data_type)
+    values = np.frombuffer(weights[begin : begin + int(where["length"])], dtype)
+    return values.reshape(stored.dims).astype(np.float64)
+
+
+def explainer(checkpoint: Checkpoint) -> Explainer:
+    """The shared explainer of a checkpoint. Raises CheckpointError if its files are not sound."""
+    return _shared(checkpoint.id, checkpoint.files[GRAPH].sha256, checkpoint.weights_sha256)
+
+
+@lru_cache(maxsize=8)
+def _shared(id: str, *_hashes: str) -> Explainer:
+    """The explainer of a checkpoint in one of its states."""
+    files = read_files(id, GRAPH, WEIGHTS)[1]
+    return Explainer(files[GRAPH], files[WEIGHTS])
+
+
+def explain_photo(
+    image: "Image", checkpoints: Sequence[Checkpoint], label: int | None = None
+) -> list[Explanation]:
+    """Where each of the checkpoints looks for class `label`, or for its own answer.
+
+    `image`: an RGB photo. Raises CheckpointError as `explainer` does.
+    """
+    from core.photos import prepare
+
+    found = []
+    for checkpoint in checkpoints:
+        px = checkpoint.input_px
+        pixels = prepare(image, px, checkpoint.crop)[None]
+        logits, maps = explainer(checkpoint).maps(pixels)
+        shown = int(logits[0].argmax()) if label is None else label
+        found.append(Explanation(checkpoint.id, shown, maps[0, shown], px // maps.shape[-1]))
+    return found
