@@ -18,30 +18,8 @@ from core.checkpoints import Checkpoint
 from core.data import food11_available
 from core.errors import UserError
 from core.i18n import _, ngettext
-from core.quantization import hw7, method
-from core.quantization.chart import (
-    FORMS,
-    INPUTS_PX,
-    LIMIT_BYTES,
-    LINE_HEIGHT_PX,
-    Against,
-    Curve,
-    Measured,
-    accuracy_chart,
-    at_bits,
-    curve_rows,
-    curve_table,
-    curves_of,
-    decibels,
-    error_text,
-    file_kind,
-    int8_chart,
-    int8_shares,
-    line_chart,
-    scheme_title,
-    started,
-    timed_columns,
-)
+from core.quantization import chart, hw7, method
+from core.quantization.chart import Against, Curve, Measured, curve_rows, scheme_title
 from core.quantization.graph import quantized_file, quantized_predictor
 from core.quantization.method import BITS, SCHEMES, Scheme, quantisable
 from core.quantization.number_line import LINE_BITS, LayerRow, LayerRows, layer_row, middle_layer
@@ -58,7 +36,6 @@ from core.quantization.rows import (
 )
 from core.quantization.upload import HOSTILE, Fit, Upload, open_upload, score_upload
 from core.stats import Score
-from core.timing import Spread
 from pages.kit import frame, guess, networks, url_state
 from pages.kit.figure import data_button, show, show_with_slider
 from pages.kit.live import LivePoint, live_points, run_it_here
@@ -128,20 +105,17 @@ def explore(shipped: list[Checkpoint], known: list[Measured]) -> None:
     if is_on("reveal"):  # an older link's
         guessed = guessed._replace(is_open=True)
     shown = [measured for measured in known if not at.by_scheme or measured.grid is at.grid]
-    curves = curves_of(shown, at.schemes)
-    own = next((curve for curve in curves if curve.key == (at.checkpoint.id, at.scheme)), None)
+    curves = chart.curves_of(shown, at.schemes)
+    key = (at.checkpoint.id, at.scheme)
+    own = next((curve for curve in curves if curve.key == key), None)
     with place:
         if curves:
-            chart, alt, _held = _picture(
-                i18n.language(), tuple(shown), tuple(at.schemes), at.against,
-                (at.checkpoint.id, at.scheme), guessed.value, guessed.is_open,
-            )  # fmt: skip
-            live = live_points(
-                RUNS,
-                (at.checkpoint.id, at.checkpoint.weights_sha256, at.scheme),
-                ("bits", "size_bytes"),
+            spec, alt, _held = _picture(
+                i18n.language(), tuple(shown), tuple(at.schemes), at.against, key, *guessed
             )
-            show(at_bits(chart, at.against, at.bits, live), alt, key="accuracy")
+            start = (at.checkpoint.id, at.checkpoint.weights_sha256, at.scheme)
+            live = live_points(RUNS, start, ("bits", "size_bytes"))
+            show(chart.at_bits(spec, at.against, at.bits, live), alt, key="accuracy")
         else:
             explain_missing(at, shipped)
     guess.verdict(guessed, own is not None and guessed.value == own.breaks_at, break_line(own))
@@ -152,26 +126,17 @@ def explore(shipped: list[Checkpoint], known: list[Measured]) -> None:
         lines.append(short_lines(curve for curve in curves if curve is not own))
     st.markdown(_("**What you see.** {lines}").format(lines=" ".join(lines)))
     st.caption(_("Band: 95 % interval. Dashed: one in eleven, pure chance. Stars: measured here."))
+    figures_drawn = partial(time_and_figures, at, curves, guessed)
+    answers_drawn = partial(homework_and_traps, at, known, guessed)
     frame.tabs(
         [
             frame.Tab("line", _("Number line"), partial(number_line, at)),
-            frame.Tab(
-                "time",
-                _("Time and figures"),
-                partial(time_and_figures, at, curves, guessed),
-                ("time_with",),
-                ("figures",),
-            ),
+            frame.Tab("time", _("Time and figures"), figures_drawn, ("time_with",), ("figures",)),
             frame.Tab("aware", _("Training"), partial(aware, at, known, guessed)),
             frame.Tab("file", _("HW7 file"), partial(upload, shipped, at), ("hw7_sample",)),
             frame.Tab("photo", _("Photo"), partial(photo, at), PHOTO_SETTINGS),
             frame.Tab("why", _("Why"), partial(why, at), former=("error",)),
-            frame.Tab(
-                "homework",
-                _("Homework and traps"),
-                partial(homework_and_traps, at, known, guessed),
-                former=("trap",),
-            ),
+            frame.Tab("homework", _("Homework and traps"), answers_drawn, former=("trap",)),
         ]
     )
 
@@ -249,18 +214,16 @@ def _picture(
 ) -> tuple[Spec, str, tuple[Measured, ...]]:
     """The main picture and what it shows, in words."""
     del language  # only part of the key
-    curves = curves_of(shown, schemes)
+    curves = chart.curves_of(shown, schemes)
+    spec = chart.accuracy_chart(curves, against, guess=guessed, chosen=chosen, reveal=revealed)
     alt = (
         _("Accuracy on the test photographs against the bits of a weight.")
         if against == "bits"
         else _("Accuracy on the test photographs against the bytes of the file.")
     )
-    if revealed:
-        alt = " ".join([alt, *(holds_line(curve).replace("**", "") for curve in curves)])
-    else:
-        alt += " " + _("Only the whole networks are shown until you guess.")
-    chart = accuracy_chart(curves, against, guess=guessed, chosen=chosen, reveal=revealed)
-    return chart, alt, shown
+    hidden = _("Only the whole networks are shown until you guess.")
+    lines = [holds_line(curve).replace("**", "") for curve in curves] if revealed else [hidden]
+    return spec, " ".join([alt, *lines]), shown
 
 
 def not_measured(at: Setting, shown: Sequence[Measured], curves: Sequence[Curve]) -> list[str]:
@@ -297,11 +260,10 @@ def chosen_line(at: Setting, revealed: bool) -> str:
         size=numbers.size(row.size_bytes),
         share=numbers.share(row.size_bytes / whole.size_bytes),
     )
-    if revealed and row.score is not None:
-        text += " " + _("It is right on {score}{against}.").format(
-            score=score_text(row), against=against_whole(row)
-        )
-    return text
+    if not revealed or row.score is None:
+        return text
+    right = _("It is right on {score}{against}.")
+    return f"{text} {right.format(score=score_text(row), against=against_whole(row))}"
 
 
 def holds_line(curve: Curve) -> str:
@@ -323,11 +285,9 @@ def holds_line(curve: Curve) -> str:
 
 def short_lines(curves: Iterable[Curve]) -> str:
     """How far each curve holds, a few words each; empty for none."""
-    texts = [
-        _("**{name}** holds down to {held}").format(name=curve.name, held=bits_text(curve.holds_to))
-        for curve in curves
-    ]
-    return "; ".join(texts) + "." if texts else ""
+    text = _("**{name}** holds down to {held}")
+    lines = [text.format(name=curve.name, held=bits_text(curve.holds_to)) for curve in curves]
+    return "; ".join(lines) + "." if lines else ""
 
 
 def break_line(curve: Curve | None) -> str:
@@ -335,12 +295,10 @@ def break_line(curve: Curve | None) -> str:
     if curve is None:
         return _("This network was not measured with this method.")
     if curve.breaks_at is None:
-        return _("**{name}** does not break at any number of bits that was measured.").format(
-            name=curve.name
-        )
-    return _("The first to leave **{name}**'s interval is {bits}.").format(
-        name=curve.name, bits=bits_text(curve.breaks_at)
-    )
+        text = _("**{name}** does not break at any number of bits that was measured.")
+        return text.format(name=curve.name)
+    text = _("The first to leave **{name}**'s interval is {bits}.")
+    return text.format(name=curve.name, bits=bits_text(curve.breaks_at))
 
 
 def against_whole(row: QuantRow | PartRow) -> str:
@@ -365,10 +323,8 @@ def score_text(row: QuantRow) -> str:
     score = row.score
     if score is None:
         return _("not measured (no photographs here)")
-    return _("{accuracy} ({interval})").format(
-        accuracy=numbers.percent(score.accuracy, score.n),
-        interval=numbers.interval(*score.ci95, score.n),
-    )
+    accuracy = numbers.percent(score.accuracy, score.n)
+    return f"{accuracy} ({numbers.interval(*score.ci95, score.n)})"
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
@@ -380,16 +336,17 @@ def _layer_here(id: str, sha256: str, layer: str) -> LayerRow:
 def _line(language: str, sha256: str, scheme: Scheme, layer: str, _row: LayerRow) -> Spec:
     """The number line of a layer, shared by all sessions."""
     del language, sha256, layer  # only the key of the cache
-    return line_chart(_row, scheme)
+    return chart.line_chart(_row, scheme)
 
 
 def choose_layer(at: Setting) -> LayerRow | None:
     """A layer of the network; says why there is none."""
+    id, sha256 = at.checkpoint.id, at.checkpoint.weights_sha256
     shipped = LayerRows.of_checkpoint(at.checkpoint)
     if shipped is not None:
         sizes = {row.layer: row.size for row in shipped.rows}
     else:
-        tensors = networks.tensors(at.checkpoint.id, at.checkpoint.weights_sha256)
+        tensors = networks.tensors(id, sha256)
         sizes = {name: tensors[name].size for name in quantisable(tensors)}
     if not sizes:
         st.info(_("This network has no weights to quantise."))
@@ -397,10 +354,10 @@ def choose_layer(at: Setting) -> LayerRow | None:
     titles = {name: name.removesuffix(".weight") for name in sizes}
     layer = one_of(st.selectbox, _("Layer"), titles, "layer", default=middle_layer(sizes))
     row = shipped.row(layer) if shipped is not None else None
-    if row is None:
-        with st.spinner(_("Quantising {layer} ...").format(layer=titles[layer])):
-            row = _layer_here(at.checkpoint.id, at.checkpoint.weights_sha256, layer)
-    return row
+    if row is not None:
+        return row
+    with st.spinner(_("Quantising {layer} ...").format(layer=titles[layer])):
+        return _layer_here(id, sha256, layer)
 
 
 def number_line(at: Setting) -> None:
@@ -416,16 +373,16 @@ def number_line(at: Setting) -> None:
             "them. SQNR: signal divided by error; more is better."
         )
     )
-    chart = _line(i18n.language(), at.checkpoint.weights_sha256, at.scheme, row.layer, row)
+    spec = _line(i18n.language(), at.checkpoint.weights_sha256, at.scheme, row.layer, row)
     show_with_slider(
-        started(chart, in_browser("line_bits", choice(LINE_BITS), START_BITS)),
+        chart.started(spec, in_browser("line_bits", choice(LINE_BITS), START_BITS)),
         # the same words for every layer: other words would make the chart, and its buttons, anew
         _(
             "The weights of a layer as a histogram, and the levels of the chosen method and bits "
             "over it; above it the error in numbers."
         ),
         "number_line",
-        LINE_HEIGHT_PX + INPUTS_PX,
+        chart.LINE_HEIGHT_PX + chart.INPUTS_PX,
     )
 
 
@@ -438,7 +395,7 @@ def time_and_figures(at: Setting, curves: Sequence[Curve], guessed: guess.Guess[
         return
     if rows := curve_rows(at.grid, at.scheme) if at.grid else []:
         figures(rows)
-    data_button(lambda: curve_table(curves), "quantization")
+    data_button(lambda: chart.curve_table(curves), "quantization")
 
 
 def int8(at: Setting, guessed: guess.Guess[int]) -> None:
@@ -450,7 +407,7 @@ def int8(at: Setting, guessed: guess.Guess[int]) -> None:
             "are measured once on training photographs, and every convolution runs in int8."
         )
     )
-    columns = timed_columns(at.grid) if at.grid else []
+    columns = chart.timed_columns(at.grid) if at.grid else []
     if at.grid is None or not columns:
         st.info(_("Not measured yet for this network. This does it:"), icon=":material/timer_off:")
         st.code(f"python -m core quantize-grid {at.checkpoint.id} --stages int8", language="bash")
@@ -460,99 +417,56 @@ def int8(at: Setting, guessed: guess.Guess[int]) -> None:
         {"faster": _("faster"), "same": _("as fast"), "slower": _("slower")},
         "guess_speed",
     )
-    if guessed.is_open and not speed.is_open:
-        speed = speed._replace(is_open=True)
+    speed = speed._replace(is_open=speed.is_open or guessed.is_open)
     if guess.waits(speed):
         return
-    column = one_of(
-        st.segmented_control,
-        _("Measured with"),
-        {name: engine_title(name) for name in columns},
-        "time_with",
-        default=columns[0],
-        required=True,
-    )
-    shares = int8_shares(at.grid, column)
-    show(
-        int8_chart(shares),
-        _("Bytes and time of each form as shares of float32's. {rows}.").format(
-            rows="; ".join(f"{row['name']}: {row['text']}" for row in shares)
-        ),
-        key="int8",
-    )
+    engines = {
+        name: _("ONNX Runtime, batch {n}").format(n=name.removeprefix("onnx_")) for name in columns
+    }
+    label, first = _("Measured with"), columns[0]
+    column = one_of(st.segmented_control, label, engines, "time_with", default=first, required=True)
+    shares = chart.int8_shares(at.grid, column)
+    texts = "; ".join(f"{row['name']}: {row['text']}" for row in shares)
+    alt = _("Bytes and time of each form as shares of float32's. {rows}.").format(rows=texts)
+    show(chart.int8_chart(shares), alt, key="int8")
     whole, small = at.grid.form("float32"), at.grid.form("ort_int8")
     assert whole is not None and small is not None  # else there were no columns
     truth = small.latency[column].against(whole.latency[column])
     guess.verdict(speed, is_right(speed.value, truth), speed_line(speed.value, truth))
-    lines = int8_lines(whole, small, column)
-    st.markdown("\n".join(f"- {text}" for text in lines))
-    st.caption(
-        ngettext(
-            "Squares: bytes of the file. Triangles: median time of a call, quartiles as bars, "
-            "{threads} thread, on {device}; all forms took turns.",
-            "Squares: bytes of the file. Triangles: median time of a call, quartiles as bars, "
-            "{threads} threads, on {device}; all forms took turns.",
-            at.grid.threads,
-        ).format(threads=at.grid.threads, device=at.grid.device)
-        + " "
-        + _(
-            "Two kinds of file: float32 is weighed as safetensors, which holds the weights and "
-            "nothing else; the int8 forms as ONNX, which also holds the plan of the network."
-        )
-    )
-    figures([row for scheme in FORMS if (row := at.grid.form(scheme)) is not None])
-    data_button(lambda: pd.DataFrame(shares), "int8")
-
-
-def engine_title(column: str) -> str:
-    """How a time was measured: "ONNX Runtime, batch 1"."""
-    return _("ONNX Runtime, batch {n}").format(n=column.removeprefix("onnx_"))
-
-
-def speed_word(time: Spread, base: Spread) -> str:
-    """Faster or slower only where the middle halves of the calls lie apart."""
-    return {
-        "faster": _("faster"),
-        "slower": _("slower"),
-        "same": _("as fast, as far as the measurement can tell"),
-    }[time.against(base)]
-
-
-def int8_lines(whole: QuantRow, small: QuantRow, column: str) -> list[str]:
-    """Static int8 against float32: time, bytes, accuracy."""
-    base, time_of = whole.latency[column], small.latency[column]
-    lines = [
-        _(
-            "**static int8** is {verdict} ({share} of float32's time, {column}), and its ONNX file "
-            "has {size} of the bytes of float32's safetensors file."
-        ).format(
-            verdict=speed_word(time_of, base),
-            share=numbers.share(time_of.median / base.median),
-            column=engine_title(column),
-            size=numbers.share(small.size_bytes / whole.size_bytes),
-        )
-    ]
-    if small.difference is not None:
-        gap, low, high = small.difference
-        lines.append(
-            _(
-                "Its accuracy: {score}, against float32 {verdict} ({gap} points, 95 % interval "
-                "{interval}, same photographs)."
-            ).format(
-                score=score_text(small),
-                verdict=verdict_on(low, high),
-                gap=points(gap),
-                interval=points_interval(low, high),
-            )
-        )
-    if time_of.against(base) != "faster":
-        lines.append(
+    st.markdown(int8_line(whole, small, column))
+    if truth != "faster":
+        st.markdown(
             _(
                 "Fewer bits are not faster by themselves: a convolution in int8 needs a kernel and "
                 "a processor that are quicker with integers, and every change of format costs time."
             )
         )
-    return lines
+    st.caption(
+        ngettext(
+            "Squares: bytes of the file (float32: safetensors, weights alone; int8: ONNX, with the "
+            "plan of the network). Triangles: median time of a call, quartiles as bars, {threads} "
+            "thread, on {device}; all forms took turns.",
+            "Squares: bytes of the file (float32: safetensors, weights alone; int8: ONNX, with the "
+            "plan of the network). Triangles: median time of a call, quartiles as bars, {threads} "
+            "threads, on {device}; all forms took turns.",
+            at.grid.threads,
+        ).format(threads=at.grid.threads, device=at.grid.device)
+    )
+    figures([row for form in chart.FORMS if (row := at.grid.form(form))])
+    data_button(lambda: pd.DataFrame(shares), "int8")
+
+
+def int8_line(whole: QuantRow, small: QuantRow, column: str) -> str:
+    """Static int8 against float32: time, bytes, accuracy."""
+    return _(
+        "**static int8** takes {time} of float32's time, and its file {size} of the bytes. It is "
+        "right on {score}{against}."
+    ).format(
+        time=numbers.share(small.latency[column].median / whole.latency[column].median),
+        size=numbers.share(small.size_bytes / whole.size_bytes),
+        score=score_text(small),
+        against=against_whole(small),
+    )
 
 
 def is_right(guessed: str | None, truth: str) -> bool:
@@ -565,20 +479,21 @@ def speed_line(guessed: str | None, truth: str) -> str:
     """The answer to the guess about time."""
     text = {
         "faster": _("Static int8 measured faster."),
-        "same": _("Static int8 measured as fast as float32."),
+        "same": _("Static int8 measured as fast as float32, as far as the measurement can tell."),
         "slower": _("Static int8 measured slower."),
     }[truth]
-    if guessed not in (None, truth) and is_right(guessed, truth):
-        text += " " + _(
-            "“As fast” and “slower” both count: the course expects about the same time, and "
-            "whether it is a little slower depends on the processor and on the size of the layers."
-        )
-    return text
+    if guessed in (None, truth) or not is_right(guessed, truth):
+        return text
+    both = _(
+        "“As fast” and “slower” both count: the course expects about the same time, and "
+        "whether it is a little slower depends on the processor and on the size of the layers."
+    )
+    return f"{text} {both}"
 
 
 def live(at: Setting) -> None:
     """The button, the running measurement, its result."""
-    start, again = run_it_here()
+    name, scheme, bits = _(at.checkpoint.title), scheme_title(at.scheme), bits_text(at.bits)
     LivePoint(
         RUNS,
         QuantPoint(at.checkpoint.id, at.checkpoint.weights_sha256, at.scheme, at.bits),
@@ -586,13 +501,8 @@ def live(at: Setting) -> None:
             "{network}, {scheme}, {bits}: the file is written, weighed, and asked about all test "
             "photographs (where they are here). One run at a time; results are shared, and appear "
             "as stars in the picture."
-        ).format(
-            network=_(at.checkpoint.title),
-            scheme=scheme_title(at.scheme),
-            bits=bits_text(at.bits),
-        ),
-        start,
-        again,
+        ).format(network=name, scheme=scheme, bits=bits),
+        *run_it_here(),
         steps={
             "start": (0.02, _("Starting ...")),
             "whole": (0.05, _("In float32: test photograph {done} of {of} ...")),
@@ -604,52 +514,36 @@ def live(at: Setting) -> None:
 
 
 def figures(rows: Sequence[QuantRow]) -> None:
-    """A table of rows; what was not measured is left out."""
-    frame = rows_table(rows).dropna(axis="columns", thresh=min(2, len(rows))).fillna("–")
-    titles = {
-        "scheme": _("Format"),
-        "bits": _("Bits"),
-        "right": _("Right"),
-        "interval": _("95 % interval"),
-        "agreement": _("Same answer as float32"),
-        "size": _("File"),
-        "sqnr": _("SQNR"),
-        "onnx_1": _("ONNX Runtime, batch 1"),
-        "onnx_32": _("ONNX Runtime, batch 32"),
-    }
-    st.dataframe(
-        frame,
-        column_config={name: titles[name] for name in frame.columns},
-        hide_index=True,
-        alt=_("Each format: accuracy with its interval, bytes, signal to noise and times."),
-    )
-
-
-def rows_table(rows: Iterable[QuantRow]) -> pd.DataFrame:
-    """Rows as figures for a reader: a column each, empty where nothing was measured."""
-    return pd.DataFrame(
+    """A table of rows; columns in which nothing was measured are left out."""
+    times = [
         [
-            {
-                "scheme": scheme_title(row.scheme),
-                "bits": row.bits,
-                "right": None if row.score is None else numbers.percent(row.score.accuracy, row.n),
-                "interval": None
-                if row.score is None
-                else numbers.interval(*row.score.ci95, row.score.n),
-                "agreement": None if row.agreement is None else numbers.share(row.agreement),
-                "size": _("{size}, {kind}").format(
-                    size=numbers.size(row.size_bytes), kind=file_kind(row.scheme)
-                ),
-                "sqnr": None if row.sqnr_db is None else f"{row.sqnr_db:.1f}{numbers.THIN}dB",
-                **{
-                    name: numbers.milliseconds(row.latency[name].median)
-                    if name in row.latency
-                    else None
-                    for name in ("onnx_1", "onnx_32")
-                },
-            }
+            numbers.milliseconds(row.latency[name].median) if name in row.latency else ""
             for row in rows
         ]
+        for name in ("onnx_1", "onnx_32")
+    ]
+    scores = [row.score for row in rows]
+    columns: dict[str, list[str]] = {
+        _("Format"): [scheme_title(row.scheme) for row in rows],
+        _("Bits"): [str(row.bits) for row in rows],
+        _("Right"): [numbers.percent(it.accuracy, it.n) if it else "" for it in scores],
+        _("95 % interval"): [numbers.interval(*it.ci95, it.n) if it else "" for it in scores],
+        _("Same answer as float32"): [
+            "" if row.agreement is None else numbers.share(row.agreement) for row in rows
+        ],
+        _("File"): [
+            f"{numbers.size(row.size_bytes)}, {chart.file_kind(row.scheme)}" for row in rows
+        ],
+        _("SQNR"): [
+            "" if row.sqnr_db is None else f"{row.sqnr_db:.1f}{numbers.THIN}dB" for row in rows
+        ],
+        _("ONNX Runtime, batch 1"): times[0],
+        _("ONNX Runtime, batch 32"): times[1],
+    }
+    st.dataframe(
+        {title: texts for title, texts in columns.items() if any(texts)},
+        hide_index=True,
+        alt=_("Each format: accuracy with its interval, bytes, signal to noise and times."),
     )
 
 
@@ -662,26 +556,21 @@ def aware(at: Setting, known: Sequence[Measured], guessed: guess.Guess[int]) -> 
             "the gradient passes straight through the rounding as if it were not there."
         )
     )
-    comparisons = [(measured, pair) for measured in known for pair in measured.grid.comparisons]
-    if not comparisons:
+    pairs = [(measured.title, pair) for measured in known for pair in measured.grid.comparisons]
+    if not pairs:
         st.info(
             _("Not measured yet. This fine-tunes a student at 4 bits:"),
             icon=":material/fitness_center:",
         )
         ids = [measured.grid.checkpoint for measured in known if measured.role != "teacher"]
-        st.code(
-            f"python -m core quantize-grid {(ids or [at.checkpoint.id])[0]} --stages aware",
-            language="bash",
-        )
+        id = (ids or [at.checkpoint.id])[0]
+        st.code(f"python -m core quantize-grid {id} --stages aware", language="bash")
         return
     if guess.waits(guessed):
         return
-    for measured, pair in comparisons:
-        format_text = _("{method}, {bits}").format(
-            method=scheme_title(pair.a.scheme), bits=bits_text(pair.a.bits)
-        )
-        text = comparison_line(pair)
-        st.markdown(f"- {measured.title}, {format_text}: {text}")
+    for title, pair in pairs:
+        method_text = f"{scheme_title(pair.a.scheme)}, {bits_text(pair.a.bits)}"
+        st.markdown(f"- {title}, {method_text}: {comparison_line(pair)}")
     st.caption(
         _(
             "One training each: the interval covers which photographs happened to be in the test "
@@ -705,12 +594,12 @@ def row_title(key: RowKey) -> str:
 
 def comparison_line(pair: Comparison) -> str:
     """The paired verdict between two ways of training, and its numbers."""
-    verdict = {
-        "better": _("**{a} is better than {b}**"),
-        "worse": _("**{a} is worse than {b}**"),
-        "same": _("**{a} and {b} are not distinguishable**"),
-    }["better" if pair.low > 0 else "worse" if pair.high < 0 else "same"]
-    figures_text = _(
+    verdict = _("**{a} and {b} are not distinguishable**")
+    if pair.low > 0 or pair.high < 0:
+        verdict = (
+            _("**{a} is better than {b}**") if pair.low > 0 else _("**{a} is worse than {b}**")
+        )
+    text = _(
         "on the same {n} test photographs: {gap} points (95 % interval {interval}; McNemar's exact "
         "test: {p})."
     ).format(
@@ -719,7 +608,7 @@ def comparison_line(pair: Comparison) -> str:
         interval=points_interval(pair.low, pair.high),
         p=p_text(pair.p),
     )
-    return f"{verdict.format(a=row_title(pair.a), b=row_title(pair.b))} {figures_text}"
+    return f"{verdict.format(a=row_title(pair.a), b=row_title(pair.b))} {text}"
 
 
 class _Read(NamedTuple):
@@ -810,32 +699,17 @@ def arrays(read: Upload) -> None:
     held = read.held
     st.success(
         ngettext(
-            "Read: {bytes} bytes ({inside} {limit}), {n} array, {params} weights and biases, "
-            "{counters} counters.",
-            "Read: {bytes} bytes ({inside} {limit}), {n} arrays, {params} weights and biases, "
-            "{counters} counters.",
+            "Read: {size}; {n} array, {params} weights and biases, {counters} counters.",
+            "Read: {size}; {n} arrays, {params} weights and biases, {counters} counters.",
             len(held.tensors),
         ).format(
-            bytes=numbers.count(held.n_bytes),
-            inside=_("under") if held.n_bytes < LIMIT_BYTES else _("over"),
-            limit=numbers.size(LIMIT_BYTES),
+            size=limit_text(held.n_bytes),
             n=numbers.count(len(held.tensors)),
             params=numbers.count(held.params),
             counters=numbers.count(held.counters),
         ),
         icon=":material/task_alt:",
     )
-    with st.expander(_("Its arrays"), icon=":material/table:"):
-        st.dataframe(
-            {
-                _("Name"): [tensor.name[:100] for tensor in held.tensors],
-                _("Shape"): [" × ".join(map(str, tensor.shape)) for tensor in held.tensors],
-                _("Smallest"): [tensor.low for tensor in held.tensors],
-                _("Largest"): [tensor.high for tensor in held.tensors],
-            },
-            hide_index=True,
-            alt=_("Each array of the file: name, shape, smallest and largest value."),
-        )
 
 
 def whose_line(read: Upload) -> str:
@@ -960,39 +834,24 @@ def why(at: Setting) -> None:
 def error_lines(row: LayerRow, scheme: Scheme) -> list[str]:
     """A layer's errors, decibels per bit, the other methods."""
     own = {bits: row.error(scheme, bits) for bits in (8, 4, 2)}
-    eight, four, two = (error_text(*error) for error in own.values())
-    lines = [
-        _("**{method}**: {eight} at 8 bits, {four} at 4 bits, {two} at 2 bits.").format(
-            method=scheme_title(scheme), eight=eight, four=four, two=two
-        )
-    ]
+    eight, four, two = (chart.error_text(*error) for error in own.values())
+    text = _("**{method}**: {eight} at 8 bits, {four} at 4 bits, {two} at 2 bits.")
+    lines = [text.format(method=scheme_title(scheme), eight=eight, four=four, two=two)]
     at_eight, at_four = own[8].sqnr_db, own[4].sqnr_db
     if at_eight is not None and at_four is not None:
-        lines.append(
-            _(
-                "From 4 to 8 bits each bit adds {gain} dB. The rule of thumb is 6 dB: twice as "
-                "many levels, half the distance, a quarter of the squared error."
-            ).format(gain=decibels((at_eight - at_four) / 4))
+        text = _(
+            "From 4 to 8 bits each bit adds {gain} dB. The rule of thumb is 6 dB: twice as "
+            "many levels, half the distance, a quarter of the squared error."
         )
-    methods = sorted(
-        (sqnr, scheme_title(other))
-        for other in row.errors
-        if (sqnr := row.error(other, 4).sqnr_db) is not None
-    )
-    if len(methods) > 1:
-        (least, worst), (most, best) = methods[0], methods[-1]
-        lines.append(
-            _(
-                "At 4 bits the methods reach {least} dB ({worst}) to {most} dB ({best}) in this "
-                "layer of {n} weights."
-            ).format(
-                least=decibels(least),
-                most=decibels(most),
-                worst=worst,
-                best=best,
-                n=numbers.count(row.size),
-            )
-        )
+        lines.append(text.format(gain=chart.decibels((at_eight - at_four) / 4)))
+    by_method = {scheme_title(other): row.error(other, 4).sqnr_db for other in row.errors}
+    measured = sorted((sqnr, title) for title, sqnr in by_method.items() if sqnr is not None)
+    if len(measured) > 1:
+        (least, worst), (most, best) = measured[0], measured[-1]
+        text = _("At 4 bits: from {least} dB ({worst}) to {most} dB ({best}), {n} weights.")
+        least_text, most_text = chart.decibels(least), chart.decibels(most)
+        n = numbers.count(row.size)
+        lines.append(text.format(least=least_text, most=most_text, worst=worst, best=best, n=n))
     return lines
 
 
@@ -1020,46 +879,30 @@ def homework_and_traps(at: Setting, known: Sequence[Measured], guessed: guess.Gu
 
 
 def homework(known: Sequence[Measured]) -> None:
-    """The homework's two files of every network: bytes and accuracy, and its limit."""
+    """The homework's files of every network: bytes, its limit, accuracy."""
     forms: dict[Form, str] = {
         "float32": _("32 bits"),
         "float16": _("16 bits"),
-        "hw7_8bit": _("8 bits"),
+        "hw7_8bit": _("8 bits (a pickle)"),
     }
-    lines, files = [], []
+    lines = []
     for measured in known:
+        rows = [(name, row) for form, name in forms.items() if (row := measured.grid.form(form))]
         texts = [
-            _("{name}: {size}, {score}").format(
-                name=name, size=numbers.size(row.size_bytes), score=score_text(row)
-            )
-            + against_whole(row)
-            for form, name in forms.items()
-            if (row := measured.grid.form(form))
+            f"{name}: {limit_text(row.size_bytes)}, {score_text(row)}{against_whole(row)}"
+            for name, row in rows
         ]
         lines += [f"- **{measured.title}**: " + " · ".join(texts)] if texts else []
-        files += limit_line(measured)
-    if not lines:
+    if lines:
+        st.markdown("\n".join(lines))
+    else:
         st.caption(_("Not measured yet: python -m core quantize-grid"))
-        return
-    st.markdown("\n".join(lines))
-    if files:
-        st.markdown(_("HW7's 8-bit file (a pickle) against the homework's limit:"))
-        st.markdown("\n".join(files))
 
 
-def limit_line(measured: Measured) -> list[str]:
-    """HW7's 8-bit file: bytes, and whether it stays under the limit; none without that file."""
-    row = measured.grid.form("hw7_8bit")
-    if row is None:
-        return []
-    return [
-        _("- **{name}**: {n} bytes, {fits} {limit}").format(
-            name=measured.title,
-            n=numbers.count(row.size_bytes),
-            fits=_("under") if row.size_bytes < LIMIT_BYTES else _("over"),
-            limit=numbers.size(LIMIT_BYTES),
-        )
-    ]
+def limit_text(n_bytes: int) -> str:
+    """Bytes of a file, and whether they stay under the homework's limit."""
+    side = _("{n} bytes, under {limit}") if n_bytes < chart.LIMIT_BYTES else _("{n} bytes")
+    return side.format(n=numbers.count(n_bytes), limit=numbers.size(chart.LIMIT_BYTES))
 
 
 def variances_trap(measured: Measured) -> None:
@@ -1125,7 +968,7 @@ def dynamic_trap(at: Setting) -> None:
         st.caption(_("What it changes in this network is shown here once it is measured."))
         st.code(f"python -m core quantize-grid {at.checkpoint.id} --stages int8", language="bash")
         return
-    rows = [row for form in FORMS if (row := at.grid.form(form))]
+    rows = [row for form in chart.FORMS if (row := at.grid.form(form))]
     st.markdown("\n".join(map(operators_line, rows)))
     st.markdown(
         _(

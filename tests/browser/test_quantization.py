@@ -120,9 +120,9 @@ def test_a_guess_opens_the_curves_and_leaves_other_sections_alone(
     page.click('.st-key-guess_bits button >> text="4"')
     page.wait_for_selector("text=stays within")
     page.wait_for_selector("text=The first to leave")
-    page.click('button >> text="bytes of the file"')
+    page.click('button >> text="bytes"')
     page.wait_for_selector("svg.marks text >> text=/HW7: 300/")
-    assert "against=bytes" in page.url
+    assert "options=bytes" in page.url
     # neither the title nor a chart that stays as it was is drawn anew
     assert page.evaluate("document.querySelector('h1').marked")
     assert page.evaluate(f"document.querySelector('{LINE} svg').marked")
@@ -159,7 +159,7 @@ def test_a_homeworks_file_is_dropped_and_read(
 
 
 def test_a_live_run_ends_in_the_chart(page: "Page", server: str) -> None:
-    link = f"?tab=figures&reveal=true&bits=2&network={SCRATCH}"
+    link = f"?tab=time&reveal=true&bits=2&network={SCRATCH}"
     open_page(page, server, link, ".st-key-accuracy-room")
     page.click('button:has-text("Run it here")')
     page.wait_for_selector("text=Measured here at")

@@ -104,16 +104,17 @@ def test_nothing_gives_the_answer_away_before_the_guess(open_page: Open, shipped
     assert "until you guess" in chart(app, "Accuracy").alt
     assert [row["bits"] for row in drawn(app, "Accuracy", "curves")] == [32, 32]
     assert not drawn(app, "Accuracy", "guess")
-    for tab in ("line", "time", "aware", "homework"):
+    for tab in ("time", "aware", "homework"):
         linked = open_page(PAGE, tab=tab)
         text = said(linked)
-        assert not linked.exception and [one.label for one in linked.tabs][0] == "Number line"
+        assert not linked.exception and [tab.label for tab in linked.tabs][0] == "Number line"
         assert "stays within" not in text and "83.0%" not in text and "is better than" not in text
-        assert "guess first" in text or tab == "line"
-        assert "265,000" not in text and "zeroed" not in text
+        assert "guess first" in text and "265,000" not in text and "zeroed" not in text
 
 
-def test_a_guess_opens_the_curves_and_gets_a_verdict(open_page: Open, shipped: Path) -> None:
+def test_a_guess_opens_the_curves_and_the_words_follow_the_controls(
+    open_page: Open, shipped: Path
+) -> None:
     app = open_page(PAGE, network=TEACHER)
     app.button_group(key="guess_bits").set_value(4).run()
     assert "Right.** The first to leave **Teacher**'s interval is 4 bits" in said(app)
@@ -123,19 +124,12 @@ def test_a_guess_opens_the_curves_and_gets_a_verdict(open_page: Open, shipped: P
     assert {row["checkpoint"] for row in curves if row["banded"]} == {TEACHER}
     app.button_group(key="guess_bits").set_value(2).run()
     assert "Not quite.** The first to leave **Teacher**'s interval is 4 bits" in said(app)
-
-
-def test_who_does_not_guess_is_shown_all_the_same(open_page: Open, shipped: Path) -> None:
-    app = open_page(PAGE, network=TEACHER)
     app.button_group(key="guess_bits").set_value(guess.SHOW).run()
     text = said(app)
     assert "**Teacher** is right on 83.0% as trained" in text and "down to 5 bits" in text
     assert "Right." not in text and "Not quite." not in text
     assert said(open_page(PAGE, network=TEACHER, reveal="true")) == text  # an older link
-
-
-def test_the_words_follow_the_controls(open_page: Open, shipped: Path) -> None:
-    app = open_page(PAGE, network=SCRATCH, reveal="true", tab="why")
+    app.selectbox(key="network").set_value(SCRATCH).run()
     assert "At 4 bits, the file of" in said(app) and "is right on 44.0%" in said(app)
     assert [row["x"] for row in drawn(app, "Accuracy", "now")] == [4]
     app.select_slider(key="bits").set_value(3).run()
@@ -145,17 +139,13 @@ def test_the_words_follow_the_controls(open_page: Open, shipped: Path) -> None:
     assert "at 7 bits, Min–max, per tensor, was not measured" in said(app)
 
 
-def test_the_homework_is_answered(open_page: Open, shipped: Path) -> None:
-    text = said(open_page(PAGE, reveal="true", tab="homework"))
-    assert "HW7: keep the weights in 16 bits, and in 8" in text
-    assert "16 bits: 176KB, 54.0%" in text and "8 bits: 265KB, 53.8%" in text
-    assert "265,000 bytes, under 300KB" in text
-    assert "(−0.2 points against float32, 95 % interval −2.2 to +1.8: not distinguishable)" in text
-
-
-def test_which_tensors_the_8_bit_file_loses_its_accuracy_to(open_page: Open, shipped: Path) -> None:
+def test_the_homework_is_answered_and_its_traps_are_shown(open_page: Open, shipped: Path) -> None:
     app = open_page(PAGE, reveal="true", tab="homework")
     text = said(app)
+    assert "HW7: keep the weights in 16 bits, and in 8" in text
+    assert "16 bits: 175,814 bytes, under 300KB, 54.0%" in text
+    assert "8 bits (a pickle): 265,000 bytes, under 300KB, 53.8%" in text
+    assert "(−0.2 points against float32, 95 % interval −2.2 to +1.8: not distinguishable)" in text
     assert "**Teacher**: 82.8%" in text
     assert "running variances do it" in text and "30 of 40 variances" in text
     assert "the rest of the file is −0.3 points from float32" in text
@@ -172,7 +162,7 @@ def test_int8_is_guessed_and_told(open_page: Open, shipped: Path) -> None:
     app.button_group(key="guess_speed").set_value("slower").run()
     text = said(app)
     assert "Not quite.** Static int8 measured faster" in text
-    assert "**static int8** is faster (40% of float32's time, ONNX Runtime, batch 1)" in text
+    assert "**static int8** takes 40% of float32's time" in text
     assert "stays within" not in text  # it was another guess
     forms = drawn(app, "Bytes and time", "forms")
     assert [row["scheme"] for row in forms] == [
@@ -207,15 +197,6 @@ def test_every_method_draws(open_page: Open, shipped: Path) -> None:
         # not measured of a teacher
         lacks = scheme in ("tensor_symmetric", "channel_minmax")
         assert ("Not measured: Teacher" in said(app)) == lacks
-
-
-def test_all_methods_of_one_network(open_page: Open, shipped: Path) -> None:
-    app = open_page(PAGE, reveal="true", options="methods", network=SCRATCH, tab="why")
-    curves = drawn(app, "Accuracy", "curves")
-    assert len(curves) == len(SCHEMES) * 8
-    assert "**k-means codebook** holds down to 5 bits" in said(app)
-    assert {row["series"] for row in curves if row["banded"]} == {"Min–max, per tensor"}
-    assert "rule of thumb is 6 dB" in said(app)
 
 
 def test_layers_that_ship_are_not_worked_out_again(
@@ -259,7 +240,7 @@ def test_rows_of_other_weights_are_not_shown(open_page: Open, shipped: Path) -> 
     assert "**Teacher**" not in text and "**Student from scratch** is" in text
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"rows": 3}', '{"checkpoint": "x"}'])
+@pytest.mark.parametrize("content", ["", '{"rows": 3}'])
 def test_a_damaged_file_of_rows_is_said(open_page: Open, shipped: Path, content: str) -> None:
     QuantizationGrid.path(TEACHER).write_text(content)
     app = open_page(PAGE)
@@ -276,7 +257,7 @@ def test_a_damaged_network_is_said_and_the_rest_goes_on(open_page: Open, shipped
     assert chart(app, "Accuracy") and len(app.tabs) > 5
 
 
-@pytest.mark.parametrize("ids", [(), (shelf.TEACHER,), (shelf.TEACHER, shelf.DISTILLED)])
+@pytest.mark.parametrize("ids", [(), (shelf.TEACHER, shelf.DISTILLED)])
 def test_it_draws_with_any_number_of_networks(
     open_page: Open, pretrained: Path, ids: tuple[str, ...]
 ) -> None:
@@ -303,19 +284,15 @@ def test_a_link_sets_the_page(open_page: Open, shipped: Path) -> None:
     assert app.selectbox(key="scheme").value == "kmeans"
     assert app.selectbox(key="layer").value == "features.0.weight"
     assert app.select_slider(key="bits").value == 3
-    assert app.button_group(key="options").value == ["bytes"]
     spec = json.loads(chart(app, "The weights").spec)
     assert [one["value"] for one in spec["params"] if one["name"] == "line_bits"] == [2]
 
 
-def test_a_link_from_before_the_tabs_opens_what_it_opened(open_page: Open, shipped: Path) -> None:
+def test_older_links_open_what_they_opened(open_page: Open, shipped: Path) -> None:
+    """Their tabs are parts of others now, and their switches are options."""
     app = open_page(PAGE, network=SCRATCH, time_with="onnx_32", reveal="true")
     assert app.button_group(key="time_with").value == "onnx_32"
     assert open_page(PAGE, hw7_sample="own").success
-
-
-def test_older_links_open_what_they_opened(open_page: Open, shipped: Path) -> None:
-    """Their tabs are parts of others now, and their switches are options."""
     for former, shows in (
         ("figures", "Measure this setting here"),
         ("error", "rule of thumb is 6 dB"),
@@ -326,7 +303,9 @@ def test_older_links_open_what_they_opened(open_page: Open, shipped: Path) -> No
     assert app.button_group(key="options").value == ["bytes", "methods"]
     assert app.selectbox(key="scheme").value == "kmeans"
     assert "bytes of the file" in chart(app, "Accuracy").alt
-    assert {row["scheme"] for row in drawn(app, "Accuracy", "curves")} == set(SCHEMES)
+    curves = drawn(app, "Accuracy", "curves")
+    assert {row["scheme"] for row in curves} == set(SCHEMES)
+    assert {row["series"] for row in curves if row["banded"]} == {"k-means codebook"}
     assert dict(app.query_params) == {
         "network": SCRATCH, "scheme": "kmeans", "options": ["bytes", "methods"],
     }  # fmt: skip
@@ -342,12 +321,6 @@ def test_other_networks_are_an_option(open_page: Open, shipped: Path) -> None:
     assert len(app.selectbox(key="network").options) == 2
     linked = open_page(PAGE, network=TEACHER)  # a link that names one of them needs no option
     assert linked.selectbox(key="network").value == TEACHER
-
-
-def test_the_shown_source_is_the_function_that_quantised(open_page: Open, shipped: Path) -> None:
-    shown = [code.value for code in open_page(PAGE, tab="why").code if code.value]
-    assert inspect.getsource(method.quantise).strip() in shown
-    assert inspect.getsource(hw7.encode8).strip() in shown
 
 
 def test_nothing_on_the_page_escapes_translation(
@@ -366,6 +339,10 @@ def test_nothing_on_the_page_escapes_translation(
         assert len(texts) > 15
         left = [text for text in texts if re.search(r"[^\W\d_]{3}", names.sub("", outside(text)))]
         assert not left, "\n".join(left)
+        if tab == "why":  # the functions that quantise, not copies
+            shown = [code.value for code in app.code]
+            assert inspect.getsource(method.quantise).strip() in shown
+            assert inspect.getsource(hw7.encode8).strip() in shown
 
 
 def test_a_photo_goes_through_three_widths(
@@ -376,9 +353,6 @@ def test_a_photo_goes_through_three_widths(
     names = ["**float32**", "**8 bits**", "**4 bits**", "**2 bits**"]
     assert [line for line in said(app).splitlines() if line in names] == names
     assert not app.exception and not app.error
-
-
-# -- a homework's file -----------------------------------------------------------------------------
 
 
 def test_the_apps_own_8_bit_file_is_read_and_asked(
@@ -404,7 +378,7 @@ def test_a_file_that_would_run_a_program_is_refused(
     assert not app.success
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", HOSTILE[:9], b"\x80\x02}.", bytes(9000)])
+@pytest.mark.parametrize("content", [b"", HOSTILE[:9], b"\x80\x02}."])
 def test_other_files_are_refused_or_hold_nothing(
     open_page: Open, shipped: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -462,12 +436,12 @@ def refused_files() -> dict[str, tuple[bytes, str]]:
     }
 
 
-@pytest.mark.parametrize("name", sorted(refused_files()))
-def test_a_file_that_is_not_read_says_why(open_page: Open, shipped: Path, name: str) -> None:
-    data, why = refused_files()[name]
-    app = dropped(open_page(PAGE, tab="file"), data)
-    assert not app.exception and not app.success
-    assert why in app.error[0].value
+def test_a_file_that_is_not_read_says_why(open_page: Open, shipped: Path) -> None:
+    app = open_page(PAGE, tab="file")
+    for name, (data, why) in refused_files().items():
+        dropped(app, data)
+        assert not app.exception and not app.success, name
+        assert why in app.error[0].value
     app.run()
     assert why in app.error[0].value
 
@@ -511,9 +485,6 @@ def test_what_fits_is_decided_once(
     assert not app.error and not [button for button in app.button if button.key == "hw7_ask"]
 
 
-# -- live ------------------------------------------------------------------------------------------
-
-
 class TestLive(LiveChecks):
     page = PAGE
     link: ClassVar = {"tab": "time", "network": SCRATCH}
@@ -537,9 +508,6 @@ class TestLive(LiveChecks):
         assert "41" in app.success[0].value and "100" not in app.success[0].value
         (star,) = drawn(app, "Accuracy", "live")
         assert (star["bits"], star["accuracy"]) == (3, 0.41)
-
-
-# -- weight ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
