@@ -27,10 +27,15 @@ def _catalogue(code: str, folder: Path) -> _gettext.NullTranslations:
 
 def available_languages() -> dict[str, str]:
     """The languages there is a catalogue for, English first: what a language menu may offer."""
+    return dict(_available(LOCALE_DIR))
+
+
+@lru_cache(maxsize=16)
+def _available(folder: Path) -> dict[str, str]:
     return {
         code: name
         for code, name in LANGUAGES.items()
-        if code == SOURCE_LANGUAGE or _gettext.find(DOMAIN, str(LOCALE_DIR), languages=[code])
+        if code == SOURCE_LANGUAGE or _gettext.find(DOMAIN, str(folder), languages=[code])
     }
 
 

@@ -166,9 +166,10 @@ class CheckpointRows(ResultFile, Generic[Row]):
     @classmethod
     def path(cls, name: str = "") -> Path:
         """The file of that checkpoint; of one of this machine's own, beside that one."""
-        usual, own = super().path(name), own_checkpoints_dir()
-        is_own = (own / name).is_dir() and not (pretrained_dir() / name).is_dir()
-        return own / "results" / usual.name if is_own else usual
+        usual = super().path(name)
+        if (pretrained_dir() / name).is_dir() or not (own_checkpoints_dir() / name).is_dir():
+            return usual
+        return own_checkpoints_dir() / "results" / usual.name
 
     @classmethod
     def of_checkpoint(cls, checkpoint: "Checkpoint") -> Self | None:

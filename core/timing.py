@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from core.i18n import _
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -131,7 +133,7 @@ def time_calls(
     if not calls or repeats < 1 or warmup < 0:
         raise ValueError("time_calls needs at least one call, one repeat and no negative warm-up")
     for call in calls.values():
-        for _ in range(warmup):
+        for _call in range(warmup):
             call()
     names = list(calls)
     took_ms: dict[str, list[float]] = {name: [] for name in names}
@@ -166,7 +168,16 @@ ENGINES = ("torch", "onnx")
 """What a network is timed in."""
 BATCHES = (1, 32)
 """Pictures a call that times are given for."""
+COLUMNS = tuple(f"{engine}_{batch}" for engine in ENGINES for batch in BATCHES)
+"""What results call the times of an engine and a batch: "torch_1"."""
 _ONE_SITTING = threading.Lock()  # torch's number of threads belongs to the whole process
+
+
+def column_title(column: str) -> str:
+    """One of COLUMNS in words: "PyTorch, batch 1"."""
+    engine, batch = column.split("_")
+    name = {"torch": "PyTorch", "onnx": "ONNX Runtime"}[engine]
+    return _("{engine}, batch {n}").format(engine=name, n=batch)
 
 
 def time_networks(

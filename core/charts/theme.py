@@ -146,25 +146,26 @@ def layered(*charts: Any) -> alt.LayerChart:
     return cast(alt.LayerChart, alt.layer(*charts))
 
 
-def finish(chart: Any, height: int | None = None) -> Any:
-    """Set fonts, sizes and paddings the same way on every chart; `height` in px where single.
+CONFIG: Final[dict[str, Any]] = {
+    "axis": {
+        "labelFontSize": FONT_PX,
+        "titleFontSize": FONT_PX,
+        "labelLimit": 260,
+        "titlePadding": 8,
+        # Streamlit's own grey is too faint on a projector
+        "labelColor": {"expr": "scale('color', 'text')"},
+        "titleColor": {"expr": "scale('color', 'text')"},
+    },
+    "header": {"labelFontSize": FONT_PX, "titleFontSize": FONT_PX},
+    "title": {"fontSize": FONT_PX + 1, "offset": 8},
+    "text": {"fontSize": FONT_PX},
+    "view": {"strokeWidth": 0},
+}
+"""Fonts, sizes and paddings of every chart. Colours, background and grid are the theme's."""
 
-    Call it once, on the outermost chart. Colours, background and grid are the theme's.
-    """
+
+def finish(chart: Any, height: int | None = None) -> Any:
+    """Set CONFIG, and `height` in px for a single chart. Call it once, on the outermost chart."""
     if height is not None:
         chart = chart.properties(height=height)
-    ink = alt.expr("scale('color', 'text')")  # Streamlit's own grey is too faint on a projector
-    return chart.configure(
-        axis=alt.AxisConfig(
-            labelFontSize=FONT_PX,
-            titleFontSize=FONT_PX,
-            labelLimit=260,
-            titlePadding=8,
-            labelColor=ink,
-            titleColor=ink,
-        ),
-        header=alt.HeaderConfig(labelFontSize=FONT_PX, titleFontSize=FONT_PX),
-        title=alt.TitleConfig(fontSize=FONT_PX + 1, offset=8),
-        text=alt.MarkConfig(fontSize=FONT_PX),
-        view=alt.ViewConfig(strokeWidth=0),
-    )
+    return chart.configure(**CONFIG)

@@ -1,8 +1,9 @@
-"""One layer's singular values with a rank slider that the browser answers by itself.
+"""The low-rank page's charts: a layer with a rank slider, accuracy against parameters, time.
 
-Every rank's figures travel once; the slider is a Vega parameter. In one plot, because a parameter
-cannot cross from plot to plot: words at the top, singular values (log) below them, and at the
-bottom what is kept and what it costs. Each part has its own stretch of the height.
+The layer's chart is written in Vega-Lite itself: it is another one for every layer, and Altair
+takes half a second for it. Every rank's figures travel once; the slider is a Vega parameter, which
+the browser answers alone. One plot, because a parameter cannot cross from plot to plot: words at
+the top, singular values (log) below them, and at the bottom what is kept and what it costs.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,6 +25,8 @@ from core.charts.curves import (
 )
 from core.charts.names import short_network
 from core.charts.theme import (
+    CONFIG,
+    FONT_PX,
     SLOTS,
     finish,
     glyph,
@@ -40,11 +43,10 @@ from core.i18n import _
 from core.low_rank.method import LayerCurve
 from core.low_rank.rows import TIMED_ENERGIES, LowRankGrid, LowRankRow, RowKey
 
-_VALUES = (118, 214)
-_SHARES = (262, 390)
-"""From where to where, in px from the top, the singular values and the shares stand."""
 HEIGHT_PX = 390
-_MARGIN = 1.36
+VALUES_PX, SHARES_PX = (118, 214), (262, 390)
+"""From where to where, from the top, the singular values and the shares stand."""
+MARGIN = 1.36
 """Where the rank axis ends, in full ranks: names stand between 1 and here."""
 FLOOR = 1e-5
 """The axis of singular values never goes lower, as a share of the largest."""
@@ -58,22 +60,6 @@ def method_title(method: Method) -> str:
         "tucker2": _("Tucker-2"),
         "auto": _("smaller of the two"),
     }[method]
-
-
-def form_title(form: Form) -> str:
-    """What a way of factoring one layer is called."""
-    return {
-        "svd": _("SVD: two thin layers"),
-        "spatial": _("Spatial: k × 1, then 1 × k"),
-        "tucker2": _("Tucker-2: 1 × 1, k × k, 1 × 1"),
-    }[form]
-
-
-def layer_title(layer: LayerShape) -> str:
-    """A layer as menus name it: its place in the network, kernel and channels."""
-    high, wide = layer.kernel
-    kernel = "" if (high, wide) == (1, 1) else f"{high} × {wide}, "
-    return f"{layer.name}: {kernel}{layer.inputs} → {layer.outputs}"
 
 
 def formula(layer: LayerShape, form: Form) -> str:
@@ -125,6 +111,14 @@ def values_frame(curve: LayerCurve) -> pd.DataFrame:
     )
 
 
+def layer_data(curve: LayerCurve) -> pd.DataFrame:
+    """`ranks_frame` with each rank's singular value, as a share of the largest: a column `value`,
+    or `value_in` and `value_out` where each side has its own."""
+    values = values_frame(curve).pivot(index="rank", columns="mode", values="value")
+    values.columns = pd.Index([f"value_{mode}" if mode else "value" for mode in values.columns])
+    return ranks_frame(curve).merge(values, on="rank", how="outer")
+
+
 def floor_of(curve: LayerCurve) -> float:
     """Where the axis of singular values ends: the power of ten below the smallest, or FLOOR."""
     least = min(float(values[-1] / (values[0] or 1)) for values in curve.values)
@@ -136,96 +130,114 @@ def layer_chart(curve: LayerCurve, start: int, reveal: bool = True) -> Spec:
 
     Without `reveal` nothing says how much energy a rank keeps.
     """
-    ranks = ranks_frame(curve)
+    ranks, full = ranks_frame(curve), curve.full
     if not reveal:
         ranks["kept"] = np.nan
     top = max(1.25, float(np.ceil(4 * ranks["params_share"].max()) / 4))
     ends = pd.DataFrame(
         {
-            "rank": [curve.full] * 2,
+            "rank": [full] * 2,
             "share": [1.0, float(ranks["params_share"].iloc[-1])],
             "name": [_("energy kept"), _("parameters")],
         }
     )
     ends["label_at"] = spread((ends["share"] - [0.07 * top, 0]).to_numpy(), 0.15 * top)
-    ends = ends if reveal else ends.iloc[1:]
-    return with_data(
-        _shape(
-            curve.full,
-            (floor_of(curve), top),
-            formula(curve.shape, curve.form),
-            len(curve.values) > 1,
-        ),
-        {"R": start},
-        ranks=ranks,
-        values=values_frame(curve),
-        ends=ends,
-        even=pd.DataFrame({"rank": [curve.break_even] if curve.break_even else []}, dtype=float),
-    )
-
-
-@compiled
-def _shape(full: int, limits: tuple[float, float], written: str, two_modes: bool) -> Any:
-    slider = alt.param(
-        name="R",
-        value=1,
-        bind=alt.binding_range(min=1, max=full, step=1, name=_("Rank r")),
-    )
-    x = alt.X(
-        "rank:Q",
-        title=_("Rank r"),
-        scale=alt.Scale(domain=[0, _MARGIN * full], nice=False),
-        axis=alt.Axis(values=_ticks(full), grid=False, labelFlush=False),
-    )
-    above = layered(*_singular(x, limits[0], two_modes))
-    below = layered(*_shares(x, limits[1], full))
-    both = layered(above, below, *_live_words(written, full))
-    exact = alt.AutoSizeParams(type="fit-x", contains="padding")
-    chart = both.resolve_scale(y="independent").add_params(slider).properties(autosize=exact)
-    return finish(chart, height=HEIGHT_PX)
-
-
-def _ticks(full: int) -> list[int]:
-    """A few round ranks up to the full one."""
     step = next(s for s in (1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500, 1000) if full <= 5 * s)
-    return [1, *range(step, full - step // 2, step), full]
-
-
-def _now() -> alt.Chart:
-    """One row: the slider's rank with its figures."""
-    return (
-        alt.Chart(alt.NamedData("ranks"))
-        .transform_filter("datum.rank == R")
-        .transform_calculate(rank="R")
+    x = _axis(
+        "rank",
+        _("Rank r"),
+        {"domain": [0, MARGIN * full]},
+        {
+            "values": [1, *range(step, full - step // 2, step), full],
+            "grid": False,
+            "labelFlush": False,
+        },
     )
+    slider = {"input": "range", "min": 1, "max": full, "step": 1, "name": _("Rank r")}
+    return {
+        "$schema": alt.SCHEMA_URL,
+        "config": CONFIG,
+        "height": HEIGHT_PX,
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "params": [{"name": "R", "value": start, "bind": slider}],
+        "resolve": {"scale": {"y": "independent"}},
+        "layer": [
+            {"layer": _singular_values(x, floor_of(curve), len(curve.values) > 1)},
+            {"layer": _shares(x, top, full)},
+            *_figures(formula(curve.shape, curve.form), full),
+        ],
+        "datasets": {
+            "ranks": ranks,
+            "values": values_frame(curve),
+            "ends": ends if reveal else ends.iloc[1:],
+            "even": pd.DataFrame(
+                {"rank": [curve.break_even] if curve.break_even else []}, dtype=float
+            ),
+        },
+    }
 
 
-_OR_UNKNOWN = "(isValid(datum.kept) ? format(datum.kept, '.1%') : '?')"
-"""The energy kept, as a Vega expression; a question mark before the reveal."""
+NOW = ({"filter": "datum.rank == R"}, {"calculate": "R", "as": "rank"})
+"""One row: the slider's rank with its figures."""
 
 
-def _live_words(written: str, full: int) -> list[alt.Chart]:
-    """The figures at the slider's rank, in words, at the top; made from the row by Vega."""
+def _axis(
+    field: str, title: str | None, scale: dict[str, Any], axis: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "field": field,
+        "type": "quantitative",
+        "title": title,
+        "scale": {"nice": False, **scale},
+        "axis": axis,
+    }
+
+
+def _layer(
+    data: str | None, mark: dict[str, Any], slot: str, *transforms: dict[str, str], **encoding: Any
+) -> Spec:
+    """A layer in one slot's colour; without `data`, a single mark."""
+    color = {"field": "slot", "type": "nominal", "scale": {"domain": list(SLOTS)}, "legend": None}
+    return {
+        "data": {"name": data} if data else {"values": [{}]},
+        "mark": mark,
+        "transform": [*transforms, {"calculate": f"'{slot}'", "as": "slot"}],
+        "encoding": {"color": color, **encoding},
+    }
+
+
+def _words(data: str | None, y_px: int, text: Any, *transforms: dict[str, str], bold: bool) -> Spec:
+    mark = {"type": "text", "align": "left", "fontSize": FONT_PX}
+    mark["fontWeight"] = "bold" if bold else "normal"
+    return _layer(data, mark, "text", *transforms, x={"value": 0}, y={"value": y_px}, text=text)
+
+
+def _figures(written: str, full: int) -> list[Spec]:
+    """The figures at the slider's rank, in words, at the top; made from its row by Vega."""
     of_whole = _filled(_("{share} of the whole layer's"), "{share}", "format(datum.{}, '.0%')")
+    kept = "(isValid(datum.kept) ? format(datum.kept, '.1%') : '?')"  # hidden before the reveal
+    sum_of = repr(written).replace("{0}", "' + datum.first + '")
+    sum_of = sum_of.replace("{1}", "' + datum.last + '")
+    rank = _("r = {r} of {full}").replace("{full}", f"{full:,}")
     lines = [
-        _filled(
-            _("r = {r} of {full}").replace("{full}", f"{full:,}"), "{r}", "format(datum.rank, ',')"
-        ),
-        _filled(_("energy kept: {share}"), "{share}", _OR_UNKNOWN),
-        _filled(_("parameters: {formula}"), "{formula}", _ranks_in(written)),
+        _filled(rank, "{r}", "format(datum.rank, ',')"),
+        _filled(_("energy kept: {share}"), "{share}", kept),
+        _filled(_("parameters: {formula}"), "{formula}", f"({sum_of})"),
         "'= ' + format(datum.params, ',') + ', ' + " + of_whole.format("params_share"),
         _filled(_("MACs: {n}"), "{n}", "format(datum.macs, ',')")
         + " + ', ' + "
         + of_whole.format("macs_share"),
     ]
     return [
-        ink_text(
-            _now().transform_calculate(text=line).encode(x=alt.value(0), y=alt.value(8 + 19 * at)),
-            "text:N",
-            align="left",
-            fontWeight="bold" if at == 0 else "normal",
+        _words(
+            "ranks",
+            8 + 19 * place,
+            {"field": "text", "type": "nominal"},
+            *NOW,
+            {"calculate": line, "as": "text"},
+            bold=place == 0,
         )
-        for at, line in enumerate(lines)
+        for place, line in enumerate(lines)
     ]
 
 
@@ -235,131 +247,90 @@ def _filled(text: str, mark: str, expression: str) -> str:
     return f"{before!r} + {expression} + {after!r}"
 
 
-def _ranks_in(written: str) -> str:
-    """A formula as a Vega expression in which the row's ranks stand."""
-    spelt = repr(written).replace("{0}", "' + datum.first + '").replace("{1}", "' + datum.last + '")
-    return f"({spelt})"
-
-
-def _singular(x: alt.X, floor: float, two_modes: bool) -> list[Any]:
-    y = alt.Y(
-        "value:Q",
-        title=None,
-        scale=alt.Scale(
-            type="log", domain=[floor, 1], range=[_VALUES[1], _VALUES[0]], nice=False, clamp=True
-        ),
-        axis=alt.Axis(
-            values=[1, 0.1, 0.01, 1e-3, 1e-4, 1e-5], format="~g", grid=True, orient="left"
-        ),
+def _singular_values(x: Any, floor: float, two_modes: bool) -> list[Spec]:
+    low, high = VALUES_PX
+    y = _axis(
+        "value",
+        None,
+        {"type": "log", "domain": [floor, 1], "range": [high, low], "clamp": True},
+        {
+            "values": [1, 0.1, 0.01, 1e-3, 1e-4, 1e-5],
+            "format": "~g",
+            "grid": True,
+            "orient": "left",
+        },
     )
-    mark = alt.Shape(
-        "mode:N",
-        scale=alt.Scale(domain=["", "in", "out"], range=["circle", "circle", "triangle-up"]),
-        legend=None,
-    )
-    values = alt.Chart(alt.NamedData("values"))
-    tooltip = [
-        alt.Tooltip("rank:Q", title=_("Rank r")),
-        alt.Tooltip("value:Q", title=_("Singular value, as a share of the first"), format=".2~g"),
-    ]
-    kept = values.transform_filter("datum.rank <= R").mark_point(size=26, filled=True, opacity=1)
-    gone = values.transform_filter("datum.rank > R").mark_point(size=26, filled=False, opacity=0.8)
-    title = _("Singular values (the first = 1)")
-    if two_modes:
-        title = _("Singular values: ● in, ▲ out")
-    head = alt.Chart(alt.InlineData(values=[{}])).encode(x=alt.value(0), y=alt.value(105))
+    shapes = {"domain": ["", "in", "out"], "range": ["circle", "circle", "triangle-up"]}
+    named = _("Singular value, as a share of the first")
+    at = {
+        "x": x,
+        "y": y,
+        "shape": {"field": "mode", "type": "nominal", "scale": shapes, "legend": None},
+        "tooltip": [
+            {"field": "rank", "type": "quantitative", "title": _("Rank r")},
+            {"field": "value", "type": "quantitative", "title": named, "format": ".2~g"},
+        ],
+    }
+    gone = {"type": "point", "size": 26, "filled": False, "opacity": 0.8}
+    kept = {"type": "point", "size": 26, "filled": True, "opacity": 1}
+    title = _("Singular values: ● in, ▲ out") if two_modes else _("Singular values (the first = 1)")
     return [
-        painted(_rule(x, _VALUES), "text"),
-        painted(gone.encode(x=x, y=y, shape=mark, tooltip=tooltip), "muted"),
-        painted(kept.encode(x=x, y=y, shape=mark, tooltip=tooltip), "factored"),
-        ink_text(head, alt.value(title), align="left", fontWeight="bold"),
+        _rule(x, VALUES_PX),
+        _layer("values", gone, "muted", {"filter": "datum.rank > R"}, **at),
+        _layer("values", kept, "factored", {"filter": "datum.rank <= R"}, **at),
+        _words(None, low - 13, {"value": title}, bold=True),
     ]
 
 
-def _rule(x: alt.X, part: tuple[int, int]) -> alt.Chart:
+def _rule(x: Any, part: tuple[int, int]) -> Spec:
     """The slider's rank in one part of the height; the words between the parts stay clear of it."""
-    ends = {"y": alt.value(part[0]), "y2": alt.value(part[1])}
-    return _now().mark_rule(strokeWidth=2).encode(x=x, **ends)
+    mark = {"type": "rule", "strokeWidth": 2}
+    return _layer("ranks", mark, "text", *NOW, x=x, y={"value": part[0]}, y2={"value": part[1]})
 
 
-def _shares(x: alt.X, top: float, full: int) -> list[Any]:
-    def share(field: str) -> alt.Y:
-        return alt.Y(
-            field,
-            title=None,
-            scale=alt.Scale(domain=[0, top], range=[_SHARES[1], _SHARES[0]], nice=False),
-            axis=alt.Axis(format=".0%", values=[0, 0.5, 1, 1.5, 2], grid=True, orient="left"),
-        )
+def _shares(x: Any, top: float, full: int) -> list[Spec]:
+    low, high = SHARES_PX
+    ticks = {"values": [0, 0.5, 1, 1.5, 2], "format": ".0%", "grid": True, "orient": "left"}
 
-    ranks = alt.Chart(alt.NamedData("ranks")).encode(x=x)
-    kept = ranks.mark_line(strokeWidth=3).encode(y=share("kept:Q"))
-    params = ranks.mark_line(strokeWidth=3, strokeDash=[7, 4]).encode(y=share("params_share:Q"))
-    whole = alt.Chart(alt.InlineData(values=[{"rank": 0, "full": full, "one": 1}])).mark_rule(
-        strokeDash=[2, 3], strokeWidth=1.5
-    )
-    even = (
-        alt.Chart(alt.NamedData("even"))
-        .transform_calculate(one="1")
-        .mark_point(shape="diamond", size=170, filled=True, opacity=1)
-        .encode(x=x, y=share("one:Q"))
-    )
-    dots = _now().mark_point(size=120, filled=True, opacity=1)
-    ends = alt.Chart(alt.NamedData("ends")).transform_calculate(at="1.03 * datum.rank")
-    head = alt.Chart(alt.InlineData(values=[{}])).encode(x=alt.value(0), y=alt.value(249))
+    def share(field: str) -> Any:
+        return _axis(field, None, {"domain": [0, top], "range": [high, low]}, ticks)
+
+    line: dict[str, Any] = {"type": "line", "strokeWidth": 3}
+    dot = {"type": "point", "size": 120, "filled": True, "opacity": 1}
+    level = {"type": "rule", "strokeDash": [2, 3], "strokeWidth": 1.5}
+    one = {"calculate": "1", "as": "one"}
+    whole = ({"calculate": "0", "as": "rank"}, {"calculate": str(full), "as": "full"}, one)
+    margin = {"field": "margin", "type": "quantitative", "title": _("Rank r")}
+    name = {"type": "text", "align": "left", "fontSize": FONT_PX}
     return [
-        painted(_rule(x, _SHARES), "text"),
-        painted(whole.encode(x=x, x2="full:Q", y=share("one:Q")), "muted"),
-        painted(kept, "factored"),
-        painted(params, "text"),
-        painted(dots.encode(x=x, y=share("kept:Q")), "factored"),
-        painted(dots.encode(x=x, y=share("params_share:Q")), "text"),
-        painted(even, "text"),
-        ink_text(
-            ends.encode(x=alt.X("at:Q", title=_("Rank r")), y=share("label_at:Q")),
-            "name:N",
-            align="left",
+        _rule(x, SHARES_PX),
+        _layer(None, level, "muted", *whole, x=x, x2={"field": "full"}, y=share("one")),
+        _layer("ranks", line, "factored", x=x, y=share("kept")),
+        _layer("ranks", line | {"strokeDash": [7, 4]}, "text", x=x, y=share("params_share")),
+        _layer("ranks", dot, "factored", *NOW, x=x, y=share("kept")),
+        _layer("ranks", dot, "text", *NOW, x=x, y=share("params_share")),
+        _layer("even", dot | {"shape": "diamond", "size": 170}, "text", one, x=x, y=share("one")),
+        _layer(
+            "ends",
+            name,
+            "text",
+            {"calculate": "1.03 * datum.rank", "as": "margin"},
+            x=margin,
+            y=share("label_at"),
+            text={"field": "name", "type": "nominal"},
         ),
-        ink_text(
-            head,
-            alt.value(_("Shares of the layer; ◆ break-even")),
-            align="left",
-            fontWeight="bold",
-        ),
+        _words(None, low - 13, {"value": _("Shares of the layer; ◆ break-even")}, bold=True),
     ]
 
 
-# ------------------------------------------------------------------------------------------------
-# What the low-rank page's charts show, as tables to take along.
-
-
-def layer_data(curve: LayerCurve) -> pd.DataFrame:
-    """What the layer's chart shows, to take along: `ranks_frame` with each rank's singular value.
-
-    A column `value` of shares of the largest; `value_in` and `value_out` where each side has its
-    own.
-    """
-    values = values_frame(curve).pivot(index="rank", columns="mode", values="value")
-    values.columns = pd.Index([f"value_{mode}" if mode else "value" for mode in values.columns])
-    return ranks_frame(curve).merge(values, on="rank", how="outer")
-
-
-def accuracy_data(frame: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
-    """What the accuracy chart shows, to take along: the curves' rows, then the other designs'."""
-    beside = others.drop(columns=["role", "name", "score"])
-    return pd.concat([frame, beside.rename(columns={"title": "series"})], ignore_index=True)
-
-
-# ------------------------------------------------------------------------------------------------
-# A whole network at lower rank: parameters against accuracy, and MACs against time.
-#
-# Colour says "factored"; the method is said by dashes and marks, which the words under the chart
-# name. The fewer parameters the further left. Nothing in the plot but what was measured: other
+# A whole network at lower rank. Colour says "factored"; the method is said by dashes and marks,
+# which the words under the chart name. Nothing stands in the plot but what was measured: other
 # designs are named by a tooltip and by a table.
 
-
 NETWORK_HEIGHT_PX = 360
-_DASHES: dict[Method, str] = {"spatial": "m0", "tucker2": "m1", "svd": "m2", "auto": "m3"}
-_MARKS: dict[Method, str] = {
+TIMES_HEIGHT_PX = 380
+DASHES: dict[Method, str] = {"spatial": "m0", "tucker2": "m1", "svd": "m2", "auto": "m3"}
+MARKS: dict[Method, str] = {
     "spatial": "circle",
     "tucker2": "triangle-up",
     "svd": "diamond",
@@ -375,32 +346,24 @@ def accuracy_frame(
     Columns: method, series (the name of its curve), tuned, energy, params, macs, size_bytes,
     accuracy, low, high (95 % interval), n, correct.
     """
-    rows = []
-    for method in methods:
-        tuned = grid.finetuned(method) if finetuned else []
-        rows += [_row(row) for row in (*grid.of(method), *tuned) if row.score is not None]
     columns = ["method", "series", "tuned", "energy", "params", "macs", "size_bytes", "accuracy",
                "low", "high", "n", "correct"]  # fmt: skip
+    rows = [
+        (
+            method, method_title(method), row.finetune_epochs > 0, row.energy, row.params,
+            row.macs, row.size_bytes, score.accuracy, *score.ci95, score.n, score.correct,
+        )
+        for method in methods
+        for row in (*grid.of(method), *(grid.finetuned(method) if finetuned else ()))
+        if (score := row.score) is not None
+    ]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 
 
-def _row(row: LowRankRow) -> dict[str, Any]:
-    score = row.score
-    assert score is not None
-    return {
-        "method": row.method,
-        "series": method_title(row.method),
-        "tuned": row.finetune_epochs > 0,
-        "energy": row.energy,
-        "params": row.params,
-        "macs": row.macs,
-        "size_bytes": row.size_bytes,
-        "accuracy": score.accuracy,
-        "low": score.ci95[0],
-        "high": score.ci95[1],
-        "n": score.n,
-        "correct": score.correct,
-    }
+def accuracy_data(frame: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
+    """What the accuracy chart shows, to take along: the curves' rows, then the other designs'."""
+    beside = others.drop(columns=["role", "name", "score"])
+    return pd.concat([frame, beside.rename(columns={"title": "series"})], ignore_index=True)
 
 
 def others_frame(found: Iterable[Checkpoint], whole: Checkpoint, fingerprint: str) -> pd.DataFrame:
@@ -448,39 +411,35 @@ def accuracy_chart(
     others: pd.DataFrame,
     now: LowRankRow | None = None,
     live: pd.DataFrame | None = None,
-    reveal: bool = True,
 ) -> Spec:
-    """Accuracy against parameters with 95 % intervals; without `reveal` only the whole network.
+    """Accuracy against parameters with 95 % intervals.
 
     `others`: `others_frame`; `now`: the row that the controls name; `live`: columns params,
     accuracy, measured here just now.
     """
-    least, most = (float(f(pd.concat([frame["params"], others["params"]]))) for f in (min, max))
+    params = pd.concat([frame["params"], others["params"]])
+    low, high = float(params.min()) / 1.15, float(params.max()) * 1.15
     data = curve_data(
         frame.assign(
             role=["text" if tuned else "factored" for tuned in frame["tuned"]],
-            dash=[_DASHES[method] for method in frame["method"]],
-            mark=[_MARKS[method] for method in frame["method"]],
+            dash=[DASHES[method] for method in frame["method"]],
+            mark=[MARKS[method] for method in frame["method"]],
             series=[name.replace(" × ", "×") for name in frame["series"]],
         ),
         "params",
         whole=frame["energy"] == 1,
-        reveal=reveal,
+        reveal=True,
         gap=0,
         live=live,
-        now=now.params if now and reveal else None,
+        now=now.params if now else None,
     )
-    data["ends"] = data["ends"].iloc[:0].assign(margin=0.0)
+    data["ends"] = data["ends"].iloc[:0].assign(margin=0.0)  # a name would look like a network
     beside = others.assign(mark=[SLOTS[role].shape for role in others["role"]])
-    return with_data(
-        _accuracy_shape(least / 1.15, most * 1.15),
-        **data,
-        others=beside if reveal else beside.iloc[:0],
-    )
+    return with_data(_accuracy_chart(low, high), **data, others=beside)
 
 
 @compiled
-def _accuracy_shape(low: float, high: float) -> Any:
+def _accuracy_chart(low: float, high: float) -> Any:
     count = _("Parameters")
     x = alt.X(
         "params:Q",
@@ -489,8 +448,14 @@ def _accuracy_shape(low: float, high: float) -> Any:
         axis=alt.Axis(format="~s", tickCount=4, grid=False),
     )
     at = alt.Tooltip("params:Q", title=count, format=",")
-    score = alt.Tooltip("score:N", title=_("Right (95 % interval)"))
-    others = alt.Chart(alt.NamedData("others")).encode(x=x)
+    others = alt.Chart(alt.NamedData("others")).encode(x=x, color=role_color())
+    rules = others.mark_rule(strokeWidth=2).encode(y=accuracy_axis("low"), y2="high:Q")
+    tooltip = [
+        alt.Tooltip("title:N", title=_("Network")),
+        at,
+        alt.Tooltip("score:N", title=_("Right (95 % interval)")),
+    ]
+    marks = others.mark_point(size=120, filled=True, opacity=1)
     return accuracy_plot(
         x,
         at,
@@ -500,28 +465,8 @@ def _accuracy_shape(low: float, high: float) -> Any:
         ],
         chance=(low, high),
         height=NETWORK_HEIGHT_PX,
-        above=[
-            others.mark_rule(strokeWidth=2).encode(
-                y=accuracy_axis("low"), y2="high:Q", color=role_color()
-            ),
-            others.mark_point(size=120, filled=True, opacity=1).encode(
-                y=accuracy_axis(),
-                color=role_color(),
-                shape=mark_shape(),
-                tooltip=[alt.Tooltip("title:N", title=_("Network")), at, score],
-            ),
-        ],
+        above=[rules, marks.encode(y=accuracy_axis(), shape=mark_shape(), tooltip=tooltip)],
     )
-
-
-# ------------------------------------------------------------------------------------------------
-# MACs against time: what factoring saves on paper, and what the clock says of it.
-#
-# Both as shares of the whole network's, from one sitting in which all took turns. On the dashed
-# diagonal time falls as MACs do; above it, it does not.
-
-
-TIMES_HEIGHT_PX = 380
 
 
 def whole_row(grid: LowRankGrid, column: str) -> LowRankRow | None:
@@ -535,103 +480,83 @@ def whole_row(grid: LowRankGrid, column: str) -> LowRankRow | None:
 def time_frame(grid: LowRankGrid, methods: Sequence[Method], column: str) -> pd.DataFrame:
     """A row per method and timed energy: shares of the whole network's MACs, parameters and time.
 
-    Columns: method, series, energy, macs_share, params_share, share, low, high (quartiles),
-    milliseconds. Empty where nothing was timed.
+    All of one column come from one sitting, in which they took turns. Columns: method, series,
+    energy, macs_share, params_share, share, low, high (quartiles), milliseconds, verdict ("faster",
+    "slower" or "same", as it measured). Empty where nothing was timed.
     """
-    whole = whole_row(grid, column)
+    columns = ["method", "series", "energy", "macs_share", "params_share", "share", "low", "high",
+               "milliseconds", "verdict"]  # fmt: skip
     rows = []
+    whole = whole_row(grid, column)
     for method in methods if whole else ():
         for energy in TIMED_ENERGIES:
             row = grid.row(RowKey(method, energy))
             if row is None or column not in row.latency or not row.ranks or whole is None:
                 continue
-            time, base = row.latency[column], whole.latency[column].median
-            rows.append(
-                {
-                    "method": method,
-                    "series": method_title(method),
-                    "energy": energy,
-                    "macs_share": row.macs / whole.macs,
-                    "params_share": row.params / whole.params,
-                    "share": time.median / base,
-                    "low": time.p25 / base,
-                    "high": time.p75 / base,
-                    "milliseconds": time.median,
-                }
-            )
-    columns = ["method", "series", "energy", "macs_share", "params_share", "share", "low", "high",
-               "milliseconds"]  # fmt: skip
+            time, base = row.latency[column], whole.latency[column]
+            shares = (ms / base.median for ms in (time.median, time.p25, time.p75))
+            sizes = (row.macs / whole.macs, row.params / whole.params)
+            rows.append((method, method_title(method), energy, *sizes, *shares, time.median,
+                         time.against(base)))  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 
 
 def time_chart(frame: pd.DataFrame) -> Spec:
-    """Share of the MACs against share of the time, one mark a network; quartiles as bars."""
+    """Share of the MACs against share of the time, one mark a network; quartiles as bars.
+
+    On the dashed diagonal time falls as MACs do; above it, it does not.
+    """
     top = max(1.25, float(np.ceil(10 * frame["high"].max()) / 10)) if len(frame) else 1.25
     shown = frame.assign(
-        mark=[_MARKS[method] for method in frame["method"]],
+        mark=[MARKS[method] for method in frame["method"]],
         time=[numbers.milliseconds(ms) for ms in frame["milliseconds"]],
         label=[f"{energy:.0%}" for energy in frame["energy"]],
     )
-    return with_data(_times_shape(top), times=shown)
+    return with_data(_time_chart(top), times=shown)
 
 
 @compiled
-def _times_shape(top: float) -> Any:
-    title = _("Time, as a share of the whole network's")
-    y_scale, y_axis = alt.Scale(domain=[0, top], nice=False), alt.Axis(format=".0%", tickCount=6)
-    x_title = _("MACs, as a share of the whole network's")
-    x_scale = alt.Scale(domain=[0, 1.25], nice=False)
-    x_axis = alt.Axis(format=".0%", values=[0, 0.2, 0.4, 0.6, 0.8, 1], grid=False)
-    x = alt.X("macs_share:Q", title=x_title, scale=x_scale, axis=x_axis)
-    y = alt.Y("share:Q", title=title, scale=y_scale, axis=y_axis)
-    even = alt.Chart(alt.InlineData(values=[{"at": 0}, {"at": 1}])).mark_line(
-        strokeDash=[5, 4], strokeWidth=1.5
+def _time_chart(top: float) -> Any:
+    title, x_title = (
+        _("Time, as a share of the whole network's"),
+        _("MACs, as a share of the whole network's"),
     )
-    diagonal = even.encode(
-        alt.X("at:Q", title=x_title, scale=x_scale, axis=x_axis),
-        alt.Y("at:Q", title=title, scale=y_scale, axis=y_axis),
-    )
-    whole = alt.Chart(alt.InlineData(values=[{"at": 1}])).encode(
-        alt.X("at:Q", title=x_title), alt.Y("at:Q", title=title)
-    )
-    times = alt.Chart(alt.NamedData("times")).encode(x=x)
-    bars = times.mark_rule(strokeWidth=2, opacity=0.8).encode(
-        alt.Y("low:Q", title=title, scale=y_scale, axis=y_axis), y2="high:Q"
-    )
-    marks = times.mark_point(size=130, filled=True, opacity=1).encode(
-        y=y,
-        shape=mark_shape(),
-        tooltip=[
-            alt.Tooltip("series:N", title=_("Method")),
-            alt.Tooltip("energy:Q", title=_("Energy"), format=".0%"),
-            alt.Tooltip("macs_share:Q", title=x_title, format=".0%"),
-            alt.Tooltip("share:Q", title=title, format=".0%"),
-            alt.Tooltip("time:N", title=_("Median")),
-        ],
-    )
-    lines = times.mark_line(strokeWidth=1.5, opacity=0.7).encode(y=y, detail="series:N")
-    whole_mark = whole.mark_point(size=130, shape="cross", filled=True, opacity=1)
-    return finish(
-        layered(
-            painted(diagonal, "muted"),
-            painted(lines, "factored"),
-            painted(bars, "factored"),
-            painted(marks, "factored"),
-            painted(whole_mark, "text"),
-            ink_text(whole, alt.value(_("whole")), align="left", baseline="middle", dx=10),
-            *(
-                ink_text(
-                    times.transform_filter(
-                        f"datum.mark {'==' if above else '!='} '{_MARKS['tucker2']}'"
-                    ).encode(y=y),
-                    "label:N",
-                    align="right" if above else "left",
-                    dx=-9 if above else 9,
-                    dy=-10 if above else 10,
-                    **LABEL_SIZE,
-                )
-                for above in (True, False)
-            ),
+
+    def y(field: str) -> alt.Y:
+        scale, axis = alt.Scale(domain=[0, top], nice=False), alt.Axis(format=".0%", tickCount=6)
+        return alt.Y(f"{field}:Q", title=title, scale=scale, axis=axis)
+
+    def x(field: str) -> alt.X:
+        axis = alt.Axis(format=".0%", values=[0, 0.2, 0.4, 0.6, 0.8, 1], grid=False)
+        scale = alt.Scale(domain=[0, 1.25], nice=False)
+        return alt.X(f"{field}:Q", title=x_title, scale=scale, axis=axis)
+
+    even = alt.Chart(alt.InlineData(values=[{"at": 0}, {"at": 1}])).encode(x("at"), y("at"))
+    whole = alt.Chart(alt.InlineData(values=[{"at": 1}])).encode(x("at"), y("at"))
+    times = alt.Chart(alt.NamedData("times")).encode(x=x("macs_share"))
+    at_median = times.encode(y=y("share"))
+    tooltip = [
+        alt.Tooltip("series:N", title=_("Method")),
+        alt.Tooltip("energy:Q", title=_("Energy"), format=".0%"),
+        alt.Tooltip("macs_share:Q", title=x_title, format=".0%"),
+        alt.Tooltip("share:Q", title=title, format=".0%"),
+        alt.Tooltip("time:N", title=_("Median")),
+    ]
+    marks = at_median.mark_point(size=130, filled=True, opacity=1)
+    layers = [
+        painted(even.mark_line(strokeDash=[5, 4], strokeWidth=1.5), "muted"),
+        painted(
+            at_median.mark_line(strokeWidth=1.5, opacity=0.7).encode(detail="series:N"), "factored"
         ),
-        height=TIMES_HEIGHT_PX,
-    )
+        painted(
+            times.mark_rule(strokeWidth=2, opacity=0.8).encode(y("low"), y2="high:Q"), "factored"
+        ),
+        painted(marks.encode(shape=mark_shape(), tooltip=tooltip), "factored"),
+        painted(whole.mark_point(size=130, shape="cross", filled=True, opacity=1), "text"),
+        ink_text(whole, alt.value(_("whole")), align="left", baseline="middle", dx=10),
+    ]
+    for equals, align, shift in (("==", "right", (-9, -10)), ("!=", "left", (9, 10))):
+        labelled = at_median.transform_filter(f"datum.mark {equals} '{MARKS['tucker2']}'")
+        dx, dy = shift
+        layers.append(ink_text(labelled, "label:N", align=align, dx=dx, dy=dy, **LABEL_SIZE))
+    return finish(layered(*layers), height=TIMES_HEIGHT_PX)

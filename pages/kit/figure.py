@@ -1,14 +1,32 @@
 """A chart on the page: full width, the theme's colours, and words for who cannot see it."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
 import streamlit as st
 
+from core import i18n
 from core.charts.tables import to_csv
 from core.i18n import _
 from pages.kit import url_state
+
+T = TypeVar("T")
+
+
+def kept(make: Callable[[], T], what: str, *key: Hashable, of: Sequence[object] = ()) -> T:
+    """`make()`, once for each language, `what`, `key` and `of`: shared by all sessions, read only.
+
+    `of`: immutable objects that stand for themselves in the key, such as measured rows. A page
+    script is run anew for each visit; a cache of its own would cost it 3 ms each time.
+    """
+    # the objects are held with the result, so that no other gets the same identity
+    return _kept((i18n.language(), what, *key, *map(id, of)), lambda: (make(), of))[0]
+
+
+@st.cache_resource(max_entries=768, show_spinner=False)
+def _kept(key: tuple[Hashable, ...], _make: Callable[[], T]) -> T:
+    return _make()
 
 
 class Picture(NamedTuple):

@@ -27,12 +27,12 @@ def ask(question: str, options: Mapping[G, str], key: str) -> Guess[G]:
     """Draw a question with an option for each guess (value -> words) and "Just show me".
 
     The guess is kept while the visitor is elsewhere, and is in no link. Whatever would give the
-    answer away must wait until `is_open`.
+    answer away must wait until `is_open`; an older link's `reveal` opens every answer.
     """
     offered: dict[str | float, str] = dict(options.items())
     chosen = url_state.guess(question, offered | {SHOW: _("Just show me")}, key, wrap=True)
     guessed = next((value for value in options if value == chosen), None)
-    return Guess(guessed, chosen is not None)
+    return Guess(guessed, chosen is not None or url_state.is_on("reveal"))
 
 
 def verdict(guess: Guess[G], is_right: bool, answer: str) -> None:

@@ -121,6 +121,12 @@ def _key(one: Checkpoint, way: str, version: Version) -> tuple[str, ...]:
     return one.id, one.weights_sha256, way, version.name
 
 
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _opened(key: tuple[str, ...], _open: Callable[[], Network]) -> Network:
+    """The network of a version, shared by all sessions."""
+    return _open()
+
+
 def _look(photo: Photo, one: Checkpoint, way: str, versions: Sequence[Version]) -> _Looked:
     """The photo's thumbnail and the versions' answers; only those that are new are asked for."""
     looked: _Looked | None = st.session_state.get("photo_check")
@@ -134,7 +140,10 @@ def _look(photo: Photo, one: Checkpoint, way: str, versions: Sequence[Version]) 
     looked = looked or _Looked(photo.key, thumbnail(image), {})
     pixels = prepare(image, one.input_px, one.crop)[None]  # (1, 3, px, px)
     with st.spinner(_("Looking at {name} ...").format(name=photo.name)):
-        answers = {_key(one, way, each): each.open().logits(pixels)[0] for each in missing}
+        answers = {
+            _key(one, way, each): _opened(_key(one, way, each), each.open).logits(pixels)[0]
+            for each in missing
+        }
     looked.logits.update(answers)
     st.session_state["photo_check"] = looked
     return looked

@@ -12,6 +12,7 @@ from core.collection.latency import LatencyTable
 from core.errors import CheckpointError
 from core.i18n import _
 from core.provenance import commit_text
+from pages.kit import frame
 from pages.kit.networks import name_of
 from pages.kit.url_state import one_of
 
@@ -64,12 +65,23 @@ def provenance(checkpoints: Sequence[Checkpoint]) -> None:
             else name
         )
     st.caption(_("Accuracies measured on {data}.").format(data="; ".join(said)))
+    _sources(checkpoints)
+
+
+@frame.section
+def _sources(checkpoints: Sequence[Checkpoint]) -> None:
+    """The box; a touch in it redraws it alone."""
     with st.popover(_("Where these numbers come from"), icon=":material/fact_check:"):
         for one in _some(checkpoints):
             st.markdown(f"**{name_of(one)}**")
             st.markdown("\n".join(f"- {line}" for line in _details(one)))
-            with st.expander(_("Its manifest entry, configuration and all")):
-                st.json(one.model_dump(mode="json"), expanded=False)
+            entry = st.expander(
+                _("Its manifest entry, configuration and all"),
+                on_change="rerun",
+                key=f"entry-{one.id}",
+            )
+            if entry.open:
+                entry.json(one.model_dump(mode="json"), expanded=False)
 
 
 def _some(checkpoints: Sequence[Checkpoint]) -> Sequence[Checkpoint]:
@@ -139,6 +151,12 @@ def _details(one: Checkpoint) -> list[str]:
     if one.teacher:
         lines.insert(1, _("taught by `{id}`").format(id=one.teacher))
     return lines
+
+
+def not_measured(text: str, command: str) -> None:
+    """Say that something was not measured yet, and the command that measures it."""
+    st.info(text, icon=":material/query_stats:")
+    st.code(command, language="bash")
 
 
 # ------------------------------------------------------------------------------------------------

@@ -16,13 +16,11 @@ from streamlit.testing.v1 import AppTest
 
 from core import i18n
 from core.charts import numbers
-from core.checkpoints import TEST_LOGITS
 from core.low_rank import method as lowrank_factors
 from core.low_rank import network as lowrank
 from core.low_rank import rows as lowrank_live
 from core.low_rank.rows import LowRankGrid, LowRankRow
 from core.timing import Spread
-from tests import results_shelf
 from tests.food import make_food11
 from tests.pages import low_rank_shelf, shelf
 from tests.pages.conftest import REPO
@@ -104,7 +102,7 @@ def test_nothing_says_what_a_rank_keeps_before_the_guess(open_page: Open, shippe
 
 def test_the_network_has_a_guess_of_its_own(open_page: Open, shipped: Path) -> None:
     """The made-up curve: 682 of 830 right answers are left at 70 % of the energy."""
-    app = open_page(PAGE)
+    app = open_page(PAGE, method="auto")
     app = app.button_group(key="guess_whole").set_value("few").run()
     assert "Not quite." in said(app) and "It keeps 82% of them" in said(app)
     assert len(drawn_rows(app, "curves", "Accuracy")) == 10
@@ -185,12 +183,6 @@ def test_the_trap_is_really_run(seen: Callable[..., AppTest]) -> None:
     made, layer = 144 * 64 * 3 + 64 * 144 * 3 + 64, 64 * 64 * 9 + 64
     assert f"together **{made:,}** parameters; the layer had **{layer:,}**" in text
     assert "144 × 64 × 3 × 1, 64 × 144 × 1 × 3" in text and made > layer
-
-
-def test_the_formula_has_the_layers_numbers(seen: Callable[..., AppTest]) -> None:
-    text = said(seen(tab="why"))
-    assert "64·64·3·3 + 64 = 36,928 parameters" in text
-    assert "at rank 48: 48·(64·3 + 64·3) + 64 = 18,496 parameters" in text
 
 
 def test_without_curves_it_says_how_to_get_them(open_page: Open, bare: Path) -> None:
@@ -285,52 +277,6 @@ def test_the_shown_source_is_the_code_that_factored(seen: Callable[..., AppTest]
     shown = [code.value.strip() for code in seen(tab="why").code if code.value]
     assert inspect.getsource(lowrank.factor).strip() in shown
     assert inspect.getsource(lowrank_factors.Decomposition).strip() in shown
-
-
-def test_the_extreme_case_compares_the_homeworks_two(seen: Callable[..., AppTest]) -> None:
-    assert "stand here side by side once both are trained" in said(seen(tab="extreme"))
-
-
-def the_difference() -> None:
-    """A page of nothing but the two networks' difference, for AppTest."""
-    from core.checkpoints import load_manifest
-    from pages.low_rank import difference
-
-    found = load_manifest()
-    difference(list(found.values()), found["plain_2m-scratch-s0"], found["dwpw_256k-scratch-s0"])
-
-
-@pytest.mark.parametrize(
-    ("right", "expected"),
-    [
-        (((760, 640),), "+10.0 points (95 % interval"),
-        (((760, 640), (772, 640)), "+10.5 points (mean of 2 seeds"),
-        (((760, 640), (640, 760)), "+0.0 points (mean of 2 seeds"),
-    ],
-)
-def test_the_two_are_compared_over_the_seeds_there_are(
-    pretrained: Path, right: tuple[tuple[int, int], ...], expected: str
-) -> None:
-    for seed, (big, small) in enumerate(right):
-        results_shelf.publish("plain_2m-scratch", seed, big)
-        results_shelf.publish("dwpw_256k-scratch", seed, small)
-    app = AppTest.from_function(the_difference, default_timeout=30).run()
-    assert not app.exception
-    (line,) = app.markdown
-    told = line.value.replace(numbers.THIN, "")
-    assert "the same 1,200 photographs" in told and expected in told
-    assert ("One seed each" in told) == (len(right) == 1)
-    assert ("not distinguishable" in told) == (right[-1] == (640, 760))
-
-
-def test_damaged_answers_are_said(pretrained: Path) -> None:
-    for stem in ("plain_2m-scratch", "dwpw_256k-scratch"):
-        results_shelf.publish(stem, 0, 700)
-    (pretrained / "plain_2m-scratch-s0" / TEST_LOGITS).write_bytes(b"half a file")
-    app = AppTest.from_function(the_difference, default_timeout=30).run()
-    assert not app.exception and not app.markdown
-    (line,) = app.caption
-    assert "cannot be read" in line.value and "core check" in line.value
 
 
 def test_a_photo_goes_through_whole_factored_and_fine_tuned(

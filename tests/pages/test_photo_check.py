@@ -88,9 +88,12 @@ def check(answers: list[int], refusal: str) -> None:
     def opened(label: int) -> SimpleNamespace:
         if refusal:
             raise CheckpointError(refusal)
-        asked.append(label)
-        logits = 5 * np.eye(11, dtype=np.float32)[[label]]
-        return SimpleNamespace(logits=lambda pixels: logits)
+
+        def logits(pixels: object) -> object:
+            asked.append(label)
+            return 5 * np.eye(11, dtype=np.float32)[[label]]
+
+        return SimpleNamespace(logits=logits)
 
     def versions(values: Sequence[int]) -> list[Version]:
         names = ["whole", *(f"{value} off" for value in values)]
