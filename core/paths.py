@@ -1,4 +1,4 @@
-"""Where things live on this machine, and how a file is written so that it is never half a file."""
+"""Where things live on this machine, what its environment sets, and files never half written."""
 
 import json
 import os
@@ -32,6 +32,24 @@ def _folder(variable: str, default: Path) -> Path:
             )
         )
     return folder
+
+
+def whole_number(name: str, default: int) -> int:
+    """What the environment variable `name` says, at least 1. Raises ConfigError if it is none."""
+    text = os.environ.get(name, "")
+    if not text:
+        return default
+    try:
+        number = int(text)
+        if number < 1:
+            raise ValueError
+    except ValueError:
+        raise ConfigError(
+            _("{name} must be a whole number from 1, not {text}.").format(
+                name=name, text=repr(text)
+            )
+        ) from None
+    return number
 
 
 def pretrained_dir() -> Path:

@@ -7,13 +7,15 @@ rows, `with_data` frames.
 
 import copy
 import functools
+import os
+import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, ParamSpec
 
 import altair as alt
 import pandas as pd
 import pyarrow as pa
+from altair.utils import schemapi
 
 from core import i18n
 
@@ -22,34 +24,43 @@ Spec = dict[str, Any]
 
 P = ParamSpec("P")
 
+KEPT = 64
+"""The most specifications kept of one function."""
+_compiling = threading.RLock()
+_validate = "SMALL_PLATES_VALIDATE_CHARTS" in os.environ
+"""Whether Altair compares each chart with Vega-Lite's schema: half of its time; tests do."""
+
 
 def compiled(build: Callable[P, Any]) -> Callable[P, Spec]:
-    """Compile the chart that `build` returns, once per arguments (hashable) and language."""
+    """Compile the chart that `build` returns, once per arguments (hashable) and language.
 
-    @functools.lru_cache(maxsize=64)
-    def compile_once(_language: str, make: Callable[[], Any]) -> Spec:
-        # a row or two written in a layer stay there: Streamlit sends each of `datasets` as a table
-        with alt.data_transformers.enable(consolidate_datasets=False):
-            spec: Spec = make().to_dict()
-        return spec
+    Visitors who come for a chart while it is being compiled wait for it.
+    """
+    specs: dict[Any, Spec] = {}
 
     @functools.wraps(build)
     def remembered(*args: P.args, **kwargs: P.kwargs) -> Spec:
-        return compile_once(i18n.language(), _Call(build, args, tuple(sorted(kwargs.items()))))
+        key = (i18n.language(), args, tuple(sorted(kwargs.items())))
+        if (spec := specs.get(key)) is not None:
+            return spec
+        with _compiling:  # Altair's settings are the process', too
+            if key not in specs:
+                if len(specs) >= KEPT:
+                    del specs[next(iter(specs))]
+                specs[key] = _compile(build, *args, **kwargs)
+            return specs[key]
 
     return remembered
 
 
-@dataclass(frozen=True)
-class _Call:
-    """A call not made yet; equal calls are equal keys."""
-
-    build: Callable[..., Any]
-    args: tuple[Any, ...]
-    named: tuple[tuple[str, Any], ...]
-
-    def __call__(self) -> Any:
-        return self.build(*self.args, **dict(self.named))
+def _compile(build: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> Spec:
+    # a row or two written in a layer stay there: Streamlit sends each of `datasets` as a table
+    with (
+        alt.data_transformers.enable(consolidate_datasets=False),
+        schemapi.debug_mode(_validate),
+    ):
+        spec: Spec = build(*args, **kwargs).to_dict(validate=_validate)
+    return spec
 
 
 def with_data(

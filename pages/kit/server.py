@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import ctypes
 import gc
+import importlib
 import logging
 import os
 import re
@@ -35,9 +36,10 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.web.server import server_util
 
+from core import photos
 from core.errors import ConfigError
 from core.i18n import _
-from core.training.queue.store import whole_number
+from core.paths import whole_number
 from pages.kit import frame
 
 MB = 2**20
@@ -240,9 +242,12 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
     # app.py, before its first run too.
     PagesManager.uses_pages_directory = False
     _greet()
+    photos.warm(1)  # a process of its own, which starts while the pages are read
     tasks = [asyncio.create_task(_tidy_up())]
     if os.environ.get("SMALL_PLATES_PREWARM") != "0":
         tasks.append(asyncio.create_task(prewarm()))
+    else:
+        gc.enable()
     try:
         yield
     finally:
@@ -276,9 +281,11 @@ async def prewarm() -> None:
     """Open every page once, Home first, while nobody else's page runs.
 
     So no visitor waits for imports, charts' specifications or results read from files. What is in
-    memory then stays for ever: the garbage collector need not look at it again.
+    memory then stays for ever: the garbage collector, off since app.py was imported, need not look
+    at it again.
     """
     try:
+        await asyncio.to_thread(importlib.import_module, "pages.home")  # its first visitor's, too
         server = runtime.get_instance()
         while server.state is RuntimeState.INITIAL:
             await asyncio.sleep(0.05)
@@ -293,7 +300,9 @@ async def prewarm() -> None:
                 message.rerun_script.page_name = "" if page.key == "home" else page.key
                 server.handle_backmsg(session, message)
                 await asyncio.wait_for(client.finished.wait(), PREWARM_S)
+                gc.enable()
         finally:
+            gc.enable()
             server.close_session(session)
         gc.collect()
         gc.freeze()

@@ -18,9 +18,9 @@ from typing import Literal, NamedTuple, Self
 from filelock import FileLock, Timeout
 
 from core.cores import cores
-from core.errors import ConfigError, JobError
+from core.errors import JobError
 from core.i18n import _
-from core.paths import remedy
+from core.paths import remedy, whole_number
 
 State = Literal["queued", "running", "done", "stopped", "failed", "killed", "interrupted"]
 ACTIVE: tuple[State, ...] = ("queued", "running")
@@ -236,21 +236,3 @@ def _found() -> tuple[str, ...]:
     """One place a GPU where there are several; asking torch would cost the server its memory."""
     gpus = sorted(Path("/dev").glob("nvidia[0-9]*"))
     return tuple(f"cuda:{n}" for n in range(len(gpus))) if len(gpus) > 1 else ("",)
-
-
-def whole_number(name: str, default: int) -> int:
-    """What the environment variable `name` says, at least 1. Raises ConfigError if it is none."""
-    text = os.environ.get(name, "")
-    if not text:
-        return default
-    try:
-        number = int(text)
-        if number < 1:
-            raise ValueError
-    except ValueError:
-        raise ConfigError(
-            _("{name} must be a whole number from 1, not {text}.").format(
-                name=name, text=repr(text)
-            )
-        ) from None
-    return number
