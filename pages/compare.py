@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -36,11 +37,11 @@ def main() -> None:
             "and how sure it is."
         )
     )
-    found = networks.checkpoints()
-    if not found:
+    shipped = networks.checkpoints()
+    if not shipped:
         networks.explain_empty()
         st.stop()
-    photographs(found)
+    photographs(shipped)
     frame.foot("compare")
 
 
@@ -54,19 +55,19 @@ class Offer(NamedTuple):
     """Ids of the networks to begin with, and what each is called here."""
 
 
-def offer(found: list[Checkpoint]) -> Offer:
+def offer(shipped: list[Checkpoint]) -> Offer:
     """All networks, and the presets: teacher, best student, cut, in 8 bits, as far as they are
     here."""
     opened: dict[str, FilePredictor] = {}
     presets: dict[str, str] = {}
-    if teacher := next(iter(networks.teachers(found)), None):
+    if teacher := next(iter(networks.teachers(shipped)), None):
         presets[teacher.id] = _("Teacher")
-    student = networks.best_student(found)
+    student = networks.best_student(shipped)
     if student:
         presets[student.id] = _("Student")
-    cut = [one for one in found if one.derived_from and one.derived_from.kind == "narrow"]
+    cut = [each for each in shipped if each.derived_from and each.derived_from.kind == "narrow"]
     if cut:
-        halved = min(cut, key=lambda one: (abs(share_cut(one) - 0.5), -right(one)))
+        halved = min(cut, key=lambda each: (abs(share_cut(each) - 0.5), -right(each)))
         presets[halved.id] = _("Cut by {share}").format(share=numbers.share(share_cut(halved)))
     if student:
         try:
@@ -77,37 +78,33 @@ def offer(found: list[Checkpoint]) -> Offer:
         if int8:
             opened[int8.checkpoint.id] = int8
             presets[int8.checkpoint.id] = _("8 bits")
-    presets = presets or {one.id: short_name(one) for one in found[:2]}
-    return Offer([*found, *(one.checkpoint for one in opened.values())], opened, presets)
+    presets = presets or {each.id: short_name(each) for each in shipped[:2]}
+    return Offer([*shipped, *(file.checkpoint for file in opened.values())], opened, presets)
 
 
-def share_cut(one: Checkpoint) -> float:
+def share_cut(checkpoint: Checkpoint) -> float:
     """The share of its channels that a narrow network has lost, as far as its settings say."""
-    ratio = one.config.get("ratio")
+    ratio = checkpoint.config.get("ratio")
     return float(ratio) if isinstance(ratio, int | float) else 0.0
 
 
-def right(one: Checkpoint) -> float:
+def right(checkpoint: Checkpoint) -> float:
     """Test accuracy, 0 where it was not measured."""
-    return one.test.accuracy if one.test else 0.0
+    return checkpoint.test.accuracy if checkpoint.test else 0.0
 
 
-def short_name(one: Checkpoint) -> str:
+def short_name(checkpoint: Checkpoint) -> str:
     """A network's name where there is little room."""
-    name = versions(
-        one.model, one.recipe, _(one.title), one.derived_from.kind if one.derived_from else ""
-    )[-1]
-    return name if not one.seed else _("{name} ({seed})").format(name=name, seed=one.seed)
-
-
-# ------------------------------------------------------------------------------------------------
-# The instrument: photos in, the networks' first choices out.
+    derived = checkpoint.derived_from.kind if checkpoint.derived_from else ""
+    name = versions(checkpoint.model, checkpoint.recipe, _(checkpoint.title), derived)[-1]
+    seed = checkpoint.seed
+    return name if not seed else _("{name} ({seed})").format(name=name, seed=seed)
 
 
 @frame.section
-def photographs(found: list[Checkpoint]) -> None:
+def photographs(shipped: list[Checkpoint]) -> None:
     """The photos, what each network sees in them, what it really was; the rest in tabs."""
-    offered = offer(found)
+    offered = offer(shipped)
     with frame.instrument() as (controls, picture):
         with controls:
             photos = pick()
@@ -122,30 +119,22 @@ def photographs(found: list[Checkpoint]) -> None:
                     _("No photo yet. Drop one here, switch the camera on, or take an example."),
                     icon=":material/add_a_photo:",
                 )
-            names = {one.id: offered.presets.get(one.id) or short_name(one) for one in chosen}
+            names = {each.id: offered.presets.get(each.id) or short_name(each) for each in chosen}
             if len(results) == 1:
                 one_photo(results[0], names)
             elif results:
                 several_photos(results, names)
     if results:
-        st.markdown(_("**What you see.** {text}").format(text=" ".join(told(results, names))))
+        st.markdown(_("**What you see.** {text}").format(text=" ".join(sentences(results, names))))
         tally(results, names)
 
-    def classes() -> None:
-        all_classes(results, names)
-
-    def not_food() -> None:
-        trap(chosen, offered.opened, names)
-
-    def test_split() -> None:
-        homework(chosen)
-
+    not_food = partial(trap, chosen, offered.opened, names)
     frame.tabs(
         [
             frame.Tab("not_food", _("Trap: not even food"), not_food),
-            frame.Tab("classes", _("All eleven classes"), classes),
+            frame.Tab("classes", _("All eleven classes"), partial(all_classes, results, names)),
             frame.Tab("why", _("Why"), why),
-            frame.Tab("homework", _("Homework"), test_split),
+            frame.Tab("homework", _("Homework"), partial(homework, chosen)),
         ]
     )
 
@@ -155,28 +144,27 @@ def one_photo(seen: Seen, names: Mapping[str, str]) -> None:
     left, middle = st.columns([1, 2.2])
     with left:
         draw_photo(seen)
-    answers = seen.answers
-    first_choices = [compare.bars_frame(answer).iloc[0] for answer in answers]
-    truth = truth_of(seen)
-    verdicts = [
-        Verdict(
-            role_of(answer.checkpoint),
-            f"{glyph(role_of(answer.checkpoint))} {names[answer.checkpoint.id]}: {first.food}"
-            + mark(truth, int(first.label)),
-            f"{numbers.size(answer.checkpoint.size_bytes)} · "
-            f"{numbers.milliseconds(answer.latency_ms)}",
-            float(first.probability),
-            numbers.share(first.probability)
-            + ("" if answer is answers[0] else agreement(first.label == first_choices[0].label)),
+    truth, rows = truth_of(seen), []
+    for answer in seen.answers:
+        label, probability = first_choice(answer)
+        role, size = role_of(answer.checkpoint), answer.checkpoint.size_bytes
+        agrees = _(" · agrees") if label == first_choice(seen.answers[0])[0] else _(" · differs")
+        rows.append(
+            Verdict(
+                role,
+                f"{glyph(role)} {names[answer.checkpoint.id]}: {food_class(CLASSES[label])}"
+                + mark(truth, label),
+                f"{numbers.size(size)} · {numbers.milliseconds(answer.latency_ms)}",
+                probability,
+                numbers.share(probability) + (agrees if rows else ""),
+            )
         )
-        for answer, first in zip(answers, first_choices, strict=True)
-    ]
     with middle:
         show(
-            verdict_chart(verdicts),
+            verdict_chart(rows),
             _("How sure each network is of what it sees. {list}.").format(
                 list="; ".join(
-                    f"{one.head} {numbers.share(one.probability)} ({one.aside})" for one in verdicts
+                    f"{row.head} {numbers.share(row.probability)} ({row.aside})" for row in rows
                 )
             ),
             key="verdicts",
@@ -216,20 +204,26 @@ def several_photos(results: Sequence[Seen], names: Mapping[str, str]) -> None:
                 truth = truth_of(seen)
                 lines = []
                 for answer in seen.answers:
-                    first = compare.bars_frame(answer).iloc[0]
+                    label, probability = first_choice(answer)
                     lines.append(
-                        f"{glyph(role_of(answer.checkpoint))} {first.food} "
-                        f"{numbers.share(first.probability)}" + mark(truth, int(first.label))
+                        f"{glyph(role_of(answer.checkpoint))} {food_class(CLASSES[label])} "
+                        f"{numbers.share(probability)}" + mark(truth, label)
                     )
                 st.markdown("  \n".join(lines))
+
+
+def first_choice(answer: compare.Answer) -> tuple[int, float]:
+    """The most probable class, and its probability at T = 1."""
+    label = int(answer.logits.argmax())
+    return label, float(predict.softmax(answer.logits)[label])
 
 
 def truth_of(seen: Seen) -> int | None:
     """The photo's class: what its data set says, else the visitor; None where nobody did."""
     if seen.photo.label is not None:
         return seen.photo.label
-    said: int | None = st.session_state.get(f"really_{seen.photo.key}")
-    return said
+    label: int | None = st.session_state.get(f"really_{seen.photo.key}")
+    return label
 
 
 def mark(truth: int | None, label: int) -> str:
@@ -237,63 +231,53 @@ def mark(truth: int | None, label: int) -> str:
     return "" if truth is None else f" {glyph('correct' if truth == label else 'wrong')}"
 
 
-def agreement(same: bool) -> str:
-    """Whether a network's first choice is the first network's."""
-    return _(" · agrees") if same else _(" · differs")
-
-
-# ------------------------------------------------------------------------------------------------
-# What you see, and who was right.
-
-
-def told(results: Sequence[Seen], names: Mapping[str, str]) -> list[str]:
+def sentences(results: Sequence[Seen], names: Mapping[str, str]) -> list[str]:
     """Whether the networks agree on the photos, and where they differ most."""
-    n = len(results)
+    n, n_networks = len(results), len(results[0].answers)
     agreements = [compare.agreement(seen.answers) for seen in results]
-    said = []
-    if n == 1:
-        seen, found = results[0], agreements[0]
-        if seen.photo.label is not None:
-            food = food_class(CLASSES[seen.photo.label])
-            text = (
-                _("It was made to look like **{food}**.")
-                if seen.photo.dreamed
-                else _("The label says **{food}**.")
-            )
-            said.append(text.format(food=food))
-        first = food_class(CLASSES[found.camps[0][0]])
-        if len(seen.answers) == 1:
-            return [*said, _("It sees **{food}**.").format(food=first)]
-        if found.unanimous:
-            said.append(
-                _("All {n} networks see **{food}**.").format(n=len(seen.answers), food=first)
-            )
-        else:
-            camps = "; ".join(
-                f"**{food_class(CLASSES[label])}**: {', '.join(names[one] for one in who)}"
-                for label, who in found.camps
-            )
-            said.append(_("The networks disagree: {camps}.").format(camps=camps))
-        said.append(
-            _("They differ most on **{food}**: {most} gives it {high}, {least} {low}.").format(
-                food=food_class(CLASSES[found.label]),
-                most=names[found.highest[0]],
-                high=numbers.share(found.highest[1]),
-                least=names[found.lowest[0]],
-                low=numbers.share(found.lowest[1]),
-            )
+    if n > 1:
+        if n_networks == 1:
+            return []
+        agreed = sum(agreement.unanimous for agreement in agreements)
+        surest, share = compare.surest([seen.answers for seen in results])
+        return [
+            _("Of {n} photos, the networks agree on {agreed}.").format(n=n, agreed=agreed),
+            _("Surest on average: {name}, {p}.").format(name=names[surest], p=numbers.share(share)),
+        ]
+    photo, agreement = results[0].photo, agreements[0]
+    lines = []
+    if photo.label is not None:
+        text = (
+            _("It was made to look like **{food}**.")
+            if photo.dreamed
+            else _("The label says **{food}**.")
         )
-    elif len(results[0].answers) > 1:
-        agreed = sum(found.unanimous for found in agreements)
-        said.append(_("Of {n} photos, the networks agree on {agreed}.").format(n=n, agreed=agreed))
-    if len(results[0].answers) > 1 and n > 1:
-        surest = compare.surest([seen.answers for seen in results])
-        said.append(
-            _("Surest on average: {name}, {p}.").format(
-                name=names[surest[0]], p=numbers.share(surest[1])
-            )
+        lines.append(text.format(food=food_class(CLASSES[photo.label])))
+    first = food_class(CLASSES[agreement.camps[0][0]])
+    if n_networks == 1:
+        return [*lines, _("It sees **{food}**.").format(food=first)]
+    if agreement.unanimous:
+        lines.append(_("All {n} networks see **{food}**.").format(n=n_networks, food=first))
+    else:
+        camps = "; ".join(
+            f"**{food_class(CLASSES[label])}**: {', '.join(names[id] for id in ids)}"
+            for label, ids in agreement.camps
         )
-    return said
+        lines.append(_("The networks disagree: {camps}.").format(camps=camps))
+    (most, high), (least, low) = agreement.highest, agreement.lowest
+    lines.append(
+        _("They differ most on **{food}**: {most} gives it {high}, {least} {low}.").format(
+            food=food_class(CLASSES[agreement.label]),
+            most=names[most],
+            high=numbers.share(high),
+            least=names[least],
+            low=numbers.share(low),
+        )
+    )
+    return lines
+
+
+MOST_JUDGED = 200
 
 
 def tally(results: Sequence[Seen], names: Mapping[str, str]) -> None:
@@ -322,23 +306,41 @@ def tally(results: Sequence[Seen], names: Mapping[str, str]) -> None:
         )
 
 
-MOST_JUDGED = 200
-
-
-# ------------------------------------------------------------------------------------------------
-# The tabs.
-
-
-def why() -> None:
-    """From logits to the percentages."""
+def trap(
+    chosen: Sequence[Checkpoint], opened: Mapping[str, FilePredictor], names: Mapping[str, str]
+) -> None:
+    """Show the networks a picture of nothing; they answer all the same."""
     st.markdown(
         _(
-            "A network gives eleven numbers $z_i$, the *logits*. The softmax turns them into "
-            "probabilities that add up to one; the temperature $T$ divides the logits first:"
+            "A high confidence does not mean *right*, nor even *food*: the eleven bars always add "
+            "up to 100 %, and “none of these” is not among them. Try it: random dots."
         )
     )
-    st.latex(r"p_i = \frac{e^{z_i / T}}{\sum_j e^{z_j / T}}")
-    st.code(inspect.getsource(predict.softmax), language="python", wrap_lines=True)
+    if not toggle(_("Show the networks random dots"), "trap"):
+        return
+    dots = compare.random_dots()
+    photo = Photo("random-dots", _("Random dots"), lambda: dots)
+    seen = look([photo], chosen, keep=False, opened=opened)
+    if not seen:
+        return
+    left, right = st.columns([1, 4])
+    left.image(seen[0].thumb, alt=_("Coloured random dots, no food"), width=120)
+    lines = [
+        _("{name} sees **{food}**, {p}").format(
+            name=names[answer.checkpoint.id],
+            food=food_class(CLASSES[label]),
+            p=numbers.share(probability),
+        )
+        for answer in seen[0].answers
+        for label, probability in [first_choice(answer)]
+    ]
+    right.markdown("  \n".join(lines))
+    right.markdown(
+        _(
+            "How to notice: compare several networks. Where they disagree on something, do not "
+            "believe a single one."
+        )
+    )
 
 
 def all_classes(results: Sequence[Seen], names: Mapping[str, str]) -> None:
@@ -420,42 +422,16 @@ def draw_table(table: pd.DataFrame, names: dict[str, str]) -> None:
     data_button(table, "compare")
 
 
-def trap(
-    chosen: Sequence[Checkpoint], opened: Mapping[str, FilePredictor], names: Mapping[str, str]
-) -> None:
-    """Show the networks a picture of nothing; they answer all the same."""
+def why() -> None:
+    """From logits to the percentages."""
     st.markdown(
         _(
-            "A high confidence does not mean *right*, nor even *food*: the eleven bars always add "
-            "up to 100 %, and “none of these” is not among them. Try it: random dots."
+            "A network gives eleven numbers $z_i$, the *logits*. The softmax turns them into "
+            "probabilities that add up to one; the temperature $T$ divides the logits first:"
         )
     )
-    if not toggle(_("Show the networks random dots"), "trap"):
-        return
-    dots = compare.random_dots()
-    photo = Photo("random-dots", _("Random dots"), lambda: dots)
-    seen = look([photo], chosen, keep=False, opened=opened)
-    if not seen:
-        return
-    left, right = st.columns([1, 4])
-    left.image(seen[0].thumb, alt=_("Coloured random dots, no food"), width=120)
-    lines = []
-    for answer in seen[0].answers:
-        first = compare.bars_frame(answer).iloc[0]
-        lines.append(
-            _("{name} sees **{food}**, {p}").format(
-                name=names[answer.checkpoint.id],
-                food=first.food,
-                p=numbers.share(first.probability),
-            )
-        )
-    right.markdown("  \n".join(lines))
-    right.markdown(
-        _(
-            "How to notice: compare several networks. Where they disagree on something, do not "
-            "believe a single one."
-        )
-    )
+    st.latex(r"p_i = \frac{e^{z_i / T}}{\sum_j e^{z_j / T}}")
+    st.code(inspect.getsource(predict.softmax), language="python", wrap_lines=True)
 
 
 def homework(chosen: Sequence[Checkpoint]) -> None:
@@ -466,10 +442,9 @@ def homework(chosen: Sequence[Checkpoint]) -> None:
             "accuracies stand on the whole test split, each with its 95 % interval."
         )
     )
-    measured = [one for one in chosen if one.test or one.derived_from is None]
-    st.markdown(
-        "  \n".join(f"{networks.name_of(one)}: {line}" for one, line in accuracy_lines(measured))
-    )
+    measured = [each for each in chosen if each.test or each.derived_from is None]
+    lines = [f"{networks.name_of(each)}: {line}" for each, line in accuracy_lines(measured)]
+    st.markdown("  \n".join(lines))
     provenance(measured)
 
 

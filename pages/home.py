@@ -17,14 +17,14 @@ from core.checkpoints.by_recipe import collect, is_trial, on_one_set
 from core.collection.chart import (
     COSTS,
     Cost,
+    accuracy_text,
     collection_chart,
-    collection_frame,
-    cost_name,
+    cost_of,
     cost_text,
     cost_title,
     frontier,
 )
-from core.collection.latency import LatencyTable
+from core.collection.homework import NetworkRow, network_rows
 from core.course import BASELINES, CLASSES
 from core.data.dreams import SHOW_PX, dreams_dir
 from core.data.find import food11_folder
@@ -51,33 +51,20 @@ def main() -> None:
     st.title(frame.entry("home").question)
     st.markdown(
         _(
-            "By learning from it, by leaving parts out, and by writing its numbers shorter. Here "
-            "is one network on its way to a phone: every figure was measured on a real file."
+            "It teaches a smaller one, loses channels, and keeps its numbers in fewer bits. Here "
+            "is one network on its way to a phone, measured at every step."
         )
     )
-    found = networks.checkpoints()
-    times = latency()
-    table = collection_frame(found, times)
-    if not found:
+    shipped = networks.checkpoints()
+    if not shipped:
         networks.explain_empty()
     else:
-        stack = Stack.first_of(found, lambda error: st.error(str(error), icon=":material/error:"))
+        stack = Stack.first_of(shipped, lambda error: st.error(str(error), icon=":material/error:"))
         if stack is not None:
             story(stack)
-        if table.empty:
-            st.info(
-                _("The networks here have no test accuracy yet. Measure it with: python -m core "
-                  "check")
-            )  # fmt: skip
-        else:
-            st.header(_("How small can it get and still be right?"))
-            all_networks(table, found, times, stack)
+        all_networks(shipped, stack)
     doors()
     frame.foot("home")
-
-
-# ------------------------------------------------------------------------------------------------
-# The story: one dish, one network that shrinks step by step.
 
 
 class Served(NamedTuple):
@@ -86,12 +73,11 @@ class Served(NamedTuple):
     dish: Dish
     number: int
     """Its place among the stack's dishes."""
-    picture: Image
 
 
 @frame.section
 def story(stack: Stack) -> None:
-    """A dish, the steps as squares beside it, and what they cost and save."""
+    """One dish, and one network that shrinks step by step: what each step costs and saves."""
     rows = [row for step in STORY if (row := stack.row(step))]
     if not rows:
         return
@@ -111,39 +97,39 @@ def story(stack: Stack) -> None:
                 "story",
                 STORY_PX + 60,
             )  # fmt: skip
-    st.markdown(_("**What you see.** {sentences}").format(sentences=" ".join(told(rows, served))))
+    sentences = " ".join(story_sentences(rows, served))
+    st.markdown(_("**What you see.** {sentences}").format(sentences=sentences))
 
 
 def serve(stack: Stack) -> Served | None:
     """Show a dish: a photograph where those are here, else a generated picture."""
     numbered = list(enumerate(stack.dishes))
     place, below = st.container(), st.container()
-    for source in ("photograph", "generated"):
+    captions = {
+        "photograph": _("A test photograph of {food}."),
+        "generated": _("{food}, a generated picture (made from a teacher's weights)."),
+    }
+    for source, caption in captions.items():
         dishes = [(number, dish) for number, dish in numbered if dish.source == source]
-        if not dishes or (first := picture_of(dishes[0][1])) is None:
+        if not dishes or picture_of(dishes[0][1]) is None:
             continue
-        turn = next_of(below, _("Another dish"), "dish") % len(dishes)
-        number, dish = dishes[turn]
-        picture = picture_of(dish) if turn else first
+        number, dish = dishes[next_of(below, _("Another dish"), "dish") % len(dishes)]
+        picture = picture_of(dish)
         if picture is None:
             continue
         food = food_class(CLASSES[dish.label])
-        if source == "photograph":
-            caption = _("A test photograph of {food}.")
-        else:
-            caption = _("{food}, a generated picture (made from a teacher's weights).")
         place.image(
             picture, caption=caption.format(food=food), width="stretch",
             alt=_("The dish that each network was shown: {food}").format(food=food),
         )  # fmt: skip
-        return Served(dish, number, picture)
+        return Served(dish, number)
     return None
 
 
 def picture_of(dish: Dish) -> Image | None:
     """The dish's picture; None where its file is not here, or is another one."""
-    folder = os.environ.get("FOOD11_ROOT"), os.environ.get("SMALL_PLATES_PRETRAINED")
-    return _picture(dish, *folder)
+    folders = os.environ.get("FOOD11_ROOT"), os.environ.get("SMALL_PLATES_PRETRAINED")
+    return _picture(dish, *folders)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -167,9 +153,8 @@ def figures(row: StackRow, served: Served | None) -> list[str]:
         else _("no time of its own")
     ]
     if row.score:
-        lines.append(
-            _("{accuracy} right").format(accuracy=numbers.percent(row.score.accuracy, row.n))
-        )
+        accuracy = numbers.percent(row.score.accuracy, row.n)
+        lines.append(_("{accuracy} right").format(accuracy=accuracy))
         lines.append(f"({numbers.interval(*row.score.ci95, row.n)})")
     else:
         lines.append(_("accuracy not measured"))
@@ -185,10 +170,10 @@ def figures(row: StackRow, served: Served | None) -> list[str]:
     return lines
 
 
-def told(rows: Sequence[StackRow], served: Served | None) -> list[str]:
-    """Two or three sentences on the way from the first row to the last."""
+def story_sentences(rows: Sequence[StackRow], served: Served | None) -> list[str]:
+    """Two to four sentences on the way from the first row to the last."""
     first, last = rows[0], rows[-1]
-    said = [
+    sentences = [
         _("Area is bytes: {large} become {small}, {ratio} smaller.").format(
             large=numbers.size(first.size_bytes),
             small=numbers.size(last.size_bytes),
@@ -196,180 +181,168 @@ def told(rows: Sequence[StackRow], served: Served | None) -> list[str]:
         )
     ]
     if first.score and last.score:
-        said.append(
+        sentences.append(
             _("It is not free: {before} right become {after} (on {n} test photographs).").format(
                 n=numbers.count(first.score.n),
                 before=numbers.percent(first.score.accuracy, first.n),
                 after=numbers.percent(last.score.accuracy, last.n),
             )
         )
-    timed = [row for row in rows if row.latency]
-    for before, after in itertools.pairwise(timed):
-        if after.latency.against(before.latency) == "slower":  # type: ignore[union-attr, arg-type]
-            said.append(
-                _("Smaller is not always faster: *{step}* takes longer; *Export* says why.")
-                .format(step=story_title(after.step))
-            )  # fmt: skip
+    timed = [(row.step, row.latency) for row in rows if row.latency]
+    sentences += [
+        _("Smaller is not always faster: *{step}* takes longer; *Export* says why.").format(
+            step=story_title(step)
+        )
+        for (_before, time_before), (step, time) in itertools.pairwise(timed)
+        if time.against(time_before) == "slower"
+    ]
     if served and served.dish.source == "generated":
-        said.append(
+        sentences.append(
             _("A picture made from its weights is easy for the teacher: trust the photographs.")
         )
-    return said
+    return sentences
 
-
-# ------------------------------------------------------------------------------------------------
-# Every network: accuracy against one of its costs.
 
 NO_BASELINES = "none"
 
 
+def all_networks(shipped: Sequence[Checkpoint], stack: Stack | None) -> None:
+    """Every network, accuracy against one of its costs; those of the most common test set."""
+    times = latency()
+    same, elsewhere = on_one_set(collect(shipped))
+    rows = network_rows(same, times)
+    if not rows:
+        st.info(
+            _("The networks here have no test accuracy yet. Measure it with: python -m core check")
+        )
+        return
+
+    def sources() -> None:
+        measured_elsewhere(elsewhere)
+        provenance([seed for group in same for seed in group.seeds])
+        latency_provenance(times)
+        if stack is not None:
+            measured_line(_("The steps above"), stack)
+
+    st.header(_("How small can it get and still be right?"))
+    explore(rows, frame.Tab("sources", _("Where the numbers come from"), sources))
+
+
 @frame.section
-def all_networks(
-    table: pd.DataFrame,
-    found: Sequence[Checkpoint],
-    times: LatencyTable | None,
-    stack: Stack | None,
-) -> None:
-    """Three choices, the chart, and what it says in tabs; `table`: `collection_frame`."""
-    costs: dict[Cost, str] = {one: cost_name(one) for one in COSTS}
-    years = {NO_BASELINES: _("none")}
-    years |= {year: year.removeprefix("HW13 ") for year in BASELINES}
+def explore(rows: tuple[NetworkRow, ...], sources: frame.Tab) -> None:
+    """Three choices, the chart, and what it says in tabs."""
+    cost_names: dict[Cost, str] = dict(
+        zip(COSTS, (_("Parameters"), _("MACs"), _("Bytes"), _("Time")), strict=True)
+    )
+    years = {NO_BASELINES: _("none")} | {year: year.removeprefix("HW13 ") for year in BASELINES}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         cost = one_of(
-            st.segmented_control, _("Size counted in"), costs, "cost", default="params",
+            st.segmented_control, _("Size counted in"), cost_names, "cost", default="params",
             required=True,
         )  # fmt: skip
         year = one_of(
             st.segmented_control, _("HW13 baselines, on Food-11"), years, "baselines",
             default=NO_BASELINES, required=True,
         )  # fmt: skip
-        trial = table["recipe"].map(is_trial)
-        if trial.any() and not trial.all():
-            wanted = toggle(
-                _("Short trainings too"), "trials",
-                help=_("Trained for ten epochs or at 64 px, for one comparison each. See Results."),
-            )  # fmt: skip
-            table = table if wanted else table[~trial]
-    shown = table[table[cost].notna()].reset_index(drop=True)
-    if len(shown) < len(table):
+        without_trials = tuple(row for row in rows if not is_trial(row.recipe))
+        if 0 < len(without_trials) < len(rows) and not toggle(
+            _("Short trainings too"), "trials",
+            help=_("Trained for ten epochs or at 64 px, for one comparison each. See Results."),
+        ):  # fmt: skip
+            rows = without_trials
+    shown = tuple(row for row in rows if cost_of(row, cost) is not None)
+    if len(shown) < len(rows):
         explain_missing_times()
-    if shown.empty:
+    if not shown:
         return
-    edge = shown[frontier(shown, cost)].sort_values(cost)
-    best = shown.iloc[0]
-    smallest = edge.iloc[0]
+    edge = frontier(shown, cost)
+    best, smallest = shown[0], edge[0]
+    facts = {
+        "best": _(best.title),
+        "accuracy": numbers.percent(best.accuracy, best.n),
+        "smallest": _(smallest.title),
+        "its": numbers.percent(smallest.accuracy, smallest.n),
+    }
     show(
         collection_chart(shown, cost, None if year == NO_BASELINES else year),
         _(
             "Accuracy on the test photographs against {cost}, one mark per network. Most accurate: "
             "{best}, {accuracy}. Smallest: {smallest}, {its}. On the frontier: {frontier}."
-        ).format(
-            cost=cost_title(cost),
-            best=_(best.title),
-            accuracy=numbers.percent(best.accuracy, best.n),
-            smallest=_(smallest.title),
-            its=numbers.percent(smallest.accuracy, smallest.n),
-            frontier="; ".join(_(title) for title in edge["title"]),
-        ),
+        ).format(cost=cost_title(cost), frontier="; ".join(_(row.title) for row in edge), **facts),
         key=f"collection-{cost}",
     )
 
     def what_you_see() -> None:
-        if best[cost] > smallest[cost]:
+        most, least = cost_of(best, cost) or 0.0, cost_of(smallest, cost) or 0.0
+        if most > least:
             st.markdown(
                 _(
-                    "*{best}* is right on {accuracy} of the test photographs. *{smallest}* costs "
-                    "{ratio} less ({small} against {large}) and is right on {its}. {n} of {all} "
-                    "networks are on the frontier: no other is as small and as good."
+                    "*{best}* is right on {accuracy} of the test photographs, *{smallest}* on "
+                    "{its} at {ratio} less ({small} against {large}). {n} of {all} networks are "
+                    "on the frontier: no other is as small and as good."
                 ).format(
-                    best=_(best.title),
-                    accuracy=numbers.percent(best.accuracy, best.n),
-                    smallest=_(smallest.title),
-                    ratio=numbers.ratio(best[cost] / smallest[cost]),
-                    small=cost_text(cost, smallest[cost]),
-                    large=cost_text(cost, best[cost]),
-                    its=numbers.percent(smallest.accuracy, smallest.n),
+                    ratio=numbers.ratio(most / least),
+                    small=cost_text(cost, least),
+                    large=cost_text(cost, most),
                     n=len(edge),
                     all=len(shown),
+                    **facts,
                 )
             )
         if year != NO_BASELINES:
             st.caption(baselines_line(shown, year))
 
-    def every_network() -> None:
-        st.caption(legend(shown))
-        st.dataframe(
-            pd.DataFrame(
-                {
-                    _("Network"): [
-                        f"{glyph(role)} {_(title)}"
-                        for role, title in zip(shown["role"], shown["title"], strict=True)
-                    ],
-                    _("Right"): [
-                        f"{numbers.percent(p, n)} ({numbers.interval(low, high, n)})"
-                        for p, low, high, n in zip(
-                            shown["accuracy"], shown["low"], shown["high"], shown["n"], strict=True
-                        )
-                    ],
-                    cost_title(cost): [cost_text(cost, value) for value in shown[cost]],
-                    _("Seeds"): shown["seeds"],
-                }
-            ),
-            hide_index=True,
-            alt=_("Each network: accuracy with its interval, and its cost."),
-        )
-        data_button(shown.assign(of_seeds=shown["of_seeds"].map(str)), "networks")
-
-    def sources() -> None:
-        same, elsewhere = on_one_set(collect(found))
-        measured_elsewhere(elsewhere)
-        provenance([one for group in same for one in group.seeds])
-        latency_provenance(times)
-        if stack is not None:
-            measured_line(_("The steps above"), stack)
-
     frame.tabs(
         [
             frame.Tab("see", _("What you see"), what_you_see),
-            frame.Tab("networks", _("Every network"), every_network),
-            frame.Tab("sources", _("Where the numbers come from"), sources),
+            frame.Tab("networks", _("Every network"), lambda: every_network(shown, cost)),
+            sources,
         ]
     )
 
 
-def legend(shown: pd.DataFrame) -> str:
-    """What marks, bars and rings are."""
-    present = [role for role in ROLES if role in set(shown["role"])]
-    text = _("{roles}. Bars: 95 % interval. Rings and line: the frontier.").format(
-        roles=" · ".join(f"{glyph(role)} {role_title(role)}" for role in present)
+def every_network(shown: Sequence[NetworkRow], cost: Cost) -> None:
+    """The chart as a table, and what its marks, bars and rings are."""
+    present = {row.role for row in shown}
+    roles = " · ".join(f"{glyph(role)} {role_title(role)}" for role in ROLES if role in present)
+    legend = _("{roles}. Bars: 95 % interval. Rings and line: the frontier.").format(roles=roles)
+    if any(len(row.seeds) > 1 for row in shown):
+        legend += " " + _("A mark is the mean of its seeds, which stand faintly behind it.")
+    st.caption(legend)
+    st.dataframe(
+        [
+            {
+                _("Network"): f"{glyph(row.role)} {_(row.title)}",
+                _("Right"): accuracy_text(row),
+                cost_title(cost): cost_text(cost, cost_of(row, cost) or 0.0),
+                _("Seeds"): len(row.seeds),
+            }
+            for row in shown
+        ],
+        hide_index=True,
+        alt=_("Each network: accuracy with its interval, and its cost."),
     )
-    if (shown["seeds"] > 1).any():
-        text += " " + _("A mark is the mean of its seeds, which stand faintly behind it.")
-    return text
+    data_button(lambda: pd.DataFrame(shown), "networks")
 
 
-def baselines_line(shown: pd.DataFrame, year: str) -> str:
+def baselines_line(shown: Sequence[NetworkRow], year: str) -> str:
     """What the dotted lines are, and whether our networks may be held against them."""
-    if shown["is_food11"].all():
-        asked = _("Dotted: what {year} asked for, on that year's split of Food-11.")
+    if all(row.is_food11 for row in shown):
+        text = _("Dotted: what {year} asked for, on that year's split of Food-11.")
     else:
-        asked = _(
+        text = _(
             "Dotted: what {year} asked for, on Food-11. Our networks were measured on other "
             "photographs, so being above or below such a line says nothing."
         )
-    return asked.format(year=year)
-
-
-# ------------------------------------------------------------------------------------------------
-# Three doors to the other pages.
+    return text.format(year=year)
 
 
 def doors() -> None:
     """Three ways in, the first page of each as a link; the sidebar has all pages."""
     offered = {
-        "compare": _("**See.** Drop a photo of lunch: what does each network make of it?"),
-        "architecture": _("**Build.** Put a network together, and let it learn from a larger one."),
-        "pruning": _("**Cut and ship.** Leave out what is not needed, and take the file along."),
+        "compare": _("**See.** What do the networks make of your lunch?"),
+        "architecture": _("**Build.** Put a network together and let it learn."),
+        "pruning": _("**Cut and ship.** Leave out what is not needed."),
     }
     for column, (page, words) in zip(st.columns(len(offered)), offered.items(), strict=True):
         with column.container(border=True, height="stretch"):

@@ -18,7 +18,7 @@ from core.checkpoints import Checkpoint
 from core.checkpoints.by_recipe import Collected, by_stem, collect, is_trial, on_one_set, own_data
 from core.checkpoints.entry import Derivation
 from core.cli.answer import NOT_OK, OK, Answer
-from core.collection.homework import results_frame
+from core.collection.homework import NetworkRow, network_rows
 from core.collection.latency import LatencyTable
 from core.collection.reproduce import STEPS, Step
 from core.errors import UserError
@@ -62,11 +62,11 @@ def _trained_then_made(groups: Sequence[Collected]) -> Iterator[str]:
 
 def _results(groups: Sequence[Collected]) -> str:
     """One set's table and what its columns mean."""
-    frame = results_frame(by_stem(groups), LatencyTable.load())
-    rows = [_result(row) for row in frame.to_dict("records")]
+    networks = network_rows(by_stem(groups).values(), LatencyTable.load())
+    rows = [_result(row) for row in sorted(networks, key=lambda row: row.family != "teacher")]
     heads = ("network", "right", "95 % interval", "seeds", "parameters", "MACs", "file", "time")
     name = own_data(group.first for group in groups).name
-    counts = " / ".join(f"{n:,}" for n in dict.fromkeys(frame["n"]))
+    counts = " / ".join(f"{n:,}" for n in dict.fromkeys(row.n for row in networks))
     return (
         f"{markdown(heads, rows, 'llllrrrr')}\n\n"
         f"Right on {counts} test photographs of the {name}; the mean where there are several "
@@ -76,16 +76,16 @@ def _results(groups: Sequence[Collected]) -> str:
     )
 
 
-def _result(row: Mapping[Hashable, Any]) -> tuple[str, ...]:
+def _result(row: NetworkRow) -> tuple[str, ...]:
     return (
-        row["title"],
-        f"{row['accuracy']:.1%}",
-        f"{row['low']:.1%} to {row['high']:.1%}",
-        row["seeds"],
-        f"{row['params']:,}",
-        f"{row['macs'] / 1e6:,.1f} M",
-        f"{row['size_bytes'] / 1e6:,.2f} MB",
-        "not timed" if pd.isna(row["latency_ms"]) else f"{row['latency_ms']:.2f} ms",
+        row.title,
+        f"{row.accuracy:.1%}",
+        f"{row.low:.1%} to {row.high:.1%}",
+        ", ".join(map(str, row.seeds)),
+        f"{row.params:,}",
+        f"{row.macs / 1e6:,.1f} M",
+        f"{row.size_bytes / 1e6:,.2f} MB",
+        "not timed" if row.latency_ms is None else f"{row.latency_ms:.2f} ms",
     )
 
 

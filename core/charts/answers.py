@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 
 from core.charts import numbers
-from core.charts.compiled import Spec, compiled, with_data, with_rows
+from core.charts.compiled import Spec, compiled, with_rows
 from core.charts.theme import RoleKey, finish, ink_text, layered, painted, role_color
 from core.i18n import _
 
@@ -60,14 +60,15 @@ def answer_chart(frame: pd.DataFrame, role: RoleKey) -> Spec:
 
     The first three carry their rank and stand in full colour; the others are paler.
     """
-    shown = frame.assign(
-        text=[numbers.share(p) for p in frame["probability"]],
-        name=[
-            f"{rank}. {food}" if top else food
-            for rank, food, top in zip(frame["rank"], frame["food"], frame["top"], strict=True)
-        ],
-    )
-    return with_data(_shape(role), answer=shown)
+    rows = [
+        {
+            **bar,
+            "text": numbers.share(bar["probability"]),
+            "name": f"{bar['rank']}. {bar['food']}" if bar["top"] else bar["food"],
+        }
+        for bar in frame.to_dict("records")
+    ]
+    return with_rows(_shape(role), answer=rows)
 
 
 @compiled

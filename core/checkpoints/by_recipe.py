@@ -7,7 +7,7 @@ training (`core.stats.paired_over_seeds`); with one it holds that of the photogr
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -175,6 +175,10 @@ class Contrast:
 
     def interval(self) -> tuple[float, float, float]:
         """(difference, low, high), fractions: over pictures, and over seeds if there are two."""
+        return self._interval
+
+    @cached_property
+    def _interval(self) -> tuple[float, float, float]:
         return paired_over_seeds(
             [one.right_a for one in self.pairs], [one.right_b for one in self.pairs]
         )

@@ -1,20 +1,22 @@
-"""All shipped checkpoints in one picture: how often each is right, against what it costs.
+"""What Home and Results draw: all networks against a cost, the reports' figures, their findings.
 
-The seeds of one recipe are one mark at their mean; its seeds stand faintly behind it. What no other
-network beats is ringed, joined by a line and named: the Pareto frontier.
+The seeds of one recipe are one mark at their mean; its seeds stand faintly behind it. Colour says
+what a network is (its role); curves of one role differ by their dashes, and each is named at its
+end.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, get_args
+from functools import lru_cache
+from statistics import fmean
+from typing import Any, Literal, NamedTuple, get_args
 
 import altair as alt
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
+from core import i18n
 from core.charts import numbers
-from core.charts.compiled import Spec, compiled, with_data, with_rows
-from core.charts.curves import DASHES, LABEL_SIZE, beside, mark_shape, stacked
+from core.charts.compiled import Spec, compiled, with_rows
+from core.charts.curves import DASHES, LABEL_SIZE, mark_shape, spread, stacked
 from core.charts.names import place_labels, versions
 from core.charts.theme import (
     finish,
@@ -27,30 +29,17 @@ from core.charts.theme import (
     role_shape,
     role_title,
 )
-from core.checkpoints import Checkpoint
-from core.checkpoints.by_recipe import Collected, collect, on_one_set
-from core.collection.homework import Figure
-from core.collection.latency import LatencyTable
+from core.checkpoints.by_recipe import Collected
+from core.collection.homework import Curve, Figure, NetworkRow
 from core.course import BASELINES
 from core.i18n import _
 
 Cost = Literal["params", "macs", "size_bytes", "latency_ms"]
 COSTS: tuple[Cost, ...] = get_args(Cost)
-
-COLUMNS = (
-    "checkpoint", "model", "recipe", "title", "role", "params", "macs", "size_bytes", "latency_ms",
-    "accuracy", "low", "high", "n", "data", "is_food11", "seeds", "of_seeds", "derived",
-)  # fmt: skip
-
-HEIGHT_PX = 360
-_PLOT_PX = 285  # what axis and its title leave of it
-_DRAWN = (
-    "checkpoint", "title", "role", "role_title", "accuracy", "low", "high", "accuracy_text",
-    "cost_text", "n", "seeds",
-)  # fmt: skip
+HEIGHT_PX = 340
+_PLOT_PX = 265  # what axis and its title leave of it
 WIDTHS_PX = (270, 560)
 """The narrowest plot of a phone, and of a wider screen: names that fit there fit in any wider."""
-WIDE_PX = WIDTHS_PX[1]
 _FLOORS: dict[Cost, float] = {
     "params": 1e5, "macs": 1e7, "size_bytes": 1e5, "latency_ms": 1.0,
 }  # fmt: skip
@@ -67,16 +56,6 @@ def cost_title(cost: Cost) -> str:
     }[cost]
 
 
-def cost_name(cost: Cost) -> str:
-    """What a cost is called in a menu."""
-    return {
-        "params": _("Parameters"),
-        "macs": _("MACs"),
-        "size_bytes": _("Bytes"),
-        "latency_ms": _("Time"),
-    }[cost]
-
-
 def cost_text(cost: Cost, value: float) -> str:
     """A cost with its unit: "256,779", "29.6 M", "536 KB", "1.24 ms"."""
     if cost == "params":
@@ -86,148 +65,140 @@ def cost_text(cost: Cost, value: float) -> str:
     return numbers.size(value) if cost == "size_bytes" else numbers.milliseconds(value)
 
 
-def collection_frame(
-    checkpoints: Iterable[Checkpoint], times: LatencyTable | None = None
-) -> pd.DataFrame:
-    """One row a recipe with a measured test accuracy, best first; columns as COLUMNS.
+def cost_of(row: NetworkRow, cost: Cost) -> float | None:
+    """A network's cost; None where it was not timed."""
+    value: float | None = getattr(row, cost)
+    return value
 
-    All on the same photographs, those of most recipes (`core.checkpoints.by_recipe.on_one_set`).
 
-    `accuracy`, `low`, `high` are fractions: the mean over seeds and its 95 % interval
-    (`core.stats.accuracy_interval`). `checkpoint` is the lowest seed's id, whose time per
-    picture, parameters and bytes stand for all; `of_seeds` every seed's accuracy; `derived` what
-    was done to the network after its training, or empty.
+def accuracy_text(row: NetworkRow) -> str:
+    """Accuracy and its interval: "78.7 % (76.5 to 80.7 %)"."""
+    interval = numbers.interval(row.low, row.high, row.n)
+    return f"{numbers.percent(row.accuracy, row.n)} ({interval})"
+
+
+def frontier(rows: Iterable[NetworkRow], cost: Cost) -> list[NetworkRow]:
+    """The rows no other row beats, smallest first: none is as small *and* at least as accurate.
+
+    Each must have this cost.
     """
-    rows = []
-    for group in on_one_set(collect(checkpoints))[0]:
-        one = group.first
-        ms = times and times.of(one.id, one.weights_sha256)
-        rows.append(
-            (
-                one.id, one.model, one.recipe, one.title, role_of(one),
-                one.params, one.macs, group.size_bytes, ms.median if ms else np.nan,
-                *group.interval(), group.n, one.data.name, one.data.is_food11, len(group.seeds),
-                tuple(group.accuracies), one.derived_from.kind if one.derived_from else "",
-            )
-        )  # fmt: skip
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    return frame.sort_values("accuracy", ascending=False, ignore_index=True)
+    edge: list[NetworkRow] = []
+    for row in sorted(rows, key=lambda row: (getattr(row, cost), -row.accuracy)):
+        if not edge or row.accuracy > edge[-1].accuracy:
+            edge.append(row)
+    return edge
 
 
-def frontier(frame: pd.DataFrame, cost: Cost) -> pd.Series:
-    """Which rows no other row beats: none is as small *and* at least as accurate. Boolean (n,)."""
-    order = frame.sort_values([cost, "accuracy"], ascending=[True, False])
-    best_before = order["accuracy"].cummax().shift(fill_value=-1.0)
-    return (order["accuracy"] > best_before).reindex(frame.index)
-
-
-def baselines_frame(year: str) -> pd.DataFrame:
-    """A year's baselines (a key of `core.course.BASELINES`): columns accuracy, text."""
-    names = {"simple": _("simple"), "medium": _("medium"), "strong": _("strong"), "boss": _("boss")}
-    rows = [
-        (value, _("{name} {value}").format(name=names[key], value=numbers.percent(value)))
-        for key, value in BASELINES[year]._asdict().items()
-    ]
-    return pd.DataFrame(rows, columns=["accuracy", "text"])
-
-
-def collection_chart(frame: pd.DataFrame, cost: Cost, year: str | None = None) -> Spec:
+def collection_chart(networks: tuple[NetworkRow, ...], cost: Cost, year: str | None = None) -> Spec:
     """Accuracy with its 95 % interval against a cost on a logarithmic axis, a mark a recipe.
 
-    `year`: whose baselines to draw, of `core.course.BASELINES`. Rows without this cost are left
-    out.
+    `networks`: the most accurate first; those without this cost are left out. `year`: whose
+    baselines to draw, of `core.course.BASELINES`. Not to be changed: all visitors share it.
     """
-    frame = frame[frame[cost].notna()].sort_values("accuracy", ascending=False, ignore_index=True)
-    lines = baselines_frame(year) if year else pd.DataFrame(columns=["accuracy", "text"])
-    low, high = _around(min(frame[cost].min(), _FLOORS[cost]), frame[cost].max() * 1.0001)
-    least = min(frame["low"].min(), *lines["accuracy"], 1)
-    most = max(frame["high"].max(), *lines["accuracy"], 0)
-    bottom = max(0.0, float(np.floor((least - 0.02) * 20) / 20))
-    top = min(1.0, float(np.ceil((most + 0.03) * 20) / 20))
-    shown = frame.assign(
-        cost_text=[cost_text(cost, value) for value in frame[cost]],
-        accuracy_text=[
-            f"{numbers.percent(p, n)} ({numbers.interval(least, most, n)})"
-            for p, least, most, n in zip(
-                frame["accuracy"], frame["low"], frame["high"], frame["n"], strict=True
-            )
-        ],
-        role_title=[f"{glyph(role)} {role_title(role)}" for role in frame["role"]],
-        title=[_(title) for title in frame["title"]],
-    )
-    edge = frame[frontier(frame, cost)].sort_values(cost)
+    return _collection_chart(i18n.language(), networks, cost, year)
+
+
+@lru_cache(maxsize=64)
+def _collection_chart(
+    _language: str, networks: tuple[NetworkRow, ...], cost: Cost, year: str | None
+) -> Spec:
+    rows = [row for row in networks if cost_of(row, cost) is not None]
+    values = [float(getattr(row, cost)) for row in rows]
+    names = {"simple": _("simple"), "medium": _("medium"), "strong": _("strong"), "boss": _("boss")}
+    lines = [
+        {
+            "accuracy": accuracy,
+            "text": _("{name} {value}").format(name=names[key], value=numbers.percent(accuracy)),
+        }
+        for key, accuracy in (BASELINES[year]._asdict().items() if year else ())
+    ]
+    stated = [line["accuracy"] for line in lines]
+    costs = _around(min(*values, _FLOORS[cost]), max(values) * 1.0001)
+    bottom = math.floor((min(*(row.low for row in rows), *stated, 1) - 0.02) * 20) / 20
+    top = math.ceil((max(*(row.high for row in rows), *stated, 0) + 0.03) * 20) / 20
+    accuracies = max(0.0, bottom), min(1.0, top)
+    edge = frontier(rows, cost)
     return with_rows(
-        _shape(cost, (low, high), (bottom, top)),
-        networks=_records(shown[[*_DRAWN, cost]]),
-        seeds=_seeds(frame, cost),
-        edge=_records(edge[[cost, "accuracy"]]),
-        names=_names_of(frame, cost, (low, high), (bottom, top)),
-        lines=_records(lines),
+        _collection(cost, costs, accuracies),
+        networks=[
+            {
+                "checkpoint": row.checkpoint,
+                "title": _(row.title),
+                "role": row.role,
+                "role_title": f"{glyph(row.role)} {role_title(row.role)}",
+                "accuracy": row.accuracy,
+                "low": row.low,
+                "high": row.high,
+                "accuracy_text": accuracy_text(row),
+                "cost_text": cost_text(cost, value),
+                "n": row.n,
+                "seeds": len(row.seeds),
+                cost: value,
+            }
+            for row, value in zip(rows, values, strict=True)
+        ],
+        seeds=[
+            {cost: value, "accuracy": accuracy, "role": row.role}
+            for row, value in zip(rows, values, strict=True)
+            for accuracy in (row.accuracies if len(row.accuracies) > 1 else ())
+        ],
+        edge=[{cost: getattr(row, cost), "accuracy": row.accuracy} for row in edge],
+        names=_names(rows, edge, cost, costs, accuracies),
+        lines=lines,
     )
 
 
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = frame.to_dict("records")  # type: ignore[assignment]
-    return rows
-
-
-def _names_of(
-    frame: pd.DataFrame, cost: Cost, costs: tuple[float, float], accuracies: tuple[float, float]
+def _names(
+    rows: Sequence[NetworkRow],
+    edge: Sequence[NetworkRow],
+    cost: Cost,
+    costs: tuple[float, float],
+    accuracies: tuple[float, float],
 ) -> list[dict[str, Any]]:
     """The frontier's names, for a wide plot and for a phone's, the most accurate first.
 
     Left of its mark a name rarely covers anything: no network there is as small and as good.
     """
-    low, high = costs
-    bottom, top = accuracies
-    across = np.log(frame[cost] / low) / np.log(high / low)
-    down = _PLOT_PX * (top - frame["accuracy"]) / (top - bottom)
-    named = frontier(frame, cost)
-    rows = []
-    for px in WIDTHS_PX:
-        longest = -2 if px >= WIDE_PX else -1
-        names = [
-            versions(*words)[longest:] if is_first else ()
-            for is_first, *words in zip(
-                named, frame["model"], frame["recipe"], frame["title"], frame["derived"],
-                strict=True,
+    named: list[dict[str, Any]] = []
+    for is_wide, px in enumerate(WIDTHS_PX):
+        marks = [
+            (
+                px * math.log(getattr(row, cost) / costs[0]) / math.log(costs[1] / costs[0]),
+                _PLOT_PX * (accuracies[1] - row.accuracy) / (accuracies[1] - accuracies[0]),
             )
-        ]  # fmt: skip
-        marks = list(zip(px * across, down, strict=True))
-        placed = place_labels(names, marks, (px, _PLOT_PX), ("left", "above", "right"))
-        for label, value, accuracy in zip(placed, frame[cost], frame["accuracy"], strict=True):
-            if label is not None:
-                place = {cost: value, "accuracy": accuracy, "wide": px >= WIDE_PX}
-                rows.append(place | label._asdict())
-    return rows
+            for row in rows
+        ]
+        texts = [
+            versions(row.model, row.recipe, row.title, row.derived)[-2 if is_wide else -1 :]
+            if row in edge
+            else ()
+            for row in rows
+        ]
+        labels = place_labels(texts, marks, (px, _PLOT_PX), ("left", "above", "right"))
+        named += [
+            {cost: getattr(row, cost), "accuracy": row.accuracy, "wide": bool(is_wide)}
+            | label._asdict()
+            for row, label in zip(rows, labels, strict=True)
+            if label is not None
+        ]
+    return named
 
 
 def _around(least: float, most: float) -> tuple[float, float]:
     """The ends of an axis: 1, 2 or 5 times a power of ten."""
 
-    def steps(value: float) -> NDArray[np.float64]:
-        return np.array([1.0, 2.0, 5.0, 10.0]) * 10 ** np.floor(np.log10(value))
+    def steps(value: float) -> list[float]:
+        return [step * 10.0 ** math.floor(math.log10(value)) for step in (1, 2, 5, 10)]
 
-    below, above = steps(least), steps(most)
     nearly = 1e-9  # 10**5 by way of logarithms may miss 100,000 by a hair
     return (
-        float(below[below <= least * (1 + nearly)].max()),
-        float(above[above >= most * (1 - nearly)].min()),
+        max(step for step in steps(least) if step <= least * (1 + nearly)),
+        min(step for step in steps(most) if step >= most * (1 - nearly)),
     )
 
 
-def _seeds(frame: pd.DataFrame, cost: Cost) -> list[dict[str, Any]]:
-    return [
-        {cost: cost_value, "accuracy": accuracy, "role": role}
-        for cost_value, of_seeds, role in zip(
-            frame[cost], frame["of_seeds"], frame["role"], strict=True
-        )
-        for accuracy in (of_seeds if len(of_seeds) > 1 else ())
-    ]
-
-
 @compiled
-def _shape(cost: Cost, costs: tuple[float, float], accuracies: tuple[float, float]) -> Any:
+def _collection(cost: Cost, costs: tuple[float, float], accuracies: tuple[float, float]) -> Any:
     x = alt.X(
         f"{cost}:Q",
         title=cost_title(cost) + (_(" in ms") if cost == "latency_ms" else ""),
@@ -237,10 +208,15 @@ def _shape(cost: Cost, costs: tuple[float, float], accuracies: tuple[float, floa
             format="~g" if cost == "latency_ms" else "~s",
         ),
     )
-    title = _("Right on the test photographs")
-    scale = alt.Scale(domain=accuracies, nice=False)
-    axis = alt.Axis(format=".0%", tickCount=6)
-    y = alt.Y("accuracy:Q", title=title, scale=scale, axis=axis)
+
+    def y(field: str) -> alt.Y:
+        return alt.Y(
+            f"{field}:Q",
+            title=_("Right on the test photographs"),
+            scale=alt.Scale(domain=accuracies, nice=False),
+            axis=alt.Axis(format=".0%", tickCount=6),
+        )
+
     base = alt.Chart(alt.NamedData("networks")).encode(
         x=x,
         color=role_color(),
@@ -253,49 +229,35 @@ def _shape(cost: Cost, costs: tuple[float, float], accuracies: tuple[float, floa
             alt.Tooltip("seeds:Q", title=_("Seeds")),
         ],
     )
-    bars = base.mark_rule(strokeWidth=2, opacity=0.8).encode(
-        alt.Y("low:Q", title=title, scale=scale, axis=axis), y2="high:Q"
+    bars = base.mark_rule(strokeWidth=2, opacity=0.8).encode(y("low"), y2="high:Q")
+    dots = base.mark_point(size=170, filled=True, opacity=1).encode(
+        y("accuracy"), shape=role_shape()
     )
-    dots = base.mark_point(size=170, filled=True, opacity=1).encode(y=y, shape=role_shape())
-    seeds = (
-        alt.Chart(alt.NamedData("seeds"))
-        .mark_point(size=60, filled=True, opacity=0.35)
-        .encode(x, y, role_color(), shape=role_shape())
-    )
-    edge = alt.Chart(alt.NamedData("edge")).encode(x=x, y=y)
-    stairs = painted(edge.mark_line(interpolate="step-after", strokeWidth=1.5, opacity=0.7), "text")
-    rings = painted(edge.mark_point(size=420, filled=False, strokeWidth=1.5, opacity=0.9), "text")
-    return finish(
-        layered(*_baselines(title, scale), stairs, rings, seeds, bars, dots, _names(x, y)),
-        height=HEIGHT_PX,
-    )
-
-
-def _baselines(title: str, scale: alt.Scale) -> list[alt.Chart]:
-    """Dotted, in the grey of what is not ours; the words on them say that it is not comparable."""
-    lines = alt.Chart(alt.NamedData("lines")).encode(alt.Y("accuracy:Q", title=title, scale=scale))
-    rules = painted(lines.mark_rule(strokeDash=[2, 5], strokeWidth=1.5), "muted")
-    words = lines.encode(x=alt.value(4))
-    return [rules, ink_text(words, "text:N", "muted", align="left", baseline="bottom", dy=-3)]
-
-
-def _names(x: alt.X, y: alt.Y) -> alt.Chart:
-    """The names for the width of this screen, each at its side of its mark."""
-    names = alt.Chart(alt.NamedData("names")).transform_filter(
-        f"datum.wide == (width >= {WIDE_PX})"
-    )
-    return ink_text(
-        names.encode(x=x, y=y), "text:N", baseline="middle", align=alt.expr("datum.align"),
+    seeds = alt.Chart(alt.NamedData("seeds")).mark_point(filled=True, size=45, opacity=0.3)
+    seeds = seeds.encode(x, y("accuracy"), role_color(), role_shape())
+    edge = alt.Chart(alt.NamedData("edge")).encode(x, y("accuracy"))
+    stairs = edge.mark_line(interpolate="step-after", strokeWidth=1.5, opacity=0.7)
+    rings = edge.mark_point(size=420, filled=False, strokeWidth=1.5, opacity=0.9)
+    names = ink_text(
+        alt.Chart(alt.NamedData("names"))
+        .transform_filter(f"datum.wide == (width >= {WIDTHS_PX[1]})")
+        .encode(x, y("accuracy")),
+        "text:N", baseline="middle", align=alt.expr("datum.align"),
         dx=alt.expr("datum.dx"), dy=alt.expr("datum.dy"),
+    )  # fmt: skip
+    lines = alt.Chart(alt.NamedData("lines")).encode(y("accuracy"))
+    rules = painted(lines.mark_rule(strokeDash=[2, 5], strokeWidth=1.5), "muted")
+    stated = ink_text(
+        lines.encode(x=alt.value(4)), "text:N", "muted", align="left", baseline="bottom", dy=-3
+    )
+    return finish(
+        layered(rules, stated, painted(stairs, "text"), painted(rings, "text"), seeds, bars, dots,
+                names),
+        height=HEIGHT_PX,
     )  # fmt: skip
 
 
-# ------------------------------------------------------------------------------------------------
 # The reports' figures, drawn from our own runs: curves of every seed, and theirs beside ours.
-#
-# Colour says what a network is (its role); networks of one role differ by their dashes, and each is
-# named at its end. A seed is a thin line, the mean over seeds a thick one.
-
 
 RESULTS_HEIGHT_PX = 380
 LINE = 0.0575
@@ -325,75 +287,84 @@ def short_title(stem: str) -> str:
     }.get(stem.removesuffix("_10ep"), stem)
 
 
-def split_title(split: str) -> str:
-    """What a split is called."""
-    return {"training": _("training"), "validation": _("validation")}[split]
+class MeanCurve(NamedTuple):
+    """The mean over the seeds of one recipe on one split, at the epochs that all of them have."""
+
+    name: str
+    role: str
+    dash: int
+    """Place in `DASHES`: curves of one role differ."""
+    epochs: tuple[int, ...]
+    accuracies: tuple[float, ...]
+    seeds: tuple[Curve, ...]
 
 
-def drawn_frame(curves: pd.DataFrame, groups: Mapping[str, Collected]) -> pd.DataFrame:
-    """`core.collection.homework.curves_frame` as it is drawn: with each curve's name, role and
-    dash."""
-    several = curves["stem"].nunique() > 1
-    splits = curves["split"].nunique() > 1
-    frame = curves.copy()
-    frame["series"] = [
-        _name(stem, split, several, splits)
-        for stem, split in zip(curves["stem"], curves["split"], strict=True)
-    ]
-    firsts = {stem: group.first for stem, group in groups.items()}
-    roles = {stem: role_of(one) for stem, one in firsts.items()}
-    frame["role"] = [roles[stem] for stem in curves["stem"]]
-    dashes: dict[str, int] = {}
-    for _role, names in frame.groupby("role", sort=False)["series"]:
-        dashes |= {name: i % len(DASHES) for i, name in enumerate(dict.fromkeys(names))}
-    frame["dash"] = [dashes[name] for name in frame["series"]]
-    return frame
+def mean_curves(curves: Sequence[Curve]) -> list[MeanCurve]:
+    """The curves of a figure (`core.collection.homework.curves`) by recipe and split."""
+    groups: dict[tuple[str, str], list[Curve]] = {}
+    for curve in curves:
+        groups.setdefault((curve.stem, curve.split), []).append(curve)
+    several = len({stem for stem, _split in groups}) > 1
+    both = len({split for _stem, split in groups}) > 1
+    splits = {"training": _("training"), "validation": _("validation")}
+    of_role: dict[str, int] = {}
+    means = []
+    for (stem, split), seeds in groups.items():
+        role = seeds[0].role
+        of_role[role] = dash = of_role.get(role, -1) + 1
+        parts = [short_title(stem)] * (several or not both) + [splits[split]] * both
+        means.append(
+            MeanCurve(
+                ", ".join(parts), role, dash % len(DASHES), min(s.epochs for s in seeds),
+                tuple(map(fmean, zip(*(s.accuracies for s in seeds), strict=False))), tuple(seeds),
+            )
+        )  # fmt: skip
+    return means
 
 
-def _name(stem: str, split: str, several: bool, splits: bool) -> str:
-    if not splits:
-        return short_title(stem)
-    if not several:
-        return split_title(split)
-    return f"{short_title(stem)}, {split_title(split)}"
+def curves_chart(means: Sequence[MeanCurve]) -> Spec:
+    """Accuracy per epoch, a thick line a mean and a thin one a seed; one curve at least."""
+    epochs = max(curve.epochs[-1] for mean in means for curve in (mean, *mean.seeds))
+    most = max(max(curve.accuracies) for mean in means for curve in (mean, *mean.seeds))
+    top = min(1.0, math.ceil((most + 0.02) * 5) / 5)  # few tops: each is compiled once
+    names = [stacked(mean.name) for mean in means]
+    gap = top * LINE * max(2, 1 + max(name.count("\n") for name in names))
+    label_at = spread([mean.accuracies[-1] for mean in means], gap)
+    label_at += max(0.0, gap / 2 - label_at.min())  # none below the plot, none above it
+    label_at -= max(0.0, min(label_at.max() - (top - gap / 2), label_at.min() - gap / 2))
 
+    def line(mean: MeanCurve, curve: MeanCurve | Curve, key: str) -> list[dict[str, Any]]:
+        shared = {"series": mean.name, "role": mean.role, "dash": mean.dash, "checkpoint": key}
+        return [
+            {**shared, "epoch": epoch, "accuracy": accuracy}
+            for epoch, accuracy in zip(curve.epochs, curve.accuracies, strict=True)
+        ]
 
-def mean_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """The mean over seeds of each curve, at the epochs that all its seeds have."""
-    seeds = frame.groupby("series")["checkpoint"].nunique()
-    by = ["series", "role", "dash", "split", "epoch"]
-    grouped = frame.groupby(by, sort=False)["accuracy"].agg(["mean", "size"]).reset_index()
-    whole = grouped[grouped["size"] == grouped["series"].map(seeds)]
-    return whole.rename(columns={"mean": "accuracy", "size": "seeds"}).reset_index(drop=True)
-
-
-def curves_chart(frame: pd.DataFrame) -> Spec:
-    """Accuracy per epoch; `frame` as `drawn_frame` gives it, with a row at least."""
-    mean = mean_frame(frame)
-    ends = mean.loc[mean.groupby("series", sort=False)["epoch"].idxmax()].copy()
-    epochs = int(frame["epoch"].max())
-    top = min(1.0, float(np.ceil((frame["accuracy"].max() + 0.02) * 10) / 10))
-    ends["name"] = [stacked(name) for name in ends["series"]]
-    gap = top * LINE * max(2, 1 + ends["name"].str.count("\n").max())
-    ends["label_at"] = _under(top - gap / 2, beside(ends["accuracy"], gap), gap / 2)
-    ends["at"] = epochs * 1.03
-    thin = frame if len(frame) > len(mean) else frame.iloc[:0]
-    return with_data(_curves(epochs, top), seeds=thin, means=mean, ends=ends)
-
-
-def _under(most: float, heights: np.ndarray, least: float) -> np.ndarray:
-    """All moved down until none is above `most`, as far as none comes below `least`."""
-    down = max(0.0, min(float(heights.max()) - most, float(heights.min()) - least))
-    return heights - down
+    lines = [line(mean, mean, "") for mean in means]
+    return with_rows(
+        _curves(epochs, top),
+        seeds=[
+            row
+            for mean in means
+            for seed in (mean.seeds if len(mean.seeds) > 1 else ())
+            for row in line(mean, seed, seed.checkpoint)
+        ],
+        means=[row for each in lines for row in each],
+        ends=[
+            {**each[-1], "name": name, "label_at": float(height), "at": epochs * 1.03}
+            for each, name, height in zip(lines, names, label_at, strict=True)
+        ],
+    )
 
 
 @compiled
 def _curves(epochs: int, top: float) -> Any:
+    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 1000) if epochs / step <= 7)
     x = alt.X(
         "epoch:Q",
         title=_("epoch"),
         scale=alt.Scale(domain=[0, epochs * _MARGIN], nice=False),
-        axis=alt.Axis(values=_ticks(epochs), format="d", grid=False),
+        axis=alt.Axis(values=list(range(0, epochs + 1, step)), format="d", grid=False),
     )
     y = alt.Y(
         "accuracy:Q",
@@ -416,9 +387,10 @@ def _curves(epochs: int, top: float) -> Any:
         .mark_line(strokeWidth=1, opacity=0.45)
         .encode(x, y, role_color(), detail=["series:N", "checkpoint:N"], tooltip=tips)
     )
-    means = alt.Chart(alt.NamedData("means"))
-    thick = means.mark_line(strokeWidth=2.5).encode(
-        x, y, role_color(), strokeDash=dash, detail="series:N", tooltip=tips
+    thick = (
+        alt.Chart(alt.NamedData("means"))
+        .mark_line(strokeWidth=2.5)
+        .encode(x, y, role_color(), strokeDash=dash, detail="series:N", tooltip=tips)
     )
     ends = alt.Chart(alt.NamedData("ends"))
     tip = ends.mark_point(size=90, filled=True, opacity=1).encode(
@@ -433,106 +405,105 @@ def _curves(epochs: int, top: float) -> Any:
     return finish(layered(thin, thick, tie, tip, names), height=RESULTS_HEIGHT_PX)
 
 
-def _ticks(epochs: int) -> list[int]:
-    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 1000) if epochs / step <= 7)
-    return list(range(0, epochs + 1, step))
+def ladder_rows(groups: Mapping[str, Collected], figure: Figure) -> list[dict[str, Any]]:
+    """A figure's networks, ours (test split, 95 % interval) and theirs, a fraction each or None.
 
-
-LADDER_COLUMNS = (
-    "stem", "row", "role", "accuracy", "low", "high", "n", "seeds", "reported", "question", "text",
-)  # fmt: skip
-
-
-def ladder_frame(groups: Mapping[str, Collected], figure: Figure) -> pd.DataFrame:
-    """A figure's networks, ours (test split, 95 % interval) and theirs; LADDER_COLUMNS.
-
-    A network that only one side has stands there with that side's figure.
+    A network that only one side has stands there with that side's figure. Keys: stem, row (its
+    name), role, accuracy, low, high, n, accuracies (of the seeds), reported, question, text.
     """
     rows = []
     for stem in figure.stems:
-        group, theirs = groups.get(stem), figure.reported.get(stem)
-        if group is None and theirs is None:
+        group, reported = groups.get(stem), figure.reported.get(stem)
+        if group is None and reported is None:
             continue
-        mean, low, high = group.interval() if group else (np.nan,) * 3
-        said = []
-        if group:
-            said.append(
+        mean, low, high = group.interval() if group else (None, None, None)
+        texts = []
+        if group and mean is not None and low is not None and high is not None:
+            texts.append(
                 _("ours {mean} ({interval})").format(
                     mean=numbers.percent(mean, group.n),
                     interval=numbers.interval(low, high, group.n),
                 )
             )
-        if theirs:
-            said.append(_("theirs {value}").format(value=numbers.percent(theirs.accuracy)))
+        if reported:
+            texts.append(_("theirs {value}").format(value=numbers.percent(reported.accuracy)))
         role = role_of(group.first) if group else "muted"
-        mark = f"{glyph(role)} " if group else ""
         rows.append(
-            (stem, mark + short_title(stem), role, mean, low, high, group.n if group else None,
-             len(group.seeds) if group else 0, theirs.accuracy if theirs else np.nan,
-             theirs.where if theirs else "", " · ".join(said))
-        )  # fmt: skip
-    return pd.DataFrame(rows, columns=list(LADDER_COLUMNS))
+            {
+                "stem": stem,
+                "row": (f"{glyph(role)} " if group else "") + short_title(stem),
+                "role": role,
+                "accuracy": mean,
+                "low": low,
+                "high": high,
+                "n": group.n if group else None,
+                "accuracies": group.accuracies if group else [],
+                "reported": reported.accuracy if reported else None,
+                "question": reported.where if reported else "",
+                "text": " · ".join(texts),
+            }
+        )
+    return rows
 
 
-def ladder_chart(frame: pd.DataFrame, groups: Mapping[str, Collected]) -> Spec:
-    """Ours with its interval and its seeds, theirs as a hollow mark; a row a network."""
-    figures = frame[["low", "high", "reported"]].to_numpy(dtype=float)
-    low = max(0.0, float(np.floor((np.nanmin(figures) - 0.03) * 10) / 10))
-    high = min(1.0, float(np.ceil((np.nanmax(figures) + 0.03) * 10) / 10))
-    rows = frame.assign(place=range(len(frame)))
-    seeds = [
-        {"place": place, "role": role, "accuracy": accuracy}
-        for place, stem, role in zip(rows["place"], rows["stem"], rows["role"], strict=True)
-        if stem in groups and len(groups[stem].seeds) > 1
-        for accuracy in groups[stem].accuracies
+def ladder_chart(ladder: Sequence[Mapping[str, Any]]) -> Spec:
+    """Ours with its interval and its seeds, theirs as a stroke; a row a network, one at least."""
+    known = [
+        row[key] for row in ladder for key in ("low", "high", "reported") if row[key] is not None
     ]
-    ours = rows[rows["accuracy"].notna()]
-    return with_data(
-        _ladder(len(frame), (low, high)),
+    low = max(0.0, math.floor((min(known) - 0.03) * 10) / 10)
+    high = min(1.0, math.ceil((max(known) + 0.03) * 10) / 10)
+    rows = [{**row, "place": place} for place, row in enumerate(ladder)]
+    return with_rows(
+        _ladder(len(rows), (low, high)),
         rows=rows,
-        ours=ours,
-        theirs=rows[rows["reported"].notna()],
-        seeds=pd.DataFrame(seeds, columns=["place", "role", "accuracy"]),
+        ours=[row for row in rows if row["accuracy"] is not None],
+        theirs=[row for row in rows if row["reported"] is not None],
+        seeds=[
+            {"place": row["place"], "role": row["role"], "accuracy": accuracy}
+            for row in rows
+            for accuracy in (row["accuracies"] if len(row["accuracies"]) > 1 else ())
+        ],
     )
 
 
 @compiled
 def _ladder(n: int, domain: tuple[float, float]) -> Any:
     title = _("Right on the test photographs (theirs: other photographs)")
-    scale = alt.Scale(domain=list(domain), nice=False)
-    axis = alt.Axis(format=".0%", tickCount=6, grid=True)
-    x = alt.X("accuracy:Q", title=title, scale=scale, axis=axis)
-    y = alt.Y("place:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0.1))
-    ours = alt.Chart(alt.NamedData("ours")).encode(y=y)
-    span = ours.mark_rule(strokeWidth=3).encode(
-        alt.X("low:Q", title=title, scale=scale), x2="high:Q", color=role_color()
-    )
+    y, names, x = _rows(title, domain, alt.Axis(format=".0%", tickCount=6, grid=True))
+    ours = alt.Chart(alt.NamedData("ours")).encode(y, role_color())
+    span = ours.mark_rule(strokeWidth=3).encode(x("low"), x2="high:Q")
     mark = ours.mark_point(filled=True, opacity=1, size=170).encode(
-        x, color=role_color(), shape=role_shape()
+        x("accuracy"), shape=role_shape()
     )
-    seeds = (
-        alt.Chart(alt.NamedData("seeds"))
-        .mark_point(filled=True, opacity=0.4, size=60)
-        .encode(x, y, role_color(), shape=role_shape())
+    seeds = alt.Chart(alt.NamedData("seeds")).mark_point(filled=True, opacity=0.4, size=60)
+    theirs = alt.Chart(alt.NamedData("theirs")).mark_tick(
+        orient="vertical", thickness=3, size=26, opacity=1
     )
-    theirs = (
-        alt.Chart(alt.NamedData("theirs"))
-        .transform_calculate(slot="'text'")
-        .mark_tick(orient="vertical", thickness=3, size=26, opacity=1)
-        .encode(alt.X("reported:Q", title=title, scale=scale), y, role_color("slot"))
-    )
-    rows = alt.Chart(alt.NamedData("rows")).encode(y=y)
-    name = ink_text(rows.encode(x=alt.value(0)), "row:N", align="left", dy=-17)
-    figures = ink_text(
-        rows.encode(x=alt.XValue(alt.expr("width"))),
-        "text:N", "muted", align="right", dy=18, fontSize=12,
+    figures = alt.Chart(alt.NamedData("rows")).encode(y, x=alt.XValue(alt.expr("width")))
+    return finish(
+        layered(
+            span, seeds.encode(x("accuracy"), y, role_color(), role_shape()), mark,
+            painted(theirs.encode(x("reported"), y), "text"),
+            ink_text(names, "row:N", align="left", dy=-17),
+            ink_text(figures, "text:N", "muted", align="right", dy=18, fontSize=12),
+        ),
+        height=ROW_PX * n + AXIS_PX,
     )  # fmt: skip
-    return finish(layered(span, seeds, mark, theirs, name, figures), height=ROW_PX * n + AXIS_PX)
 
 
-# ------------------------------------------------------------------------------------------------
+def _rows(title: str, domain: tuple[float, float], axis: alt.Axis) -> tuple[alt.Y, alt.Chart, Any]:
+    """What charts of a row a thing share: y, the layer of names on `rows`, x of a field."""
+    y = alt.Y("place:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0.1))
+    scale = alt.Scale(domain=list(domain), nice=False)
+
+    def x(field: str) -> alt.X:
+        return alt.X(f"{field}:Q", title=title, scale=scale, axis=axis)
+
+    return y, alt.Chart(alt.NamedData("rows")).encode(y, x=alt.value(0)), x
+
+
 # What the reports found, as differences in points: theirs, and ours with its interval.
-
 
 CLAIM_PX = 46
 
@@ -550,7 +521,7 @@ def claims_chart(rows: Sequence[Mapping[str, Any]], chosen: str, reveal: bool = 
         for name in ("theirs_low", "theirs_high", "low", "high")
         if (value := row[name]) is not None
     ]
-    ends = float(np.floor(min([-4.0, *known]) / 4) * 4), float(np.ceil(max([4.0, *known]) / 4) * 4)
+    ends = math.floor(min([-4.0, *known]) / 4) * 4.0, math.ceil(max([4.0, *known]) / 4) * 4.0
     hidden = {} if reveal else dict.fromkeys(("mean", "low", "high", "slot", "mark", "text"))
     shown = [
         {**row, **hidden, "place": place, "on": row["key"] == chosen}
@@ -562,45 +533,29 @@ def claims_chart(rows: Sequence[Mapping[str, Any]], chosen: str, reveal: bool = 
 @compiled
 def _claims(n: int, ends: tuple[float, float]) -> Any:
     title = _("Difference in points (right of 0: as the line says)")
-    scale = alt.Scale(domain=list(ends), nice=False)
-    axis = alt.Axis(format="+d", tickCount=6, grid=True)
-    y = alt.Y("place:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0.1))
-    rows = alt.Chart(alt.NamedData("rows")).encode(y=y)
-
-    def x(field: str) -> alt.X:
-        return alt.X(f"{field}:Q", title=title, scale=scale, axis=axis)
-
+    y, names, x = _rows(title, ends, alt.Axis(format="+d", tickCount=6, grid=True))
+    rows = alt.Chart(alt.NamedData("rows")).encode(y)
     ours = rows.transform_filter("isValid(datum.mean)").encode(color=role_color("slot"))
     theirs = rows.transform_filter("isValid(datum.theirs_low)")
-    tips = [
-        alt.Tooltip("name:N", title=_("Finding")),
-        alt.Tooltip("text:N", title=_("Ours")),
-    ]
     zero = alt.Chart(alt.InlineData(values=[{"at": 0}])).mark_rule(strokeWidth=1, strokeDash=[3, 3])
-    name = rows.encode(x=alt.value(0))
+    bar = theirs.mark_rule(strokeWidth=8, opacity=0.5, yOffset=9)
+    stroke = theirs.transform_calculate(at="(datum.theirs_low + datum.theirs_high) / 2").mark_tick(
+        orient="vertical", thickness=3, size=20, yOffset=9
+    )
+    mark = ours.mark_point(filled=True, opacity=1, size=150, yOffset=9).encode(
+        x("mean"),
+        shape=mark_shape(),
+        tooltip=[alt.Tooltip("name:N", title=_("Finding")), alt.Tooltip("text:N", title=_("Ours"))],
+    )
+    bold = alt.expr("datum.on ? 'bold' : 'normal'")
     return finish(
         layered(
             painted(zero.encode(x("at")), "muted"),
-            painted(
-                theirs.mark_rule(strokeWidth=8, opacity=0.5, yOffset=9).encode(
-                    x("theirs_low"), x2="theirs_high"
-                ),
-                "muted",
-            ),
-            painted(
-                theirs.transform_calculate(at="(datum.theirs_low + datum.theirs_high) / 2")
-                .mark_tick(orient="vertical", thickness=3, size=20, yOffset=9)
-                .encode(x("at")),
-                "text",
-            ),
-            ours.mark_rule(strokeWidth=3, yOffset=9).encode(x("low"), x2="high"),
-            ours.mark_point(filled=True, opacity=1, size=150, yOffset=9).encode(
-                x("mean"), shape=mark_shape(), tooltip=tips
-            ),
-            ink_text(name.transform_filter("!datum.on"), "name:N", align="left", dy=-9),
-            ink_text(
-                name.transform_filter("datum.on"), "name:N", align="left", dy=-9, fontWeight="bold"
-            ),
+            painted(bar.encode(x("theirs_low"), x2="theirs_high:Q"), "muted"),
+            painted(stroke.encode(x("at")), "text"),
+            ours.mark_rule(strokeWidth=3, yOffset=9).encode(x("low"), x2="high:Q"),
+            mark,
+            ink_text(names, "name:N", align="left", dy=-9, fontWeight=bold),
         ),
         height=CLAIM_PX * n + AXIS_PX,
     )

@@ -6,18 +6,18 @@ can be compared with networks trained on other photographs.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from statistics import median
 from typing import Literal, NamedTuple
 
-import pandas as pd
-
-from core.checkpoints import Checkpoint, History, history
+from core.charts.theme import RoleKey, role_of
+from core.checkpoints import HISTORY, Checkpoint, History, history
 from core.checkpoints.by_recipe import Collected, Contrast, contrast, is_trial
 from core.collection.latency import LatencyTable
 from core.course import REPORTED, REPORTED_DEPTHWISE_LOSS, REPORTED_Q4, Reported
 from core.errors import CheckpointError
-from core.export.same_size import NEAR, Way
+from core.export.same_size import NEAR, SameSize, Way
 from core.low_rank.rows import LowRankGrid
 from core.pruning.rows import PruningGrid
 from core.quantization.method import SCHEMES
@@ -27,43 +27,37 @@ from core.results import AccuracyRow
 FigureKey = Literal["1", "4", "9", "16", "hw13", "best", "first"]
 DWPW, PLAIN_2M = "dwpw_256k-scratch", "plain_2m-scratch"
 WEAK, STRONG = "dwpw_256k-distilled_weak", "dwpw_256k-distilled"
-_AROUND = 5
-_SMALL = ("best_100k", "hw13_residual", "hw13_sample")
 
 
 class Figure(NamedTuple):
     """One figure of the reports: whose curves it holds, and the figures they reported."""
 
     stems: tuple[str, ...]
-    both_splits: bool
+    both_splits: bool = False
     """Training and validation, as figures 1 and 4 have them; else validation alone."""
-    reported: Mapping[str, Reported]
+    reported: Mapping[str, Reported] = {}
 
 
 FIGURES: dict[FigureKey, Figure] = {
     "1": Figure((DWPW,), True, REPORTED),
-    "4": Figure((PLAIN_2M,), True, {}),
-    "9": Figure((STRONG, WEAK, DWPW), False, REPORTED),
-    "16": Figure(tuple(REPORTED_Q4), False, REPORTED_Q4),
+    "4": Figure((PLAIN_2M,), True),
+    "9": Figure((STRONG, WEAK, DWPW), reported=REPORTED),
+    "16": Figure(tuple(REPORTED_Q4), reported=REPORTED_Q4),
     "hw13": Figure(
-        tuple(
-            f"{model}-{recipe}{length}"
-            for length in ("_10ep", "")
-            for model in _SMALL
-            for recipe in ("distilled", "scratch")
-            if length or model != "best_100k"
-        ),
-        False,
-        {},
+        (
+            "best_100k-distilled_10ep", "best_100k-scratch_10ep",
+            "hw13_residual-distilled_10ep", "hw13_residual-scratch_10ep",
+            "hw13_sample-distilled_10ep", "hw13_sample-scratch_10ep",
+            "hw13_residual-distilled", "hw13_residual-scratch",
+            "hw13_sample-distilled", "hw13_sample-scratch",
+        )
     ),
-    "best": Figure(("best_100k-distilled", "best_100k-scratch"), False, {}),
+    "best": Figure(("best_100k-distilled", "best_100k-scratch")),
     "first": Figure(
         (
             "dwpw_256k-food101_distilled", "dwpw_256k-food101_scratch",
             "best_100k-food101_distilled", STRONG,
-        ),
-        False,
-        {},
+        )
     ),
 }  # fmt: skip
 """HW7 2020's figures by their numbers; `hw13` and `best` are ours, for HW13 Q1's
@@ -124,7 +118,7 @@ class Tested:
     """A claim and what our runs say of it."""
 
     claim: Claim
-    found: Contrast | None
+    contrast: Contrast | None
     missing: tuple[str, ...]
     """Stems without a checkpoint."""
 
@@ -134,14 +128,14 @@ class Tested:
         That there is a difference: `unclear` wherever the interval holds 0. That there is hardly
         one ("same"): by its size, `agrees` only where the whole interval lies within HARDLY.
         """
-        if self.found is None:
+        if self.contrast is None:
             return "missing"
         if self.claim.expects == "same":
-            _mean, low, high = self.found.interval()
+            _mean, low, high = self.contrast.interval()
             if low > HARDLY or high < -HARDLY:
                 return "differs"
             return "agrees" if max(-low, high) <= HARDLY else "unclear"
-        side = self.found.side()
+        side = self.contrast.side()
         if side == "unclear":
             return "unclear"
         if self.claim.expects == "open":
@@ -149,26 +143,52 @@ class Tested:
         return "agrees" if self.claim.expects == side else "differs"
 
 
+@dataclass(frozen=True)
+class _Pair:
+    """Two recipes; equal where they are the same objects, which the cache below keeps alive."""
+
+    ids: tuple[int, ...]
+    a: Collected = field(compare=False)
+    b: Collected = field(compare=False)
+
+
+@lru_cache(maxsize=32)
+def _contrast(pair: _Pair) -> Contrast:
+    """`contrast`, once for all visitors. Raises LookupError where there is none yet."""
+    between = contrast(pair.a, pair.b)
+    if between is None:
+        raise LookupError
+    return between
+
+
 def judge(claim: Claim, groups: Mapping[str, Collected]) -> Tested:
     """The claim put to what is shipped."""
     missing = tuple(stem for stem in (claim.a, claim.b) if stem not in groups)
-    found = None if missing else contrast(groups[claim.a], groups[claim.b])
-    return Tested(claim, found, missing)
+    if missing:
+        return Tested(claim, None, missing)
+    a, b = groups[claim.a], groups[claim.b]
+    try:
+        return Tested(claim, _contrast(_Pair(tuple(map(id, (*a.seeds, *b.seeds))), a, b)), ())
+    except LookupError:
+        return Tested(claim, None, ())
 
 
 def missing_ids(
     stem: str, planned: Mapping[str, str], groups: Mapping[str, Collected]
 ) -> list[str]:
     """Ids of a recipe that are planned (id -> stem) and not there; its first seed at least."""
-    there = {one.id for one in groups[stem].seeds} if stem in groups else set()
+    there = {seed.id for seed in groups[stem].seeds} if stem in groups else set()
     wanted = [id for id, of in planned.items() if of == stem] or [f"{stem}-s0"]
     return [] if there and not set(wanted) - there else [id for id in wanted if id not in there]
 
 
-def single_differences(found: Contrast) -> list[float]:
+def single_differences(between: Contrast) -> list[float]:
     """a minus b for every seed of a against every seed of b: what one training each could have
     reported. Fractions, sorted; seeds need not be shared."""
-    return sorted(x - y for x in found.a.accuracies for y in found.b.accuracies)
+    return sorted(x - y for x in between.a.accuracies for y in between.b.accuracies)
+
+
+_AROUND = 5
 
 
 class Flattery(NamedTuple):
@@ -185,85 +205,126 @@ class Flattery(NamedTuple):
 
 def flattery(groups: Mapping[str, Collected]) -> list[Flattery]:
     """For each checkpoint whose curve was kept, and which chose among several epochs."""
-    found = []
-    for group in groups.values():
-        for one in group.seeds:
-            curve = _history(one)
-            if curve is None or len(curve.epoch) < _AROUND or one.test is None:
-                continue
-            at = curve.epoch.index(curve.chosen_epoch)
-            start = min(max(0, at - _AROUND // 2), len(curve.epoch) - _AROUND)
-            near = curve.val_accuracy()[start : start + _AROUND]
-            best = curve.val_accuracy()[at]
-            found.append(Flattery(one.id, best, median(near), one.test.accuracy))
-    return found
+    rows = []
+    for checkpoint in (seed for group in groups.values() for seed in group.seeds):
+        curve = _history(checkpoint)
+        if curve is None or len(curve.epoch) < _AROUND or checkpoint.test is None:
+            continue
+        at, accuracies = curve.epoch.index(curve.chosen_epoch), curve.val_accuracy()
+        start = min(max(0, at - _AROUND // 2), len(curve.epoch) - _AROUND)
+        typical = median(accuracies[start : start + _AROUND])
+        rows.append(Flattery(checkpoint.id, accuracies[at], typical, checkpoint.test.accuracy))
+    return rows
 
 
-CURVE_COLUMNS = ("checkpoint", "stem", "seed", "split", "epoch", "accuracy", "n")
+class Curve(NamedTuple):
+    """One training's accuracy on one split, epoch by epoch."""
+
+    stem: str
+    split: Literal["training", "validation"]
+    role: RoleKey
+    checkpoint: str
+    epochs: tuple[int, ...]
+    accuracies: tuple[float, ...]
+    """Fractions, one per epoch."""
+    n: int
+    """Photographs."""
 
 
-def curves_frame(groups: Mapping[str, Collected], figure: Figure) -> tuple[pd.DataFrame, list[str]]:
-    """Accuracy per epoch of a figure's runs, and the ids whose curves were not kept.
-
-    Columns CURVE_COLUMNS; `split` is training or validation, accuracies are fractions.
-    """
+def curves(groups: Mapping[str, Collected], figure: Figure) -> tuple[tuple[Curve, ...], list[str]]:
+    """The curves of a figure's runs, and the ids whose curves were not kept."""
     rows, without = [], []
     for stem in figure.stems:
-        for one in groups[stem].seeds if stem in groups else ():
-            found = _history(one)
-            if found is None:
-                without.append(one.id)
+        for seed in groups[stem].seeds if stem in groups else ():
+            kept = _history(seed)
+            if kept is None:
+                without.append(seed.id)
                 continue
-            about = (one.id, stem, one.seed)
-            pictures = one.validation.n if one.validation else found.val_n
-            for epoch, right in zip(found.epoch, found.val_accuracy(), strict=True):
-                rows.append((*about, "validation", epoch, right, pictures))
+            role, n = role_of(seed), seed.validation.n if seed.validation else kept.val_n
+            rows.append(
+                Curve(stem, "validation", role, seed.id, kept.epoch, kept.val_accuracy(), n)
+            )
             if figure.both_splits:
-                for epoch, right in zip(found.epoch, found.train_accuracy, strict=True):
-                    rows.append((*about, "training", epoch, right, one.data.learned_from))
-    return pd.DataFrame(rows, columns=list(CURVE_COLUMNS)), without
+                n = seed.data.learned_from
+                rows.append(
+                    Curve(stem, "training", role, seed.id, kept.epoch, kept.train_accuracy, n)
+                )
+    return tuple(rows), without
 
 
-def _history(one: Checkpoint) -> History | None:
+def _history(checkpoint: Checkpoint) -> History | None:
     try:
-        return history(one.id)
-    except CheckpointError:
+        return _kept_history(checkpoint.id, checkpoint.files[HISTORY].sha256)
+    except (CheckpointError, KeyError):
         return None
 
 
-TABLE_COLUMNS = (
-    "stem", "title", "family", "recipe", "params", "size_bytes", "macs", "latency_ms",
-    "latency_p25_ms", "latency_p75_ms", "accuracy", "low", "high", "n", "seeds", "px", "epochs",
-    "reported", "data",
-)  # fmt: skip
+@lru_cache(maxsize=128)
+def _kept_history(id: str, sha256: str) -> History | None:
+    del sha256  # only the key of the cache
+    return history(id)
 
 
-def results_frame(groups: Mapping[str, Collected], times: LatencyTable | None) -> pd.DataFrame:
-    """The final table: a row a recipe, teachers first, then the most accurate; TABLE_COLUMNS.
+class NetworkRow(NamedTuple):
+    """A recipe with a measured test accuracy; its lowest seed represents it in all but accuracy."""
 
-    Accuracies of the test split and their 95 % interval as fractions; `seeds` as text "0, 1, 2";
-    bytes of weights files in float16, whatever a file is stored in.
-    """
+    stem: str
+    checkpoint: str
+    model: str
+    family: str
+    recipe: str
+    title: str
+    derived: str
+    """What was done to the network after its training, or empty."""
+    role: RoleKey
+    params: int
+    size_bytes: int
+    """Of the weights in float16, whatever a file is stored in."""
+    macs: int
+    latency_ms: float | None
+    """Median for one picture; None where these weights were not timed."""
+    latency_p25_ms: float | None
+    latency_p75_ms: float | None
+    accuracy: float
+    """Fraction of the test split: mean over seeds ..."""
+    low: float
+    high: float
+    """... and its 95 % interval (`core.stats.accuracy_interval`)."""
+    n: int
+    seeds: tuple[int, ...]
+    accuracies: tuple[float, ...]
+    """Of each seed."""
+    px: int
+    epochs: int
+    reported: float | None
+    """What the reports state of it, on Food-11."""
+    data: str
+    is_food11: bool
+
+
+def network_rows(
+    groups: Iterable[Collected], times: LatencyTable | None = None
+) -> tuple[NetworkRow, ...]:
+    """A row a recipe, the most accurate first."""
     rows = []
-    for stem, group in groups.items():
-        one = group.first
-        ms = times.of(one.id, one.weights_sha256) if times else None
-        theirs = REPORTED.get(stem) or REPORTED_Q4.get(stem)
+    for group in groups:
+        first = group.first
+        ms = times.of(first.id, first.weights_sha256) if times else None
+        reported = REPORTED.get(group.stem) or REPORTED_Q4.get(group.stem)
         rows.append(
-            (
-                stem, one.title, one.family, one.recipe, one.params, group.size_bytes, one.macs,
+            NetworkRow(
+                group.stem, first.id, first.model, first.family, first.recipe, first.title,
+                first.derived_from.kind if first.derived_from else "", role_of(first),
+                first.params, group.size_bytes, first.macs,
                 ms and ms.median, ms and ms.p25, ms and ms.p75, *group.interval(), group.n,
-                ", ".join(str(each.seed) for each in group.seeds), one.input_px, one.epochs,
-                theirs and theirs.accuracy, one.data.name,
+                tuple(seed.seed for seed in group.seeds), tuple(group.accuracies),
+                first.input_px, first.epochs, reported and reported.accuracy,
+                first.data.name, first.data.is_food11,
             )
         )  # fmt: skip
-    frame = pd.DataFrame(rows, columns=list(TABLE_COLUMNS))
-    order = frame.assign(student=frame["family"] != "teacher")
-    order = order.sort_values(["student", "accuracy"], ascending=[True, False], kind="stable")
-    return frame.loc[order.index].reset_index(drop=True)
+    return tuple(sorted(rows, key=lambda row: -row.accuracy))
 
 
-# ------------------------------------------------------------------------------------------------
 # HW7 Q1: one big network brought to the same size by different methods, from what is measured.
 
 
@@ -294,80 +355,69 @@ def compressed(groups: Sequence[Collected]) -> list[Compressed]:
 
     Trial runs are left out. Raises CheckpointError for a file of rows that cannot be read.
     """
+    kinds: dict[str, Way] = {"narrow": "pruned", "factored": "lowrank"}
     rows: list[Compressed] = []
     for group in groups:
-        one = group.first
-        if is_trial(one.recipe):
+        first, derived = group.first, group.first.derived_from
+        if is_trial(first.recipe):
             continue
-        kinds: dict[str, Way] = {"narrow": "pruned", "factored": "lowrank"}
-        made = one.derived_from
-        if made is not None and made.id and made.kind in kinds:
-            rows.append(_of_group(group, made.id, kinds[made.kind]))
-        elif made is None:
-            if one.teacher:
-                rows.append(_of_group(group, one.teacher, "distilled"))
-            rows += _of_grids(one)
+        way: Way | None = "distilled" if derived is None else kinds.get(derived.kind)
+        big = first.teacher if derived is None else derived.id
+        if way and big:
+            rows.append(
+                Compressed(big, way, first.id, 16, first.params, group.size_bytes,
+                           *group.interval(), group.n, first.epochs)
+            )  # fmt: skip
+        if derived is None:
+            rows += _of_grids(first)
     return rows
 
 
-def _of_group(group: Collected, big: str, way: Way) -> Compressed:
-    one = group.first
-    return Compressed(
-        big, way, one.id, 16, one.params, group.size_bytes, *group.interval(), group.n, one.epochs
-    )
-
-
-def _of_grids(one: Checkpoint) -> list[Compressed]:
+def _of_grids(checkpoint: Checkpoint) -> list[Compressed]:
     """Versions of a network of which only rows are kept; each has one training at most."""
+    rows: list[Compressed] = []
 
-    def made(way: Way, bits: int, size: float, params: int, row: AccuracyRow, epochs: int) -> None:
-        if row.score is not None:
-            score = row.score
+    def add(way: Way, bits: int, size: float, params: int, row: AccuracyRow, epochs: int) -> None:
+        if score := row.score:
             rows.append(
-                Compressed(one.id, way, "", bits, params, round(size), score.accuracy, *score.ci95,
-                           score.n, epochs)
+                Compressed(checkpoint.id, way, "", bits, params, round(size), score.accuracy,
+                           *score.ci95, score.n, epochs)
             )  # fmt: skip
 
-    rows: list[Compressed] = []
-    if (factored := LowRankGrid.of_checkpoint(one)) is not None:
-        in_half = 1.0 if one.weights_dtype == "float16" else 0.5
+    if (factored := LowRankGrid.of_checkpoint(checkpoint)) is not None:
+        in_half = 1.0 if checkpoint.weights_dtype == "float16" else 0.5
         for row in factored.rows:
             if row.ranks:
                 size = in_half * row.size_bytes
-                made("lowrank", 16, size, row.params, row, row.finetune_epochs)
-    if (pruned := PruningGrid.of_checkpoint(one)) is not None:
+                add("lowrank", 16, size, row.params, row, row.finetune_epochs)
+    if (pruned := PruningGrid.of_checkpoint(checkpoint)) is not None:
         for cut in pruned.rows:
             if cut.form == "narrow" and cut.ratio:  # a state dict, in float32
-                made("pruned", 16, cut.size_bytes / 2, cut.params, cut, cut.finetune_epochs)
-    if (quantised := QuantizationGrid.of_checkpoint(one)) is not None:
+                add("pruned", 16, cut.size_bytes / 2, cut.params, cut, cut.finetune_epochs)
+    if (quantised := QuantizationGrid.of_checkpoint(checkpoint)) is not None:
         for rounded in quantised.rows:
             if rounded.scheme in SCHEMES:
-                made("quantised", rounded.bits, rounded.size_bytes, rounded.params, rounded,
-                     rounded.epochs)  # fmt: skip
+                size = rounded.size_bytes
+                add("quantised", rounded.bits, size, rounded.params, rounded, rounded.epochs)
     return rows
 
 
 def at_size(rows: Iterable[Compressed], size_bytes: int) -> dict[tuple[str, Way], Compressed]:
     """(big network, way) -> the one of about that size: that was trained longest, of these the
     nearest. Not the most accurate one: that would choose by the photographs it is tested on."""
-
-    def distance(row: Compressed) -> tuple[int, int]:
-        return -row.epochs, abs(row.size_bytes - size_bytes)
-
     nearest: dict[tuple[str, Way], Compressed] = {}
-    for row in rows:
-        known = nearest.get((row.big, row.way))
-        is_near = distance(row)[1] <= NEAR * size_bytes
-        if is_near and (known is None or distance(row) < distance(known)):
-            nearest[row.big, row.way] = row
+    for row in sorted(rows, key=lambda row: (-row.epochs, abs(row.size_bytes - size_bytes))):
+        if abs(row.size_bytes - size_bytes) <= NEAR * size_bytes:
+            nearest.setdefault((row.big, row.way), row)
     return nearest
 
 
 def command_for(big: str, way: Way, size_bytes: int) -> str:
     """What makes a version of about that size."""
-    if way == "distilled":
-        return f"python -m core train --teacher {big} --model dwpw_256k"
-    if way == "lowrank":
-        return f"python -m core lowrank {big} --params {size_bytes // 2} --finetune-epochs 3 --save"
-    grid = {"pruned": "prune-grid", "quantised": "quantize-grid"}[way]
-    return f"python -m core {grid} {big}"
+    return {
+        "distilled": f"python -m core train --teacher {big} --model dwpw_256k",
+        "lowrank": f"python -m core lowrank {big} --params {size_bytes // 2} --finetune-epochs 3 "
+        "--save",
+        "pruned": f"python -m core prune-grid {big}",
+        "quantised": f"python -m core quantize-grid {big}",
+    }[way]

@@ -9,6 +9,7 @@ from core.charts import answers
 from core.course import CLASSES
 from core.distillation import chart as heat
 from core.distillation.temperature import T_HIGH, T_LOW, entropy_curves
+from tests.charts import rows_of
 
 K = len(CLASSES)
 
@@ -38,7 +39,7 @@ def test_bars_of_an_answer_stay_on_a_fixed_axis() -> None:
         )
         spec = answers.answer_chart(frame, "teacher")
         domains += [one["x"]["scale"]["domain"] for one in encodings(spec) if "x" in one]
-        names = list(spec["datasets"]["answer"]["name"])
+        names = [row["name"] for row in rows_of(spec, "answer")]
         assert names[:4] == ["1. Bread", "2. Dairy product", "3. Dessert", "Egg"]
     assert all(domain == [0, 1.22] for domain in domains)
 

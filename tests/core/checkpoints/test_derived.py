@@ -15,7 +15,7 @@ from core.checkpoints import DataInfo, DerivedFrom, load_manifest, own_dir
 from core.checkpoints.by_recipe import by_stem, collect, contrast, on_one_set
 from core.checkpoints.entry import Derivation, method_name
 from core.cli.main import main
-from core.collection.chart import collection_frame
+from core.collection.homework import network_rows
 from core.data.find import find_food11
 from core.data.pixels import load_pixels
 from core.distillation.verdict import compare, trials, verdict_frame
@@ -71,7 +71,7 @@ def said() -> dict[str, Any]:
     between = contrast(groups["tiny-distilled"], groups["tiny-scratch"])
     assert between is not None
     chosen = independent(load_manifest()["tiny-imagenet-s0"])
-    frame = collection_frame(found)
+    rows = network_rows(same)
     return {
         "verdict": verdict_frame(comparisons).to_csv(),
         "left out": left_out,
@@ -82,7 +82,7 @@ def said() -> dict[str, Any]:
         "dreams": trials(found),
         "student": first_student(),
         "checker": chosen and chosen.id,
-        "home": frame[frame["derived"] == ""].drop(columns="checkpoint").to_csv(index=False),
+        "home": [row._replace(checkpoint="") for row in rows if not row.derived],
         "tables": results_table().partition("Made from")[0].strip(),
     }
 
