@@ -144,7 +144,8 @@ def one_photo(seen: Seen, names: Mapping[str, str]) -> None:
     left, middle = st.columns([1, 2.2])
     with left:
         draw_photo(seen)
-    truth, rows = truth_of(seen), []
+    truth = truth_of(seen)
+    rows: list[Verdict] = []
     for answer in seen.answers:
         label, probability = first_choice(answer)
         role, size = role_of(answer.checkpoint), answer.checkpoint.size_bytes

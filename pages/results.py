@@ -35,6 +35,7 @@ from core.collection.homework import (
     compressed,
     curves,
     flattery,
+    is_better,
     judge,
     missing_ids,
     network_rows,
@@ -358,7 +359,8 @@ def same_size(every: Sequence[Collected], shipped: Sequence[Checkpoint]) -> None
 def way_title(row: Compressed, titles: Mapping[str, str]) -> str:
     """What was done to a network; of a distilled student, which one it is."""
     if row.way == "distilled":
-        return _("distilled: {network}").format(network=titles.get(row.network, row.network))
+        network = titles.get(row.network, row.network) or _("a smaller design")
+        return _("distilled: {network}").format(network=network)
     method = {
         "lowrank": _("low rank"),
         "pruned": _("channels cut"),
@@ -375,10 +377,10 @@ def same_size_text(rows: Sequence[Compressed], titles: Mapping[str, str]) -> str
     best, *others = sorted(rows, key=lambda row: -row.accuracy)
     text = (
         _("From *{big}*, {best} keeps most: {accuracy}, against {others}.")
-        if best.low > others[0].high
+        if is_better(best, others[0])
         else _(
-            "From *{big}*, {best} measured most: {accuracy}, against {others}; the intervals "
-            "overlap, so the first two are unclear."
+            "From *{big}*, {best} measured most: {accuracy}, against {others}. The first two are "
+            "not distinguishable."
         )
     )
     return text.format(

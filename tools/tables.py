@@ -5,13 +5,11 @@ Nobody types a measured number twice. A document holds a place between two comme
 longer is what the manifest says (a test asks).
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any, NamedTuple
-
-import pandas as pd
+from typing import NamedTuple
 
 from core import checkpoints
 from core.checkpoints import Checkpoint

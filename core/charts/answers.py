@@ -1,7 +1,7 @@
 """Answers to one photo: of several networks the likeliest class, of one network all eleven."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import altair as alt
 import pandas as pd
@@ -60,9 +60,9 @@ def answer_chart(frame: pd.DataFrame, role: RoleKey) -> Spec:
 
     The first three carry their rank and stand in full colour; the others are paler.
     """
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
-            **bar,
+            **{str(key): value for key, value in bar.items()},
             "text": numbers.share(bar["probability"]),
             "name": f"{bar['rank']}. {bar['food']}" if bar["top"] else bar["food"],
         }

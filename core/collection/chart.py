@@ -36,8 +36,8 @@ from core.i18n import _
 
 Cost = Literal["params", "macs", "size_bytes", "latency_ms"]
 COSTS: tuple[Cost, ...] = get_args(Cost)
-HEIGHT_PX = 340
-_PLOT_PX = 265  # what axis and its title leave of it
+HEIGHT_PX = 360
+_PLOT_PX = 285  # what axis and its title leave of it
 WIDTHS_PX = (270, 560)
 """The narrowest plot of a phone, and of a wider screen: names that fit there fit in any wider."""
 _FLOORS: dict[Cost, float] = {
@@ -324,8 +324,8 @@ def mean_curves(curves: Sequence[Curve]) -> list[MeanCurve]:
 
 def curves_chart(means: Sequence[MeanCurve]) -> Spec:
     """Accuracy per epoch, a thick line a mean and a thin one a seed; one curve at least."""
-    epochs = max(curve.epochs[-1] for mean in means for curve in (mean, *mean.seeds))
-    most = max(max(curve.accuracies) for mean in means for curve in (mean, *mean.seeds))
+    epochs = max(curve.epochs[-1] for mean in means for curve in mean.seeds)
+    most = max(max(curve.accuracies) for mean in means for curve in mean.seeds)
     top = min(1.0, math.ceil((most + 0.02) * 5) / 5)  # few tops: each is compiled once
     names = [stacked(mean.name) for mean in means]
     gap = top * LINE * max(2, 1 + max(name.count("\n") for name in names))

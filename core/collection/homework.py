@@ -17,12 +17,13 @@ from core.checkpoints.by_recipe import Collected, Contrast, contrast, is_trial
 from core.collection.latency import LatencyTable
 from core.course import REPORTED, REPORTED_DEPTHWISE_LOSS, REPORTED_Q4, Reported
 from core.errors import CheckpointError
-from core.export.same_size import NEAR, SameSize, Way
+from core.export.same_size import NEAR, SameSize, SameSizeRow, Way
 from core.low_rank.rows import LowRankGrid
 from core.pruning.rows import PruningGrid
 from core.quantization.method import SCHEMES
 from core.quantization.rows import QuantizationGrid
 from core.results import AccuracyRow
+from core.stats import paired_difference
 
 FigureKey = Literal["1", "4", "9", "16", "hw13", "best", "first"]
 DWPW, PLAIN_2M = "dwpw_256k-scratch", "plain_2m-scratch"
@@ -309,14 +310,17 @@ def network_rows(
     rows = []
     for group in groups:
         first = group.first
-        ms = times.of(first.id, first.weights_sha256) if times else None
+        spread = times.of(first.id, first.weights_sha256) if times else None
+        median_ms, p25_ms, p75_ms = (
+            (spread.median, spread.p25, spread.p75) if spread else (None, None, None)
+        )
         reported = REPORTED.get(group.stem) or REPORTED_Q4.get(group.stem)
         rows.append(
             NetworkRow(
                 group.stem, first.id, first.model, first.family, first.recipe, first.title,
                 first.derived_from.kind if first.derived_from else "", role_of(first),
                 first.params, group.size_bytes, first.macs,
-                ms and ms.median, ms and ms.p25, ms and ms.p75, *group.interval(), group.n,
+                median_ms, p25_ms, p75_ms, *group.interval(), group.n,
                 tuple(seed.seed for seed in group.seeds), tuple(group.accuracies),
                 first.input_px, first.epochs, reported and reported.accuracy,
                 first.data.name, first.data.is_food11,
@@ -348,13 +352,17 @@ class Compressed(NamedTuple):
     n: int
     epochs: int
     """Of training after it was made smaller; 0: none."""
+    measured: SameSizeRow | None = None
+    """The row of the trial in which all methods train as long; None of any other version."""
 
 
 def compressed(groups: Sequence[Collected]) -> list[Compressed]:
     """Every version of a trained network that was measured here, and every distilled student.
 
+    Of a big network whose versions were all trained as long (`core.export.same_size`), these alone.
     Trial runs are left out. Raises CheckpointError for a file of rows that cannot be read.
     """
+    trials = {group.first.id: _of_trial(group.first) for group in groups}
     kinds: dict[str, Way] = {"narrow": "pruned", "factored": "lowrank"}
     rows: list[Compressed] = []
     for group in groups:
@@ -370,7 +378,20 @@ def compressed(groups: Sequence[Collected]) -> list[Compressed]:
             )  # fmt: skip
         if derived is None:
             rows += _of_grids(first)
-    return rows
+    alone = [row for row in rows if not trials.get(row.big)]
+    return [*alone, *(row for trial in trials.values() for row in trial)]
+
+
+def _of_trial(checkpoint: Checkpoint) -> list[Compressed]:
+    """The versions of a network that were all trained as long, as far as they were measured."""
+    if checkpoint.derived_from is not None or (trial := SameSize.of_checkpoint(checkpoint)) is None:
+        return []
+    return [
+        Compressed(checkpoint.id, row.way, "", row.bits, row.params, row.size_bytes,
+                   score.accuracy, *score.ci95, score.n, row.epochs, row)
+        for row in trial.rows
+        if (score := row.score) is not None
+    ]  # fmt: skip
 
 
 def _of_grids(checkpoint: Checkpoint) -> list[Compressed]:
@@ -410,6 +431,15 @@ def at_size(rows: Iterable[Compressed], size_bytes: int) -> dict[tuple[str, Way]
         if abs(row.size_bytes - size_bytes) <= NEAR * size_bytes:
             nearest.setdefault((row.big, row.way), row)
     return nearest
+
+
+def is_better(a: Compressed, b: Compressed) -> bool:
+    """Whether a is right more often than b: by pairs of answers where both are known, else where
+    the intervals lie apart."""
+    right_a, right_b = (row.measured.was_right() if row.measured else None for row in (a, b))
+    if right_a is None or right_b is None or len(right_a) != len(right_b):
+        return a.low > b.high
+    return paired_difference(right_a, right_b)[1] > 0
 
 
 def command_for(big: str, way: Way, size_bytes: int) -> str:

@@ -1,4 +1,4 @@
-"""Home's chart: the frontier, what is inside the picture, and names that cover nothing."""
+"""What Home and Results draw: frontier, names, the reports' figures, from known collections."""
 
 import itertools
 import json
@@ -7,191 +7,301 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.charts.names import Label, Side, place_labels, versions
 from core.checkpoints import load_manifest
+from core.checkpoints.by_recipe import Collected, by_stem, collect
 from core.collection import chart
+from core.collection.homework import (
+    CLAIMS,
+    DWPW,
+    FIGURES,
+    NetworkRow,
+    curves,
+    judge,
+    network_rows,
+)
 from core.collection.latency import LatencyTable
-from core.course import BASELINES
+from core.course import BASELINES, REPORTED, REPORTED_Q4
+from pages import results
 from tests import results_shelf
+from tests.charts import rows_of
+
+Groups = dict[str, Collected]
 
 
-def network(name: str, params: int, accuracy: float, role: str = "scratch") -> dict[str, Any]:
-    return {
-        "checkpoint": name,
-        "model": name,
-        "recipe": "scratch",
-        "title": name,
-        "role": role,
-        "params": params,
-        "macs": params * 100,
-        "size_bytes": params * 2,
-        "latency_ms": params / 1e5,
-        "accuracy": accuracy,
-        "low": accuracy - 0.02,
-        "high": accuracy + 0.02,
-        "n": 1492,
-        "data": "made up",
-        "is_food11": False,
-        "seeds": 1,
-        "of_seeds": (accuracy,),
-        "derived": "",
-    }
-
-
-def rows(spec: Any, name: str) -> list[dict[str, Any]]:
-    """The rows of a named data set inside a specification's layers; empty where it has none."""
-    if isinstance(spec, list):
-        return next((found for part in spec if (found := rows(part, name))), [])
-    if not isinstance(spec, dict):
-        return []
-    if spec.get("name") == name and "values" in spec:
-        return list(spec["values"])
-    return next((found for part in spec.values() if (found := rows(part, name))), [])
-
-
-def values(spec: Any, name: str, key: str) -> list[Any]:
-    return [row[key] for row in rows(spec, name)]
+def network(name: str, params: int, accuracy: float) -> NetworkRow:
+    return NetworkRow(
+        stem=name, checkpoint=name, model=name, family="student", recipe="scratch", title=name,
+        derived="", role="scratch", params=params, size_bytes=params * 2, macs=params * 100,
+        latency_ms=params / 1e5, latency_p25_ms=None, latency_p75_ms=None, accuracy=accuracy,
+        low=accuracy - 0.02, high=accuracy + 0.02, n=1492, seeds=(0,), accuracies=(accuracy,),
+        px=128, epochs=30, reported=None, data="made up", is_food11=False,
+    )  # fmt: skip
 
 
 def encodings(spec: Any) -> list[dict[str, Any]]:
     """Every `encoding` anywhere in a specification."""
     if isinstance(spec, list):
-        return [found for part in spec for found in encodings(part)]
+        return [each for part in spec for each in encodings(part)]
     if not isinstance(spec, dict):
         return []
     own = [spec["encoding"]] if "encoding" in spec else []
-    return own + [found for part in spec.values() for found in encodings(part)]
+    return own + [each for part in spec.values() for each in encodings(part)]
 
 
-@pytest.fixture(params=range(20))
-def cloud(request: pytest.FixtureRequest) -> pd.DataFrame:
-    rng = np.random.default_rng(request.param)
-    return pd.DataFrame(
-        [
-            network(f"n{i}", int(10 ** rng.uniform(4, 7)), rng.choice([0.5, 0.6, 0.7]))
-            for i in range(12)
-        ]
-    )
+def domain(spec: Any, axis: str) -> tuple[float, float]:
+    """The one domain of an axis: every layer that has one has the same."""
+    every = [
+        each[axis]["scale"]["domain"] for each in encodings(spec) if "scale" in each.get(axis, {})
+    ]
+    assert every and all(each == every[0] for each in every)
+    return every[0][0], every[0][1]
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A full collection: nineteen recipes, several with three seeds."""
+    folder = tmp_path_factory.mktemp("pretrained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SMALL_PLATES_PRETRAINED", str(folder))
+        results_shelf.fill()
+    return folder
 
 
 @pytest.fixture
-def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
-    """The frame of a full collection: seventeen recipes, several with three seeds."""
-    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(tmp_path))
-    results_shelf.fill()
-    return chart.collection_frame(load_manifest().values(), LatencyTable.load())
+def groups(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> Groups:
+    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(shelf))
+    return by_stem(collect(load_manifest().values()))
 
 
-def test_the_frontier_is_what_nothing_beats(cloud: pd.DataFrame) -> None:
-    chosen = chart.frontier(cloud, "params")
-    for i, (_, one) in enumerate(cloud.iterrows()):
-        beaten = any(
-            (other.params <= one.params and other.accuracy > one.accuracy)
-            or (other.params < one.params and other.accuracy >= one.accuracy)
-            for _, other in cloud.iterrows()
+@pytest.fixture
+def shipped(groups: Groups) -> tuple[NetworkRow, ...]:
+    return network_rows(groups.values(), LatencyTable.load())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_frontier_is_what_nothing_beats(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    cloud = [
+        network(f"n{i}", int(10 ** rng.uniform(4, 7)), float(rng.choice([0.5, 0.6, 0.7])))
+        for i in range(12)
+    ]
+    unbeaten = [
+        row
+        for row in cloud
+        if not any(
+            (other.params <= row.params and other.accuracy > row.accuracy)
+            or (other.params < row.params and other.accuracy >= row.accuracy)
+            for other in cloud
         )
-        assert chosen.iloc[i] == (not beaten)
+    ]
+    edge = chart.frontier(cloud, "params")
+    assert edge == sorted(unbeaten, key=lambda row: row.params)
 
 
-@pytest.mark.parametrize("year", [None, *BASELINES])
-@pytest.mark.parametrize("cost", chart.COSTS)
+@pytest.mark.parametrize(
+    ("cost", "year"), [*((cost, None) for cost in chart.COSTS), *(("macs", y) for y in BASELINES)]
+)
 def test_every_mark_interval_and_baseline_is_inside_the_picture(
     cost: chart.Cost, year: str | None
 ) -> None:
-    frame = pd.DataFrame(
-        [network("teacher", 3_384_871, 0.985, "teacher"), network("student", 99_060, 0.031)]
-    )
-    spec = chart.collection_chart(frame, cost, year)
-    shown = pd.DataFrame(rows(spec, "networks"))
-    lines = values(spec, "lines", "accuracy")
-    assert lines == (list(BASELINES[year]) if year else [])
-    for one in encodings(spec):
-        for axis, columns in (("x", [cost]), ("y", ["low", "accuracy", "high"])):
-            scale = one.get(axis, {}).get("scale")
-            if scale:
-                low, high = scale["domain"]
-                for column in columns:
-                    inside = shown[column].clip(0, 1) if axis == "y" else shown[column]
-                    assert low <= inside.min() and inside.max() <= high
-                if axis == "y" and year:
-                    assert low <= min(lines) and max(lines) <= high
+    rows = network("teacher", 3_384_871, 0.985), network("student", 99_060, 0.031)
+    spec = chart.collection_chart(rows, cost, year)
+    stated = [row["accuracy"] for row in rows_of(spec, "lines")]
+    assert stated == (list(BASELINES[year]) if year else [])
+    (low, high), (bottom, top) = domain(spec, "x"), domain(spec, "y")
+    for row in rows_of(spec, "networks"):
+        assert low <= row[cost] <= high
+        assert bottom <= max(row["low"], 0) and min(row["high"], 1) <= top
+    assert all(bottom <= accuracy <= top for accuracy in stated)
 
 
-def test_seeds_are_one_mark_at_their_mean(shipped: pd.DataFrame) -> None:
+def test_seeds_are_one_mark_at_their_mean(shipped: tuple[NetworkRow, ...]) -> None:
     assert len(shipped) == len(results_shelf.WHOLE)
-    row = shipped.set_index("checkpoint").loc["dwpw_256k-scratch-s0"]
-    right = results_shelf.WHOLE["dwpw_256k-scratch"]
-    assert row["seeds"] == 3 and row["accuracy"] == pytest.approx(sum(right) / 3600)
-    assert row["low"] < min(right) / 1200 and row["high"] > max(right) / 1200
-    faint = values(chart.collection_chart(shipped, "params"), "seeds", "accuracy")
+    row = next(row for row in shipped if row.stem == DWPW)
+    right = results_shelf.WHOLE[DWPW]
+    assert row.checkpoint == f"{DWPW}-s0" and row.seeds == (0, 1, 2)
+    assert row.accuracy == pytest.approx(sum(right) / 3600)
+    assert row.low < min(right) / 1200 and row.high > max(right) / 1200
+    faint = [
+        seed["accuracy"] for seed in rows_of(chart.collection_chart(shipped, "params"), "seeds")
+    ]
     several = [each for each in results_shelf.WHOLE.values() if len(each) > 1]
     assert sorted(faint) == pytest.approx(sorted(one / 1200 for each in several for one in each))
-    pruned = shipped[shipped["recipe"].str.contains("narrow")]
-    assert list(pruned["role"]) == ["pruned"]
-
-
-def test_networks_that_were_not_timed_are_left_out_of_that_picture(shipped: pd.DataFrame) -> None:
-    frame = shipped.copy()
-    frame.loc[0, "latency_ms"] = np.nan
-    spec = chart.collection_chart(frame, "latency_ms")
-    assert len(rows(spec, "networks")) == len(frame) - 1
-
-
-def test_the_joined_marks_are_the_frontier(shipped: pd.DataFrame) -> None:
-    edge = pd.DataFrame(rows(chart.collection_chart(shipped, "macs"), "edge"))
-    assert list(edge["macs"]) == sorted(edge["macs"])
-    assert list(edge["accuracy"]) == sorted(edge["accuracy"])
-    assert len(edge) == chart.frontier(shipped, "macs").sum() > 2
+    assert [row.role for row in shipped if "narrow" in row.recipe] == ["pruned"]
+    without = (shipped[0]._replace(latency_ms=None), *shipped[1:])
+    timed = rows_of(chart.collection_chart(without, "latency_ms"), "networks")
+    assert len(timed) == len(shipped) - 1  # what was not timed is left out
 
 
 @pytest.mark.parametrize("cost", chart.COSTS)
-def test_names_are_the_frontiers_and_the_most_accurate_has_one(
-    shipped: pd.DataFrame, cost: chart.Cost
+def test_names_are_the_frontiers_and_cover_no_mark(
+    shipped: tuple[NetworkRow, ...], cost: chart.Cost
 ) -> None:
     spec = chart.collection_chart(shipped, cost, "HW13 2022")
-    names, edge = rows(spec, "names"), rows(spec, "edge")
+    names, edge = rows_of(spec, "names"), rows_of(spec, "edge")
+    assert [(row[cost], row["accuracy"]) for row in edge] == sorted(
+        (row[cost], row["accuracy"]) for row in edge
+    )
+    assert len(edge) == len(chart.frontier(shipped, cost)) > 2
     assert {row[cost] for row in names} <= {row[cost] for row in edge}
-    best = shipped.iloc[0]
-    for wide in (False, True):
-        (named,) = [
-            row for row in names if row["wide"] == wide and row["accuracy"] == best.accuracy
-        ]
+    best = shipped[0]
+    for is_wide in (False, True):
+        (named,) = [r for r in names if r["wide"] == is_wide and r["accuracy"] == best.accuracy]
         assert best.title.split(",")[0] in named["text"]
     assert sum(row["wide"] for row in names) >= 3
-    for one in names:  # it covers no other mark
-        px = chart.WIDTHS_PX[one["wide"]]
-        label = Label(one["text"], one["align"], one["dx"], one["dy"])
-        (low, high), (bottom, top) = (
-            next(e[axis]["scale"]["domain"] for e in encodings(spec) if "scale" in e.get(axis, {}))
-            for axis in ("x", "y")
-        )
-        at = {
-            (px * math.log(x / low) / math.log(high / low), 285 * (top - y) / (top - bottom))
-            for x, y in zip(shipped[cost], shipped["accuracy"], strict=True)
-        }
-        mark = (
-            px * math.log(one[cost] / low) / math.log(high / low),
-            285 * (top - one["accuracy"]) / (top - bottom),
-        )
-        left, upper, right, lower = label.box(*mark)
-        assert not [(x, y) for x, y in at if left < x < right and upper < y < lower]
+    (low, high), (bottom, top) = domain(spec, "x"), domain(spec, "y")
+
+    def at(value: float, accuracy: float, px: int) -> tuple[float, float]:
+        across = px * math.log(value / low) / math.log(high / low)
+        return across, chart._PLOT_PX * (top - accuracy) / (top - bottom)
+
+    for row in names:
+        px = chart.WIDTHS_PX[row["wide"]]
+        label = Label(row["text"], row["align"], row["dx"], row["dy"])
+        left, upper, right, lower = label.box(*at(row[cost], row["accuracy"], px))
+        marks = [at(getattr(each, cost), each.accuracy, px) for each in shipped]
+        assert not [(x, y) for x, y in marks if left < x < right and upper < y < lower]
     assert json.loads(json.dumps(spec, allow_nan=False)) == spec
 
 
+def test_the_same_chart_is_made_once(shipped: tuple[NetworkRow, ...]) -> None:
+    again = tuple(row._replace() for row in shipped)
+    assert chart.collection_chart(again, "macs") is chart.collection_chart(shipped, "macs")
+
+
+@pytest.mark.parametrize("key", list(FIGURES))
+def test_each_curve_is_named_once_and_told_apart(groups: Groups, key: Any) -> None:
+    spec = chart.curves_chart(chart.mean_curves(curves(groups, FIGURES[key])[0]))
+    ends = rows_of(spec, "ends")
+    shown = [stem for stem in FIGURES[key].stems if stem in groups]
+    wanted = 2 if FIGURES[key].both_splits else len(shown)
+    assert len({end["series"] for end in ends}) == len(ends) == wanted
+    assert len({(end["role"], end["dash"]) for end in ends}) == wanted  # colour or dashes differ
+    assert {end["epoch"] for end in ends} == {30}
+    _stand_apart(spec)
+
+
+def _stand_apart(spec: Any) -> None:
+    """Names, with lines of 16 px in a plot of 330, touch neither each other nor the plot's ends."""
+    top = domain(spec, "y")[1]
+    boxes = sorted(
+        (330 * end["label_at"] / top - half, 330 * end["label_at"] / top + half)
+        for end in rows_of(spec, "ends")
+        for half in [8 * (1 + end["name"].count("\n"))]
+    )
+    assert boxes[0][0] >= 0 and boxes[-1][1] <= 330
+    assert all(one[1] <= other[0] for one, other in itertools.pairwise(boxes))
+
+
+def test_long_names_stand_apart_and_a_mean_ends_with_its_shortest_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(tmp_path))
+    stems = FIGURES["first"].stems
+    results_shelf.fill({stem: (700 + 9 * i,) for i, stem in enumerate(stems)})
+    results_shelf.publish(DWPW, 0, 640, epochs=12)
+    results_shelf.publish(DWPW, 1, 640, epochs=20)
+    groups = by_stem(collect(load_manifest().values()))
+    spec = chart.curves_chart(chart.mean_curves(curves(groups, FIGURES["first"])[0]))
+    assert any(end["name"].count("\n") == 2 for end in rows_of(spec, "ends"))
+    assert not rows_of(spec, "seeds")  # a single seed has no thin line
+    _stand_apart(spec)
+    (*_others, mean) = chart.mean_curves(curves(groups, FIGURES["9"])[0])
+    assert mean.epochs[-1] == len(mean.accuracies) == 12
+    assert [seed.epochs[-1] for seed in mean.seeds] == [12, 20]
+
+
+def test_the_thick_line_is_the_mean_of_the_thin_ones(groups: Groups) -> None:
+    spec = chart.curves_chart(chart.mean_curves(curves(groups, FIGURES["1"])[0]))
+    (at,) = [
+        row["accuracy"]
+        for row in rows_of(spec, "means")
+        if row["epoch"] == 7 and row["series"] == "validation"
+    ]
+    by_hand = [
+        results_shelf.curve(right, 30, seed).val_correct[6]
+        for seed, right in enumerate(results_shelf.WHOLE[DWPW])
+    ]
+    assert at == pytest.approx(sum(by_hand) / 300)
+    assert len({row["checkpoint"] for row in rows_of(spec, "seeds")}) == 3
+
+
+def test_theirs_stands_beside_ours_and_without_it(groups: Groups) -> None:
+    ladder = {row["stem"]: row for row in chart.ladder_rows(groups, FIGURES["16"])}
+    for stem, reported in REPORTED_Q4.items():
+        right = results_shelf.WHOLE[stem]
+        assert ladder[stem]["accuracy"] == pytest.approx(sum(right) / 1200 / len(right))
+        assert ladder[stem]["reported"] == reported.accuracy
+        assert f"theirs {100 * reported.accuracy:.1f}" in ladder[stem]["text"]
+    spec = chart.ladder_chart(chart.ladder_rows(groups, FIGURES["9"]))
+    assert sorted(row["reported"] for row in rows_of(spec, "theirs")) == sorted(
+        [REPORTED[DWPW].accuracy, REPORTED["dwpw_256k-distilled"].accuracy]
+    )
+    assert len(rows_of(spec, "seeds")) == 9
+    alone = chart.ladder_rows({}, FIGURES["16"])
+    assert [row["reported"] for row in alone] == [each.accuracy for each in REPORTED_Q4.values()]
+    assert len(rows_of(chart.ladder_chart(alone), "theirs")) == len(REPORTED_Q4)
+    assert chart.ladder_rows({}, FIGURES["4"]) == []
+
+
+def test_a_finding_states_difference_interval_and_what_it_is_over(groups: Groups) -> None:
+    answers = {claim.key: judge(claim, groups) for claim in CLAIMS}
+    texts = {key: results.contrast_text(answer) for key, answer in answers.items()}
+    for key, answer in answers.items():
+        assert answer.contrast is not None
+        mean, low, high = answer.contrast.interval()
+        for value in (mean, low, high):
+            assert f"{100 * value:+.1f}".replace("-", "−") in texts[key], key
+        if answer.claim.expects == "same":
+            assert "within ±3.2 points" in texts[key]
+        else:
+            assert ("includes 0" in texts[key]) == (low <= 0 <= high)
+    assert "more seeds" in texts["depthwise_loses"]  # one seed knows nothing of training's luck
+    assert "over seeds" in texts["kd_helps"] and "McNemar" not in texts["kd_helps"]
+    reported = results.reported_text(answers["depthwise_loses"])
+    assert reported.split() == ["+5.0", "to", "+7.0", "points"]
+
+
+def test_the_findings_stand_in_one_picture_on_one_axis(groups: Groups) -> None:
+    answers = [judge(claim, groups) for claim in CLAIMS]
+    given_rows = [results.claim_row(answer) for answer in answers]
+    shown = chart.claims_chart(given_rows, "kd_helps")
+    hidden = chart.claims_chart(given_rows, "kd_helps", reveal=False)
+    for spec, is_revealed in ((shown, True), (hidden, False)):
+        rows = {row["key"]: row for row in rows_of(spec)}
+        assert rows.keys() == {claim.key for claim in CLAIMS}
+        assert [key for key, row in rows.items() if row["on"]] == ["kd_helps"]
+        assert rows["kd_helps"]["theirs_low"] == pytest.approx(12.791)
+        assert all((row["mean"] is None) != is_revealed for row in rows.values())
+        assert json.loads(json.dumps(spec, allow_nan=False)) == spec
+    ours = answers[1].contrast
+    assert ours is not None
+    helps = next(row for row in rows_of(shown) if row["key"] == "kd_helps")
+    assert (helps["mean"], helps["low"], helps["high"]) == pytest.approx(
+        [100 * value for value in ours.interval()]
+    )
+    assert helps["mark"] == "triangle-right" and helps["slot"] == "correct"
+    assert domain(shown, "x") == domain(hidden, "x")
+
+
+def test_what_may_lie_behind_a_disagreement_is_in_numbers(groups: Groups) -> None:
+    text = " ".join(results.why_lines(groups))
+    for number in ("9,866", "110", "90×", "30 epochs", "71.0", "76.9", "1 / 3 seeds", "88.4"):
+        assert number in text, number
+    assert results.why_lines({}) == []
+
+
 def test_names_get_shorter_and_end_in_the_network() -> None:
-    said = versions(
+    names = versions(
         "dwpw_256k", "distilled_x", "Depthwise + pointwise CNN, distilled, 22.6 % cut out", "narrow"
     )
-    assert said[1:] == ["DW+PW 257 k, distilled, 22.6 % cut out", "DW+PW 257 k, cut"]
-    assert versions("design:x", "scratch", "Mine") == [
-        "Mine",
-        "Mine, from scratch",
-    ]
+    assert names[1:] == ["DW+PW 257 k, distilled, 22.6 % cut out", "DW+PW 257 k, cut"]
+    assert versions("design:x", "scratch", "Mine") == ["Mine", "Mine, from scratch"]
 
 
 TEXTS = st.sampled_from([("A long name", "Short"), ("Short",), ()])

@@ -20,16 +20,17 @@ from core.collection.homework import (
     at_size,
     command_for,
     compressed,
-    curves_frame,
+    curves,
     flattery,
+    is_better,
     judge,
     missing_ids,
-    results_frame,
+    network_rows,
     single_differences,
 )
 from core.collection.latency import LatencyTable
 from core.course import REPORTED, REPORTED_Q4
-from core.export.same_size import WAYS, Way
+from core.export.same_size import WAYS, SameSize, SameSizeRow, Way, packed
 from core.pruning.rows import PruningGrid, PruningRow
 from core.quantization.rows import QuantizationGrid, QuantRow
 from tests import results_shelf as shelf
@@ -42,7 +43,7 @@ def pretrained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(tmp_path))
 
 
-def found() -> dict[str, Collected]:
+def collected() -> dict[str, Collected]:
     return by_stem(collect(load_manifest().values()))
 
 
@@ -74,14 +75,11 @@ def test_a_claim_is_judged_by_the_interval(
 ) -> None:
     claim = next(one for one in CLAIMS if one.key == key)
     shelf.fill({claim.a: a, claim.b: b})
-    assert judge(claim, found()).outcome() == outcome
+    assert judge(claim, collected()).outcome() == outcome
 
 
 def test_hardly_is_a_quarter_of_what_a_teacher_brought() -> None:
     assert pytest.approx((0.83801 - 0.71010) / 4) == HARDLY
-
-
-# -- HW7 Q1: the same size -------------------------------------------------------------------------
 
 
 def version(way: Way, size_bytes: int, right: float, epochs: int = 0) -> Compressed:
@@ -129,19 +127,50 @@ def test_versions_come_from_the_networks_and_from_the_measured_rows() -> None:
             PruningRow(ratio=0.5, form="masked", **cut),
         ),
     ).save()
-    rows = [row for row in compressed(list(found().values())) if row.big == one.id]
+    rows = [row for row in compressed(list(collected().values())) if row.big == one.id]
     assert [(row.way, row.bits, row.size_bytes, row.epochs) for row in rows] == [
         ("pruned", 16, 2000, 2),  # a state dict in float32: half of it
         ("quantised", 4, 700, 0),
     ]
     assert {row.accuracy for row in rows} == {0.4}
     teacher = "efficientnet_lite0-imagenet-s0"
-    students = [row.network for row in compressed(list(found().values())) if row.big == teacher]
+    students = [row.network for row in compressed(list(collected().values())) if row.big == teacher]
     assert f"{STRONG}-s0" in students and not any("10ep" in id for id in students)
-    narrow = [row for row in compressed(list(found().values())) if row.big == f"{STRONG}-s0"]
+    narrow = [row for row in compressed(list(collected().values())) if row.big == f"{STRONG}-s0"]
     assert {row.way for row in narrow} == {"pruned"}
     for way in WAYS:
         assert command_for(one.id, way, 300_000).startswith("python -m core ")
+
+
+def test_versions_that_were_all_trained_as_long_take_the_place_of_others() -> None:
+    """And are compared by the photographs that each was right about."""
+    shelf.fill({DWPW: (640,), f"{STRONG}_narrow_bn_gamma22p6_ft1x5": (740,), STRONG: (830,)})
+    one = load_manifest()[f"{STRONG}-s0"]
+    right = np.arange(1000) < 600
+    facts: dict[str, Any] = {"target_bytes": 300_000, "bits": 16, "params": 9, "macs": 9,
+                             "size_bytes": 290_000, "epochs": 10, "n": 1000}  # fmt: skip
+    rows = []
+    for way, answers in (("pruned", right), ("lowrank", right | (np.arange(1000) < 615))):
+        rows.append(
+            SameSizeRow(way=way, setting="", correct=int(answers.sum()), right=packed(answers),
+                        **facts)
+        )  # fmt: skip
+    before = compressed(list(collected().values()))
+    assert {(row.big, row.way) for row in before} >= {(one.id, "pruned")}
+    SameSize(
+        checkpoint=one.id, weights_sha256=one.weights_sha256, data="d", fingerprint="f",
+        device="x", versions={}, commit="c", date="2026-11-30", rows=tuple(rows),
+    ).save()  # fmt: skip
+    of_one = [row for row in compressed(list(collected().values())) if row.big == one.id]
+    assert [(row.way, row.accuracy, row.epochs) for row in of_one] == [
+        ("pruned", 0.6, 10), ("lowrank", 0.615, 10),
+    ]  # fmt: skip
+    pruned, lowrank = of_one
+    assert lowrank.low < pruned.high  # the intervals overlap, the pairs tell them apart
+    assert is_better(lowrank, pruned) and not is_better(pruned, lowrank)
+    other = lowrank._replace(measured=None)
+    assert not is_better(other, pruned)
+    assert is_better(other._replace(low=0.9), pruned)
 
 
 def test_bytes_are_those_of_float16_whatever_a_file_is_stored_in() -> None:
@@ -165,7 +194,7 @@ def test_bytes_are_those_of_float16_whatever_a_file_is_stored_in() -> None:
             ),
             {**answers, WEIGHTS: content},
         )  # fmt: skip
-        group = found()[DWPW]
+        group = collected()[DWPW]
         assert group.size_bytes == len(files["float16"])
         if seed == 0:
             assert group.first.size_bytes == len(files["float32"]) == group.size_bytes + 30
@@ -174,7 +203,7 @@ def test_bytes_are_those_of_float16_whatever_a_file_is_stored_in() -> None:
 def test_without_the_runs_nothing_is_claimed() -> None:
     shelf.fill({DWPW: (600,)})
     for claim in CLAIMS:
-        answer = judge(claim, found())
+        answer = judge(claim, collected())
         assert answer.outcome() == "missing" and answer.missing
         assert DWPW not in answer.missing
 
@@ -182,52 +211,61 @@ def test_without_the_runs_nothing_is_claimed() -> None:
 def test_what_is_missing_is_what_is_planned_and_not_there() -> None:
     shelf.fill({DWPW: (600, 610), WEAK: (700,)})
     plan = {f"{stem}-s{seed}": stem for stem in (DWPW, WEAK) for seed in range(2)}
-    assert missing_ids(DWPW, plan, found()) == []
-    assert missing_ids(WEAK, plan, found()) == [f"{WEAK}-s1"]
-    assert missing_ids(STRONG, plan, found()) == [f"{STRONG}-s0"]  # not even planned
-    assert missing_ids(WEAK, {}, found()) == []
+    assert missing_ids(DWPW, plan, collected()) == []
+    assert missing_ids(WEAK, plan, collected()) == [f"{WEAK}-s1"]
+    assert missing_ids(STRONG, plan, collected()) == [f"{STRONG}-s0"]  # not even planned
+    assert missing_ids(WEAK, {}, collected()) == []
 
 
 def test_curves_are_the_epochs_of_each_seed() -> None:
     shelf.publish(DWPW, 0, 640, epochs=12)
     shelf.publish(DWPW, 1, 640, epochs=0)
-    frame, without = curves_frame(found(), FIGURES["1"])
+    (validation, training), without = curves(collected(), FIGURES["1"])
     assert without == [f"{DWPW}-s1"]
     kept = shelf.curve(640, 12, 0)
-    validation = frame[frame["split"] == "validation"]
-    assert list(validation["accuracy"]) == [right / 100 for right in kept.val_correct]
-    assert list(frame[frame["split"] == "training"]["epoch"]) == list(range(1, 13))
-    assert set(curves_frame(found(), FIGURES["9"])[0]["split"]) == {"validation"}
-    assert curves_frame({}, FIGURES["16"])[0].empty
+    assert validation.split == "validation" and training.split == "training"
+    assert list(validation.accuracies) == [right / 100 for right in kept.val_correct]
+    assert training.epochs == tuple(range(1, 13)) and training.accuracies == kept.train_accuracy
+    assert {curve.split for curve in curves(collected(), FIGURES["9"])[0]} == {"validation"}
+    assert curves({}, FIGURES["16"]) == ((), [])
 
 
 def test_the_table_holds_every_recipe_once() -> None:
     shelf.fill()
-    groups = found()
-    frame = results_frame(groups, LatencyTable.load())
-    assert sorted(frame["stem"]) == sorted(shelf.WHOLE)
-    teachers = (frame["family"] == "teacher").to_numpy()
-    assert teachers[:2].all() and not teachers[2:].any()
-    row = frame.set_index("stem").loc[DWPW]
-    assert row["seeds"] == "0, 1, 2" and row["reported"] == REPORTED[DWPW].accuracy
-    assert row["accuracy"] == pytest.approx((640 + 655 + 630) / 3600)
-    assert row["latency_ms"] == pytest.approx(29_600_512 / 3e7)
-    plain = frame.set_index("stem").loc["plain_275k-scratch"]
-    assert plain["reported"] == REPORTED_Q4["plain_275k-scratch"].accuracy
-    assert results_frame(groups, None)["latency_ms"].isna().all()
+    groups = collected()
+    rows = {row.stem: row for row in network_rows(groups.values(), LatencyTable.load())}
+    assert sorted(rows) == sorted(shelf.WHOLE)
+    assert [row.accuracy for row in rows.values()] == sorted(
+        (row.accuracy for row in rows.values()), reverse=True
+    )
+    row = rows[DWPW]
+    assert row.seeds == (0, 1, 2) and row.reported == REPORTED[DWPW].accuracy
+    assert row.accuracy == pytest.approx((640 + 655 + 630) / 3600)
+    assert row.latency_ms == pytest.approx(29_600_512 / 3e7)
+    assert rows["plain_275k-scratch"].reported == REPORTED_Q4["plain_275k-scratch"].accuracy
+    assert {row.latency_ms for row in network_rows(groups.values())} == {None}
+
+
+def test_a_finding_is_worked_out_once_for_the_same_networks() -> None:
+    shelf.fill({STRONG: (830, 840), DWPW: (640, 655)})
+    first, again = (judge(CLAIM["kd_helps"], collected()).contrast for _ in range(2))
+    assert first is not None and first is again
+    shelf.publish(STRONG, 1, 600)  # published anew: other answers
+    changed = judge(CLAIM["kd_helps"], collected()).contrast
+    assert changed is not None and changed.interval() != first.interval()
 
 
 def test_all_pairs_of_single_trainings() -> None:
     shelf.fill({STRONG: (612, 600), DWPW: (606, 588)})
-    made = judge(CLAIM["kd_helps"], found()).found
-    assert made is not None
-    assert single_differences(made) == pytest.approx([-6 / 1200, 6 / 1200, 12 / 1200, 24 / 1200])
+    between = judge(CLAIM["kd_helps"], collected()).contrast
+    assert between is not None
+    assert single_differences(between) == pytest.approx([-6 / 1200, 6 / 1200, 12 / 1200, 24 / 1200])
 
 
 def test_the_best_epoch_flatters() -> None:
     shelf.publish(DWPW, 0, 640, epochs=30)
     shelf.publish(STRONG, 0, 800, epochs=3)  # too few epochs to choose from
-    (one,) = flattery(found())
+    (one,) = flattery(collected())
     curve = shelf.curve(640, 30, 0).val_correct
     best = max(curve)
     start = min(max(0, curve.index(best) - 2), 25)

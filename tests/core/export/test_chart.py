@@ -27,7 +27,8 @@ from core.export.stack import FORMATS, STEPS, Blocks, Format, Stack, StackRow, S
 from core.pruning.rows import PruningGrid, PruningRow, RowKey
 from core.stats import wilson
 from core.timing import Spread
-from tests.core.collection.test_chart import encodings, rows, values
+from tests.charts import rows_of as rows
+from tests.core.collection.test_chart import encodings
 
 ONE = cast(Checkpoint, SimpleNamespace(family="student", recipe="distilled", derived_from=None))
 SIZES = {"safetensors": 530_000, "onnx": 1_050_000, "onnx-fp16": 540_000, "onnx-int8": 320_000,
@@ -64,6 +65,10 @@ ROWS = tuple(row(format) for format in FORMATS)
 
 def plain(lines: list[str]) -> str:
     return "\n".join(lines).replace(THIN, " ")
+
+
+def values(spec: Any, name: str, key: str) -> list[Any]:
+    return [row[key] for row in rows(spec, name)]
 
 
 def test_the_frame_holds_the_rows() -> None:
