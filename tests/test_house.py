@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -97,9 +98,9 @@ def unpickles(tree: ast.AST) -> Iterator[str]:
 
 def untranslated_errors(tree: ast.AST) -> Iterator[str]:
     """Messages for the user that do not pass through `_()`."""
-    said = {"UserError", "PhotoError", "DataError", "CheckpointError", "ConfigError"}
+    errors = {"UserError", "PhotoError", "DataError", "CheckpointError", "ConfigError"}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in said:
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in errors:
             for argument in node.args:
                 if isinstance(argument, ast.JoinedStr) or (
                     isinstance(argument, ast.Constant) and isinstance(argument.value, str)
@@ -139,13 +140,14 @@ def reads_json_by_itself(tree: ast.AST) -> Iterator[str]:
                 yield f"line {node.lineno}: {inside[:70]}"
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def check(files: list[Path], rule: Rule) -> None:
-    found = [
-        f"{where(path)}: {problem}"
-        for path in files
-        for problem in rule(ast.parse(path.read_text(encoding="utf-8")))
-    ]
-    assert not found, "\n".join(found)
+    problems = [f"{where(path)}: {problem}" for path in files for problem in rule(parsed(path))]
+    assert not problems, "\n".join(problems)
 
 
 def python(program: str) -> subprocess.CompletedProcess[str]:
@@ -176,14 +178,13 @@ def counts_cores_by_itself(tree: ast.AST) -> Iterator[str]:
 
 
 def test_cores_are_counted_in_one_place() -> None:
-    ours = [*OURS, *(REPO / "tools").rglob("*.py")]
-    check([path for path in ours if path != REPO / "core/cores.py"], counts_cores_by_itself)
+    ours = [path for path in [*OURS, *TOOLS] if path != REPO / "core/cores.py"]
+    check(ours, counts_cores_by_itself)
 
 
 def test_text_files_are_utf_8_on_every_machine() -> None:
-    ours = [*OURS, *(REPO / "tools").rglob("*.py")]
-    check(ours, reads_in_the_locale)
-    check(ours, reads_json_by_itself)
+    check([*OURS, *TOOLS], reads_in_the_locale)
+    check([*OURS, *TOOLS], reads_json_by_itself)
 
 
 @pytest.mark.parametrize(
@@ -248,30 +249,29 @@ def room_of(module: str) -> str:
 def imports_of_ours(files: list[Path]) -> dict[str, set[str]]:
     """Module -> the modules of ours that it imports, anywhere but for annotations only."""
     ours = {module_of(path) for path in files}
-    found: dict[str, set[str]] = {}
+    graph: dict[str, set[str]] = {}
     for path in files:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        tree.body = [
+        body = [
             node
-            for node in tree.body
+            for node in parsed(path).body
             if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
         ]
-        found[module_of(path)] = set()
-        for node in ast.walk(tree):
+        graph[module_of(path)] = set()
+        for node in ast.walk(ast.Module(body, [])):
             names: list[str] = []
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.module:
                 whole = [f"{node.module}.{alias.name}" for alias in node.names]
                 names = [name if name in ours else node.module for name in whole]
-            found[module_of(path)] |= {name for name in names if name in ours}
-    return found
+            graph[module_of(path)] |= {name for name in names if name in ours}
+    return graph
 
 
 def breaks_the_house(module: str, imported: str) -> bool:
     """Whether this import enters a room from where it may not be entered."""
-    here, there = room_of(module), room_of(imported)
-    return there in ROOMS and here not in LOOK_AT_ALL | {there}
+    room = room_of(imported)
+    return room in ROOMS and room_of(module) not in LOOK_AT_ALL | {room}
 
 
 def test_the_floor_imports_no_room_and_rooms_import_no_room() -> None:

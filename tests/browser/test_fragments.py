@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-TABBED = ("compare", "convolutions", "distillation", "pruning", "low_rank")
+TABBED = ("compare", "pruning")
 MARK = """() => {
   const tabs = document.querySelector('[data-testid="stTabs"]');
   const kept = [...document.querySelectorAll('[data-testid="stMain"] [data-testid]')]

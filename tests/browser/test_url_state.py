@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 NAMES = {one.key: one.name for one in entries()}
-MOST = [("compare", 0), ("pruning", 0), *((page, 0) for page in IN_BROWSER if page in SCENES)]
+MOST = [(page, 0) for page in ("compare", "pruning", "temperature", "quantization")]
 """Every kind of control; tests/pages/test_url_state.py sets all of them on all pages."""
 CONTROLS = """() => {
   const main = document.querySelector('[data-testid="stMain"]');
@@ -159,7 +159,6 @@ def test_what_is_touched_is_kept(page: "Page", server: str) -> None:
 @pytest.mark.parametrize(
     ("name", "key", "press"),
     [
-        ("temperature", "T", "ArrowRight"),
         ("distillation", "alpha", "ArrowLeft"),
         ("low_rank", "R", "ArrowRight"),
     ],

@@ -50,13 +50,16 @@ def assert_said_once(code: int, err: str) -> None:
     assert (code, err) == (130, "Stopped.\n")
 
 
-@pytest.mark.parametrize("program", ["core", "tools"])
 @pytest.mark.parametrize(
-    "module",
-    ["difflib", "platformdirs", "tyro"],
-    ids=["before the program is there", "among its imports", "when it has begun"],
+    ("program", "module", "way"),
+    [
+        ("core", "difflib", "exec('wait()')"),  # before the program is there
+        ("core", "platformdirs", "try_to_import()"),  # among its imports
+        ("core", "tyro", "wait()"),  # when it has begun
+        ("tools", "platformdirs", "exec('wait()')"),
+        ("tools", "tyro", "try_to_import()"),
+    ],
 )
-@pytest.mark.parametrize("way", ["wait()", "exec('wait()')", "try_to_import()"])
 def test_an_import_is_interrupted(tmp_path: Path, program: str, module: str, way: str) -> None:
     """A module that takes its time, also one that makes an ImportError of whatever happens."""
     mark = tmp_path / "mark"

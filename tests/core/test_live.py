@@ -135,14 +135,6 @@ def test_one_of_two_watchers_leaving_stops_nothing(started: Callable[[], list[st
     assert state(job) == "stopped"
 
 
-def test_asking_for_another_point_leaves_the_first(started: Callable[[], list[str]]) -> None:
-    line = runs(WAIT + GIVE)
-    first = line.ask(point(0.1), "ann")
-    second = line.ask(point(0.2), "ann")
-    assert (first.state, second.state) == ("stopped", "running")
-    line.leave(second.point, "ann")
-
-
 def test_a_closed_tab_gives_the_machine_back(
     started: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,10 +203,3 @@ def test_the_worker_ends_with_its_server(tmp_path: Path) -> None:
     assert json.loads(process.stdout.readline()) == {"step": "prune"}
     process.stdin.close()
     assert process.wait(20) == 1
-
-
-def test_looking_tells_nothing_of_what_was_never_asked() -> None:
-    line = runs(GIVE)
-    assert line.look(point(), "ann") is None and line.place(point()) == 0
-    line.leave(point(), "ann")
-    assert isinstance(Job(point()), Job) and not Job(point()).is_over

@@ -13,7 +13,6 @@ from core.cli.main import main
 from core.training.config import TrainConfig
 from core.training.queue.line import JobQueue
 from core.training.queue.store import JobSettings, Store
-from core.training.runs import RunFolder
 from tests.core.training.queue.queueing import FINGERPRINT, config, script
 from tests.food import make_food11
 
@@ -81,14 +80,6 @@ def test_a_run_that_cannot_be_read_hides_no_other(
     assert "also-good" in out and str(bad) in err and err.count("\n") == 1
 
 
-def test_two_that_cannot_be_read_are_one_line(runs: Path, capsys: Capture) -> None:
-    one, two = (a_run(runs, name, run_json="{") for name in ("one", "two"))
-    found, err = told(capsys, "runs")
-    assert found["runs"] == [] and len(found["errors"]) == 2
-    assert err.count("\n") == 1 and str(one) in err and str(two) in err
-    assert main(["runs"]) == 0 and "No runs" not in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(
     ("text", "epochs"),
     [
@@ -106,15 +97,6 @@ def test_metrics_that_are_cut_short_are_read_up_to_there(
     a_run(runs, "cut", metrics_jsonl=text)
     (row,) = told(capsys, "runs")[0]["runs"]
     assert row["epochs_done"] == epochs
-
-
-def test_a_result_that_cannot_be_read_is_said(runs: Path) -> None:
-    from core.errors import ConfigError
-
-    for text in ("{", "[]", ""):
-        run = RunFolder(a_run(runs, f"run{len(text)}", result_json=text))
-        with pytest.raises(ConfigError, match=r"result\.json cannot be read"):
-            run.result()
 
 
 def test_a_training_of_another_version_hides_no_other(runs: Path, capsys: Capture) -> None:
@@ -241,18 +223,3 @@ def test_predict_says_what_it_leaves_out_of_a_folder(
     found, err = told(capsys, "predict", str(tmp_path), code=2)
     assert [Path(row["file"]).name for row in found["predictions"]] == ["0.jpg", "1.jpg"]
     assert "3 more photos" in err and "at most 2" in err and err.count("\n") == 1
-
-
-def test_a_folder_without_photos_is_said_to_be_one(
-    tiny_checkpoint: str, tmp_path: Path, capsys: Capture
-) -> None:
-    found, err = told(capsys, "predict", str(tmp_path / "pre trained 小盤子"), code=2)
-    assert found["predictions"] == [] and "no photo in this folder" in err
-
-
-def test_a_folder_where_one_photo_is_wanted_is_said_to_be_one(tmp_path: Path) -> None:
-    from core.errors import PhotoError
-    from core.photos import read_photo_file
-
-    with pytest.raises(PhotoError, match="a folder"):
-        read_photo_file(tmp_path)

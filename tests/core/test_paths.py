@@ -35,8 +35,8 @@ def a_run(folder: Path, data: str) -> None:
     (folder / "run.json").write_bytes(text.encode())
 
 
-@pytest.mark.parametrize("name", ["王小明", "Zoë", "вася", "🍜"])
-def test_a_run_of_any_name_is_listed_under_an_ascii_locale(tmp_path: Path, name: str) -> None:
+def test_a_run_of_any_name_is_listed_under_an_ascii_locale(tmp_path: Path) -> None:
+    name = "王小明 Zoë вася 🍜"
     a_run(tmp_path / "some-run", f"/data/{name}/food11")
     done = in_ascii("runs", "--json", SMALL_PLATES_RUNS=str(tmp_path))
     assert done.returncode == 0, done.stderr
@@ -75,13 +75,6 @@ def test_what_is_written_is_read(tmp_path: Path, content: Any) -> None:
     assert read_json(tmp_path / "a.json") == content
     (tmp_path / "b.json").write_bytes(b"\xef\xbb\xbf" + (tmp_path / "a.json").read_bytes())
     assert read_json(tmp_path / "b.json") == content  # an editor's byte order mark
-
-
-def test_a_file_name_that_is_no_utf_8_survives(tmp_path: Path) -> None:
-    name = os.fsdecode(b"lunch-\xff.jpg") if os.name == "posix" else "lunch-\udcff.jpg"
-    write_json(tmp_path / "a.json", {"file": name})
-    (tmp_path / "a.json").read_bytes().decode("utf-8")
-    assert read_json(tmp_path / "a.json") == {"file": name}
 
 
 @pytest.mark.parametrize(

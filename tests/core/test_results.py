@@ -68,10 +68,6 @@ def test_rows_of_other_weights_are_none() -> None:
     assert Made.of_checkpoint(checkpoint()) is not None
 
 
-def test_what_was_never_measured_is_none() -> None:
-    assert Made.of_checkpoint(checkpoint()) is None
-
-
 @pytest.mark.parametrize("content", ["", "[]", '{"rows": 3}', "\x00"])
 def test_a_damaged_file_is_said_every_time_and_mended(content: str) -> None:
     path = measured().path("tiny-scratch-s0")

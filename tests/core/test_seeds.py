@@ -26,24 +26,11 @@ def test_quantiles_are_the_tables(df: int, level: float, printed: float) -> None
     assert t_quantile(df, level) == pytest.approx(printed, abs=6e-4)
 
 
-def test_many_degrees_of_freedom_give_the_normal_quantile() -> None:
-    assert t_quantile(4000) == pytest.approx(statistics.NormalDist().inv_cdf(0.975), abs=2e-3)
-
-
 def test_the_interval_by_hand() -> None:
     mean, low, high = mean_interval([0.01, 0.03, 0.02])
     assert mean == pytest.approx(0.02)
     assert high - mean == pytest.approx(4.3027 * 0.01 / math.sqrt(3), rel=1e-4)
     assert mean - low == pytest.approx(high - mean)
-
-
-def test_three_seeds_cover_the_truth_in_95_of_100() -> None:
-    rng = np.random.default_rng(0)
-    held = 0
-    for draw in rng.normal(1.0, 2.0, (2000, 3)):
-        _mean, low, high = mean_interval([float(value) for value in draw])
-        held += low <= 1.0 <= high
-    assert held / 2000 == pytest.approx(0.95, abs=0.015)
 
 
 @pytest.mark.parametrize("values", [[], [0.1]])

@@ -9,6 +9,8 @@ import pytest
 
 from tests.conftest import REPO
 
+pytestmark = pytest.mark.slow
+
 # In an interpreter of its own: what other tests took before would hide what an input takes.
 FAULTS = """
 import time
@@ -48,7 +50,6 @@ def test_it_looks_at_time_memory_and_exceptions() -> None:
     assert re.fullmatch(r"it took 2\d\d MB", lines[4])
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(find_spec("atheris") is None, reason="atheris is not installed")
 def test_it_runs() -> None:
     done = subprocess.run(

@@ -9,7 +9,6 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.collection.recipes import preset
-from core.course import CLASSES
 from core.data.dreams import DREAMS, dreams_dir, load_dreams
 from core.training.config import TrainConfig
 from core.training.queue.line import JobQueue
@@ -67,14 +66,6 @@ def test_photographs_come_first_where_there_are_some(
     assert captions(app)[0].lower() == f"{MARK}."
 
 
-def test_every_picker_says_so(open_page: Open) -> None:
-    shelf.fill(shelf.TEACHER, shelf.DISTILLED)
-    app = open_page("temperature", answers_to="photo")
-    assert not app.exception
-    said = "A generated picture (made from a teacher's weights, not a photograph), made as"
-    assert f"{said} **{CLASSES[0]}**" in text(app)
-
-
 def test_a_damaged_sheet_is_said_and_nothing_breaks(open_page: Open) -> None:
     shelf.fill(shelf.TEACHER)
     for file in dreams_dir().glob("128-*.jpg"):
@@ -106,6 +97,7 @@ def lesson(config: TrainConfig) -> dict[str, object]:
     return {name: getattr(config, name) for name in ("teacher", "alpha", "temperature")}
 
 
+@pytest.mark.slow
 def test_photographs_that_are_refused_are_not_passed_over_in_silence(
     open_page: Open, queue: JobQueue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,18 +131,6 @@ def test_without_photographs_a_training_learns_from_dreams(
         "25 % of the generated pictures right" in re.sub(r"\s", " ", line)
         and "validation" not in line
     )
-
-
-def test_with_photographs_it_learns_from_them(
-    open_page: Open, queue: JobQueue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FOOD11_ROOT", str(make_food11(tmp_path / "food")))
-    app = open_page("training")
-    assert MARK not in text(app)
-    next(one for one in app.button if "Start 1 run" in one.label).click().run()
-    (job,) = queue.jobs(None)
-    assert job.config.data == ""
-    queue.stop(job.id, None)
 
 
 def the_section() -> None:

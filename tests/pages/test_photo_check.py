@@ -49,26 +49,27 @@ def networks(made: Path, pretrained: Path, tmp_path: Path, monkeypatch: pytest.M
     return made / "food"
 
 
-@pytest.mark.parametrize("page", ["pruning", "quantization", "low_rank"])
-def test_a_generated_picture_is_named_one_under_the_picture(
-    open_page: Open, networks: Path, page: str
-) -> None:
-    app = open_page(page, tab="photo")
-    assert not app.exception and not app.error
-    captions = [image.caption for block in app.get("image") for image in block.proto.imgs]
-    assert [caption.lower() for caption in captions] == [f"{MARK}."]
-    assert re.search(r"\*\*: (the answer stays|.* it is) ", said(app))
-
-
-@pytest.mark.parametrize("page", ["pruning", "quantization", "low_rank"])
-def test_a_photograph_is_not_called_generated(
+@pytest.mark.parametrize(
+    "page",
+    [
+        "pruning",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("quantization", "low_rank")),
+    ],
+)
+def test_only_a_generated_picture_is_called_one(
     open_page: Open, networks: Path, page: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def shown() -> tuple[AppTest, str]:
+        app = open_page(page, tab="photo")
+        assert not app.exception and not app.error
+        (image,) = [image for block in app.get("image") for image in block.proto.imgs]
+        return app, image.caption.lower()
+
+    app, caption = shown()
+    assert caption == f"{MARK}."
+    assert re.search(r"\*\*: (the answer stays|.* it is) ", said(app))
     monkeypatch.setenv("FOOD11_ROOT", str(networks))
-    app = open_page(page, tab="photo")
-    assert not app.exception and not app.error
-    (image,) = [image for block in app.get("image") for image in block.proto.imgs]
-    assert MARK not in image.caption.lower()
+    assert MARK not in shown()[1]
 
 
 def the_check(answers: list[int], refusal: str) -> None:

@@ -70,13 +70,6 @@ def test_it_names_the_best_and_what_labels_alone_reach(open_page: Open) -> None:
     assert {60.0, 61.0} <= values["points"]  # and each of them
 
 
-def test_code_that_was_not_committed_is_not_hidden(open_page: Open) -> None:
-    shelf.fill(shelf.TEACHER, shelf.SCRATCH)
-    keep().model_copy(update={"commit": "fedcba987654+"}).save()
-    said = "\n".join(str(one.value) for one in open_page("distillation", tab="settings").caption)
-    assert "commit `fedcba9876+` with uncommitted changes" in said
-
-
 def test_without_a_sweep_it_says_how_to_make_one(open_page: Open) -> None:
     shelf.fill(shelf.TEACHER, shelf.SCRATCH)
     app = open_page("distillation", tab="settings")

@@ -4,7 +4,6 @@ Over the networks that ship with the app, so that every widget of every page has
 """
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,15 +23,29 @@ from tests.pages.every_setting import GUESSED_IN, GUESSES, IN_BROWSER, NOT_SETTI
 
 KINDS = ("selectbox", "multiselect", "slider", "select_slider", "toggle", "checkbox", "radio",
          "number_input", "text_input", "text_area", "button_group")  # fmt: skip
-EVERY = [(page, number) for page, links in SCENES.items() for number in range(len(links))]
+QUICK = {"home", "temperature"}
+"""Pages whose settings the default tests try; the slow ones try those of all."""
+
+
+def slow(page: str, *more: int) -> Any:
+    """A page as a parameter, `slow` unless it is one of QUICK."""
+    return pytest.param(page, *more, marks=() if page in QUICK else pytest.mark.slow)
+
+
+EVERY = [slow(page, number) for page, links in SCENES.items() for number in range(len(links))]
+
+
+@pytest.fixture(scope="module")
+def food(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    per_class = {"training": 1, "validation": 1, "testing": 2}
+    return make_food11(tmp_path_factory.mktemp("food"), per_class=per_class)
 
 
 @pytest.fixture(autouse=True)
-def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def shipped(food: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The repository's own `pretrained` folder, and photographs to take an example from."""
     monkeypatch.delenv("SMALL_PLATES_PRETRAINED", raising=False)
-    per_class = {"training": 1, "validation": 1, "testing": 2}
-    monkeypatch.setenv("FOOD11_ROOT", str(make_food11(tmp_path / "food", per_class=per_class)))
+    monkeypatch.setenv("FOOD11_ROOT", str(food))
 
 
 def visit(app: AppTest, page: str, link: Link | None = None) -> AppTest:
@@ -40,7 +53,7 @@ def visit(app: AppTest, page: str, link: Link | None = None) -> AppTest:
     app.query_params.clear()
     app.query_params.update(link or {})
     app.switch_page(f"pages/{page}.py").run()
-    assert not app.exception, [one.message for one in app.exception]
+    assert not app.exception, [exception.message for exception in app.exception]
     return app
 
 
@@ -61,18 +74,18 @@ def lists(link: Link) -> dict[str, list[str]]:
 
 def widgets(app: AppTest) -> dict[str, Any]:
     """Key of each widget on the page -> its value; one without a key is a fault."""
-    found = {one.key: one.value for kind in KINDS for one in getattr(app, kind)}
-    assert None not in found
-    return found
+    values = {widget.key: widget.value for kind in KINDS for widget in getattr(app, kind)}
+    assert None not in values
+    return values
 
 
 def parameters(app: AppTest) -> dict[str, Any]:
     """The Vega parameters that inputs of their own move -> where they begin."""
     return {
-        one["name"]: one["value"]
+        parameter["name"]: parameter["value"]
         for chart in app.get("vega_lite_chart")
-        for one in json.loads(chart.proto.spec).get("params", ())
-        if "bind" in one
+        for parameter in json.loads(chart.proto.spec).get("params", ())
+        if "bind" in parameter
     }
 
 
@@ -91,12 +104,12 @@ def spelt(value: Any) -> list[str]:
     if isinstance(value, bool):
         return ["true" if value else "false"]
     if isinstance(value, list | tuple):
-        return [str(one) for one in value]
+        return [str(item) for item in value]
     return [f"{value:.12g}" if isinstance(value, float) else str(value)]
 
 
 def test_every_page_has_its_settings_listed() -> None:
-    assert set(SCENES) == {one.key for one in entries()}
+    assert set(SCENES) == {entry.key for entry in entries()}
 
 
 @pytest.mark.parametrize(("page", "number"), EVERY)
@@ -119,37 +132,30 @@ def test_a_link_sets_all_and_a_page_is_found_again_as_it_was_left(page: str, num
     assert address(again) == lists(link)
 
 
-@pytest.mark.parametrize("page", SCENES)
+@pytest.mark.parametrize("page", map(slow, SCENES))
 def test_every_widget_is_a_setting_with_a_test_or_says_why_not(page: str) -> None:
-    """Nothing on any scene of the page stands outside the tables of `every_setting`."""
+    """Nothing on any scene of the page stands outside the tables of `every_setting`, and no listed
+    value is the default: else the tests here would prove nothing."""
     listed = {name for link in SCENES[page] for name in link}
     assert IN_BROWSER.get(page, set()) <= listed
-    app, found = new_session(), set[str]()
+    app, seen = new_session(), set[str]()
+    assert address(visit(app, page)) == {}
+    for name, value in shown(app).items():
+        assert all(spelt(value) != lists(link).get(name) for link in SCENES[page]), name
     for link in [{}, *SCENES[page]]:
         visit(app, page, link)
-        unknown = {one for one in settings_in(app) if re.sub(r"^(px|number)_.+", "", one)} - listed
-        assert not {one for one in unknown if not one.startswith(("px_", "number_"))}
-        found |= settings_in(app)
-        guesses = {one for one in widgets(app) if one.startswith(("guess_", "homework_"))}
+        unknown = settings_in(app) - listed
+        assert not {name for name in unknown if not name.startswith(("px_", "number_"))}
+        seen |= settings_in(app)
+        guesses = {name for name in widgets(app) if name.startswith(("guess_", "homework_"))}
         assert page == "architecture" or guesses <= set(GUESSES.get(page, {}))
     no_widget = {"dream", "example", "dish"}  # buttons
     no_widget |= {"tab"}  # AppTest has no tabs by their key
     no_widget |= {"reveal"}  # an older link's; now a guess shows the answer
-    assert listed - no_widget <= found, listed - found
+    assert listed - no_widget <= seen, listed - seen
 
 
-@pytest.mark.parametrize("page", SCENES)
-def test_every_listed_value_is_no_default(page: str) -> None:
-    """Else the tests above would prove nothing."""
-    app = visit(new_session(), page)
-    assert address(app) == {}
-    for name, value in shown(app).items():
-        for link in SCENES[page]:
-            if name in link:
-                assert spelt(value) != lists(link)[name], name
-
-
-@pytest.mark.parametrize("page", SCENES)
+@pytest.mark.parametrize("page", map(slow, SCENES))
 def test_a_link_with_one_parameter_leaves_the_rest_at_its_default(page: str) -> None:
     """In a session in which everything was set otherwise."""
     first = visit(new_session(), page)
@@ -184,14 +190,14 @@ def test_a_value_that_no_control_shows_counts_as_the_default(page: str) -> None:
     several = {name for link in SCENES[page] for name, said in link.items() if type(said) is list}
     for bad in BAD:
         visit(app, page, dict.fromkeys(names if bad else names - several, bad))
-        found = {key: value for key, value in shown(app).items() if key in plain.keys() - IMPLIED}
+        values = {key: value for key, value in shown(app).items() if key in plain.keys() - IMPLIED}
         # a number outside its range is brought inside
-        assert found == {key: plain[key] for key in found} or bad == "-1e9"
+        assert values == {key: plain[key] for key in values} or bad == "-1e9"
     for two in (["x", "y"], ["1", "<b>"]):
         visit(app, page, dict.fromkeys(names, two))
 
 
-@pytest.mark.parametrize("page", GUESSES)
+@pytest.mark.parametrize("page", map(slow, GUESSES))
 def test_a_guess_is_kept_and_stands_in_no_link(page: str) -> None:
     link: Link = {name: said for name, said in SCENES[page][0].items() if name == "tab"}
     app = visit(new_session(), page, link)
@@ -199,12 +205,7 @@ def test_a_guess_is_kept_and_stands_in_no_link(page: str) -> None:
         if key in (elsewhere := GUESSED_IN.get(page, {})):
             link = elsewhere[key]
             visit(app, page, link)
-        widget = next(
-            one
-            for kind in ("button_group", "radio")
-            for one in getattr(app, kind)
-            if one.key == key
-        )
+        (widget,) = (each for each in [*app.button_group, *app.radio] if each.key == key)
         widget.set_value(value)
         app.run()
     assert not app.exception and address(app) == lists(link)
@@ -280,10 +281,10 @@ def test_back_in_the_browser_takes_the_address_at_its_word(monkeypatch: pytest.M
     context = scriptrunner.get_script_run_ctx
 
     def back() -> Any:
-        found = context()
-        if found is not None:
-            found.is_history_navigation = True
-        return found
+        current = context()
+        if current is not None:
+            current.is_history_navigation = True
+        return current
 
     monkeypatch.setattr(url_state, "get_script_run_ctx", back)
     app.query_params.clear()
@@ -308,25 +309,22 @@ def test_the_foot_has_the_whole_link(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parse_qs(urlsplit(url_state.link()).query) == lists(link)
 
 
-# --- what the browser alone moves --------------------------------------------------------------
-
-
 def test_what_the_browser_moved_is_kept_and_linked(monkeypatch: pytest.MonkeyPatch) -> None:
     def moved(app: AppTest, *reports: tuple[str, str, str, int]) -> None:
         with monkeypatch.context() as patch:
             patch.setattr(url_state, "_state", lambda: app.session_state["url_state"])
-            for one in reports:
-                url_state.report(*one)
+            for report in reports:
+                url_state.report(*report)
 
     app = visit(new_session(), "distillation", {"alpha": "0.3", "moves": "true"})
     moved(app, ("distillation", "T", "7.5", 1), ("distillation", "pick", "3", 2))
     moved(app, ("distillation", "nothing_of_this_page", "3", 3), ("nowhere", "T", "3", 4))
     app.run()
-    said = {"alpha": ["0.3"], "T": ["7.5"], "pick": ["3"]}
-    assert address(app) == said
+    moved_to = {"alpha": ["0.3"], "T": ["7.5"], "pick": ["3"]}
+    assert address(app) == moved_to
     assert parameters(app)["T"] == 4  # as the browser still has it: it moves the slider by itself
     visit(app, "home")
-    assert address(visit(app, "distillation")) == said
+    assert address(visit(app, "distillation")) == moved_to
     assert parameters(app)["T"] == 7.5
     visit(app, "home")
     visit(app, "distillation", {"T": "9"})
@@ -334,8 +332,6 @@ def test_what_the_browser_moved_is_kept_and_linked(monkeypatch: pytest.MonkeyPat
     app.run()
     assert parameters(app)["T"] == 9 and address(app) == {"T": ["9"]}
 
-
-# --- the kinds of settings ---------------------------------------------------------------------
 
 anything = strategies.lists(strategies.text(max_size=30), max_size=4)
 

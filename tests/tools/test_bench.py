@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import ConfigError, DataError
 from tests.food import make_food11
 from tools.bench_training import bench_training
 
@@ -29,10 +28,3 @@ def test_both_loops_are_measured_in_turns(food: Path) -> None:
     assert slowest * 0.9 <= found["ratio"]["median"] <= fastest * 1.1
     assert found["batch_size"] == 8
     assert "not Food-11" in found["data"] or "Food-11 copy" in found["data"]
-
-
-def test_too_few_photographs_are_said(food: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="22 training photographs"):
-        bench_training(px=32, batch_size=64, data=food)
-    with pytest.raises(DataError):
-        bench_training(data=tmp_path)

@@ -57,12 +57,6 @@ def test_bad_input_is_one_line(
     assert out == "" and err.count("\n") == 1 and says in err
 
 
-@pytest.mark.parametrize("name", ["bench", "tables", "dreams"])
-def test_the_app_has_them_no_more(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([name]) == 2
-    assert f"no command '{name}'" in capsys.readouterr().err
-
-
 def test_bench_photo_times_every_step(
     tiny_checkpoint: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -74,27 +68,6 @@ def test_bench_photo_times_every_step(
     assert set(steps) == {"read", "answer", "compare"}
     assert 0 < steps["read"]["median_ms"] < steps["compare"]["median_ms"]
     assert all(step["n"] == 2 for step in steps.values())
-
-
-def test_bench_training_hands_its_settings_on(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """The measurement itself takes half a minute and is tested in `test_bench`."""
-    asked: list[Any] = []
-
-    def measure(*settings: Any) -> dict[str, Any]:
-        asked.append(settings)
-        spread = {"median": 2.0, "p25": 1.0, "p75": 3.0}
-        loops = {"ours": {"images_per_s": spread}, "course": {"images_per_s": spread}}
-        return {"model": "m", "px": 64, "batch_size": 4, "turns": 1, "steps": 2} | {
-            "device": "d", "data": "f", "ratio": spread, **loops
-        }  # fmt: skip
-
-    monkeypatch.setattr("tools.bench_training.bench_training", measure)
-    size = ("--model", "plain_2m", "--px", 64, "--batch-size", 4)
-    told = answer(capfd, "bench", "training", *size, "--turns", 1, "--steps", 2)
-    assert asked == [("plain_2m", 64, 4, 1, 2, None, None)]
-    assert told["ratio"]["median"] == 2.0
 
 
 def test_dreams_are_listed(pretrained: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,6 @@
 """A set without another's test photographs: what is in it, what it calls itself, no half of one."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -82,14 +81,6 @@ def test_it_says_what_it_is(sets: tuple[Index, Index], tmp_path: Path) -> None:
     assert not is_distinct(index.root, source) and not is_distinct(source.root, against)
 
 
-def test_what_does_not_say_what_it_is_gets_no_name(tmp_path: Path) -> None:
-    source = find_food11(photographs(tmp_path / "source", 2))
-    against = find_food11(photographs(tmp_path / "against", 3))
-    index = written(source, against, tmp_path / "made").index
-    title = "Photographs in Food-11's layout, without those of its test set"
-    assert not index.is_food11 and index.name == f"{title} (44 photographs, not Food-11)"
-
-
 @pytest.mark.parametrize("alike", [True, False])
 def test_a_part_of_food11_is_not_food11(
     alike: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -138,13 +129,6 @@ def test_what_is_there_is_left_as_it_is(
         written(*sets, tmp_path / "made")
 
 
-def test_it_does_not_land_in_a_data_set(sets: tuple[Index, Index]) -> None:
-    for index in sets:
-        with pytest.raises(DataError, match="lies in the data set"):
-            written(*sets, index.root / "training" / "made")
-        assert find_food11(index.root).fingerprint == index.fingerprint
-
-
 def test_a_stopped_one_leaves_nothing(
     sets: tuple[Index, Index], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,28 +139,6 @@ def test_a_stopped_one_leaves_nothing(
     with pytest.raises(KeyboardInterrupt):
         written(*sets, tmp_path / "made")
     assert {path.name for path in tmp_path.iterdir()} == {"source", "against", ".made.lock"}
-
-
-def test_copies_where_the_disk_knows_no_links(
-    sets: tuple[Index, Index], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    linked = written(*sets, tmp_path / "linked").index
-    file = linked.files[0]
-    assert os.path.samefile(linked.root / file, sets[0].root / file)
-
-    def refuse(*_any: object, **_more: object) -> None:
-        raise OSError(18, "Invalid cross-device link")
-
-    monkeypatch.setattr(os, "link", refuse)
-    copied = written(*sets, tmp_path / "copied").index
-    assert copied.fingerprint == linked.fingerprint
-    assert not os.path.samefile(copied.root / file, sets[0].root / file)
-
-
-def test_a_place_that_cannot_be_written(sets: tuple[Index, Index], tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(DataError, match="cannot be written"):
-        written(*sets, tmp_path / "file" / "made")
 
 
 def test_what_cannot_be_read_is_left_out(

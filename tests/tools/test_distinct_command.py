@@ -1,8 +1,6 @@
 """`python -m tools distinct`: what it writes, says and refuses."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,6 @@ import pytest
 
 from core.cli.main import main
 from core.data.find import find_food11
-from core.paths import REPO
 from tests.tools.test_distinct import NOT, photographs
 from tools.__main__ import COMMANDS
 
@@ -99,16 +96,3 @@ def test_what_it_cannot_do_is_one_line(
     assert main(arguments, COMMANDS) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1 and says in err
-
-
-def test_it_needs_no_torch(sets: tuple[Path, Path], tmp_path: Path) -> None:
-    arguments = ["distinct", str(sets[0]), "--into", str(tmp_path / "made")]
-    program = (
-        "import sys; from core.cli.main import main; from tools.__main__ import COMMANDS; "
-        f"assert main({arguments!r}, COMMANDS) == 0; "
-        "assert not {'torch', 'streamlit'} & set(sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=REPO, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr

@@ -13,7 +13,6 @@ from torch import nn
 
 from core import checkpoints
 from core.data.dreams import dreams_dir, load_dreams, tiles
-from core.errors import CheckpointError
 from core.models import registry
 from core.photos import prepare
 from tests.tiny_network import PX, SPEC, publish_tiny, torch_logits, trained
@@ -21,7 +20,6 @@ from tools import dreams
 from tools.dreams import (
     DreamSettings,
     batch_file,
-    built,
     dream,
     gathered,
     make_dreams,
@@ -81,12 +79,6 @@ def test_equal_seeds_dream_equally_and_others_differ() -> None:
     first = dream(net, SPEC, labels, SMALL, generator(1))
     assert torch.equal(first, dream(net, SPEC, labels, SMALL, generator(1)))
     assert not torch.equal(first, dream(net, SPEC, labels, SMALL, generator(2)))
-
-
-def test_a_pyramid_adds_up() -> None:
-    """Flat levels give a flat picture, of their sum."""
-    levels = [torch.full((1, 3, side, side), 0.25) for side in (8, 16, 32)]
-    torch.testing.assert_close(built(levels), torch.full((1, 3, 32, 32), 0.75))
 
 
 def test_moving_by_nothing_changes_nothing_and_mirrors_half() -> None:
@@ -155,6 +147,7 @@ def test_all_is_made_judged_and_packed_once(teacher: str) -> None:
     assert not heard and before == {f: f.stat().st_mtime_ns for f in dreams_dir().iterdir()}
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_comes_out_the_same(
     teacher: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,6 +177,7 @@ def test_a_killed_run_goes_on_and_comes_out_the_same(
     assert {f.name: f.read_bytes() for f in dreams_dir().glob("*.jpg")} == whole
 
 
+@pytest.mark.slow
 def test_another_teacher_or_other_settings_ask_for_new_dreams(teacher: str) -> None:
     make_dreams(teacher, lambda line: None, PLAN)
     other = tuple(one.model_copy(update={"steps": 2}) for one in PLAN)
@@ -196,15 +190,3 @@ def test_another_teacher_or_other_settings_ask_for_new_dreams(teacher: str) -> N
     assert found is not None
     named = {sheet.file for one in found.sets for sheet in one.sheets}
     assert {file.name for file in dreams_dir().glob("*.jpg")} == named and not named & old
-
-
-def test_no_teacher_no_dreams(pretrained: Path) -> None:
-    assert state("nobody-s0", PLAN) == "missing"
-    with pytest.raises(CheckpointError):
-        make_dreams("nobody-s0", lambda line: None, PLAN)
-
-
-def test_the_shipped_plan_is_what_is_promised() -> None:
-    by_px = {one.px: one for one in dreams.PLAN}
-    assert by_px[128].per_class == 4 and 900 <= by_px[64].per_class * 11 <= 1100
-    assert by_px[64].validation > 0

@@ -25,10 +25,6 @@ def test_a_quantile_is_the_inverted_distribution(values: list[float], share: flo
     assert quantile(values, share) == np.quantile(values, share, method="inverted_cdf")
 
 
-def test_of_nothing_the_quantile_is_nought() -> None:
-    assert quantile([], 0.95) == 0
-
-
 def test_the_report_can_be_read() -> None:
     report = Report(2, 6.0, 120.0, errors=["pruning: it broke"])
     report.first_visitors_s = {"median": 1.0, "last": 2.0}

@@ -74,12 +74,6 @@ def test_the_cosine_is_that_of_the_nearest_mirrored_or_not() -> None:
     assert nearest[2] == 0 and found[2] == pytest.approx(1, abs=1e-5)
 
 
-def test_pictures_of_nothing_are_like_nothing() -> None:
-    black, white = (Image.new("RGB", (40, 40), colour) for colour in ("black", "white"))
-    assert cosine(black, black) == cosine(black, white) == 0
-    assert thumbnails(black).shape == (1, 768) and thumbnails(scene(0)).shape == (2, 768)
-
-
 def test_only_what_is_learned_from_and_tested_on_counts(tmp_path: Path) -> None:
     """A copy of a training photograph may stay, and so may one in the source's testing split."""
     per_class = {"training": 1, "validation": 1, "testing": 1}

@@ -1,10 +1,7 @@
 """The tables in the documents are the manifest's; a stale one is found, a lost place said."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -82,19 +79,6 @@ def test_code_that_was_not_committed_is_not_hidden(documents: Path) -> None:
     assert "| `fedcba987654+` with uncommitted changes |" in tables.cached_table()
 
 
-def test_each_cached_file_says_how_it_is_made(documents: Path) -> None:
-    results = documents / "pretrained" / "results"
-    said = {"device": "A processor, 1 thread", "commit": "0123456789abcdef", "date": "2026-11-22T"}
-    for name in ("sweep-dwpw_256k", "shipping-plain_2m-scratch-s0"):
-        (results / f"{name}.json").write_text(json.dumps(said))
-    rows = tables.cached_table().splitlines()
-    provenance = "A processor, 1 thread | `0123456789ab` | 2026-11-22 |"
-    made = "`results/sweep-dwpw_256k.json` | `reproduce --steps sweep`"
-    assert f"| {made} | {provenance}" in rows
-    command = "`reproduce --steps shipping --only plain_2m-scratch-s0`"
-    assert f"| `results/shipping-plain_2m-scratch-s0.json` | {command} | {provenance}" in rows
-
-
 def test_every_printed_command_knows_what_it_names(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,25 +101,6 @@ def test_a_lost_place_is_said(documents: Path) -> None:
     (documents / "README.md").write_text("# Title\n")
     with pytest.raises(UserError, match="no place for the table results"):
         tables.write_tables(documents)
-
-
-def test_nothing_published_is_no_error(documents: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(documents / "empty"))
-    assert tables.write_tables(documents)
-    assert "No network" in (documents / "README.md").read_text()
-
-
-def test_the_command_answers_with_one_document(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tools", "tables", "--check", "--json"],
-        cwd=REPO,
-        env=os.environ | {"SMALL_PLATES_PRETRAINED": str(tmp_path)},  # nothing there: all stale
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 1, done.stderr
-    assert json.loads(done.stdout) == {"stale": ["README.md", "remake.md", "students.md"]}
 
 
 def test_each_data_set_has_its_own_table(documents: Path) -> None:

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from typing import Any, Literal
 
 import altair as alt
@@ -62,10 +61,6 @@ def test_labels_spread_apart_and_stay_near(values: list[float], gap: float) -> N
     assert np.isclose(placed.mean(), np.mean(values))
     if np.all(np.diff(np.sort(values)) >= gap):
         assert np.allclose(placed, values)
-
-
-def test_spread_moves_as_little_as_possible() -> None:
-    assert np.allclose(curves.spread([0.5, 0.5, 0.0], 0.2), [0.4, 0.6, 0.0])
 
 
 def test_curves_are_named_at_their_end() -> None:
@@ -186,23 +181,3 @@ def test_inlined_data_is_the_charts_own_and_valid_json() -> None:
     ]
     assert last["data"]["values"] == [{"x": 0}]
     assert isinstance(chart["datasets"]["few"], pd.DataFrame)  # the filled chart is as it was
-
-
-def test_no_line_leads_to_a_curves_name() -> None:
-    """It would look like the curve going on."""
-    layers = curves.end_names(alt.X("x:Q", title="x"), alt.Y("y:Q", title="y"))
-    assert {layer.to_dict()["mark"]["type"] for layer in layers} == {"text"}
-
-
-def test_no_chart_carries_its_words_untranslated() -> None:
-    """Titles in core/charts are `_()` calls, variables or None, never bare text."""
-    from pathlib import Path
-
-    folder = Path(curves.__file__).parent
-    found = [
-        f"{path.name}: {line.strip()}"
-        for path in folder.glob("*.py")
-        for line in path.read_text().splitlines()
-        if re.search(r"\b(title|head)=f?\"[^\"]*[A-Za-z]{3}", line) and "param" not in line
-    ]
-    assert not found

@@ -4,7 +4,6 @@ import itertools
 import tomllib
 from pathlib import Path
 
-import altair as alt
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -143,20 +142,3 @@ def test_a_checkpoints_role(
     one = get(tiny_checkpoint).model_copy(update=changes)
     assert theme.role_of(one) == role
     assert theme.role_title(role)
-
-
-def test_text_is_drawn_in_the_pages_ink() -> None:
-    points = alt.Chart(alt.NamedData("x"))
-    spec = theme.finish(theme.layered(theme.ink_text(points, "a:N"))).to_dict()
-    (layer,) = spec["layer"]
-    assert layer["transform"] == [{"calculate": "'text'", "as": "slot"}]
-    assert layer["encoding"]["color"]["field"] == "slot"
-    assert layer["encoding"]["color"]["scale"]["domain"] == list(theme.SLOTS)
-    assert "range" not in layer["encoding"]["color"]["scale"]  # the browser's theme has the colours
-
-
-def test_a_guide_stands_at_a_value_or_moves_with_a_parameter() -> None:
-    still = theme.guide("y", 0.5).to_dict()
-    assert still["encoding"]["y"]["datum"] == 0.5
-    moving = theme.guide("x", alt.param(name="T", value=1)).to_dict()
-    assert moving["encoding"]["x"]["datum"] == {"expr": "T"}

@@ -68,6 +68,7 @@ def test_impossible_figures_are_refused(entries: list[dict[str, Any]], chosen: i
         History.of(entries, chosen)
 
 
+@pytest.mark.slow
 def test_an_older_checkpoint_gets_it_from_the_run_that_made_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,13 +49,6 @@ def test_narrow_and_then_factored_is_built_again_from_both(kind: str) -> None:
     assert torch.equal(answers(again.eval()), answers(net))
 
 
-def test_finding_the_widths_changes_nothing() -> None:
-    net = factored(make("residual"))
-    before = {name: value.clone() for name, value in net.state_dict().items()}
-    whole_shapes(net, make("residual"))
-    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
-
-
 @pytest.mark.parametrize(
     "ranks",
     [{"nowhere": (1,)}, {"bn": (1,)}, {"": (1,)}, {"wide": (0,)}, {"wide": (10**12,)},

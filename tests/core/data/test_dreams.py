@@ -1,8 +1,6 @@
 """The shipped dreams: every tile where it belongs, nothing read that is not what the list says."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -51,13 +49,6 @@ def test_no_tile_leaks_into_its_neighbour() -> None:
     assert sheet[:, :16].min() == 255 and sheet[:, 16:].max() == 0
     with pytest.raises(ValueError, match="blocks of 8"):
         sheet_jpeg(np.zeros((1, 3, 12, 12), np.uint8), 1, 90)
-
-
-def test_counts_are_those_of_the_answers() -> None:
-    found = fill_dreams(per_class=5).of(TRAIN_PX)
-    assert found is not None and found.n == 55
-    assert found.right("teacher") == (55, 55)
-    assert found.right("checker") == (11, 55)
 
 
 def test_without_dreams_it_says_how_to_make_them() -> None:
@@ -114,22 +105,3 @@ def test_they_are_a_data_set_that_says_what_it_is() -> None:
     assert len(pixels) == 55 and not pixels.unreadable
     again = find_food11(unpack())
     assert again.fingerprint == index.fingerprint
-
-
-def test_new_dreams_are_unpacked_anew() -> None:
-    fill_dreams(per_class=5)
-    first = unpack()
-    fill_dreams(per_class=6)
-    second = unpack()
-    assert first != second
-    assert len(find_food11(second)) == 66
-
-
-def test_reading_them_takes_no_torch() -> None:
-    fill_dreams()
-    program = (
-        "import sys; from core.data.dreams import unpack; unpack();"
-        "assert 'torch' not in sys.modules"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr

@@ -1,7 +1,6 @@
 """The index of Food-11: every layout, what cannot be used, a fingerprint that notices changes."""
 
 import csv
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,11 +55,6 @@ def test_every_layout(tmp_path: Path, layout: str, name: str, labelled: bool) ->
         assert said == (CLASSES[label].replace("/", "-") if layout == "kaggle" else str(label))
 
 
-def test_unlabelled_training_photographs_are_not_taken_for_bread(tmp_path: Path) -> None:
-    index = find_food11(make_food11(tmp_path, "labelled", PER_CLASS, size=(8, 8)))
-    assert not any("unlabeled" in file for file in index.files)
-
-
 SPELLINGS = {
     0: ["Bread", "bread", "BREAD", "0", "00"],
     1: ["Dairy product", "dairy_product", "Dairy-Products", "DairyProduct", "dairy"],
@@ -85,32 +79,31 @@ def photograph(path: Path, label: int = 0) -> None:
     food_picture(label, len(path.name), (8, 8)).save(path)
 
 
-@pytest.mark.parametrize(
-    ("label", "spelling"), [(label, name) for label, names in SPELLINGS.items() for name in names]
-)
-def test_class_names_however_they_are_spelt(tmp_path: Path, label: int, spelling: str) -> None:
-    others = [] if not spelling.isdigit() else [n for n in NUMBERS if int(n) != label]
-    for name in (spelling, *others):
-        photograph(tmp_path / "train" / name / "photo.jpg")
-    index = find_food11(tmp_path)
-    labels = dict(zip(index.files, index.labels.tolist(), strict=True))
-    assert labels[f"train/{spelling}/photo.jpg"] == label
-    assert len(index) == 1 + len(others)
+@pytest.mark.parametrize("label", SPELLINGS)
+def test_class_names_however_they_are_spelt(tmp_path: Path, label: int) -> None:
+    for spelling in SPELLINGS[label]:
+        others = [] if not spelling.isdigit() else [n for n in NUMBERS if int(n) != label]
+        root = tmp_path / spelling
+        for name in (spelling, *others):
+            photograph(root / "train" / name / "photo.jpg")
+        index = find_food11(root)
+        labels = dict(zip(index.files, index.labels.tolist(), strict=True))
+        assert labels[f"train/{spelling}/photo.jpg"] == label
+        assert len(index) == 1 + len(others)
 
 
-@pytest.mark.parametrize("split", ["training", "validation", "testing"])
 @pytest.mark.parametrize(
-    ("names", "says"),
+    ("split", "names", "says"),
     [
-        ([str(n) for n in range(1, 12)], "1 to 11"),
-        ([f"{n:02}" for n in range(1, 12)], "1 to 11"),
-        ([f"{n:03}" for n in range(1, 12)], "1 to 11"),
-        ([str(n) for n in range(12)], "0 to 11"),
-        ([str(n) for n in range(1, 11)], "1 to 10"),
-        ([n for n in NUMBERS if n != "5"], "0, 1, 2, 3, 4, 6"),
-        (["100", *NUMBERS], "100"),
-        (["2", "7"], "2, 7"),
-        ([n if n != "3" else "\u0663" for n in NUMBERS], "0, 1, 2, 4, 5"),
+        ("training", [str(n) for n in range(1, 12)], "1 to 11"),
+        ("validation", [f"{n:02}" for n in range(1, 12)], "1 to 11"),
+        ("testing", [f"{n:03}" for n in range(1, 12)], "1 to 11"),
+        ("training", [str(n) for n in range(12)], "0 to 11"),
+        ("validation", [str(n) for n in range(1, 11)], "1 to 10"),
+        ("testing", [n for n in NUMBERS if n != "5"], "0, 1, 2, 3, 4, 6"),
+        ("training", ["100", *NUMBERS], "100"),
+        ("validation", ["2", "7"], "2, 7"),
+        ("testing", [n if n != "3" else "\u0663" for n in NUMBERS], "0, 1, 2, 4, 5"),
     ],
     ids=["1-11", "01-11", "001-011", "0-11", "1-10", "no 5", "100", "2, 7", "Arabic 3"],
 )
@@ -146,7 +139,7 @@ def test_a_split_may_lack_numbers_that_another_one_has(tmp_path: Path) -> None:
         ([3, 7], True),
     ],
 )
-@pytest.mark.parametrize("form", ["{}_0", "{:02}_0", "{}_lunch"])
+@pytest.mark.parametrize("form", ["{:02}_0", "{}_lunch"])
 def test_labels_in_file_names_from_1_are_refused(
     tmp_path: Path, labels: Sequence[int], fine: bool, form: str
 ) -> None:
@@ -190,7 +183,7 @@ def test_a_small_split_may_lack_class_0(tmp_path: Path) -> None:
         (["Meat", "99"], "in one way"),
     ],
 )
-@pytest.mark.parametrize("split", ["training", "labeled", "validation"])
+@pytest.mark.parametrize("split", ["labeled", "validation"])
 def test_folders_that_contradict_each_other_are_refused(
     tmp_path: Path, names: list[str], says: str, split: str
 ) -> None:
@@ -200,13 +193,6 @@ def test_folders_that_contradict_each_other_are_refused(
         photograph(tmp_path / place / name / "photo.jpg")
     with pytest.raises(DataError, match=says):
         find_food11(tmp_path)
-
-
-def test_a_second_spelling_without_photographs_is_no_second_folder(tmp_path: Path) -> None:
-    photograph(tmp_path / "training" / "Egg" / "photo.jpg")
-    (tmp_path / "training" / "eggs").mkdir()
-    (tmp_path / "train").mkdir()
-    assert find_food11(tmp_path).labels.tolist() == [3]
 
 
 @pytest.mark.parametrize(
@@ -236,11 +222,8 @@ def test_a_file_in_the_folder_of_another_class_is_refused(
     "names",
     [
         ("train", "training"),
-        ("training", "Training"),
-        ("training", "evaluation", "testing"),
         ("training", "test", "Testing"),
         ("training", "val", "validation"),
-        ("training", "valid", "VAL"),
     ],
 )
 def test_two_folders_of_one_split_are_refused(tmp_path: Path, names: tuple[str, ...]) -> None:
@@ -260,14 +243,16 @@ def test_what_lies_beside_labeled_is_not_left_out_in_silence(tmp_path: Path, bes
         find_food11(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["\u00b2", "\u2460", "\u0663", "\u5341", "1.0", "-1", "+3", "0x1"])
 @pytest.mark.parametrize("place", ["training/{}/a.jpg", "training/{}_1.jpg", "{}/a.jpg"])
-def test_what_only_looks_like_a_number_is_none(tmp_path: Path, name: str, place: str) -> None:
+def test_what_only_looks_like_a_number_is_none(tmp_path: Path, place: str) -> None:
+    names = ["\u00b2", "\u2460", "\u0663", "\u5341", "1.0", "-1", "+3", "0x1"]
     photograph(tmp_path / "training" / "Egg" / "a.jpg")
-    photograph(tmp_path / place.format(name))
+    for name in names:
+        photograph(tmp_path / place.format(name))
     index = find_food11(tmp_path)
     assert index.labels.tolist() == [3]
-    assert index.skipped == (() if place.startswith("{") else (place.format(name),))
+    skipped = [] if place.startswith("{") else [place.format(name) for name in names]
+    assert sorted(index.skipped) == sorted(skipped)
 
 
 @pytest.mark.parametrize(
@@ -310,13 +295,6 @@ def test_what_is_no_photograph_of_a_class_is_left_out_and_named(tmp_path: Path) 
     assert index.skipped == ("training/11_0.jpg", "training/99_1.jpg", "training/lunch.jpg")
 
 
-def test_other_picture_formats_count(tmp_path: Path) -> None:
-    (tmp_path / "training").mkdir()
-    for i, suffix in enumerate((".JPG", ".jpeg", ".png", ".webp", ".HEIC")):
-        (tmp_path / "training" / f"1_{i}{suffix}").write_bytes(b"x")
-    assert len(find_food11(tmp_path)) == 5
-
-
 def test_fingerprint_is_of_the_photographs_not_of_the_machine(tmp_path: Path) -> None:
     one = find_food11(make_food11(tmp_path / "one", size=(8, 8)))
     shutil.copytree(tmp_path / "one", tmp_path / "elsewhere")
@@ -345,15 +323,6 @@ def test_fingerprint_changes_when_a_photograph_does(tmp_path: Path) -> None:
     assert changed(), "another split"
     (tmp_path / "validation" / "5_77.jpg").unlink()
     assert changed(), "one fewer"
-
-
-def test_the_same_class_by_another_folder_is_the_same_index_but_not_the_same_files(
-    tmp_path: Path,
-) -> None:
-    one = find_food11(make_food11(tmp_path / "one", "flat", size=(8, 8)))
-    two = find_food11(make_food11(tmp_path / "two", "kaggle", size=(8, 8)))
-    assert counts(one) == counts(two)
-    assert one.fingerprint != two.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -429,13 +398,6 @@ def test_an_unknown_split_is_refused(tmp_path: Path) -> None:
     for wrong in ("evaluation", "", "Training"):
         with pytest.raises(DataError, match="training, validation, testing"):
             index.of(wrong)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
-def test_a_linked_folder_is_followed(tmp_path: Path) -> None:
-    make_food11(tmp_path / "real", size=(8, 8))
-    (tmp_path / "link").symlink_to(tmp_path / "real")
-    assert len(find_food11(tmp_path / "link")) == 44
 
 
 @pytest.mark.photographs

@@ -95,14 +95,6 @@ def test_unreadable_photographs_are_left_out_and_named(cache: Path, food: Path) 
         assert np.array_equal(pixels.pixels[-1], last), "rows moved up together with their labels"
 
 
-def test_no_readable_photograph_at_all(cache: Path, tmp_path: Path) -> None:
-    (tmp_path / "food" / "training").mkdir(parents=True)
-    (tmp_path / "food" / "training" / "0_0.jpg").write_bytes(b"not a picture")
-    with pytest.raises(DataError, match=r"training/0_0\.jpg"):
-        load_pixels(find_food11(tmp_path / "food"), PX, progress=False)
-    assert folders(cache) == []
-
-
 def folders(cache: Path) -> list[str]:
     return sorted(entry.name for entry in cache.iterdir() if entry.is_dir())
 
@@ -116,11 +108,6 @@ def test_the_cache_follows_the_photographs_and_the_size(cache: Path, food: Path)
     row = pixels.index.files.index("training/0_0.jpg")
     assert np.array_equal(pixels.pixels[row], changed)
     assert len(folders(cache)) == 3
-
-
-def test_it_lies_outside_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SMALL_PLATES_CACHE")
-    assert not paths.cache_dir().resolve().is_relative_to(paths.REPO)
 
 
 @pytest.mark.parametrize(
@@ -140,15 +127,6 @@ def test_a_damaged_cache_is_built_anew(cache: Path, food: Path, file: str, conte
     (folder / file).write_bytes(content)
     assert np.array_equal(load_pixels(index, PX, progress=False).pixels, first)
     json.loads((folder / "meta.json").read_text())
-
-
-def test_a_cut_off_cache_is_built_anew(cache: Path, food: Path) -> None:
-    index = find_food11(food)
-    first = np.array(load_pixels(index, PX, progress=False).pixels)
-    (folder,) = (cache / name for name in folders(cache))
-    with (folder / "pixels.npy").open("r+b") as opened:
-        opened.truncate(5000)
-    assert np.array_equal(load_pixels(index, PX, progress=False).pixels, first)
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(
@@ -238,17 +216,6 @@ def test_killed_while_building_leaves_no_half_cache(
     assert len(pixels) == 44
     (whole,) = folders(cache)
     assert not whole.startswith("."), "and the next builder clears it away"
-
-
-def test_progress_goes_to_stderr_only(
-    cache: Path, food: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    load_pixels(find_food11(food), PX, progress=True)
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "44/44" in err
-    load_pixels(find_food11(food), PX * 2, progress=False)
-    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.photographs

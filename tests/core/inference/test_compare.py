@@ -63,13 +63,6 @@ def test_where_networks_disagree() -> None:
     assert found.gap == pytest.approx(zeros[0] - zeros[1])
 
 
-def test_a_temperature_never_changes_who_agrees() -> None:
-    answers = [answer("a", [4, 1, 0]), answer("b", [2, 0, 1])]
-    assert compare.agreement(answers, 0.1).unanimous
-    assert compare.agreement(answers, 20.0).unanimous
-    assert compare.agreement(answers, 20.0).gap < compare.agreement(answers, 2.0).gap
-
-
 def test_the_surest_network_is_so_on_average() -> None:
     photos = [
         [answer("a", [9, 0]), answer("b", [2, 0])],
@@ -109,10 +102,3 @@ def test_the_table_has_a_row_per_photo_and_network() -> None:
 )
 def test_a_photos_name_is_harmless(given_name: str, shown: str) -> None:
     assert compare.photo_name(given_name, 2) == shown
-
-
-def test_random_dots_are_the_same_each_time_and_no_food() -> None:
-    one, other = compare.random_dots(), compare.random_dots()
-    assert one.size == (160, 160) and one.mode == "RGB"
-    assert one.tobytes() == other.tobytes()
-    assert np.asarray(one).std() > 50

@@ -76,7 +76,14 @@ def lively(net: nn.Module) -> nn.Module:
     return net.eval()
 
 
-def check_parity(key: str, px: int) -> None:
+@pytest.mark.parametrize(
+    ("key", "px"),
+    [
+        ("hw13_sample", 64),
+        *(pytest.param(key, 128, marks=pytest.mark.slow) for key in registry.MODELS),
+    ],
+)
+def test_a_registered_network_answers_as_in_torch(key: str, px: int) -> None:
     spec = registry.get(key)
     torch.manual_seed(0)
     net = lively(spec.build())
@@ -91,14 +98,3 @@ def check_parity(key: str, px: int) -> None:
             expected = net(centred).numpy()
         assert np.abs(expected).max() > 0.5
         assert np.abs(run_batches(session, pixels) - expected).max() <= 1e-4
-
-
-@pytest.mark.parametrize("key", ["dwpw_256k", "hw13_sample"])
-def test_two_students_answer_as_in_torch(key: str) -> None:
-    check_parity(key, 64)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("key", sorted(registry.MODELS))
-def test_every_registered_network_answers_as_in_torch(key: str) -> None:
-    check_parity(key, 128)

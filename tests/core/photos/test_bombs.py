@@ -113,6 +113,7 @@ def test_memory_stays_bounded(tmp_path: Path) -> None:
     assert 60 < memory_mb(tmp_path, uploads.png_bomb(side=4999)) < 400
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory as Linux tells it")
 def test_48_megapixels_take_no_more_than_25_do(tmp_path: Path) -> None:
     large = food_picture(1, 1, (8064, 6048))
@@ -152,14 +153,16 @@ def avif_or_heic(kind: str, *boxes: bytes) -> bytes:
     return data[:end] + b"".join(boxes) + data[end:]
 
 
-MANY = 9_000_000
+MANY = 3_000_000
 SLOW = {
     "FF": lambda: b"\xff\xd8" + b"\xff" * MANY,
     "20,000 FF": lambda: b"\xff\xd8" + b"\xff" * 20_000,
     "FF 00": lambda: b"\xff\xd8\xff" + b"\x00\xff" * (MANY // 2),
     "FF D0": lambda: b"\xff\xd8\xff" + b"\xd0\xff" * (MANY // 2),
     "FF D8": lambda: b"\xff\xd8" * (MANY // 2),
-    "FF 00 before a JPEG's segments": lambda: jpeg_with(data=b"\xff\xd8" + b"\xff\x00" * 4_000_000),
+    "FF 00 before a JPEG's segments": lambda: jpeg_with(
+        data=b"\xff\xd8" + b"\xff\x00" * (MANY // 2)
+    ),
     "FF before a JPEG's segments": lambda: (
         b"\xff\xd8" + b"\xff" * MANY + encoded(food_picture(1, 1), "JPEG")[3:]
     ),
@@ -211,17 +214,17 @@ SLOW = {
 
 @pytest.mark.parametrize("kind", SLOW)
 def test_every_parser_is_linear(kind: str) -> None:
-    """Nine megabytes of what a parser might stumble over cost under two seconds of processor time,
-    here in this process; through the door they cost nobody else anything."""
+    """Megabytes of what a parser might stumble over cost under a second of processor time, here in
+    this process; through the door they cost nobody else anything."""
     data = SLOW[kind]()
     assert len(data) < 20 * 2**20
     started = time.process_time()
     answer_here(data)
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 1
 
 
 def test_others_are_answered_meanwhile() -> None:
-    """The interpreter's lock is free while nine megabytes of FF are opened."""
+    """The interpreter's lock is free while megabytes of FF are opened."""
     answer(samples()["jpeg"])
     data = SLOW["FF"]()
     worst, ended = 0.0, threading.Event()
@@ -261,17 +264,18 @@ def test_the_time_for_boxes_grows_with_their_length() -> None:
 
 
 @pytest.mark.parametrize("kind", [b"pitm", b"iinf", b"infe", b"iref", b"ipma", b"colr"])
-@pytest.mark.parametrize("length", range(8))
-def test_a_box_that_ends_too_early_is_a_damage_that_was_foreseen(kind: bytes, length: int) -> None:
-    inside = uploads.box(kind, (b"nclx" if kind == b"colr" else b"\2\0\0\0\0\0\0\1")[:length])
-    if kind == b"infe":
-        inside = uploads.box(b"iinf", bytes(6) + inside)
-    elif kind == b"ipma":
-        inside = uploads.box(b"iprp", inside)
-    elif kind == b"colr":
-        inside = uploads.box(b"iprp", uploads.box(b"ipco", inside))
-    with pytest.raises(ValueError):
-        read_boxes(uploads.box(b"ftyp", b"heic") + uploads.box(b"meta", bytes(4) + inside))
+def test_a_box_that_ends_too_early_is_a_damage_that_was_foreseen(kind: bytes) -> None:
+    content = b"nclx" if kind == b"colr" else b"\2\0\0\0\0\0\0\1"
+    for length in range(8):
+        inside = uploads.box(kind, content[:length])
+        if kind == b"infe":
+            inside = uploads.box(b"iinf", bytes(6) + inside)
+        elif kind == b"ipma":
+            inside = uploads.box(b"iprp", inside)
+        elif kind == b"colr":
+            inside = uploads.box(b"iprp", uploads.box(b"ipco", inside))
+        with pytest.raises(ValueError):
+            read_boxes(uploads.box(b"ftyp", b"heic") + uploads.box(b"meta", bytes(4) + inside))
 
 
 def test_a_heic_whose_boxes_lie_is_refused() -> None:

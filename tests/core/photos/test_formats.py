@@ -41,14 +41,7 @@ def test_every_ending_is_found_in_a_data_folder(tmp_path: Path) -> None:
     assert not load_pixels(index, 32, progress=False).unreadable
 
 
-def test_a_name_says_nothing_about_the_format() -> None:
-    for kind in ("JPEG", "PNG", "WEBP", "HEIF", "AVIF"):
-        assert apart(read_photo(encoded(PICTURE, kind)), PICTURE) < 4
-
-
-# JPEG
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("progressive", [False, True])
 def test_48_megapixels_are_read_at_a_reduced_scale(progressive: bool) -> None:
     small = food_picture(2, 3, (1008, 756))
@@ -58,6 +51,7 @@ def test_48_megapixels_are_read_at_a_reduced_scale(progressive: bool) -> None:
     assert apart(got, small) < 2
 
 
+@pytest.mark.slow
 def test_108_megapixels_are_read_and_more_than_120_are_not() -> None:
     image = answer(encoded(Image.new("L", (12_000, 9_000), 90), "JPEG"))
     assert isinstance(image, Image.Image) and min(image.size) >= KEEP_SIDE
@@ -81,7 +75,7 @@ def video(megabytes: float) -> bytes:
     return box(b"ftyp", b"mp42\0\0\0\0isommp42") + box(b"mdat", noise.tobytes())
 
 
-@pytest.mark.parametrize("megabytes", [0.1, 11, 19.9])
+@pytest.mark.parametrize("megabytes", [0.1, 19.9])
 def test_of_a_motion_photo_the_picture_is_read(megabytes: float) -> None:
     data = encoded(PICTURE, "JPEG")
     assert read_photo(data + video(megabytes)).tobytes() == read_photo(data).tobytes()
@@ -99,20 +93,14 @@ JPEGS = {
     "4:4:4": {"quality": 95, "subsampling": 0},
     "progressive": {"quality": 90, "progressive": True},
     "restarts": {"quality": 90, "restart_marker_blocks": 3},
-    "progressive with restarts": {
-        "quality": 90,
-        "progressive": True,
-        "restart_marker_rows": 1,
-    },
+    "progressive with restarts": {"quality": 90, "progressive": True, "restart_marker_rows": 1},
     "optimised": {"quality": 60, "optimize": True},
 }
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("kind", JPEGS)
-def test_a_jpeg_without_its_end_is_whole_and_one_cut_in_the_middle_is_not(
-    kind: str, mode: str
-) -> None:
+def test_a_jpeg_without_its_end_is_whole_and_one_cut_in_the_middle_is_not(kind: str) -> None:
+    mode = {"restarts": "L", "progressive": "CMYK"}.get(kind, "RGB")
     data = encoded(food_picture(3, 1, (200, 150)).convert(mode), "JPEG", **JPEGS[kind])
     whole = read_photo(data).tobytes()
     for missing in (1, 2):
@@ -121,7 +109,7 @@ def test_a_jpeg_without_its_end_is_whole_and_one_cut_in_the_middle_is_not(
     assert read_photo(data[:-2] + bytes(99)).tobytes() == whole
     assert "damaged" in str(answer(data[: len(data) * 2 // 3].ljust(10 * len(data), b"\0")))
     start = data.index(b"\xff\xda") + 20
-    for cut in np.linspace(start, len(data) - 12, 40).astype(int):
+    for cut in np.linspace(start, len(data) - 12, 20).astype(int):
         got = answer(data[:cut])
         if isinstance(got, Image.Image):  # the last bytes may stand for an ink that is not there
             assert cut > 0.99 * len(data) and got.tobytes() == whole, cut
@@ -139,15 +127,6 @@ def test_a_jpeg_cut_at_any_marker_is_not_whole(kind: str) -> None:
             cuts.append(at)
     for cut in cuts:
         assert "damaged" in str(answer(data[:cut])), (cut, len(data))
-
-
-def test_a_large_jpeg_without_its_end() -> None:
-    large = food_picture(3, 1, (1500, 1400))
-    for options in ({}, {"progressive": True}):
-        data = encoded(large, "JPEG", quality=85, **options)
-        assert read_photo(data[:-2]).tobytes() == read_photo(data).tobytes()
-        for share in (0.3, 0.9, 0.99):
-            assert "damaged" in str(answer(data[: int(len(data) * share)]))
 
 
 def test_what_a_jpeg_carries_beside_its_pixels_is_not_needed() -> None:
@@ -173,11 +152,8 @@ def test_channels_of_a_jpeg_mean_what_it_says() -> None:
     assert apart(read_photo(cmyk), PICTURE) < 3
 
 
-# PNG
-
-
 @pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"tEXt", b"teSt"])
-@pytest.mark.parametrize("megabytes", [2, 100])
+@pytest.mark.parametrize("megabytes", [2, pytest.param(100, marks=pytest.mark.slow)])
 def test_text_in_a_png_is_not_read(kind: bytes, megabytes: int) -> None:
     note = bytes(megabytes * 2**20)
     content = {
@@ -209,20 +185,10 @@ def test_a_png_in_many_pieces_is_read() -> None:
     assert got.tobytes() == food_picture(1, 1, (400, 300)).tobytes()
 
 
-# HEIC and AVIF
-
-
 def test_filling_in_a_heics_boxes_is_no_damage() -> None:
-    for filling in (
-        [(b"free", b""), (b"free", bytes(40))],
-        [
-            (b"skip", b"x"),
-            (b"skip", b"y"),
-            (b"free", b""),
-            (b"uuid", bytes(16)),
-            (b"uuid", bytes(20)),
-        ],
-    ):
+    free = [(b"free", b""), (b"free", bytes(40))]
+    more = [(b"skip", b"x"), (b"skip", b"y"), (b"uuid", bytes(16)), (b"uuid", bytes(20))]
+    for filling in (free, free[:1] + more):
         data = uploads.heic_with(*filling)
         assert pillow_heif.open_heif(io.BytesIO(data)).size == (64, 64), "libheif opens it"
         assert read_photo(data).tobytes() == read_photo(uploads.heic_with()).tobytes()
@@ -263,15 +229,6 @@ def test_an_avif_is_measured_before_it_is_decoded(monkeypatch: pytest.MonkeyPatc
     assert "megapixels" in str(answer_here(avif_claiming(2**31)))
 
 
-def test_an_avif_grid_and_depth() -> None:
-    for options in ({"quality": 90, "subsampling": "4:2:0"}, {"quality": 90, "range": "limited"}):
-        data = encoded(PICTURE, "AVIF", **options)
-        assert apart(read_photo(data), PICTURE) < 4
-
-
-# EXIF
-
-
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("kind", [(1, "B"), (3, "H"), (4, "I")])
 def test_orientation_is_found_in_any_spelling(order: str, kind: tuple[int, str]) -> None:
@@ -292,9 +249,6 @@ def test_exif_that_points_at_itself_or_nowhere() -> None:
 
     for at in (0, 7, 8, 9, 30, 33, 34, 2**32 - 1):
         assert read_exif(pointing(at)) == Exif()
-
-
-# Many files at once
 
 
 def test_many_files_at_once_come_in_their_order(tmp_path: Path) -> None:

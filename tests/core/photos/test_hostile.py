@@ -45,11 +45,10 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("kind", REFUSED)
-def test_what_is_no_photo_gets_a_sentence_that_says_why(kind: str) -> None:
-    data, says = REFUSED[kind]
-    text = answer(data)
-    assert isinstance(text, str) and says in text
+def test_what_is_no_photo_gets_a_sentence_that_says_why() -> None:
+    for kind, (data, says) in REFUSED.items():
+        text = answer(data)
+        assert isinstance(text, str) and says in text, kind
 
 
 def test_twenty_megabytes_are_read_and_one_byte_more_is_not() -> None:
@@ -146,7 +145,7 @@ SIGNATURES = [b"", *(data[:16] for data in samples().values())]
 
 
 @given(start=st.sampled_from(SIGNATURES), rest=st.binary(max_size=400))
-@settings(FAST, max_examples=300)
+@settings(FAST, max_examples=60)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_random_bytes_under_any_signature(start: bytes, rest: bytes) -> None:
     answer_here(start + rest)
@@ -171,13 +170,13 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 
 @given(data=damaged())
-@settings(FAST, max_examples=600)
+@settings(FAST, max_examples=120)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_damaged_photos_give_a_picture_or_a_sentence(data: bytes) -> None:
     answer_here(data)
 
 
 @given(data=st.sampled_from(list(samples().values())), share=st.floats(0, 1))
-@settings(FAST, max_examples=200)
+@settings(FAST, max_examples=40)
 def test_cut_off_anywhere(data: bytes, share: float) -> None:
     answer_here(data[: int(len(data) * share)])
