@@ -630,7 +630,9 @@ class DreamCommand:
             make_dreams(self.teacher, tell, device=device)
         found = load_dreams()
         if found is None:
-            raise DataError(_("There are no dreams here. Make them with: python -m tools dreams"))
+            raise DataError(
+                _("There are no generated pictures here: python -m tools dreams makes them")
+            )
         rows = []
         for one in found.sets:
             (right, n), (also, asked) = one.right("teacher"), one.right("checker")

@@ -5,7 +5,6 @@ nothing but its arguments and the language; it is compiled once per process. `wi
 rows, `with_data` frames.
 """
 
-import copy
 import functools
 import os
 import threading
@@ -66,20 +65,23 @@ def _compile(build: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> Spec
 def with_data(
     spec: Spec, starts: Mapping[str, float | int | str] | None = None, /, **frames: pd.DataFrame
 ) -> Spec:
-    """A copy of a compiled chart with its named data: all sessions share the compiled one.
+    """A compiled chart with its named data and parameters of its own.
 
-    `starts`: parameters of the chart -> where they begin.
+    All sessions share the rest: it must not be changed. `starts`: parameters of the chart -> where
+    they begin.
     """
-    made = {**copy.deepcopy(spec), "datasets": {**spec.get("datasets", {}), **frames}}
-    return _begun(made, starts)
+    return {**_begun(spec, starts), "datasets": {**spec.get("datasets", {}), **frames}}
 
 
 def _begun(spec: Spec, starts: Mapping[str, float | int | str] | None) -> Spec:
-    """The same chart, its parameters changed in place to where they begin."""
-    for parameter in spec.get("params", ()):
+    """The same chart with parameters of its own, which begin where `starts` says."""
+    if "params" not in spec:
+        return spec
+    params = [dict(parameter) for parameter in spec["params"]]
+    for parameter in params:
         if starts and parameter["name"] in starts:
             parameter["value"] = starts[parameter["name"]]
-    return spec
+    return {**spec, "params": params}
 
 
 def with_rows(

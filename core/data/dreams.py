@@ -191,7 +191,9 @@ def unpack() -> Path:
     found = load_dreams()
     chosen = found.of(TRAIN_PX) if found else None
     if found is None or chosen is None:
-        raise DataError(_("There are no dreams here. Make them with: python -m tools dreams"))
+        raise DataError(
+            _("There are no generated pictures here. Make them with: python -m tools dreams")
+        )
     mark = _mark(chosen)
     root = paths.cache_dir() / "dreams"
     folder = root / mark
@@ -205,7 +207,8 @@ def unpack() -> Path:
     except OSError as error:
         raise DataError(
             _(
-                "The dreams cannot be unpacked in {folder}: {reason}. Set SMALL_PLATES_CACHE."
+                "The generated pictures cannot be unpacked in {folder}: {reason}. "
+                "Set SMALL_PLATES_CACHE."
             ).format(folder=root, reason=error.strerror or error)
         ) from error
     return folder
@@ -246,7 +249,7 @@ def _write(work: Path, folder: Path, found: Dreams, chosen: DreamSet) -> None:
 
 def _damaged(name: str) -> DataError:
     return DataError(
-        _("{file} of the dreams is not the file it should be. Get it again with git.").format(
-            file=name
-        )
+        _(
+            "{file} of the generated pictures is not the file it should be. Get it again with git."
+        ).format(file=name)
     )

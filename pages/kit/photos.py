@@ -1,5 +1,5 @@
 """The photo picker: uploads, the camera once it is switched on, an example from Food-11 here, or a
-picture that the teacher dreamed.
+generated picture (made from the teacher's weights), which says so by its name.
 
 A photo is read when it is needed and let go again: a session keeps a thumbnail and the answers.
 """
@@ -19,7 +19,7 @@ from PIL.Image import Image, Resampling
 from core.charts import numbers
 from core.charts.answers import answer_chart
 from core.charts.theme import RoleKey
-from core.checkpoints import GRAPH, WEIGHTS, Checkpoint
+from core.checkpoints import GRAPH, Checkpoint
 from core.course import CLASSES
 from core.data import Index, find_food11, food11_available
 from core.data.dreams import (
@@ -45,30 +45,8 @@ if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 
-# ------------------------------------------------------------------------------------------------
-# Dreams on the screen: one to try where there is no photo, and the words that go with each.
-#
-# Whoever shows a dream says that it is one: its very name does.
-
-
-def sentence(text: str) -> str:
-    """Words as a sentence of their own: a large first letter (where there is one), a full stop."""
-    return f"{text[:1].upper()}{text[1:]}."
-
-
-class Picked(NamedTuple):
-    """A dream that was chosen to look at."""
-
-    key: str
-    name: str
-    """Says that it is a dream."""
-    picture: Image
-    label: int
-    """The class it was meant to be."""
-
-
 def dreams_here() -> Dreams | None:
-    """The shipped dreams; None where there are none, or where they are damaged (said)."""
+    """The shipped generated pictures; None where there are none, or, said, damaged ones."""
     try:
         return load_dreams()
     except DataError as error:
@@ -76,64 +54,44 @@ def dreams_here() -> Dreams | None:
         return None
 
 
-def pick_dream() -> Picked | None:
-    """A menu of classes and a button for the next dream; the chosen one, if there is any."""
-    dreams = dreams_here()
-    chosen = (dreams.of(SHOW_PX) or dreams.of(TRAIN_PX)) if dreams else None
-    if dreams is None or chosen is None:
-        return None
-    foods = {CLASSES[sheet.label]: food_class(CLASSES[sheet.label]) for sheet in chosen.sheets}
-    food = one_of(st.selectbox, _("Class"), foods, "dream_of", default=next(iter(foods)))
-    label = CLASSES.index(food)
-    turn = next_of(st, _("Next picture"), "dream")
-    found = thumbs(dreams, label, px=chosen.px)
-    if not found:
-        return None
-    number = turn % len(found)
-    sheet = next(one for one in chosen.sheets if one.label == label)
-    name = _("{food}, {mark} ({number})").format(food=foods[food], mark=MARK(), number=number + 1)
-    st.caption(recognised(dreams, chosen))
-    return Picked(f"dream/{sheet.sha256}/{number}", name, found[number], label)
-
-
 def thumbs(dreams: Dreams, label: int, most: int | None = None, px: int = SHOW_PX) -> list[Image]:
-    """Dreams of one class as pictures, the first `most` of them; empty, and said, if damaged."""
+    """Generated pictures of one class, the first `most`; empty, and said, if damaged."""
     chosen = dreams.of(px) or dreams.of(TRAIN_PX)
     if chosen is None:
         return []
     try:
-        found = tiles(chosen, label)[:most]
+        pixels = tiles(chosen, label)[:most]
     except DataError as error:
         st.error(str(error), icon=":material/error:")
         return []
-    return [Pictures.fromarray(np.ascontiguousarray(one.transpose(1, 2, 0))) for one in found]
+    return [Pictures.fromarray(np.ascontiguousarray(tile.transpose(1, 2, 0))) for tile in pixels]
 
 
 def recognised(dreams: Dreams, chosen: DreamSet) -> str:
-    """How many dreams the teacher, and a network that never heard it, take for what was meant."""
+    """How many of them the teacher, and a network that never learned from it, recognise."""
     right, n = chosen.right("teacher")
-    said = _("Of {n} generated pictures at {px} px the teacher recognises {right}").format(
+    by_teacher = _("Of {n} generated pictures at {px} px the teacher recognises {right}").format(
         n=numbers.count(n), px=chosen.px, right=numbers.count(right)
     )
-    also, asked = chosen.right("checker")
-    if not asked or dreams.checker is None:
-        return said + "."
-    return said + _(
-        "; `{checker}`, which learned from labels alone, {also} ({share}; a blind guess gets "
+    right, n = chosen.right("checker")
+    if not n or dreams.checker is None:
+        return by_teacher + "."
+    return by_teacher + _(
+        "; `{checker}`, which learned from labels alone, {right} ({share}; a blind guess gets "
         "{blind})."
     ).format(
         checker=dreams.checker,
-        also=numbers.count(also),
-        share=numbers.share(also / asked),
+        right=numbers.count(right),
+        share=numbers.share(right / n),
         blind=numbers.share(1 / len(CLASSES)),
     )
 
 
 def how_made(dreams: Dreams, chosen: DreamSet) -> str:
-    """Who dreamed them, how, when."""
-    return _("Dreamed by `{teacher}` in {steps} steps each on {date} (DeepInversion).").format(
-        teacher=dreams.teacher, steps=chosen.settings.get("steps", "?"), date=dreams.date[:10]
-    )
+    """From which network's weights, how, when."""
+    return _(
+        "Made from the weights of `{teacher}` in {steps} steps each on {date} (DeepInversion)."
+    ).format(teacher=dreams.teacher, steps=chosen.settings.get("steps", "?"), date=dreams.date[:10])
 
 
 MAX_PHOTOS = 8
@@ -147,31 +105,26 @@ class Photo:
     name: str
     read: Callable[[], Image]
     label: int | None = None
-    """The true class, where the photo comes with one; of a dream, the class it was meant to be."""
+    """The true class, where the photo comes with one; the class a picture was generated for."""
     dreamed: bool = False
-    """Not a photo at all: made up by the teacher. Its name says so, too."""
+    """Not a photo: generated from the teacher's weights. Its name says so, too."""
 
     @property
     def caption(self) -> str | None:
         """What must stand under the picture wherever it is shown."""
-        return sentence(MARK()) if self.dreamed else None
+        return f"{MARK()[:1].upper()}{MARK()[1:]}." if self.dreamed else None
 
 
 def pick(many: bool = True) -> list[Photo]:
     """Let the visitor choose photos; maybe none yet.
 
     What was dropped counts. Until then an example stands in where there is a copy of Food-11, else
-    a dream, and the camera can be switched on; nothing asks for the camera by itself.
+    a generated picture, and the camera can be switched on; nothing asks for the camera by itself.
     """
     warm()
-    dropped = _from_upload(many)
-    if dropped:
+    if dropped := _from_upload(many):
         return dropped
-    sources = {
-        "example": _("Example"),
-        "dream": _("Generated"),
-        "camera": _("Camera"),
-    }
+    sources = {"example": _("Example"), "dream": _("Generated"), "camera": _("Camera")}
     if not food11_available():
         del sources["example"]
     if not (dreams_available(SHOW_PX) or dreams_available()):
@@ -181,7 +134,7 @@ def pick(many: bool = True) -> list[Photo]:
         _("No photo at hand?"),
         sources,
         "photo_from",
-        default=next((one for one in ("example", "dream") if one in sources), None),
+        default=next(iter(sources)) if len(sources) > 1 else None,
     )
     if source == "camera":
         return _from_camera()
@@ -226,10 +179,24 @@ def _from_camera() -> list[Photo]:
 
 
 def _from_dreams() -> list[Photo]:
-    picked = pick_dream()
-    if picked is None:
+    """A menu of classes and a button for the next generated picture."""
+    dreams = dreams_here()
+    chosen = (dreams.of(SHOW_PX) or dreams.of(TRAIN_PX)) if dreams else None
+    if dreams is None or chosen is None:
         return []
-    return [Photo(picked.key, picked.name, picked.picture.copy, picked.label, dreamed=True)]
+    foods = {CLASSES[sheet.label]: food_class(CLASSES[sheet.label]) for sheet in chosen.sheets}
+    food = one_of(st.selectbox, _("Class"), foods, "dream_of", default=next(iter(foods)))
+    label = CLASSES.index(food)
+    turn = next_of(st, _("Next picture"), "dream")
+    pictures = thumbs(dreams, label, px=chosen.px)
+    if not pictures:
+        return []
+    number = turn % len(pictures)
+    sheet = next(sheet for sheet in chosen.sheets if sheet.label == label)
+    name = _("{food}, {mark} ({number})").format(food=foods[food], mark=MARK(), number=number + 1)
+    st.caption(recognised(dreams, chosen))
+    key = f"dream/{sheet.sha256}/{number}"
+    return [Photo(key, name, pictures[number].copy, label, dreamed=True)]
 
 
 @st.cache_resource(ttl=600, max_entries=2, show_spinner=False)
@@ -272,11 +239,6 @@ def _from_food11() -> list[Photo]:
     read = partial(read_photo_file, index.root / place)
     name = _("{food}, example {number}").format(food=foods[food], number=turn % len(fitting) + 1)
     return [Photo(f"{index.fingerprint}/{place}", name, read, label)]
-
-
-# ------------------------------------------------------------------------------------------------
-# What the chosen networks say of the chosen photos. Of a visitor's photo it is kept for the session
-# and no longer; of a picture that everybody has it is shared.
 
 
 THUMB_PX = 480
@@ -327,16 +289,15 @@ def look(
 
 def _sound(networks: Sequence[Checkpoint], opened: Mapping[str, Predictor]) -> list[Checkpoint]:
     """The networks whose files are what the manifest says; the others are named."""
-    good = []
-    for one in networks:
+    sound = []
+    for network in networks:
         try:
-            if one.id not in opened:
-                predictor(one.id)
+            if network.id not in opened:
+                predictor(network.id)
+            sound.append(network)
         except CheckpointError as error:
             st.error(str(error), icon=":material/error:")
-        else:
-            good.append(one)
-    return good
+    return sound
 
 
 def _look_at(
@@ -346,41 +307,40 @@ def _look_at(
     opened: Mapping[str, Predictor],
 ) -> Seen:
     known = kept.get(photo.key)
-    have = {
-        one.id
-        for one in networks
-        if known and one.id in known.answers and known.answers[one.id].checkpoint == one
+    answers = known.answers if known else {}
+    missing = {
+        network.id: network
+        for network in networks
+        if network.id not in answers or answers[network.id].checkpoint != network
     }
-    missing = {one.id: one for one in networks if one.id not in have}
     if known is None or missing:
         with st.spinner(_("Looking at {name} ...").format(name=photo.name)):
             if photo.label is None:
-                found = _ask(photo, missing, opened)
+                fresh = _ask(photo, missing, opened)
             else:
                 files = tuple(
-                    (id, *(one.files[name].sha256 for name in (GRAPH, WEIGHTS)))
-                    for id, one in missing.items()
+                    (id, network.files[GRAPH].sha256, network.weights_sha256)
+                    for id, network in missing.items()
                 )
-                found = _ask_once(photo.key, files, photo, missing, opened)
-        known = kept.setdefault(photo.key, _Kept(found.thumb, {}))
+                fresh = _ask_once(photo.key, files, photo, missing, opened)
+        known = kept.setdefault(photo.key, _Kept(fresh.thumb, {}))
         known.answers.update(
-            {id: answer._replace(checkpoint=missing[id]) for id, answer in found.answers.items()}
+            {id: answer._replace(checkpoint=missing[id]) for id, answer in fresh.answers.items()}
         )
-    return Seen(photo, known.thumb, [known.answers[one.id] for one in networks])
+    return Seen(photo, known.thumb, [known.answers[network.id] for network in networks])
 
 
 def _ask(
     photo: Photo, networks: Mapping[str, Checkpoint], opened: Mapping[str, Predictor]
 ) -> _Kept:
     image = photo.read()
-    answers = predict_photo(image, list(networks), opened)
-    return _Kept(
-        thumbnail(image),
-        {
-            one.checkpoint: Answer(networks[one.checkpoint], one.logits, one.latency_ms)
-            for one in answers
-        },
-    )
+    answers = {
+        prediction.checkpoint: Answer(
+            networks[prediction.checkpoint], prediction.logits, prediction.latency_ms
+        )
+        for prediction in predict_photo(image, list(networks), opened)
+    }
+    return _Kept(thumbnail(image), answers)
 
 
 @st.cache_resource(ttl=600, max_entries=32, show_spinner=False)
@@ -403,13 +363,7 @@ def thumbnail(image: Image) -> Image:
     return small
 
 
-# ------------------------------------------------------------------------------------------------
-# What several versions of a network say of one photo: their bars, two beside each other.
-#
-# In more columns there is no room for the names of the classes and the figures beside the bars.
-
-
-COLUMNS = 2
+COLUMNS = 2  # in more there is no room for the names of the classes and the figures beside the bars
 
 
 class Bars(NamedTuple):
@@ -422,18 +376,19 @@ class Bars(NamedTuple):
     key: str
 
 
-def answer_bars(said: Sequence[Bars], name: str) -> None:
+def answer_bars(versions: Sequence[Bars], name: str) -> None:
     """A chart for each, under its name; and all in one file, `name` part of its name."""
-    for first in range(0, len(said), COLUMNS):
-        for column, one in zip(st.columns(COLUMNS), said[first : first + COLUMNS], strict=False):
-            top = one.frame.iloc[0]
+    for first in range(0, len(versions), COLUMNS):
+        row = versions[first : first + COLUMNS]
+        for column, bars in zip(st.columns(COLUMNS), row, strict=False):
+            top = bars.frame.iloc[0]
             with column:
-                st.markdown(f"**{one.name}**")
+                st.markdown(f"**{bars.name}**")
                 show(
-                    answer_chart(one.frame, one.role),
+                    answer_chart(bars.frame, bars.role),
                     _("Class probabilities, {name}: most likely {food}, {p}.").format(
-                        name=one.name, food=top.food, p=numbers.share(top.probability)
+                        name=bars.name, food=top.food, p=numbers.share(top.probability)
                     ),
-                    key=one.key,
+                    key=bars.key,
                 )
-    data_button(pd.concat([one.frame.assign(version=one.name) for one in said]), name)
+    data_button(pd.concat([bars.frame.assign(version=bars.name) for bars in versions]), name)

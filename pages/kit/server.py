@@ -120,14 +120,6 @@ def _server_is_full() -> str:
 _uploads = Uploads()
 
 
-def server_is_full() -> str:
-    """What a visitor reads who comes when all visitors together have uploaded too much."""
-    return _(
-        "Not uploaded: this server holds as many files of its visitors as it can. Files of those "
-        "who leave are forgotten in about {minutes} minutes: try again then."
-    ).format(minutes=kept_minutes())
-
-
 class BoundedUploads:
     """ASGI middleware: an upload that is too much is refused before it is received."""
 
