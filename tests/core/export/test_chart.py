@@ -9,26 +9,20 @@ from core.charts.numbers import THIN
 from core.checkpoints import Checkpoint
 from core.export import chart
 from core.export.chart import (
-    files_frame,
-    format_about,
-    format_title,
-    size_chart,
-    stack_alt,
+    file_rows,
+    files_chart,
     stack_chart,
-    stack_frame,
     stack_lines,
+    stack_rows,
     stack_table,
     stack_time_lines,
-    step_title,
-    time_chart,
 )
 from core.export.files import FileRow, Parity
 from core.export.stack import FORMATS, STEPS, Blocks, Format, Stack, StackRow, Step
 from core.pruning.rows import PruningGrid, PruningRow, RowKey
 from core.stats import wilson
 from core.timing import Spread
-from tests.charts import rows_of as rows
-from tests.core.collection.test_chart import encodings
+from tests.charts import rows_of
 
 ONE = cast(Checkpoint, SimpleNamespace(family="student", recipe="distilled", derived_from=None))
 SIZES = {"safetensors": 530_000, "onnx": 1_050_000, "onnx-fp16": 540_000, "onnx-int8": 320_000,
@@ -67,54 +61,42 @@ def plain(lines: list[str]) -> str:
     return "\n".join(lines).replace(THIN, " ")
 
 
-def values(spec: Any, name: str, key: str) -> list[Any]:
-    return [row[key] for row in rows(spec, name)]
-
-
-def test_the_frame_holds_the_rows() -> None:
-    frame = files_frame(ONE, reversed(ROWS))
-    assert list(frame["format"]) == list(FORMATS)
-    assert list(frame["role"]) == ["distilled"] * 3 + ["quantised"] * 2
-    assert list(frame["size_bytes"]) == list(SIZES.values())
-    assert frame["median"].isna().sum() == 1
-    low, high = wilson(560, 1000)
-    assert (frame["low"][0], frame["high"][0]) == (low, high)
-
-
-def test_formats_have_names_of_their_own() -> None:
-    assert len({format_title(format) for format in FORMATS}) == len(FORMATS)
-    assert len({format_about(format) for format in FORMATS}) == len(FORMATS)
-    assert len({step_title(step) for step in STEPS}) == len(STEPS)
+def test_files_stand_in_order_with_what_was_measured() -> None:
+    files = file_rows(ONE, reversed(ROWS))
+    assert [file["format"] for file in files] == list(FORMATS)
+    assert [file["role"] for file in files] == ["distilled"] * 3 + ["quantised"] * 2
+    assert [file["size_bytes"] for file in files] == list(SIZES.values())
+    assert [file["median"] for file in files] == [*TIMES.values(), None]
+    assert (files[0]["low"], files[0]["high"]) == wilson(560, 1000)
 
 
 def test_bars_are_the_bytes_and_limits_fit_the_picture() -> None:
-    spec = size_chart(files_frame(ONE, ROWS))
-    assert values(spec, "files", "size_bytes") == list(SIZES.values())
-    assert values(spec, "limits", "size_bytes") == [300_000, 1_000_000]
-    small = size_chart(files_frame(ONE, [row("hw7-8bit", size_bytes=90_000)]))
-    assert values(small, "limits", "size_bytes") == []  # both limits are far outside
+    spec = files_chart(file_rows(ONE, ROWS), "bytes")
+    assert [row["value"] for row in rows_of(spec, "files")] == list(SIZES.values())
+    assert [row["value"] for row in rows_of(spec, "limits")] == [1_000_000, 300_000]
+    small = files_chart(file_rows(ONE, [row("hw7-8bit", size_bytes=90_000)]), "bytes")
+    assert rows_of(small, "limits") == []  # both limits are far outside
+    assert small["height"] < spec["height"]
 
 
 def test_only_what_has_a_runtime_is_timed() -> None:
-    found = rows(time_chart(files_frame(ONE, ROWS)), "files")
-    assert [row["format"] for row in found] == list(TIMES)
-    assert all(row["p25"] < row["median"] < row["p75"] for row in found)
+    timed = rows_of(files_chart(file_rows(ONE, ROWS), "time"), "files")
+    assert [row["value"] for row in timed] == list(TIMES.values())
+    assert all(row["p25"] < row["value"] < row["p75"] for row in timed)
 
 
-def test_what_is_not_known_yet_is_in_no_picture() -> None:
-    for draw in (size_chart, time_chart):
-        spec = draw(files_frame(ONE, ROWS), ["onnx"])
-        whole = draw(files_frame(ONE, ROWS))
-        known = [row for row in rows(spec, "files") if row["text"] != "?"]
-        assert [row["title"] for row in known] == ["ONNX, float32"]
-        assert known == [row for row in rows(whole, "files") if row["title"] == "ONNX, float32"]
-        hidden = [row for row in rows(spec, "files") if row["text"] == "?"]
-        told = ("place", "title", "role", "format", "text")
-        assert not any(row[key] for row in hidden for key in row if key not in told)
-        domains = [one["x"]["scale"] for one in encodings(spec) if "scale" in one.get("x", {})]
-        assert domains and domains == [
-            one["x"]["scale"] for one in encodings(whole) if "scale" in one.get("x", {})
-        ]  # nothing moves when the others come
+@pytest.mark.parametrize("measure", ["bytes", "time"])
+def test_what_is_not_known_yet_is_in_no_picture(measure: chart.Measure) -> None:
+    files = file_rows(ONE, ROWS)
+    spec, whole = files_chart(files, measure, ["onnx"]), files_chart(files, measure)
+    known = [row for row in rows_of(spec, "files") if row["text"] != "?"]
+    assert [row["title"] for row in known] == ["ONNX, float32"]
+    assert known == [row for row in rows_of(whole, "files") if row["title"] == "ONNX, float32"]
+    hidden = [row for row in rows_of(spec, "files") if row["text"] == "?"]
+    visible = ("place", "title", "role", "text")
+    assert hidden and not any(row[key] for row in hidden for key in row if key not in visible)
+    # nothing moves when the others come
+    assert (spec["height"], spec["params"]) == (whole["height"], whole["params"])
 
 
 def test_smallest_and_fastest() -> None:
@@ -124,59 +106,50 @@ def test_smallest_and_fastest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("guess", "what", "wanted"),
+    ("guess", "measure", "wanted"),
     [
-        ("hw7-8bit", "smallest", "The smallest is HW7's 8-bit file: 265 KB."),
-        ("onnx-int8", "smallest", "You guessed ONNX, int8: 320 KB. The smallest is "
+        ("hw7-8bit", "bytes", "The smallest is HW7's 8-bit file: 265 KB."),
+        ("onnx-int8", "bytes", "You guessed ONNX, int8: 320 KB. The smallest is "
          "HW7's 8-bit file: 265 KB."),
-        ("onnx-int8", "fastest", "The fastest is ONNX, float32: 1.00 ms."),
-        ("onnx-fp16", "fastest", "ONNX, float32 and ONNX, float16 weights are not distinguishable"),
-        (None, "smallest", "The smallest is HW7's 8-bit file: 265 KB."),
+        ("onnx-int8", "time", "The fastest is ONNX, float32: 1.00 ms."),
+        ("onnx-fp16", "time", "ONNX, float32 and ONNX, float16 weights are not distinguishable"),
+        (None, "bytes", "The smallest is HW7's 8-bit file: 265 KB."),
     ],
 )  # fmt: skip
-def test_a_guess_is_answered_with_figures(guess: Format | None, what: str, wanted: str) -> None:
-    truth = chart.fastest(ROWS) if what == "fastest" else ["hw7-8bit"]
-    answer = plain([chart.guess_answer(ROWS, guess, cast(Any, truth), what)])
+def test_a_guess_is_answered_with_figures(
+    guess: Format | None, measure: chart.Measure, wanted: str
+) -> None:
+    truth: list[Format] = chart.fastest(ROWS) if measure == "time" else ["hw7-8bit"]
+    answer = plain([chart.guess_answer(ROWS, guess, truth, measure)])
     assert wanted in answer
     assert ("You guessed" in answer) == (guess is not None and guess not in truth)
-
-
-def test_a_guess_that_could_not_be_made_is_said() -> None:
-    some = [one for one in ROWS if one.format != "onnx-int8"]
-    answer = chart.guess_answer(some, "onnx-int8", ["hw7-8bit"], "smallest")
-    assert "could not be made here" in answer
+    some = [file for file in ROWS if file.format != "onnx-int8"]
+    assert "could not be made here" in chart.guess_answer(some, "onnx-int8", ["onnx"], measure)
 
 
 def test_sentences_say_what_was_measured() -> None:
-    said = plain(chart.time_lines(ROWS))
-    assert "**ONNX, int8** against float32: 30 % of the bytes; slower: 2.00 ms instead" in said
+    words = plain(chart.time_lines(ROWS))
+    assert "**ONNX, int8** against float32: 30 % of the bytes; slower: 2.00 ms instead" in words
     assert (
-        "**ONNX, float16 weights** against float32: 51 % of the bytes; not distinguishable" in said
+        "**ONNX, float16 weights** against float32: 51 % of the bytes; not distinguishable" in words
     )
     faster = [row("onnx"), row("onnx-int8", latency=spread(0.5))]
     assert "faster: 0.50 ms instead of 1.00 ms" in plain(chart.time_lines(faster))
     assert chart.time_lines([row("onnx", latency=None)]) == []
-    said = plain(chart.size_lines(ROWS))
-    assert "HW7's 8-bit file, 265 KB, 4.0× smaller" in said
-    assert "Under HW7's 300 KB: HW7's 8-bit file." in said
+    words = plain(chart.size_lines(ROWS))
+    assert "HW7's 8-bit file, 265 KB, 4.0× smaller" in words
+    assert "Under HW7's 300 KB: HW7's 8-bit file." in words
     assert "None of them" in plain(chart.size_lines([row("onnx")]))
-    said = plain(chart.parity_lines(ROWS))
-    assert "every picture: safetensors, ONNX, float32, ONNX, float16 weights." in said
-    assert "**ONNX, int8** gives another class on 30 of 1,000" in said
-    assert "**HW7's 8-bit file** gives another class on 15 of 1,000" in said
 
 
 def test_the_table_leaves_out_what_was_not_measured() -> None:
     made = Parity(pictures="made", n=64, max_logit_difference=0.1, agreement=1.0)
-    table = chart.files_table([row("hw7-8bit", parity=made), row("onnx")])
-    assert table["time"][0] == "n/a" and table["right"][0] == ""
+    untimed, timed = chart.files_table([row("hw7-8bit", parity=made), row("onnx")])
+    assert untimed["One photo"] == "n/a" and untimed["Right (95 % interval)"] == ""
     low, high = wilson(560, 1000)
-    assert table["right"][1].replace(THIN, " ") == (
-        f"56.0 % ({100 * low:.1f} to {100 * high:.1f} %)"
-    )
+    right = timed["Right (95 % interval)"].replace(THIN, " ")
+    assert right == f"56.0 % ({100 * low:.1f} to {100 * high:.1f} %)"
 
-
-# -- the stack -------------------------------------------------------------------------------------
 
 BYTES: dict[Step, int] = {
     "teacher": 13_900_000, "student": 1_050_000, "student_8bit": 265_000, "cut": 604_000,
@@ -213,35 +186,33 @@ ALL = way(*(step(name) for name in STEPS))
 
 
 def test_every_step_is_a_mark_with_its_interval() -> None:
-    frame = stack_frame(ALL.rows)
-    assert list(frame["number"]) == list(range(1, 8))
-    assert frame["low"][0] == wilson(757, 1000)[0]
-    spec = stack_chart(frame)
-    assert len(rows(spec, "steps")) == 7 and len(rows(spec, "way")) == 6
-    names = [row["text"].split(" ")[0] for row in rows(spec, "names")]
+    steps = stack_rows(ALL.rows)
+    assert [row["number"] for row in steps] == list(range(1, 8))
+    assert steps[0]["low"] == wilson(757, 1000)[0]
+    spec = stack_chart(steps)
+    assert len(rows_of(spec, "steps")) == 7 and len(rows_of(spec, "way")) == 6
+    names = [row["text"].split(" ")[0] for row in rows_of(spec, "names")]
     assert names == [str(k) for k in range(1, 8)]  # a phone has room for all of them here
-    assert "1 teacher: 13.9 MB, 75.7 %" in stack_alt(frame).replace(THIN, " ")
+    assert "1 teacher: 13.9 MB, 75.7 %" in chart.stack_alt(steps).replace(THIN, " ")
+    half = way(step("teacher"), step("student"))
+    assert len(rows_of(stack_chart(stack_rows(half.rows)), "steps")) == 2
+    assert stack_lines(half) == []
 
 
 def test_a_way_without_accuracies_has_a_table_and_no_sentence_about_them() -> None:
     rows = [step(name, n=None, correct=None) for name in STEPS]
     table = stack_table(rows)
-    assert list(table["right"]) == [""] * 7 and table["bytes"][0] == "13,900,000"
+    assert {row["Right (95 % interval)"] for row in table} == {""}
+    assert table[0]["Bytes"] == "13,900,000"
     (line,) = stack_lines(way(*rows))
     assert "accuracy not measured" in line
 
 
 def test_sentences_tell_the_way() -> None:
-    said = plain(stack_lines(ALL))
-    assert "13.9 MB to 152 KB, 91× smaller; 75.7 %" in said
-    assert "leaves 145,903 of 256,779 parameters: 56.1 % right becomes 20.8 %; fine-tuning" in said
-    assert "takes 265 KB, under HW7's 300 KB, and is right on 56.0 %" in said
-
-
-def test_half_a_way_is_drawn_too() -> None:
-    half = way(step("teacher"), step("student"))
-    assert len(rows(stack_chart(stack_frame(half.rows)), "steps")) == 2
-    assert stack_lines(half) == []
+    words = plain(stack_lines(ALL))
+    assert "13.9 MB to 152 KB, 91× smaller; 75.7 %" in words
+    assert "leaves 145,903 of 256,779 parameters: 56.1 % right becomes 20.8 %; fine-tuning" in words
+    assert "takes 265 KB, under HW7's 300 KB, and is right on 56.0 %" in words
 
 
 def pruned(**changes: Any) -> PruningGrid:
@@ -266,16 +237,16 @@ def test_a_cut_that_is_slower_is_explained_by_what_was_measured() -> None:
 
     student = step("student", latency=spread(0.87), macs=40_000, blocks=blocks(15, 1.66))
     tuned = step("tuned", latency=spread(1.28), macs=24_000, blocks=blocks(2, 1.18))
-    said = plain(stack_time_lines(way(student, tuned), pruned()))
-    assert "60 % of the arithmetic is left, yet it is slower: 1.28 ms instead of 0.87 ms" in said
-    assert "15 of 15 convolutions of the student, 2 of 15 of the cut one" in said
-    assert "the student takes 1.66 ms of processor time, the cut one 1.18 ms" in said
-    assert "0.60 ms instead of 0.90 ms by ONNX Runtime, 3.20 ms instead of 5.10 ms" in said
+    words = plain(stack_time_lines(way(student, tuned), pruned()))
+    assert "60 % of the arithmetic is left, yet it is slower: 1.28 ms instead of 0.87 ms" in words
+    assert "15 of 15 convolutions of the student, 2 of 15 of the cut one" in words
+    assert "the student takes 1.66 ms of processor time, the cut one 1.18 ms" in words
+    assert "0.60 ms instead of 0.90 ms by ONNX Runtime, 3.20 ms instead of 5.10 ms" in words
     same = step("tuned", latency=spread(0.88), macs=24_000)
-    said = plain(stack_time_lines(way(student, same), pruned(rows=())))
-    assert "not distinguishable: 0.88 ms and 0.87 ms" in said
-    assert "Why" not in said and "Pruning" not in said
+    words = plain(stack_time_lines(way(student, same), pruned(rows=())))
+    assert "not distinguishable: 0.88 ms and 0.87 ms" in words
+    assert "Why" not in words and "Pruning" not in words
     faster = step("tuned", latency=spread(0.5), macs=24_000)
-    (said,) = stack_time_lines(way(student, faster))
-    assert "left; it is faster" in said
+    (words,) = stack_time_lines(way(student, faster))
+    assert "left; it is faster" in words
     assert stack_time_lines(way(student)) == []
