@@ -642,7 +642,7 @@ def upload(shipped: list[Checkpoint], at: Setting) -> None:
         max_upload_size=10,  # what can be read within its limits of time and memory
         help=_(
             "Pickles of NumPy arrays (8-bit codes, 16 or 32 bits), PyTorch state dicts, .npz and "
-            "safetensors; also compressed with gzip, bz2, xz or zip."
+            "safetensors; also compressed with gzip or zip."
         ),
     )
     sample = ""
@@ -701,10 +701,10 @@ def arrays(read: Upload) -> None:
         ngettext(
             "Read: {size}; {n} array, {params} weights and biases, {counters} counters.",
             "Read: {size}; {n} arrays, {params} weights and biases, {counters} counters.",
-            len(held.tensors),
+            len(held.shapes),
         ).format(
             size=limit_text(held.n_bytes),
-            n=numbers.count(len(held.tensors)),
+            n=numbers.count(len(held.shapes)),
             params=numbers.count(held.params),
             counters=numbers.count(held.counters),
         ),

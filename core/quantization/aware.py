@@ -78,21 +78,11 @@ def without_fakes(net: nn.Module, *, rounded: bool = False) -> nn.Module:
     return net
 
 
-# ------------------------------------------------------------------------------------------------
-# Fine-tuning with quantised weights, and the control: the same fine-tuning without.
-#
-# Both start from the checkpoint and share everything of its recipe (photographs, views, teacher,
-# steps: `core.training.experiment`); only the rounding in the forward pass differs. Afterwards both
-# are quantised in the same way, so what is compared is what training with the rounding is worth.
-
-
-TITLE = "{title}, trained with {bits}-bit weights"
-
-
 def tuned(
     experiment: "Experiment", key: RowKey, report: "Report | None" = None, device: str | None = None
 ) -> "nn.Module":
-    """The checkpoint after `key.epochs` epochs of `key.training` ("plain" or "aware").
+    """The checkpoint after `key.epochs` epochs of `key.training`: "aware", or "plain", the control
+    that differs in the rounding alone.
 
     Its weights are floats, ready to be quantised as `key` says. A finished run is not repeated.
     Raises what training raises.
@@ -112,14 +102,10 @@ def state_arrays(net: "nn.Module") -> dict[str, NDArray[Any]]:
     return {name: np.array(value.numpy()) for name, value in net.state_dict().items()}
 
 
-def _recipe(base: Checkpoint, key: RowKey) -> str:
-    return f"{base.recipe}_qat{key.bits}_ft{key.epochs}"
-
-
 def publish_aware(
     experiment: "Experiment", net: "nn.Module", key: RowKey, wall_s: float = 0
 ) -> Checkpoint:
-    """Publish `net` with its weights rounded as `key` says, beside `one`.
+    """Publish `net` with its weights rounded as `key` says, beside the experiment's checkpoint.
 
     Quantising that checkpoint once more changes next to nothing. Raises CheckpointError as
     `publish` does.
@@ -127,13 +113,14 @@ def publish_aware(
     from core.training.speed import best_device, device_name
 
     base = experiment.checkpoint
+    recipe = f"{base.recipe}_qat{key.bits}_ft{key.epochs}"
     rounded = without_fakes(prepare_aware(copy.deepcopy(net), key.bits), rounded=True)
     return publish(
         rounded,
-        id=base.version_id(_recipe(base, key)),
+        id=base.version_id(recipe),
         spec=experiment.spec,
-        recipe=_recipe(base, key),
-        title=TITLE.format(title=base.title, bits=key.bits),
+        recipe=recipe,
+        title=f"{base.title}, trained with {key.bits}-bit weights",
         teacher=base.teacher,
         derived_from=DerivedFrom(id=base.id, kind="quantised"),
         seed=base.seed,

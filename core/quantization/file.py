@@ -77,9 +77,7 @@ def unpack_codes(packed: NDArray[np.uint8], bits: int, n: int) -> NDArray[np.uin
     return codes
 
 
-def pack(
-    state: Arrays, scheme: Scheme, bits: int, metadata: Mapping[str, str] | None = None
-) -> bytes:
+def pack(state: Arrays, scheme: Scheme, bits: int) -> bytes:
     """The file of a network quantised so. `state`: its whole state dict as arrays.
 
     Raises ConfigError as `quantise` does.
@@ -93,17 +91,17 @@ def pack(
         if name not in chosen:
             stored[name] = np.array(tensor, order="C")
             continue
-        one = quantise(tensor, scheme, bits)
+        codes = quantise(tensor, scheme, bits)
         if bits == 16:
-            stored[name] = one.codes
+            stored[name] = codes.codes
             continue
-        shapes[name] = one.shape
-        stored[f"{name}.codes"] = pack_codes(one.codes, bits)
-        for part, values in zip(_PARTS[1:], (one.scale, one.offset, one.codebook), strict=True):
+        shapes[name] = codes.shape
+        stored[f"{name}.codes"] = pack_codes(codes.codes, bits)
+        floats = (codes.scale, codes.offset, codes.codebook)
+        for part, values in zip(_PARTS[1:], floats, strict=True):
             if values is not None:
                 stored[f"{name}.{part}"] = values
     about = {
-        **(metadata or {}),
         "format": FORMAT,
         "version": VERSION,
         "scheme": scheme,
@@ -216,8 +214,8 @@ def _metadata(data: bytes) -> dict[str, str]:
     about = json.loads(data[8 : 8 + length])["__metadata__"]
     if about["format"] != FORMAT or about["version"] != VERSION:
         raise ValueError(_("it is another format"))
-    found: dict[str, str] = about
-    return found
+    settings: dict[str, str] = about
+    return settings
 
 
 def _settings(about: dict[str, str]) -> tuple[Scheme, int, dict[str, tuple[int, ...]]]:

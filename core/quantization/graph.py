@@ -2,7 +2,9 @@
 
 A checkpoint's graph points into its weights file and widens float16 with Cast nodes. Here it
 becomes one self-contained float32 graph, the weights replaced by what quantising left of them:
-torch is not needed, and nothing is exported again. From such a graph ONNX Runtime makes int8:
+torch is not needed, and nothing is exported again. Whatever the format, the file is made first and
+read back, so what answers is what was in it; 4-bit codes are widened to float32. From a float32
+graph ONNX Runtime makes int8:
 
 - *static*: weights and activations in int8 (QDQ format, a scale per output channel), the
   activations' ranges measured on pictures beforehand. Convolutions run on integer kernels.
@@ -13,8 +15,9 @@ torch is not needed, and nothing is exported again. From such a graph ONNX Runti
 import logging
 import tempfile
 import threading
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
@@ -113,9 +116,9 @@ def _drop_casts(graph: Any, values: Mapping[str, NDArray[Any]]) -> None:
             node.input[at] = widened.get(name, name)
     del graph.node[:]
     graph.node.extend(kept)
-    stale = [one for one in graph.value_info if one.name in values or one.name in widened]
-    for one in stale:  # they say float16, or name what is gone: a strict reader would refuse
-        graph.value_info.remove(one)
+    stale = [info for info in graph.value_info if info.name in values or info.name in widened]
+    for info in stale:  # they say float16, or name what is gone: a strict reader would refuse
+        graph.value_info.remove(info)
 
 
 def prepared(graph: bytes) -> bytes:
@@ -141,11 +144,11 @@ def calibrate(graph: bytes, pixels: NDArray[np.uint8]) -> Ranges:
             calibrate_method=CalibrationMethod.MinMax,
         )
         calibrator.collect_data(_Pictures(pixels))
-        found = calibrator.compute_data().data
+        seen = calibrator.compute_data().data
         del calibrator  # its session holds the file open, which Windows would not delete
     return {
         name: tuple(float(np.asarray(edge).item()) for edge in data.range_value)  # type: ignore
-        for name, data in found.items()
+        for name, data in seen.items()
     }
 
 
@@ -213,7 +216,7 @@ def _write_ranges(ranges: Ranges, path: Path) -> None:
 
 
 def _forget_shapes(path: Path) -> None:
-    """It turns Gemm's weights round under their old name, and then trips over their old shape."""
+    """`quantize_dynamic` transposes Gemm weights in place; value_info would contradict them."""
     import onnx
 
     model = onnx.load_model(str(path))
@@ -265,14 +268,6 @@ def operators(graph: bytes) -> dict[str, int]:
 
     model = onnx.load_model_from_string(graph)
     return dict(sorted(Counter(node.op_type for node in model.graph.node).items()))
-
-
-# ------------------------------------------------------------------------------------------------
-# A quantised checkpoint: its file, and the network in that file answering, without torch.
-#
-# Whatever the format, the file is made first and read back; what answers is what was in it. Formats
-# that nothing computes in (4-bit codes, float16) are widened to float32 when they are loaded; ONNX
-# Runtime's int8 runs as it is.
 
 
 MAX_OPEN = 8
@@ -432,24 +427,17 @@ class QuantizedPredictor:
         return count_correct(self._session, pictures, on_progress)
 
 
-_guard = threading.Lock()
-_making: dict[tuple[str, str, str, int], threading.Lock] = {}
-_open: OrderedDict[tuple[str, str, str, int], QuantizedPredictor] = OrderedDict()
+_making = threading.Lock()
+
+
+@lru_cache(maxsize=MAX_OPEN)
+def _opened(id: str, sha256: str, scheme: Form, bits: int) -> QuantizedPredictor:
+    del sha256  # only the key of the cache: a newly published network is opened anew
+    return QuantizedPredictor(id, scheme, bits)
 
 
 def quantized_predictor(id: str, scheme: Form, bits: int = 8) -> QuantizedPredictor:
     """The same, shared by all visitors; the last `MAX_OPEN` are kept. Raises as `version_of`."""
     scheme, bits = key_of(scheme, bits)[:2]
-    key = (id, get(id).weights_sha256, scheme, bits)
-    with _guard:
-        making = _making.setdefault(key, threading.Lock())
-    with making:  # one visitor makes it, the others who want this one wait
-        with _guard:
-            found = _open.get(key)
-        found = found or QuantizedPredictor(id, scheme, bits)
-        with _guard:
-            _open[key] = found
-            _open.move_to_end(key)
-            while len(_open) > MAX_OPEN:
-                _open.popitem(last=False)
-        return found
+    with _making:  # one is made at a time; others who want it wait for it
+        return _opened(id, get(id).weights_sha256, scheme, bits)

@@ -39,6 +39,7 @@ from core.quantization.method import SCHEMES, quantisable
 from core.quantization.number_line import LayerRows, layer_row
 from core.quantization.rows import (
     COMPUTED,
+    FIXED_BITS,
     PARTS,
     ROW_BITS,
     Comparison,
@@ -95,8 +96,8 @@ class QuantizationExperiment:
         """The labelled pictures of a split, or None where there are none."""
         if self.pixels is None:
             return None
-        found = labelled(self.pixels, name, self.checkpoint.input_px)
-        return found if len(found.labels) else None
+        pictures = labelled(self.pixels, name, self.checkpoint.input_px)
+        return pictures if len(pictures.labels) else None
 
     def right(self, key: RowKey) -> Answers | None:
         """Where a version measured before was right; None if it was not measured here."""
@@ -157,7 +158,7 @@ def measure(
     if WHOLE not in experiment.answered and key != WHOLE:
         whole = float32_graph(experiment.graph, experiment.state, {})
         experiment.answered[WHOLE] = _answers(whole, experiment.pictures, experiment.threads)
-    found = experiment.answered[key] = _answers(
+    answers = experiment.answered[key] = _answers(
         made.graph, experiment.pictures, experiment.threads, on_progress
     )
     right, before = experiment.right(key), experiment.right(WHOLE)
@@ -167,7 +168,7 @@ def measure(
             "n": len(right),
             "correct": int(right.sum()),
             "difference": None if key == WHOLE else paired_difference(right, before),
-            "agreement": float((found == experiment.answered[WHOLE]).mean()),
+            "agreement": float((answers == experiment.answered[WHOLE]).mean()),
         }
     )
 
@@ -246,12 +247,12 @@ def time_versions(
     """`onnx_<batch>` of each graph, all taking turns in one sitting; one computing thread."""
     sessions = {key: open_session(graph) for key, graph in graphs.items()}
     runs = {str(tuple(key)): partial(_run, session) for key, session in sessions.items()}
-    found: dict[RowKey, dict[str, Spread]] = {key: {} for key in graphs}
+    spreads: dict[RowKey, dict[str, Spread]] = {key: {} for key in graphs}
     for batch in batches:
         timed = time_sessions(runs, px, batch, repeats=REPEATS[batch], budget_s=BUDGET_S[batch])
-        for key, columns in found.items():
+        for key, columns in spreads.items():
             columns[f"onnx_{batch}"] = Spread.of(timed[str(tuple(key))])
-    return found
+    return spreads
 
 
 def _run(session: ort.InferenceSession, pixels: Any) -> Any:
@@ -263,29 +264,21 @@ def _answers(
 ) -> NDArray[np.int64]:
     """(n,) the class that the graph names for each picture."""
     session, n = open_session(graph, threads=threads), len(pictures.labels)
-    found = np.empty(n, np.int64)
+    answers = np.empty(n, np.int64)
     for at in range(0, n, BATCH):
         logits = run_batches(session, pictures.pixels[at : at + BATCH])
-        found[at : at + BATCH] = logits.argmax(1)
+        answers[at : at + BATCH] = logits.argmax(1)
         if on_progress:
             on_progress(min(at + BATCH, n), n)
-    return found
-
-
-# ------------------------------------------------------------------------------------------------
-# Fill a checkpoint's grid of quantised versions, stage by stage; what is there is not done again.
-#
-# - `layers`: what the number line shows of each layer; it follows from the weights alone.
-# - `weights`: every scheme at 8, 6, 5, 4, 3, 2 bits, float32, float16 and HW7's 8-bit file, and
-#   which of its tensors that file loses its accuracy to.
-# - `int8`: ONNX Runtime's int8, static and dynamic, and one sitting of times beside float32.
-# - `aware`: fine-tuning with 4-bit weights against the same fine-tuning without, then quantised.
-#
-# The file is written after every point, so a stopped run goes on where it was.
+    return answers
 
 
 Stage = Literal["weights", "int8", "aware", "layers"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
+"""`weights`: every scheme at ROW_BITS, float32, float16 and HW7's 8-bit file, whole and part by
+part. `int8`: ONNX Runtime's, and one sitting of times beside float32. `aware`: fine-tuning with
+4-bit weights against the same without, then quantised. `layers`: the number line. The file is
+written after every point, so a stopped run goes on where it was."""
 Log = Callable[[str], None]
 
 FEWER: tuple[Form, ...] = ("tensor_minmax", "channel_symmetric", "kmeans")
@@ -379,7 +372,7 @@ def make_grid(
 
 
 def _is_timed(grid: QuantizationGrid) -> bool:
-    rows = [grid.row(RowKey(form, 32 if form == "float32" else 8)) for form in COMPUTED]
+    rows = map(grid.form, COMPUTED)
     return all(row and {f"onnx_{n}" for n in BATCHES} <= set(row.latency) for row in rows)
 
 
@@ -403,29 +396,25 @@ def _point(
     row = measure(experiment, key)
     if known and known.latency:
         row = row.model_copy(update={"latency": known.latency})
-    log(f"{key.scheme} {key.bits} bits, {_told(row)}")
-    return _keep(grid, row)
+    log(f"{key.scheme} {key.bits} bits, {_summary(row)}")
+    return grid.keep([row])
 
 
-def _keep(grid: QuantizationGrid, *rows: QuantRow) -> QuantizationGrid:
-    return grid.keep(rows)
-
-
-def _told(row: QuantRow) -> str:
+def _summary(row: QuantRow) -> str:
     right = "no photographs" if row.score is None else f"{row.score.accuracy:.1%} right"
     return f"{row.size_bytes:,} bytes, {right}"
 
 
 def _int8(experiment: QuantizationExperiment, grid: QuantizationGrid, log: Log) -> QuantizationGrid:
     if not grid.calibration:
-        found = calibrated(experiment)
+        ranges = calibrated(experiment)
         training = experiment.split("training")
         used = 0 if training is None else min(CALIBRATION_PICTURES, len(training.labels))
-        grid = grid.model_copy(update={"calibration": found, "calibrated_on": used})
+        grid = grid.model_copy(update={"calibration": ranges, "calibrated_on": used})
         grid.save()
         log(f"calibrated on {used} photographs")
     experiment.ranges = dict(grid.calibration)
-    keys = [RowKey(form, 32 if form == "float32" else 8) for form in COMPUTED]
+    keys = [RowKey(form, FIXED_BITS[form]) for form in COMPUTED]
     for key in keys:
         grid = _point(experiment, grid, key, log)
     if _is_timed(grid):
@@ -435,9 +424,8 @@ def _int8(experiment: QuantizationExperiment, grid: QuantizationGrid, log: Log) 
     )
     log("timed")
     rows = {key: grid.row(key) for key in keys}
-    return _keep(
-        grid,
-        *(row.model_copy(update={"latency": timed[key]}) for key, row in rows.items() if row),
+    return grid.keep(
+        row.model_copy(update={"latency": timed[key]}) for key, row in rows.items() if row
     )
 
 
@@ -466,11 +454,11 @@ def _aware(
         state = aware.state_arrays(net)
         for of in (PLAIN_FLOAT, PLAIN) if key == PLAIN else (AWARE,):
             rows.append(measure(experiment, of, made=version(experiment, of, state)))
-            log(f"{of.training} fine-tuning, {of.scheme} {of.bits} bits, {_told(rows[-1])}")
+            log(f"{of.training} fine-tuning, {of.scheme} {of.bits} bits, {_summary(rows[-1])}")
     rows += [measure(experiment, key) for key in (NONE, WHOLE) if key not in experiment.answered]
-    found = [made for pair in COMPARED if (made := compare(experiment, *pair))]
+    pairs = [made for pair in COMPARED if (made := compare(experiment, *pair))]
     kept = [row for row in rows if row.training != "none" or grid.row(row.key) is None]
-    return _keep(grid.model_copy(update={"comparisons": tuple(found)}), *kept)
+    return grid.model_copy(update={"comparisons": tuple(pairs)}).keep(kept)
 
 
 def measure_live(asked: dict[str, Any], report: Report) -> None:

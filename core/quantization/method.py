@@ -79,8 +79,7 @@ def cluster(weight: NDArray[np.float32], k: int) -> NDArray[np.float32]:
     runs = _runs(exact - middle, times)
     even = runs.nearest(np.linspace(runs.values[0], runs.values[-1], k))
     start = _best_slices(runs, k) if k <= MANY_CENTRES else _by_density(runs, k)
-    found = [_lloyd(runs, one) for one in (even, _in_bands(runs, start))]
-    cuts = min(found, key=runs.total)
+    cuts = min((_lloyd(runs, cuts) for cuts in (even, _in_bands(runs, start))), key=runs.total)
     full = np.unique(cuts[:-1][np.diff(cuts) > 0])
     means = np.add.reduceat(runs.values * times, full) / np.add.reduceat(times, full)
     return np.unique((means + middle).astype(np.float32))
@@ -226,11 +225,6 @@ class Quantised:
             return 0.0
         return 0.5 if self.bits == 1 else float(2 ** (self.bits - 1) - 1)
 
-    @property
-    def step(self) -> NDArray[np.float64] | None:
-        """Distance of neighbouring levels, (1,) or (out,); None where they are not even."""
-        return None if self.scale is None else self.scale.astype(np.float64)
-
     def values(self) -> NDArray[np.float64]:
         """What the codes stand for, in `shape`, not yet rounded to float32."""
         if self.codebook is not None:
@@ -362,9 +356,6 @@ def _scale(exact: NDArray[np.float64]) -> Floats:
 def _along(per_group: Floats, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """(1,) or (out,) so that it broadcasts over a tensor of that shape, in float64."""
     return per_group.astype(np.float64).reshape(-1, *(1,) * (len(shape) - 1))
-
-
-# -- whole networks --------------------------------------------------------------------------------
 
 
 def quantisable(tensors: Mapping[str, NDArray[Any]]) -> list[str]:

@@ -1,7 +1,7 @@
 """Networks that strangers bring, read to arrays by name: nothing is unpickled, nor torch needed.
 
 A file is known by its first bytes. Read are pickles of numpy arrays or torch tensors, torch's own
-files, .npz, .npy and safetensors, and such a file compressed (gzip, bz2, xz, a zip of one file),
+files, .npz, .npy and safetensors, and such a file compressed (gzip, a zip of one file),
 which is unpacked up to `MAX_FILE_BYTES` and no further. Other formats that networks come in are
 called by their names.
 
@@ -18,10 +18,8 @@ Memory is bounded by the file's length: an array is a view of its bytes, all tex
 functions are at most twice as long as the file, and the steps are counted.
 """
 
-import bz2
 import io
 import json
-import lzma
 import math
 import pickletools
 import re
@@ -217,7 +215,7 @@ def _run(
                 stack.append(stored(*_only(tuple, stack.pop())))
             case "REDUCE":
                 arguments, function = _only(tuple, stack.pop()), _only(FunctionType, stack.pop())
-                spare -= sum(len(one) for one in arguments if type(one) in (str, bytes))
+                spare -= sum(len(part) for part in arguments if type(part) in (str, bytes))
                 if spare < 0:
                     raise Refused(_("it would grow to more than its length"))
                 stack.append(function(*arguments))  # functions come from `names` alone
@@ -286,12 +284,12 @@ def _table(result: Any) -> dict[str, Value]:
 
 def _unwrapped(result: Any) -> dict[Any, Any]:
     """`{"state_dict": {...}, "epoch": 3}` or `{"anything": {...}}` -> {...}, once."""
-    found: dict[Any, Any] = _only(dict, _finished(result))
-    for name in _WRAPPERS if len(found) > 1 else found:
-        inner = _finished(found.get(name))
+    outer: dict[Any, Any] = _only(dict, _finished(result))
+    for name in _WRAPPERS if len(outer) > 1 else outer:
+        inner = _finished(outer.get(name))
         if type(inner) is dict:
             return inner
-    return found
+    return outer
 
 
 def _finished(value: Any) -> Any:
@@ -447,7 +445,6 @@ def _collector(storages: dict[str, _Storage]) -> Callable[..., _Storage]:
 
 MAX_MEMBERS = 5_000
 """Files in a zip: torch and numpy write one for each tensor."""
-_LZMA_MEMORY = 100_000_000
 _SAFETENSORS = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "bf16", "BOOL": "|b1", "I64": "<i8",
     "I32": "<i4", "I16": "<i2", "I8": "|i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "|u1",
@@ -467,31 +464,18 @@ def read_network(data: bytes) -> dict[str, Value]:
     """
     if len(data) > MAX_FILE_BYTES:
         raise CheckpointError(_("The file is larger than any network of ours."))
-    for start, what, opened in _compressed():
-        if data.startswith(start):
-            with refusals(what):
-                return _read(opened(data))
+    if data.startswith(b"\x1f\x8b"):
+        with refusals(_("gzip file")):
+            return _read(_unzipped(data))
     return _read(data)
 
 
-def _compressed() -> list[tuple[bytes, str, Callable[[bytes], bytes]]]:
-    """First bytes, name and opener of each compression."""
-
-    def xz(data: bytes) -> bytes:
-        return _whole(lzma.LZMADecompressor(memlimit=_LZMA_MEMORY), data)
-
-    return [
-        (b"\x1f\x8b", _("gzip file"), lambda data: _whole(zlib.decompressobj(31), data)),
-        (b"BZh", _("bz2 file"), lambda data: _whole(bz2.BZ2Decompressor(), data)),
-        (b"\xfd7zXZ\0", _("xz file"), xz),
-        (b"\x5d\0\0", _("lzma file"), xz),
-    ]
-
-
-def _whole(decompressor: Any, data: bytes) -> bytes:
+def _unzipped(data: bytes) -> bytes:
+    """The content of a gzip file, up to MAX_FILE_BYTES."""
+    decompressor = zlib.decompressobj(31)
     try:
-        content: bytes = decompressor.decompress(data, MAX_FILE_BYTES)
-    except (zlib.error, lzma.LZMAError) as error:  # their own classes, unlike bz2's OSError
+        content = decompressor.decompress(data, MAX_FILE_BYTES)
+    except zlib.error as error:
         raise ValueError(str(error)) from error
     if not decompressor.eof or decompressor.unused_data:
         if len(content) == MAX_FILE_BYTES:
@@ -525,16 +509,16 @@ def _zip(data: bytes) -> dict[str, Value]:
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
         members = {
-            one.filename: one
-            for one in archive.infolist()
-            if not one.is_dir() and not one.filename.startswith("__MACOSX/")
+            entry.filename: entry
+            for entry in archive.infolist()
+            if not entry.is_dir() and not entry.filename.startswith("__MACOSX/")
         }
-        if any(one.compress_type not in (0, zipfile.ZIP_DEFLATED) for one in members.values()):
+        if any(it.compress_type not in (0, zipfile.ZIP_DEFLATED) for it in members.values()):
             raise Refused(_("it is compressed in an unusual way"))
-        total = sum(one.file_size for one in members.values())
+        total = sum(entry.file_size for entry in members.values())
         if total > MAX_FILE_BYTES:  # a member is never read beyond the size that it says
             raise Refused(_("it unfolds to more than any network of ours"))
-        content = {name: archive.read(one) for name, one in members.items()}
+        content = {name: archive.read(entry) for name, entry in members.items()}
     except (zipfile.BadZipFile, zlib.error, struct.error) as error:
         raise ValueError(str(error)) from error
     (program, *more) = [name for name in content if name.rpartition("/")[2] == "data.pkl"] or [""]
@@ -547,7 +531,7 @@ def _zip(data: bytes) -> dict[str, Value]:
         with refusals(_("PyTorch file")):
             return _table(_torch_zip(content, folder))
     if content and all(name.endswith(".npy") for name in content):
-        return _table({name[:-4]: _npy(one) for name, one in content.items()})
+        return _table({name[:-4]: _npy(array) for name, array in content.items()})
     if len(content) == 1:
         (inner,) = content.values()
         if inner.startswith(b"PK"):
@@ -587,11 +571,11 @@ def _safetensors(data: bytes) -> dict[str, Value]:
     except safetensors.SafetensorError as error:
         raise ValueError(str(error)) from error
     arrays = {}
-    for name, one in sorted(stored, key=lambda item: _in_order(item[0])):
-        if one["dtype"] not in _SAFETENSORS:
-            raise Refused(_("it has the dtype {name}").format(name=one["dtype"][:20]))
-        row = _flat(bytes(one["data"]), _SAFETENSORS[one["dtype"]])
-        arrays[name] = row.reshape(_sides(tuple(one["shape"])))
+    for name, tensor in sorted(stored, key=lambda item: _in_order(item[0])):
+        if tensor["dtype"] not in _SAFETENSORS:
+            raise Refused(_("it has the dtype {name}").format(name=tensor["dtype"][:20]))
+        row = _flat(bytes(tensor["data"]), _SAFETENSORS[tensor["dtype"]])
+        arrays[name] = row.reshape(_sides(tuple(tensor["shape"])))
     return _table(arrays)
 
 
@@ -608,8 +592,9 @@ def _refuse_named(data: bytes) -> None:
     for at, signature, name in (
         (0, b"\x89HDF\r\n\x1a\n", _("an HDF5 file, as Keras saves networks")),
         (4, b"TFL3", _("a TensorFlow Lite model")),
-        (0, b"GGUF", _("a GGUF file")),
         (257, b"ustar", _("a tar archive")),
+        (0, b"BZh", _("a bz2 file")),
+        (0, b"\xfd7zXZ\0", _("an xz file")),
         (0, b"7z\xbc\xaf\x27\x1c", _("a 7-Zip archive")),
         (0, b"Rar!", _("a RAR archive")),
         (0, b"\x28\xb5\x2f\xfd", _("a Zstandard file")),

@@ -62,20 +62,20 @@ def key_of(scheme: str, bits: int) -> RowKey:
     if scheme in SCHEMES:
         check(scheme, bits)
         return RowKey("float16", 16) if bits == 16 else RowKey(scheme, bits)
-    found = next((form for form in FORMS if form == scheme), None)
-    if found is None:
+    form = next((form for form in FORMS if form == scheme), None)
+    if form is None:
         raise ConfigError(
             _("There is no quantisation scheme {scheme}. Choose one of: {known}.").format(
                 scheme=repr(scheme), known=", ".join(FORMS)
             )
         )
-    if bits != FIXED_BITS[found]:
+    if bits != FIXED_BITS[form]:
         raise ConfigError(
             _("{scheme} has {own} bits, not {bits}.").format(
-                scheme=found, own=FIXED_BITS[found], bits=bits
+                scheme=form, own=FIXED_BITS[form], bits=bits
             )
         )
-    return RowKey(found, bits)
+    return RowKey(form, bits)
 
 
 class QuantRow(AccuracyRow):
@@ -181,12 +181,12 @@ class QuantizationGrid(CheckpointRows[QuantRow]):
 
     def of(self, scheme: Form) -> list[QuantRow]:
         """Rows of a scheme without fine-tuning, by falling bits."""
-        found = [row for row in self.rows if row.scheme == scheme and row.training == "none"]
-        return sorted(found, key=lambda row: -row.bits)
+        rows = [row for row in self.rows if row.scheme == scheme and row.training == "none"]
+        return sorted(rows, key=lambda row: -row.bits)
 
     def comparison(self, a: RowKey, b: RowKey) -> Comparison | None:
         """The comparison of these two rows, if it was made."""
-        return next((one for one in self.comparisons if (one.a, one.b) == (a, b)), None)
+        return next((pair for pair in self.comparisons if (pair.a, pair.b) == (a, b)), None)
 
     def hw7_part(self, part: Part) -> PartRow | None:
         """The row of that part, if it was measured."""
@@ -198,12 +198,8 @@ class QuantizationGrid(CheckpointRows[QuantRow]):
         return (FORMS.index(key.scheme), -key.bits, *key[2:])
 
 
-# ------------------------------------------------------------------------------------------------
-# Live runs of the quantisation page: one point of the curves measured again, here and now.
-
-
 class QuantPoint(NamedTuple):
-    """What is measured; the hash makes a newly published network a new point."""
+    """A point of the curves measured live; the hash makes a newly published network a new point."""
 
     checkpoint: str
     weights_sha256: str

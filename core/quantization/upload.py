@@ -4,12 +4,12 @@ It is read without unpickling (`core.quantization.read_file`), in a process of i
 that fits a network of ours can be asked about pictures through that network's graph.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.checkpoints import GRAPH, Checkpoint, read_files
 from core.data.find import find_food11
@@ -25,35 +25,22 @@ PER_CLASS = 30
 """Test photographs of each class that an uploaded network is asked about."""
 
 
-class Tensor(NamedTuple):
-    """One array of the file."""
-
-    name: str
-    shape: tuple[int, ...]
-    low: float
-    high: float
-
-
 class Holdings(NamedTuple):
     """What a file holds."""
 
     n_bytes: int
-    tensors: tuple[Tensor, ...]
+    shapes: dict[str, tuple[int, ...]]
+    """Of its arrays, by name, in its order."""
     counters: int
     """Single numbers kept as they are."""
 
     @property
-    def values(self) -> int:
-        """Numbers in the arrays: parameters, and BatchNorm's statistics."""
-        return sum(int(np.prod(tensor.shape)) for tensor in self.tensors)
-
-    @property
     def params(self) -> int:
-        """Weights and biases."""
+        """Weights and biases: all numbers in arrays but BatchNorm's statistics."""
         return sum(
-            int(np.prod(tensor.shape))
-            for tensor in self.tensors
-            if not tensor.name.endswith(("running_mean", "running_var"))
+            math.prod(shape)
+            for name, shape in self.shapes.items()
+            if not name.endswith(("running_mean", "running_var"))
         )
 
 
@@ -63,11 +50,6 @@ class Fit(NamedTuple):
     checkpoint: Checkpoint
     names: dict[str, str]
     """The checkpoint's names of its tensors -> the file's."""
-
-    @property
-    def same_names(self) -> bool:
-        """Whether the file uses the same names."""
-        return all(ours == theirs for ours, theirs in self.names.items())
 
 
 class Upload(NamedTuple):
@@ -85,47 +67,29 @@ def open_upload(data: bytes, checkpoints: Iterable[Checkpoint]) -> Upload:
     Raises CheckpointError for a file that is not read (`decode8`).
     """
     state = read_stranger(data)
-    held = _held(len(data), state)
-    found, problem = fits(held, checkpoints), ""
+    shapes = {name: array.shape for name, array in state.items() if array.ndim}
+    held = Holdings(len(data), shapes, len(state) - len(shapes))
+    fitting, problem = fits(held, checkpoints), ""
     try:
-        if found:
-            load_hw7(found[0].checkpoint.id, data, read=state)
+        if fitting:
+            load_hw7(fitting[0].checkpoint.id, data, read=state)
     except CheckpointError as error:
         problem = str(error)
-    return Upload(held, found, problem)
-
-
-def read_upload(data: bytes) -> Holdings:
-    """What the file holds. Raises CheckpointError for a file that is not read (`decode8`)."""
-    return _held(len(data), read_stranger(data))
-
-
-def _held(n_bytes: int, state: Mapping[str, NDArray[Any]]) -> Holdings:
-    arrays = {name: array for name, array in state.items() if array.ndim}
-    return Holdings(
-        n_bytes,
-        tuple(Tensor(name, array.shape, *_range(array)) for name, array in arrays.items()),
-        len(state) - len(arrays),
-    )
-
-
-def _range(array: NDArray[Any]) -> tuple[float, float]:
-    return (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
+    return Upload(held, fitting, problem)
 
 
 def fits(held: Holdings, checkpoints: Iterable[Checkpoint]) -> list[Fit]:
     """The checkpoints that the file could belong to (`matched`); those with its names first."""
-    theirs = {tensor.name: tensor.shape for tensor in held.tensors}
-    found = []
-    for one in checkpoints:
+    fitting = []
+    for checkpoint in checkpoints:
         try:
-            ours = _shapes(one.id, one.files[GRAPH].sha256)
+            ours = _shapes(checkpoint.id, checkpoint.files[GRAPH].sha256)
         except CheckpointError:
             continue
-        names = matched(theirs, ours)
+        names = matched(held.shapes, ours)
         if names is not None:
-            found.append(Fit(one, names))
-    return sorted(found, key=lambda fit: not fit.same_names)
+            fitting.append(Fit(checkpoint, names))
+    return sorted(fitting, key=lambda fit: list(fit.names) != list(fit.names.values()))
 
 
 @lru_cache(maxsize=256)
@@ -134,18 +98,21 @@ def _shapes(id: str, sha256: str) -> dict[str, tuple[int, ...]]:
     return weight_shapes(read_files(id, GRAPH)[1][GRAPH])
 
 
-def some_pictures(one: Checkpoint, per_class: int = PER_CLASS) -> Labelled | None:
-    """The first test photographs of each class here, as `one` sees them; None without any."""
+def some_pictures(checkpoint: Checkpoint, per_class: int = PER_CLASS) -> Labelled | None:
+    """The first test photographs of each class here, as the network sees them; None without any."""
     try:
-        pixels = load_pixels(find_food11(), one.input_px, progress=False, crop=one.crop)
-        found = labelled(pixels, "testing", one.input_px)
+        pixels = load_pixels(
+            find_food11(), checkpoint.input_px, progress=False, crop=checkpoint.crop
+        )
+        pictures = labelled(pixels, "testing", checkpoint.input_px)
     except DataError:
         return None
-    rows = [np.flatnonzero(found.labels == label)[:per_class] for label in np.unique(found.labels)]
+    labels = pictures.labels
+    rows = [np.flatnonzero(labels == label)[:per_class] for label in np.unique(labels)]
     if not rows:
         return None
     chosen = np.sort(np.concatenate(rows))
-    return Labelled(found.pixels[chosen], found.labels[chosen])
+    return Labelled(pictures.pixels[chosen], labels[chosen])
 
 
 def score_upload(
@@ -153,7 +120,7 @@ def score_upload(
 ) -> Score | None:
     """How often the uploaded network is right on `some_pictures`; None where there are none.
 
-    Raises CheckpointError if the file is not what `read_upload` said, or answers a picture with
+    Raises CheckpointError if the file is refused, or answers a picture with
     something that is no number.
     """
     pictures = some_pictures(fit.checkpoint)

@@ -69,16 +69,17 @@ def test_the_error_is_close_to_the_least_there_is(shape: str) -> None:
         assert 0.999 * exact(shape)[2**bits] <= error <= 1.05 * exact(shape)[2**bits], bits
 
 
-@pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("k", [2, 4, 8])
-def test_clusters_of_a_small_tensor_are_the_best_there_are(seed: int, k: int) -> None:
-    weight = np.random.default_rng(seed).normal(0, 0.2, 60).astype(np.float32)
-    centres = cluster(weight, k)
-    assert len(centres) == k and (np.diff(centres) > 0).all()
-    assert squared_error(weight, centres) == pytest.approx(least_errors(weight, k)[k], rel=1e-5)
+def test_clusters_of_a_small_tensor_are_the_best_there_are() -> None:
+    for seed in range(6):
+        weight = np.random.default_rng(seed).normal(0, 0.2, 60).astype(np.float32)
+        least = least_errors(weight, 8)
+        for k in (2, 4, 8):
+            centres = cluster(weight, k)
+            assert len(centres) == k and (np.diff(centres) > 0).all()
+            assert squared_error(weight, centres) == pytest.approx(least[k], rel=1e-5)
 
 
-@pytest.mark.parametrize("n", [N, 30_000])
+@pytest.mark.parametrize("n", [30_000])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_bit_more_is_never_worse_nor_are_even_levels_better(shape: str, n: int) -> None:
     weight = weights(shape, n)
@@ -88,16 +89,6 @@ def test_a_bit_more_is_never_worse_nor_are_even_levels_better(shape: str, n: int
         even = error_of(weight, dequantise(quantise(weight, "tensor_minmax", bits))).mse
         assert book <= before and book <= even * (1 + 1e-6), bits
         before = book
-
-
-@pytest.mark.parametrize("shape", ["normal", "laplace", "depthwise", "float16"])
-def test_every_bit_is_worth_its_decibels(shape: str) -> None:
-    """A codebook of twice the size brings 4 to 9 dB; Lloyd's rounds alone brought 2 at 6 bits."""
-    weight = weights(shape, 30_000)
-    sqnr = [
-        error_of(weight, dequantise(quantise(weight, "kmeans", b))).sqnr_db for b in (3, 4, 5, 6)
-    ]
-    assert all(4 < gain < 9 for gain in np.diff(np.array(sqnr, float)))
 
 
 def test_no_weight_is_given_to_a_farther_value_and_it_repeats() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,14 +10,28 @@ import torch
 
 from core import checkpoints
 from core.cli.main import main
+from core.errors import UserError
 from core.inference.predict import Predictor
 from core.quantization import aware as quantization_aware
 from core.quantization import measure as quantization_curves
-from core.quantization import measure as quantized_measure
-from core.quantization.graph import QuantizedPredictor
-from core.quantization.measure import WHOLE, QuantizationExperiment, compare, hw7_parts, measure
+from core.quantization.graph import QuantizedPredictor, quantized_file
+from core.quantization.measure import (
+    WHOLE,
+    QuantizationExperiment,
+    compare,
+    hw7_parts,
+    measure,
+    measure_live,
+)
 from core.quantization.method import dequantise, quantisable, quantise
-from core.quantization.rows import PARTS, QuantizationGrid, QuantRow, RowKey
+from core.quantization.rows import (
+    PARTS,
+    RUNS,
+    QuantizationGrid,
+    QuantPoint,
+    QuantRow,
+    RowKey,
+)
 from core.stats import mcnemar, paired_difference
 from tests.core.tiny_shelf import ID
 
@@ -28,7 +43,7 @@ ROW = {
 @pytest.fixture
 def here(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The tiny network's own `pretrained`, with a quick clock."""
-    monkeypatch.setattr(quantized_measure, "REPEATS", {1: 3, 32: 3})
+    monkeypatch.setattr(quantization_curves, "REPEATS", {1: 3, 32: 3})
     return here
 
 
@@ -42,7 +57,7 @@ def rows_of(capture: pytest.CaptureFixture[str], *arguments: object) -> list[dic
     return rows
 
 
-@pytest.mark.parametrize("scheme", ["tensor_minmax", "channel_symmetric", "kmeans"])
+@pytest.mark.parametrize("scheme", ["tensor_minmax", "kmeans"])
 def test_quantize_gives_a_row_per_width(
     here: Path, capfd: pytest.CaptureFixture[str], scheme: str, tmp_path: Path
 ) -> None:
@@ -157,9 +172,6 @@ def test_a_row_is_compared_with_the_network_itself(here: Path) -> None:
     assert made is not None and made.p == mcnemar(*right)
     assert (made.difference, made.low, made.high) == row.difference
     assert compare(one, key, RowKey("kmeans", 4)) is None  # not measured
-
-
-# -- the grid --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -293,20 +305,24 @@ def test_a_narrow_network_can_be_quantised(here: Path) -> None:
     assert measure(QuantizationExperiment.open(narrow), RowKey("ort_int8", 8)).n == 22
 
 
-# -- the file of rows ------------------------------------------------------------------------------
-
-
-def test_rows_are_sorted_replaced_and_read_back(here: Path, quick: None) -> None:
-    grid = quantization_curves.make_grid(ID, ("weights",), lambda _line: None)
-    assert [row.scheme for row in grid.rows][:4] == [
-        "float32", "float16", "tensor_minmax", "tensor_minmax",
-    ]  # fmt: skip
-    row = QuantRow(scheme="kmeans", bits=4, params=1, size_bytes=2)
-    changed = grid.with_rows([row])
-    assert len(changed.rows) == len(grid.rows) and changed.row(RowKey("kmeans", 4)) == row
-    changed.save()
-    assert QuantizationGrid.load(ID) == changed
-    assert QuantizationGrid.load("nothing-s0") is None
-    QuantizationGrid.path(ID).write_text("{")
-    with pytest.raises(checkpoints.manifest.CheckpointError, match="quantize-grid"):  # type: ignore[attr-defined]
-        QuantizationGrid.load(ID)
+def test_a_live_run_tells_its_steps_and_both_rows(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert RUNS._worker[1:] == ("-m", "core.live", f"{measure_live.__module__}:measure_live")
+    point = QuantPoint(ID, "0" * 64, "kmeans", 3)._asdict()
+    reports: list[dict[str, Any]] = []
+    measure_live(point, reports.append)
+    steps = [report["step"] for report in reports[:-1]]
+    assert list(dict.fromkeys(steps)) == ["whole", "accuracy"]
+    assert reports[-2] == {"step": "accuracy", "done": 22, "of": 22}
+    row, whole = (QuantRow.model_validate(row) for row in reports[-1]["rows"])
+    assert (row.scheme, row.bits, row.n) == ("kmeans", 3, 22)
+    assert row.size_bytes == len(quantized_file(ID, "kmeans", 3))
+    assert (whole.scheme, whole.bits, whole.n) == ("float32", 32, 22)
+    for change in ({"checkpoint": "none-s0"}, {"bits": 9}, {"scheme": "magic"}):
+        with pytest.raises(UserError):
+            measure_live(point | change, reports.append)
+    monkeypatch.setenv("FOOD11_ROOT", str(tmp_path / "nowhere"))
+    measure_live(point | {"bits": 16}, reports.append)
+    row = QuantRow.model_validate(reports[-1]["rows"][0])
+    assert row.n is None and row.scheme == "float16" and row.size_bytes > 0

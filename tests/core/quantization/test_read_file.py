@@ -1,10 +1,8 @@
 """Networks' files as people have them: each is read, or named; none takes memory or time."""
 
-import bz2
 import gzip
 import io
 import json
-import lzma
 import struct
 import time
 import tracemalloc
@@ -59,7 +57,7 @@ def saved(save: Callable[..., None], *arrays: Any, **named: Any) -> bytes:
 def test_every_form_of_a_network_is_read(folder: Path) -> None:
     wanted = {n: v for n, v in np.load(folder / f"{ID}-expected.npz").items() if v.ndim}
     files = [path for path in folder.iterdir() if path.suffix != ".refused"]
-    assert len(files) > 45
+    assert len(files) > 42
     for path in files:
         state = {n: v for n, v in decode8(path.read_bytes()).items() if v.ndim}
         names = matched(
@@ -86,13 +84,7 @@ def test_every_form_of_a_network_is_read(folder: Path) -> None:
 
 def test_counters_come_back_as_whole_numbers(folder: Path) -> None:
     wanted = {n: v for n, v in np.load(folder / f"{ID}-expected.npz").items() if not v.ndim}
-    for form in (
-        "8bit.pkl",
-        "state.pth",
-        "state-legacy.pth",
-        "8bit-torch.bin",
-        "state.safetensors",
-    ):
+    for form in ("8bit.pkl", "state.pth", "state-legacy.pth", "state.safetensors"):
         state = decode8((folder / f"{ID}-{form}").read_bytes())
         assert {n: int(state[n]) for n in wanted} == {n: int(v) for n, v in wanted.items()}
     bare = decode8(saved(np.savez, **{**STATE, "b.num_batches_tracked": np.array([7])}))
@@ -143,7 +135,8 @@ NAMED = {
     "HDF5": b"\x89HDF\r\n\x1a\n" + bytes(100),
     "TensorFlow Lite": b"\x1c\x00\x00\x00TFL3" + bytes(100),
     "ONNX": b"\x08\x0a\x12\x07pytorch" + bytes(50),
-    "GGUF": b"GGUF\x03\x00\x00\x00",
+    "bz2": b"BZh91AY&SY",
+    "xz": b"\xfd7zXZ\0\0\x04",
     "tar archive": b"model.pth".ljust(257, b"\0") + b"ustar\x0000" + bytes(300),
     "TorchScript": zipped({"m/data.pkl": b"}.", "m/constants.pkl": b").", "m/code/x.py": b""}),
     "Keras": zipped({"config.json": b"{}", "model.weights.h5": b"\x89HDF"}),
@@ -157,10 +150,10 @@ NAMED = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(NAMED))
-def test_what_is_not_read_is_called_by_its_name(name: str) -> None:
-    with pytest.raises(CheckpointError, match=name):
-        read_network(NAMED[name])
+def test_what_is_not_read_is_called_by_its_name() -> None:
+    for name, data in NAMED.items():
+        with pytest.raises(CheckpointError, match=name):
+            read_network(data)
 
 
 KEY = b"X\x01\x00\x00\x00k"
@@ -205,8 +198,6 @@ def sound() -> dict[str, bytes]:
     return {
         "pickle": encode8(STATE),
         "gzip": gzip.compress(encode8(STATE)),
-        "bz2": bz2.compress(encode8(STATE)),
-        "xz": lzma.compress(encode8(STATE)),
         "zip": zipped({"net.pkl": encode8(STATE)}),
         "npz": saved(np.savez, **STATE),
         "npz compressed": saved(np.savez_compressed, **STATE),
@@ -227,9 +218,9 @@ def sound() -> dict[str, bytes]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", sorted(sound()))
-def test_the_smallest_file_of_every_kind_is_read(name: str) -> None:
-    assert decode8(sound()[name])
+def test_the_smallest_file_of_every_kind_is_read() -> None:
+    for name, data in sound().items():
+        assert decode8(data), name
 
 
 ZEROS = bytes(3_000_000)
@@ -237,8 +228,6 @@ HEADER = "{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}"
 BROKEN = {
     "gzip cut off": gzip.compress(encode8(STATE))[:-9],
     "gzip with a tail": gzip.compress(encode8(STATE)) + b"x",
-    "bz2 cut off": bz2.compress(encode8(STATE))[:-9],
-    "xz changed": lzma.compress(encode8(STATE)).replace(b"YZ", b"YY"),
     "gzip of nothing": gzip.compress(b""),
     "gzip of gzip": gzip.compress(gzip.compress(encode8(STATE))),
     "zip of zip": zipped({"a.zip": zipped({"b.pkl": encode8(STATE)})}),
@@ -330,10 +319,6 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "storages recalled": lambda: nested_storages(10_000),
     "storages in storages": lambda: storages_in_storages(2_000),
     "gzip": lambda: gzip.compress(bytes(400_000_000), 1),
-    "bz2": lambda: bz2.compress(bytes(400_000_000), 1),
-    "xz": lambda: lzma.compress(bytes(400_000_000), preset=0),
-    "xz with a dictionary of gigabytes": lambda: lzma.compress(
-        b"a", filters=[{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1_500_000_000}]),
     "zip": lambda: zipped({"a.npy": bytes(400_000_000)}),
     "zip of overlapping members": lambda: overlapping(3_000),
     "zip of very many members": lambda: overlapping(60_000),
@@ -410,20 +395,15 @@ def test_limits_hold(monkeypatch: pytest.MonkeyPatch) -> None:
             read_network(data)
 
 
-# -- whose network is it? --------------------------------------------------------------------------
-
 OURS = {"f.0.weight": (4, 3, 3, 3), "f.0.bias": (4,), "f.1.weight": (4,), "f.1.bias": (4,),
         "f.1.running_mean": (4,), "f.1.running_var": (4,),
         "c.weight": (11, 4), "c.bias": (11,)}  # fmt: skip
 
 
-@pytest.mark.parametrize("prefix", ["", "module.", "student_net.", "module.net.", "a.b.c."])
-def test_a_prefix_does_not_matter_nor_then_the_order(prefix: str) -> None:
-    theirs = {f"{prefix}{name}": shape for name, shape in reversed(OURS.items())}
-    assert matched(theirs, OURS) == {name: f"{prefix}{name}" for name in OURS}
-
-
-def test_other_names_fit_in_the_same_order_only() -> None:
+def test_a_file_belongs_to_the_network_of_its_names_or_of_its_shapes_in_order() -> None:
+    for prefix in ("", "module.", "module.net."):  # with its names, in any order
+        theirs = {f"{prefix}{name}": shape for name, shape in reversed(OURS.items())}
+        assert matched(theirs, OURS) == {name: f"{prefix}{name}" for name in OURS}
     theirs = {name.replace("f.", "cnn.").replace("c.", "fc.0."): s for name, s in OURS.items()}
     assert matched(theirs, OURS) == dict(zip(OURS, theirs, strict=True))
     plain = {f"w{i}": shape for i, shape in enumerate(OURS.values())}
@@ -433,17 +413,7 @@ def test_other_names_fit_in_the_same_order_only() -> None:
     by_name = dict(sorted(theirs.items()))  # the shapes agree, but bias comes before weight
     assert [s for n, s in by_name.items() if "1." in n] == [(4,)] * 4
     assert matched(by_name, OURS) is None
-
-
-@pytest.mark.parametrize("change", ["less", "more", "shape", "none"])
-def test_another_network_does_not_fit(change: str) -> None:
     theirs = {f"x.{name}": shape for name, shape in OURS.items()}
-    if change == "less":
-        theirs.pop("x.c.bias")
-    elif change == "more":
-        theirs["x.d.bias"] = (4,)
-    elif change == "shape":
-        theirs["x.c.weight"] = (11, 5)
-    else:
-        theirs = {}
-    assert matched(theirs, OURS) is None
+    less = {name: shape for name, shape in theirs.items() if name != "x.c.bias"}
+    for other in (less, theirs | {"x.d.bias": (4,)}, theirs | {"x.c.weight": (11, 5)}, {}):
+        assert matched(other, OURS) is None

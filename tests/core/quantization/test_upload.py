@@ -16,14 +16,19 @@ from core.checkpoints import GRAPH, load_manifest, read_files
 from core.errors import CheckpointError
 from core.inference.predict import predictor
 from core.quantization import graph
-from core.quantization.graph import load_hw7, quantized_file, source, weight_shapes
+from core.quantization.graph import (
+    load_hw7,
+    quantized_file,
+    read_stranger,
+    source,
+    weight_shapes,
+)
 from core.quantization.hw7 import encode8
 from core.quantization.upload import (
     HOSTILE,
     Fit,
-    fits,
+    Upload,
     open_upload,
-    read_upload,
     score_upload,
     some_pictures,
 )
@@ -48,40 +53,31 @@ def shipped(tmp_path_factory: pytest.TempPathFactory, food: Path) -> Iterator[No
         yield
 
 
-def test_a_file_says_what_it_holds() -> None:
+def opened(data: bytes) -> Upload:
+    return open_upload(data, load_manifest().values())
+
+
+def test_a_file_says_what_it_holds_and_whose_it_could_be() -> None:
     data = quantized_file(SCRATCH, "hw7_8bit")
-    held = read_upload(data)
+    upload = opened(data)
     net = checkpoints.load_model(SCRATCH)
     state = {name: tuple(t.shape) for name, t in net.state_dict().items()}
-    assert {tensor.name: tensor.shape for tensor in held.tensors} == {
-        name: shape for name, shape in state.items() if shape
-    }
-    assert held.n_bytes == len(data)
-    assert held.params == sum(p.numel() for p in net.parameters()) == 87_907
-    assert held.counters == sum(not shape for shape in state.values())
-    weight = net.state_dict()["features.0.weight"]
-    (first,) = [tensor for tensor in held.tensors if tensor.name == "features.0.weight"]
-    ends = (float(weight.min()), float(weight.max()))
-    assert (first.low, first.high) == pytest.approx(ends, abs=1e-6)
-
-
-def test_its_network_is_found_by_names_and_shapes() -> None:
-    held = read_upload(quantized_file(SCRATCH, "hw7_8bit"))
-    found = fits(held, load_manifest().values())
-    assert {fit.checkpoint.id for fit in found} == {SCRATCH, TEACHER}  # one architecture, twice
-    assert all(fit.same_names for fit in found)
-    state = {f"other.{t.name}": np.zeros(t.shape, np.float32) for t in held.tensors}
-    renamed = fits(read_upload(encode8(state)), load_manifest().values())
-    assert len(renamed) == 2 and not any(fit.same_names for fit in renamed)
-    assert renamed[0].names["features.0.weight"] == "other.features.0.weight"
-    small = {"weight": np.zeros((2, 2), np.float32)}
-    assert fits(read_upload(encode8(small)), load_manifest().values()) == []
+    assert upload.held.shapes == {name: shape for name, shape in state.items() if shape}
+    assert upload.held.n_bytes == len(data)
+    assert upload.held.params == sum(p.numel() for p in net.parameters()) == 87_907
+    assert upload.held.counters == sum(not shape for shape in state.values())
+    both = {SCRATCH, TEACHER}  # one architecture, twice
+    assert {fit.checkpoint.id for fit in upload.fits} == both
+    assert all(ours == theirs for ours, theirs in upload.fits[0].names.items())
+    renamed = opened(encode8({f"other.{n}": np.ones(s, np.float32) for n, s in state.items() if s}))
+    assert {fit.checkpoint.id for fit in renamed.fits} == both
+    assert renamed.fits[0].names["features.0.weight"] == "other.features.0.weight"
+    assert opened(encode8({"weight": np.zeros((2, 2), np.float32)})).fits == []
 
 
 def test_it_is_asked_about_pictures(food: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = quantized_file(SCRATCH, "hw7_8bit")
-    (fit,) = [f for f in fits(read_upload(data), load_manifest().values())
-              if f.checkpoint.id == SCRATCH]  # fmt: skip
+    fit = fit_of(data)
     assert score_upload(data, fit) is None  # no photographs here
     monkeypatch.setenv("FOOD11_ROOT", str(food))
     heard: list[tuple[int, int]] = []
@@ -100,7 +96,7 @@ def test_everything_else_is_refused(data: bytes, monkeypatch: pytest.MonkeyPatch
     ran: list[str] = []
     monkeypatch.setattr(os, "system", ran.append)
     with pytest.raises(CheckpointError):
-        read_upload(data)
+        read_stranger(data)
     assert not ran
 
 
@@ -111,7 +107,7 @@ def in_order(id: str) -> dict[str, np.ndarray]:
 
 
 def fit_of(data: bytes, id: str = SCRATCH) -> Fit:
-    (fit,) = [fit for fit in open_upload(data, load_manifest().values()).fits
+    (fit,) = [fit for fit in opened(data).fits
               if fit.checkpoint.id == id]  # fmt: skip
     return fit
 
@@ -124,7 +120,7 @@ def test_other_names_are_asked_too(food: Path, monkeypatch: pytest.MonkeyPatch) 
     data = encode8(renamed)
     assert score is not None and score_upload(data, fit_of(data)) == score
     turned = dict(reversed(renamed.items()))
-    assert open_upload(encode8(turned), load_manifest().values()).fits == []
+    assert opened(encode8(turned)).fits == []
 
 
 def test_the_page_and_the_scorer_agree_on_what_fits(
@@ -138,7 +134,7 @@ def test_the_page_and_the_scorer_agree_on_what_fits(
         score = score_upload(data, fit_of(data))
         assert score is not None and score.n == 33
     many = encode8({**state, "more": np.ones(3, np.float32)})
-    assert open_upload(many, load_manifest().values()).fits == []
+    assert opened(many).fits == []
     with pytest.raises(CheckpointError, match="more"):
         load_hw7(SCRATCH, many)
 
@@ -151,7 +147,7 @@ def test_weights_too_large_to_compute_with_are_refused(largest: float) -> None:
     for data in (encode8({**state, "features.3.weight": weight}),
                  safetensors.numpy.save({**state, "features.3.weight": weight})):  # fmt: skip
         with pytest.raises(CheckpointError, match=r"too large.*features\.3\.weight"):
-            read_upload(data)
+            read_stranger(data)
 
 
 def test_answers_that_are_not_numbers_are_refused(
@@ -162,7 +158,7 @@ def test_answers_that_are_not_numbers_are_refused(
     state = {name: tensor * 1e18 if tensor.ndim > 1 else tensor
              for name, tensor in in_order(SCRATCH).items()}  # fmt: skip
     data = encode8(state)
-    found = open_upload(data, load_manifest().values())
+    found = opened(data)
     assert found.fits and "not numbers" in found.problem
     with pytest.raises(CheckpointError, match="not numbers"):
         score_upload(data, found.fits[0])
@@ -170,11 +166,11 @@ def test_answers_that_are_not_numbers_are_refused(
 
 def test_a_bomb_costs_one_sentence() -> None:
     data = text_bomb(250, 4_000_000)
-    read_upload(encode8(in_order(SCRATCH)))  # the worker is there
+    read_stranger(encode8(in_order(SCRATCH)))  # the worker is there
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.monotonic()
     with pytest.raises(CheckpointError):
-        read_upload(data)
+        read_stranger(data)
     assert time.monotonic() - began < 10  # a busy machine
     if sys.platform == "linux":  # kilobytes there
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60_000
@@ -183,14 +179,14 @@ def test_a_bomb_costs_one_sentence() -> None:
 def test_the_limits_are_those_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Were the reader to have a fault, the system would stop it."""
     data = encode8({"w.weight": np.ones((3000, 3000), np.float32)})
-    assert read_upload(data).values == 9_000_000
+    assert read_stranger(data)["w.weight"].size == 9_000_000
     less = limited.Limits(memory_bytes=20_000_000)
     monkeypatch.setattr(graph, "LIMITS", less)
     with pytest.raises(CheckpointError):
-        read_upload(data)
+        read_stranger(data)
     monkeypatch.setattr(graph, "LIMITS", limited.Limits(answer_bytes=1_000_000))
     with pytest.raises(CheckpointError):
-        read_upload(data)
+        read_stranger(data)
 
 
 HOMEWORK = {
@@ -224,7 +220,7 @@ def test_every_network_of_the_homeworks_is_read_and_answers(
     wanted = predictor(id).logits(pixels)
     for form, near in (("state.pth", 1e-3), ("8bit.pkl", 1.0)):
         data = (files_of_all / f"{id}-{form}").read_bytes()
-        found = open_upload(data, load_manifest().values())
+        found = opened(data)
         assert found.held.params == HOMEWORK[id] and not found.problem
         assert id in {fit.checkpoint.id for fit in found.fits}
         assert {fit.checkpoint.model for fit in found.fits} == {checkpoints.get(id).model}
