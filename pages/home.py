@@ -197,9 +197,7 @@ def story_sentences(rows: Sequence[StackRow], served: Served | None) -> list[str
         if time.against(time_before) == "slower"
     ]
     if served and served.dish.source == "generated":
-        sentences.append(
-            _("A picture made from its weights is easy for the teacher: trust the photographs.")
-        )
+        sentences.append(_("A picture made from its weights is easy for the teacher."))
     return sentences
 
 
@@ -277,9 +275,8 @@ def explore(rows: tuple[NetworkRow, ...], sources: frame.Tab) -> None:
         if most > least:
             st.markdown(
                 _(
-                    "*{best}* is right on {accuracy} of the test photographs, *{smallest}* on "
-                    "{its} at {ratio} less ({small} against {large}). {n} of {all} networks are "
-                    "on the frontier: no other is as small and as good."
+                    "*{best}* is right on {accuracy}, *{smallest}* on {its} at {ratio} less "
+                    "({small} against {large}). {n} of {all} networks are on the frontier."
                 ).format(
                     ratio=numbers.ratio(most / least),
                     small=cost_text(cost, least),
@@ -305,7 +302,10 @@ def every_network(shown: Sequence[NetworkRow], cost: Cost) -> None:
     """The chart as a table, and what its marks, bars and rings are."""
     present = {row.role for row in shown}
     roles = " · ".join(f"{glyph(role)} {role_title(role)}" for role in ROLES if role in present)
-    legend = _("{roles}. Bars: 95 % interval. Rings and line: the frontier.").format(roles=roles)
+    legend = _(
+        "{roles}. Bars: 95 % interval. Rings and line: the frontier, where no other network is as "
+        "small and as good."
+    ).format(roles=roles)
     if any(len(row.seeds) > 1 for row in shown):
         legend += " " + _("A mark is the mean of its seeds, which stand faintly behind it.")
     st.caption(legend)

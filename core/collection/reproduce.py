@@ -1,17 +1,21 @@
-"""What is measured of the checkpoints beyond their training: a table of steps.
+"""Make `pretrained/` again: train what is missing, go on with what was stopped, publish the rest.
 
-Each step says which checkpoints it speaks of, what is done of one, and how to do the rest; its
-results stand in `pretrained/` for the pages to show. Importing this imports no torch: a step loads
-what it needs when it is asked.
+Every training is a run folder under this machine's runs; a finished one is published as a
+checkpoint (weights, ONNX graph, measured accuracies, manifest entry). Then come the measurements
+that the pages show of each checkpoint (its pruned, quantised and factored versions, one student's
+whole way to a phone, every file it ships as), and last a sitting in which all of them are timed.
+Running it twice does nothing the second time. Importing this imports no torch: a step loads what it
+needs when it is asked.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from core import checkpoints
+from core.collection.latency import measure_latency, missing_latency
 from core.collection.recipes import SHOWCASE, TEACHER, Recipe, Schedule, choose, sweep
 from core.cores import cores
 from core.data.dreams import DREAMS, load_dreams
@@ -45,10 +49,6 @@ class Order:
     made: tuple[str, ...] = ()
     """Networks asked for that are no recipe's: cut, factored or taught fewer bits."""
 
-    def asks_for(self, id: str) -> bool:
-        """Whether this checkpoint's recipe is among those asked for."""
-        return any(recipe.id == id for recipe in self.chosen)
-
 
 @dataclass(frozen=True)
 class Measurement:
@@ -80,9 +80,28 @@ def _staged(step: Step, module: str, subjects: Callable[[Order], Sequence[str]])
     return Measurement(step, subjects, state, make)
 
 
+def _resumed(step: Step, module: str, subjects: Callable[[Order], Sequence[str]]) -> Measurement:
+    """What goes on where it was stopped: `module` has state and make_<step>."""
+
+    def state(id: str, order: Order) -> State:
+        result: State = import_module(module).state(id)
+        return result
+
+    def make(id: str, log: Log, order: Order) -> None:
+        begin = getattr(import_module(module), f"make_{step}")
+        begin(id, log, threads=cores(), device=order.device)
+
+    return Measurement(step, subjects, state, make)
+
+
+def _of(order: Order, *ids: str) -> list[str]:
+    """These checkpoints, as far as their recipes are among those asked for."""
+    return [id for id in ids if any(recipe.id == id for recipe in order.chosen)]
+
+
 def _shown(order: Order) -> list[str]:
     """The checkpoints whose pruned and quantised versions the pages show, and those asked for."""
-    return [one.id for one in order.chosen if order.named or one.id in SHOWCASE]
+    return [recipe.id for recipe in order.chosen if order.named or recipe.id in SHOWCASE]
 
 
 def _factored(order: Order) -> list[str]:
@@ -90,21 +109,21 @@ def _factored(order: Order) -> list[str]:
     from core.low_rank.rows import MODELS
 
     return [
-        one.id
-        for one in order.chosen
-        if one.config.model in MODELS
-        and not one.config.seed
-        and (order.named or one.recipe == "scratch")
+        recipe.id
+        for recipe in order.chosen
+        if recipe.config.model in MODELS
+        and not recipe.config.seed
+        and (order.named or recipe.recipe == "scratch")
     ]
 
 
 def _shipped(order: Order) -> list[str]:
     """Those asked for; else one seed of all planned and all there are, cut and factored too."""
-    planned = [one.id for one in order.chosen if order.named or one.config.seed == 0]
+    planned = [r.id for r in order.chosen if order.named or r.config.seed == 0]
     if order.named:
         return [*planned, *order.made]
-    found = checkpoints.load_manifest().values()
-    return planned + [one.id for one in found if not one.seed and one.id not in planned]
+    there = checkpoints.load_manifest().values()
+    return planned + [each.id for each in there if not each.seed and each.id not in planned]
 
 
 def _sweep_state(id: str, order: Order) -> State:
@@ -121,40 +140,6 @@ def _make_sweep(id: str, log: Log, order: Order) -> None:
     make_sweep(sweep(order.schedule), log, order.device)
 
 
-def _stack_state(id: str, order: Order) -> State:
-    from core.export.make_stack import state
-
-    return state(id)  # type: ignore[return-value]
-
-
-def _make_stack(id: str, log: Log, order: Order) -> None:
-    from core.export.make_stack import make_stack
-
-    make_stack(id, log, threads=cores(), device=order.device)
-
-
-def _big(order: Order) -> list[str]:
-    return [id for id in BIG if order.asks_for(id)]
-
-
-def _same_size_state(id: str, order: Order) -> State:
-    from core.export.make_same_size import state
-
-    return state(id)  # type: ignore[return-value]
-
-
-def _make_same_size(id: str, log: Log, order: Order) -> None:
-    from core.export.make_same_size import make_same_size
-
-    make_same_size(id, log, threads=cores(), device=order.device)
-
-
-def _shipping_state(id: str, order: Order) -> State:
-    from core.export.measure import state
-
-    return state(id)  # type: ignore[return-value]
-
-
 def _make_shipping(id: str, log: Log, order: Order) -> None:
     from core.export.measure import make_shipping
 
@@ -163,38 +148,25 @@ def _make_shipping(id: str, log: Log, order: Order) -> None:
 
 def _latency_state(id: str, order: Order) -> State:
     """One row for all: times of different sittings may not be compared."""
-    from core.collection.latency import missing_latency
-
-    found, missing = checkpoints.load_manifest(), missing_latency()
-    return "missing" if len(missing) == len(found) else "started" if missing else "done"
+    missing = missing_latency()
+    there = len(checkpoints.load_manifest())
+    return "missing" if len(missing) == there else "started" if missing else "done"
 
 
 def _make_latency(id: str, log: Log, order: Order) -> None:
-    from core.collection.latency import measure_latency
-
     if checkpoints.load_manifest():
         measure_latency(log)
-
-
-def _teacher(order: Order) -> list[str]:
-    return [TEACHER] if order.asks_for(TEACHER) else []
-
-
-def _student(order: Order) -> list[str]:
-    return [STUDENT] if order.asks_for(STUDENT) else []
 
 
 MEASUREMENTS: tuple[Measurement, ...] = (
     _staged("pruning", "core.pruning.measure", _shown),
     _staged("quantization", "core.quantization.measure", _shown),
     _staged("lowrank", "core.low_rank.measure", _factored),
-    Measurement("sweep", _teacher, _sweep_state, _make_sweep),
-    Measurement("stack", _student, _stack_state, _make_stack),
-    Measurement("same_size", _big, _same_size_state, _make_same_size),
-    Measurement("shipping", _shipped, _shipping_state, _make_shipping),
-    Measurement(
-        "latency", lambda order: ["all"], _latency_state, _make_latency, needs_checkpoint=False
-    ),
+    Measurement("sweep", lambda order: _of(order, TEACHER), _sweep_state, _make_sweep),
+    _resumed("stack", "core.export.make_stack", lambda order: _of(order, STUDENT)),
+    _resumed("same_size", "core.export.make_same_size", lambda order: _of(order, *BIG)),
+    replace(_resumed("shipping", "core.export.measure", _shipped), make=_make_shipping),
+    Measurement("latency", lambda order: ["all"], _latency_state, _make_latency, False),
 )
 """In the order in which they run; times come last, on a machine that does nothing else."""
 
@@ -202,45 +174,31 @@ MEASUREMENTS: tuple[Measurement, ...] = (
 def measured(order: Order, steps: Sequence[Step]) -> list[dict[str, str]]:
     """A row per step and checkpoint: `step`, `checkpoint`, `state`."""
     return [
-        {"step": one.step, "checkpoint": id, "state": _state(one, id, order)}
-        for one in MEASUREMENTS
-        if one.step in steps
-        for id in one.subjects(order)
+        {"step": each.step, "checkpoint": id, "state": _state(each, id, order)}
+        for each in MEASUREMENTS
+        if each.step in steps
+        for id in each.subjects(order)
     ]
 
 
-def _state(one: Measurement, id: str, order: Order, log: Log | None = None) -> State:
+def _state(measurement: Measurement, id: str, order: Order, log: Log | None = None) -> State:
     """How far it is; "unreadable", and why, where what was measured cannot be understood."""
     try:
-        return one.state(id, order)
+        return measurement.state(id, order)
     except CheckpointError as error:
         if log is not None:
-            log(f"{one.step}, {id}: {error}")
+            log(f"{measurement.step}, {id}: {error}")
         return "unreadable"
 
 
 def measure(order: Order, steps: Sequence[Step], log: Log) -> None:
     """Do what is missing of these steps for the checkpoints that are there."""
-    for one in MEASUREMENTS:
-        if one.step not in steps:
-            continue
-        for id in one.subjects(order):
-            there = not one.needs_checkpoint or id in checkpoints.load_manifest()
-            if there and _state(one, id, order, log) not in ("done", "unreadable"):
-                one.make(id, log, order)
+    for each in MEASUREMENTS:
+        for id in each.subjects(order) if each.step in steps else ():
+            is_there = not each.needs_checkpoint or id in checkpoints.load_manifest()
+            if is_there and _state(each, id, order, log) not in ("done", "unreadable"):
+                each.make(id, log, order)
 
-
-# ------------------------------------------------------------------------------------------------
-# Make `pretrained/` again: train what is missing, go on with what was stopped, publish the rest.
-#
-# Every training is a run folder under this machine's runs; a finished one is published as a
-# checkpoint (weights, ONNX graph, measured accuracies, manifest entry). Then come the measurements
-# that the pages show of each checkpoint (its pruned, quantised and factored versions, one student's
-# whole way to a phone, every file it ships as), and last a sitting in which all of them are timed.
-# Running it twice does nothing the second time.
-
-
-__all__ = ["STEPS", "Report", "Step", "order_of", "publish", "reproduce", "run_folder", "status"]
 
 Report = Callable[[str, dict[str, Any]], None]
 
@@ -316,11 +274,11 @@ def publish(recipe: Recipe, folder: Path) -> checkpoints.Checkpoint:
     from core.training.publish import publish_finished
 
     config, run, crop = recipe.config, RunFolder(folder), get(recipe.config.model).crop
-    said, result = run.read(), run.result()
+    result = run.result()
     if result is None:
         raise UserError(_("{run} is not finished.").format(run=recipe.id))
     pixels = load_pixels(find_food11(data_root(config.data)), px=config.px, crop=crop)
-    if pixels.index.fingerprint != said["data"]["fingerprint"]:
+    if pixels.index.fingerprint != run.read()["data"]["fingerprint"]:
         raise UserError(
             _("{run} was trained on other photographs than those that are here now.").format(
                 run=recipe.id
@@ -382,8 +340,7 @@ def _without_photographs(chosen: tuple[Recipe, ...], log: Callable[[str], None])
             if unfit is not None:
                 lacking[recipe.id] = unfit
     for data in dict.fromkeys(lacking.values()):
-        left = [id for id, needs in lacking.items() if needs == data]
-        said = (
+        text = (
             _(
                 "Left out for now: {ids}. There are no dreams of the {teacher} that is here to "
                 "learn from; make them with: python -m tools dreams"
@@ -395,47 +352,31 @@ def _without_photographs(chosen: tuple[Recipe, ...], log: Callable[[str], None])
                 "distinct SOURCE"
             )
         )
-        log(said.format(ids=", ".join(left), variable=data, teacher=TEACHER))
+        ids = ", ".join(id for id, needs in lacking.items() if needs == data)
+        log(text.format(ids=ids, variable=data, teacher=TEACHER))
     return set(lacking)
 
 
 def _is_fit(data: str) -> bool:
     """Whether a training may learn from a config's `data` or `more_data`."""
-    if data == DREAMS:
-        return _dreams_are_the_teachers()
-    if not is_variable(data):
-        return True
     try:
+        if data == DREAMS:
+            teacher, dreams = checkpoints.load_manifest().get(TEACHER), load_dreams()
+            return bool(teacher and dreams and dreams.teacher_sha256 == teacher.weights_sha256)
+        if not is_variable(data):
+            return True
         root = data_root(data)
-    except ConfigError:
+    except (ConfigError, DataError):
         return False
     return root is not None and is_distinct(root, find_food11())
 
 
-def _dreams_are_the_teachers() -> bool:
-    teacher = checkpoints.load_manifest().get(TEACHER)
-    try:
-        dreams = load_dreams()
-    except DataError:
-        return False
-    if teacher is None or dreams is None:
-        return False
-    return dreams.teacher_sha256 == teacher.weights_sha256
-
-
 def _need(recipe: Recipe) -> None:
     """Raises CheckpointError, before any work, if teacher or start are not there."""
-    there = checkpoints.load_manifest()
-    teacher, start = recipe.config.teacher, recipe.config.start_from
-    if teacher and teacher not in there:
-        raise CheckpointError(
-            _("{run} learns from {teacher}, which is missing. Make that one first.").format(
-                run=recipe.id, teacher=teacher
-            )
-        )
-    if start and start not in there:
-        raise CheckpointError(
-            _("{run} starts from {start}, which is missing. Make that one first.").format(
-                run=recipe.id, start=start
-            )
-        )
+    there, config = checkpoints.load_manifest(), recipe.config
+    for needed, text in (
+        (config.teacher, _("{run} learns from {id}, which is missing. Make that one first.")),
+        (config.start_from, _("{run} starts from {id}, which is missing. Make that one first.")),
+    ):
+        if needed and needed not in there:
+            raise CheckpointError(text.format(run=recipe.id, id=needed))

@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.checkpoints import load_manifest
-from core.collection.homework import FIGURES
+from core.collection.homework import FIGURES, FigureKey
 from core.collection.latency import LatencyTable
 from core.course import REPORTED
 from core.quantization.rows import QuantizationGrid, QuantRow
@@ -41,6 +41,9 @@ def test_nothing_gives_the_answer_away_before_the_guess(open_page: Open) -> None
     assert len(curves.get("vega_lite_chart")) == 1  # figure 9 shows the student of the guess
     other = curves.button_group(key="figure").set_value("16").run()
     assert len(other.get("vega_lite_chart")) == 3
+    picker = next(each for each in app.selectbox if "provenance" in str(each.key))
+    assert len(picker.options) == sum(map(len, results.WHOLE.values()))
+    assert any(name.endswith("from scratch, seed 2") for name in picker.options)
 
 
 def test_a_guess_gets_a_verdict_and_opens_everything(open_page: Open) -> None:
@@ -54,12 +57,11 @@ def test_a_guess_gets_a_verdict_and_opens_everything(open_page: Open) -> None:
     assert "wait for a training" not in text
     assert "theirs +12.8 points; ours +15.8 points (mean of 3 seeds" in text
     assert "python -m core reproduce --only dwpw" not in text
-    app.selectbox(key="finding").set_value("kd_helps").run()
-    assert "**The report:** +12.8 points" in said(app)
+    app.selectbox(key="finding").set_value("kd_helps")
+    app.button_group(key="guess_results").set_value("agrees").run()
+    assert "**The report:** +12.8 points" in said(app) and "Right.** ✓ Agrees" in said(app)
     rows = rows_of(json.loads(app.get("vega_lite_chart")[0].proto.spec))
     assert [row["key"] for row in rows if row["on"]] == ["kd_helps"]
-    app.button_group(key="guess_results").set_value("agrees").run()
-    assert "Right.** ✓ Agrees" in said(app)
 
 
 def opened(open_page: Open, page: str = "results", **query: str) -> AppTest:
@@ -107,13 +109,13 @@ def test_one_big_network_is_brought_to_the_same_size_by_several_methods(open_pag
 
 
 @pytest.mark.parametrize("figure", list(FIGURES))
-def test_each_figure_opens_by_its_link(open_page: Open, figure: str) -> None:
+def test_each_figure_opens_by_its_link(open_page: Open, figure: FigureKey) -> None:
     results.fill()
     app = open_page("results", figure=figure)
     assert not app.exception
     curves = app.get("vega_lite_chart")[1].proto
-    shown = [stem for stem in FIGURES[figure].stems if stem in results.WHOLE]  # type: ignore[index]
-    wanted = 2 if FIGURES[figure].both_splits else len(shown)  # type: ignore[index]
+    shown = [stem for stem in FIGURES[figure].stems if stem in results.WHOLE]
+    wanted = 2 if FIGURES[figure].both_splits else len(shown)
     assert curves.alt.count("after 30 epochs") == wanted
     assert app.button_group(key="figure").value == figure
 
@@ -122,102 +124,65 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(open_page: Open)
     results.fill({"dwpw_256k-scratch": (640,)}, times=False)
     app = opened(open_page, tab="curves")
     assert not app.exception
-    text = said(app)
-    commands = [str(one.value) for one in app.code]
+    commands = [str(each.value) for each in app.code]
     made = next(line for line in commands if line.startswith("python -m core reproduce --only"))
     assert "dwpw_256k-distilled-s0" in made and "dwpw_256k-distilled_weak-s0" in made
     assert "dwpw_256k-scratch-s0" not in made
+    assert "theirs" in app.get("vega_lite_chart")[-1].proto.alt  # their figures stand all the same
     table = opened(open_page, tab="table")
-    assert "python -m core reproduce --steps latency" in [str(one.value) for one in table.code]
+    assert "python -m core reproduce --steps latency" in [str(each.value) for each in table.code]
     assert "missing: `plain_2m-scratch`" in said(opened(open_page))
-    assert "Neither side" not in text  # their figures stand there all the same
-    assert "theirs" in app.get("vega_lite_chart")[-1].proto.alt
-
-
-def test_a_curve_that_did_not_ship_is_said(open_page: Open) -> None:
+    home = open_page("home", cost="latency_ms")
+    assert not home.exception and not home.get("vega_lite_chart")
+    assert home.code[0].value == "python -m core reproduce --steps latency"
     results.publish("plain_2m-scratch", 0, 760, epochs=0)
     app = open_page("results", figure="4")
-    assert not app.exception
     assert "The curves of `plain_2m-scratch-s0` did not ship" in said(app)
     assert any("--steps training --only plain_2m-scratch-s0" in str(one.value) for one in app.code)
 
 
-def test_a_damaged_table_of_times_is_said(open_page: Open) -> None:
-    results.fill({"dwpw_256k-scratch": (640,)})
-    LatencyTable.path().write_text("{}")
-    for app in (opened(open_page, tab="table"), open_page("home")):
-        assert not app.exception
-        assert "latency.json" in app.error[0].value
-
-
 def test_home_counts_in_what_is_asked_and_says_what_is_not_comparable(open_page: Open) -> None:
     results.fill()
+    short = sum("_10ep" in stem for stem in results.WHOLE)
     app = open_page("home", cost="macs", baselines="HW13 2023")
     assert not app.exception
     chart = app.get("vega_lite_chart")[0].proto
-    spec = json.loads(chart.spec)
     assert "Multiply-accumulates" in chart.spec and "on Food-11" in said(app)
-    assert "says nothing" in said(app)
-    assert spec["layer"] and "On the frontier" in chart.alt
-    plain = open_page("home", baselines="none")
-    assert "says nothing" not in said(plain)
-
-
-def test_home_without_times_says_how_to_measure_them(open_page: Open) -> None:
-    results.fill({"dwpw_256k-scratch": (640,)}, times=False)
-    app = open_page("home", cost="latency_ms")
-    assert not app.exception
-    assert not app.get("vega_lite_chart")
-    assert app.code[0].value == "python -m core reproduce --steps latency"
-
-
-def test_of_many_networks_the_reader_picks_whose_provenance(open_page: Open) -> None:
-    results.fill()
-    app = open_page("results")
-    picker = next(one for one in app.selectbox if "provenance" in str(one.key))
-    assert len(picker.options) == sum(map(len, results.WHOLE.values()))
-    assert any(name.endswith("from scratch, seed 2") for name in picker.options)
-    assert "commit `0123456789`" in said(app)
-
-
-@pytest.mark.parametrize("page", ["home", "results"])
-def test_code_that_was_not_committed_is_not_hidden(open_page: Open, page: str) -> None:
-    results.fill({"plain_2m-scratch": (760,)})
-    table = LatencyTable.load()
-    assert table is not None
-    tab = {"home": "sources", "results": "table"}[page]
-    assert "uncommitted" not in said(opened(open_page, page, tab=tab))
-    table.model_copy(update={"commit": "fedcba987654+"}).save()
-    results.publish("plain_2m-scratch", 0, 760, commit="0123456789ab+")
-    shown = said(opened(open_page, page, tab=tab))
-    for name in ("fedcba9876+", "0123456789+"):
-        assert f"commit `{name}` with uncommitted changes" in shown
-
-
-@pytest.mark.parametrize("page", ["home", "results"])
-def test_what_was_measured_on_other_photographs_is_named_apart(open_page: Open, page: str) -> None:
-    results.fill({"dwpw_256k-scratch": (640,), "plain_2m-scratch": (760,)})
-    data = {"name": "Another set", "fingerprint": "f" * 16}
-    other = shelf.DATA.model_copy(update=data)
-    results.publish("best_100k-scratch", 0, 1199, data=other, title="Learned elsewhere")
-    app = opened(open_page, page, tab={"home": "sources", "results": "table"}[page])
-    assert not app.exception
-    (line,) = [one.value for one in app.caption if "Not among them" in str(one.value)]
-    assert "Learned elsewhere" in line and "Another set (not Food-11)" in line and "99.9" in line
-    charts = [chart.proto for chart in app.get("vega_lite_chart")]
-    assert not any("Learned elsewhere" in chart.alt + chart.spec for chart in charts)
-    if page == "results":
-        assert len(app.dataframe[0].value) == 2
-    assert not any("Another set" in str(one.value) for one in app.caption if one.value != line)
-
-
-def test_home_shows_short_trainings_when_asked(open_page: Open) -> None:
-    results.fill()
-    short = sum("_10ep" in stem for stem in results.WHOLE)
-    app = open_page("home")
+    assert "says nothing" in said(app) and "On the frontier" in chart.alt
     assert f"of {len(results.WHOLE) - short} networks are on the frontier" in said(app)
     (switch,) = app.toggle
     assert switch.label == "Short trainings too"
     switch.set_value(True).run()
     assert f"of {len(results.WHOLE)} networks are on the frontier" in said(app)
-    assert open_page("home", trials="true").toggle[0].value is True
+    plain = open_page("home", baselines="none", trials="true")
+    assert "says nothing" not in said(plain) and plain.toggle[0].value is True
+
+
+@pytest.mark.parametrize("page", ["home", "results"])
+def test_other_photographs_uncommitted_code_and_damaged_times_are_said(
+    open_page: Open, page: str
+) -> None:
+    results.fill({"dwpw_256k-scratch": (640,)})
+    tab = {"home": "sources", "results": "table"}[page]
+    assert "uncommitted" not in said(opened(open_page, page, tab=tab))
+    times = LatencyTable.load()
+    assert times is not None
+    times.model_copy(update={"commit": "fedcba987654+"}).save()
+    results.publish("plain_2m-scratch", 0, 760, commit="0123456789ab+")
+    data = {"name": "Another set", "fingerprint": "f" * 16}
+    other = shelf.DATA.model_copy(update=data)
+    results.publish("best_100k-scratch", 0, 1199, data=other, title="Learned elsewhere")
+    app = opened(open_page, page, tab=tab)
+    assert not app.exception
+    for name in ("fedcba9876+", "0123456789+"):
+        assert f"commit `{name}` with uncommitted changes" in said(app)
+    (line,) = [each.value for each in app.caption if "Not among them" in str(each.value)]
+    assert "Learned elsewhere" in line and "Another set (not Food-11)" in line and "99.9" in line
+    charts = [chart.proto for chart in app.get("vega_lite_chart")]
+    assert not any("Learned elsewhere" in chart.alt + chart.spec for chart in charts)
+    if page == "results":
+        assert len(app.dataframe[0].value) == 2
+    assert not any("Another set" in str(each.value) for each in app.caption if each.value != line)
+    LatencyTable.path().write_text("{}")
+    app.run()
+    assert not app.exception and "latency.json" in app.error[0].value
