@@ -66,7 +66,8 @@ MOST_EPOCHS = 300
 SEEDS = (0, 1, 2, 3, 4)
 OF_PRESET = ("px", "epochs", "batch_size", "lr", "mixup", "augment", "share")
 """The settings that a preset sets; any of them may be changed afterwards."""
-POLL_S = 1.5
+POLL_S, FIRST_POLL_S = 1.5, 0.5
+"""Seconds from one look at a run to the next, and before its first loss is known."""
 MOST_SHOWN = 6
 MOST_CARDS = 4
 """Finished runs beyond so many stand in the menu only, until they are chosen there."""
@@ -93,17 +94,20 @@ def main() -> None:
 def workshop(index: Index | None) -> None:
     """The recipe's controls, the run that goes on, and the tabs."""
     who, queue = visitor(), shared_queue()
+    if st.context.url:  # a browser's visit: not the server's own, when it starts
+        queue.prepare()
     is_dreamed = index is not None and index.is_dreamed
     with frame.instrument() as (controls, picture):
         with controls:
             configs = wanted(queue, who, DREAMS if is_dreamed else "")
             start(configs, queue, who, index)
         jobs = listed(queue, who)
+        seen = st.session_state["states_seen"] = states(jobs)
         moves = any(job.is_active for job in jobs)
-        st.session_state["states_seen"] = {job.id: job.state for job in jobs}
+        poll_s = FIRST_POLL_S if "starting" in seen.values() else POLL_S
         with picture:
             epochs = configs[0].epochs if configs else 1
-            st.fragment(watch, run_every=POLL_S if moves else None)(queue, who, index, epochs)
+            st.fragment(watch, run_every=poll_s if moves else None)(queue, who, index, epochs)
             guess_first(is_dreamed, jobs)
     done = [job for job in jobs if job.state == "done"]
     frame.tabs(
@@ -447,8 +451,21 @@ def watch(queue: JobQueue, who: str, index: Index | None, epochs: int) -> None:
 def redraw_if_changed(jobs: Sequence[Job]) -> None:
     """Draw the whole page anew where a run has ended, gone on or come: all fragments change, and
     whether they look again by themselves."""
-    if st.session_state["states_seen"] != {job.id: job.state for job in jobs}:
+    if st.session_state["states_seen"] != states(jobs):
         st.rerun()
+
+
+def states(jobs: Sequence[Job]) -> dict[str, str]:
+    """State of each job, by id; `starting` for a running one whose first loss is not known yet."""
+
+    def has_loss(job: Job) -> bool:
+        watched = read_watch(job.run.path)
+        return watched is not None and bool(watched.loss)
+
+    return {
+        job.id: "starting" if job.state == "running" and not has_loss(job) else job.state
+        for job in jobs
+    }
 
 
 def listed(queue: JobQueue, who: str) -> list[Job]:
@@ -651,10 +668,6 @@ def _running(job: Job, entries: Sequence[dict[str, Any]]) -> tuple[float, str]:
 
 
 def _doing(now: Progress) -> str:
-    if now.phase == "teacher":
-        return _("the teacher has answered to {done} of {n} pictures").format(
-            done=numbers.count(now.done), n=numbers.count(now.of)
-        )
     if now.phase == "validation":
         return _("testing it")
     return _("{share} of its pictures").format(share=f"{now.share:.0%}")
@@ -918,15 +931,14 @@ def curve(job: Job, among: Sequence[Job]) -> charts.Curve:
 
 
 def _picture(curves: Sequence[charts.Curve], panel: charts.Panel, epochs: int) -> None:
-    table = charts.curves_frame(curves, panel)
+    rows = charts.curve_rows(curves, panel)
     st.markdown(f"**{panel.title}**")
-    if table.empty:
+    if not rows:
         st.caption(_("None of these runs has a teacher to agree with."))
         return
-    last = table.loc[table.groupby("series", sort=False)["epoch"].idxmax()]
-    values = ", ".join(f"{row.series} {row.value:.3g}" for row in last.itertuples())
+    values = ", ".join(f"{row['series']} {row['value']:.3g}" for row in charts.curve_ends(rows))
     show(
-        charts.curves_chart(table, panel, epochs),
+        charts.curves_chart(rows, panel, epochs),
         _("{what} by epoch; after the last one: {values}.").format(what=panel.title, values=values),
         key=f"chart-{panel.key}",
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from core.charts import numbers
-from core.charts.theme import SLOTS, finish, ink_text, layered, painted, role_color, role_shape
+from core.charts.theme import SLOTS, finish, ink_text, layered, painted, role_color
 from core.i18n import _
 
 LABEL_SIZE: dict[str, Any] = {"fontSize": alt.expr("width < 420 ? 11 : 14")}
@@ -47,46 +47,6 @@ def spread(values: Sequence[float] | np.ndarray, gap: float) -> np.ndarray:
     placed = np.empty_like(wanted)
     placed[order] = anchors + np.arange(len(wanted)) * gap
     return placed
-
-
-def end_labelled_lines(
-    frame: pd.DataFrame,
-    x: alt.X,
-    y: alt.Y,
-    *,
-    series: str = "series",
-    role: str = "role",
-    low: str | None = None,
-    high: str | None = None,
-    label_gap: float = 0.0,
-    tooltip: Sequence[str] = (),
-) -> alt.LayerChart:
-    """Curves, one a `series`, each named at its right end instead of in a legend.
-
-    `frame` is tidy: the columns of `x` and `y`, `series` (its name as shown), `role` (a slot of
-    `theme.SLOTS`), and `low`/`high` where a band is to be drawn. `label_gap` is the least distance
-    between two labels, in units of y. Give `x` and `y` fixed scales where a control moves.
-    """
-    x_field, y_field = (str(channel.shorthand).split(":")[0] for channel in (x, y))
-    ends = frame.loc[frame.groupby(series, sort=False)[x_field].idxmax()].copy()
-    ends["label_at"] = spread(ends[y_field].to_numpy(dtype=float), label_gap)
-    base = alt.Chart(frame).encode(x=x, color=role_color(role), detail=alt.Detail(f"{series}:N"))
-    layers: list[alt.Chart] = []
-    if low and high:
-        band = base.mark_area(opacity=0.18).encode(
-            alt.Y(f"{low}:Q", title=y["title"]), y2=f"{high}:Q"
-        )
-        layers.append(band)
-    layers.append(base.mark_line(strokeWidth=2.5).encode(y=y, tooltip=list(tooltip)))
-    tip = alt.Chart(ends).encode(x=x)
-    layers.append(
-        tip.mark_point(size=90, filled=True, opacity=1).encode(
-            y=y, color=role_color(role), shape=role_shape(role)
-        )
-    )
-    label = tip.encode(y=alt.Y("label_at:Q", title=y["title"]))
-    layers.append(ink_text(label, f"{series}:N", align="right", baseline="bottom", dy=-7))
-    return layered(*layers)
 
 
 def beside(ends: pd.Series, gap: float) -> np.ndarray:

@@ -8,8 +8,18 @@ import altair as alt
 import pandas as pd
 
 from core.charts.compiled import Spec, compiled, with_data, with_rows
-from core.charts.curves import end_labelled_lines
-from core.charts.theme import FONT_PX, RoleKey, finish, guide, ink_text, layered, painted
+from core.charts.curves import CHANCE, DASHES, spread
+from core.charts.theme import (
+    FONT_PX,
+    RoleKey,
+    finish,
+    guide,
+    ink_text,
+    layered,
+    painted,
+    role_color,
+    role_shape,
+)
 from core.course import CLASSES
 from core.i18n import _, food_class
 
@@ -73,47 +83,66 @@ def metrics_frame(curves: Sequence[Curve]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def curves_frame(curves: Sequence[Curve], panel: Panel) -> pd.DataFrame:
-    """Columns epoch, value, series, role, dash: tidy, for `curves_chart`."""
-    rows = []
-    for curve in curves:
-        several = len(curves) > 1
-        for column, name in panel.columns.items():
-            for entry in curve.entries:
-                if entry.get(column) is None or (column == "loss" and not curve.distilled):
-                    continue  # without a teacher the total is the hard loss
-                title = f"{curve.title}: {name}" if several else name
-                rows.append(
-                    {
-                        "epoch": entry["epoch"],
-                        "value": entry[column],
-                        "series": title,
-                        "role": curve.role,
-                        "line": column,
-                    }
-                )
-    return pd.DataFrame(rows, columns=["epoch", "value", "series", "role", "line"])
+def curve_rows(curves: Sequence[Curve], panel: Panel) -> list[dict[str, Any]]:
+    """Rows of epoch, value, series (its name), role, line (a column), for `curves_chart`."""
+    return [
+        {
+            "epoch": entry["epoch"],
+            "value": entry[column],
+            "series": f"{curve.title}: {name}" if len(curves) > 1 else name,
+            "role": curve.role,
+            "line": column,
+        }
+        for curve in curves
+        for column, name in panel.columns.items()
+        if column != "loss" or curve.distilled  # without a teacher the total is the hard loss
+        for entry in curve.entries
+        if entry.get(column) is not None
+    ]
 
 
-def curves_chart(frame: pd.DataFrame, panel: Panel, epochs: int) -> alt.LayerChart:
+def curve_ends(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The last row of each series."""
+    return list({row["series"]: row for row in rows}.values())
+
+
+def curves_chart(rows: Sequence[dict[str, Any]], panel: Panel, epochs: int) -> Spec:
     """One panel. The x axis holds all `epochs` from the start, so that nothing jumps."""
-    high = float(frame["value"].max()) if len(frame) else 1.0
-    scale = alt.Scale(domain=[0, 1] if panel.percent else [0, _round_up(high)])
-    y = alt.Y("value:Q", title=None, scale=scale)
+    top = 1.0 if panel.percent else _round_up(max((row["value"] for row in rows), default=1.0))
+    ends = curve_ends(rows)
+    places = spread([row["value"] for row in ends], top / 9)
+    named = [{**row, "label_at": float(at)} for row, at in zip(ends, places, strict=True)]
+    return with_rows(_curves(panel.key, max(1, epochs), top), lines=rows, ends=named)
+
+
+@compiled
+def _curves(key: str, epochs: int, top: float) -> Any:
+    panel = next(panel for panel in panels() if panel.key == key)
+    y = alt.Y("value:Q", title=None, scale=alt.Scale(domain=[0, top]))
     y = y.axis(format=".0%", tickCount=5) if panel.percent else y.axis(tickCount=5)
-    x = alt.X("epoch:Q", title=_("epoch"), scale=alt.Scale(domain=[0, max(1, epochs)]))
+    x = alt.X("epoch:Q", title=_("epoch"), scale=alt.Scale(domain=[0, epochs]))
     x = x.axis(tickMinStep=1, format="d")
-    tooltip = ["series:N", "epoch:Q", "value:Q"]
-    top = 1.0 if panel.percent else _round_up(high)
-    chart = end_labelled_lines(frame, x, y, label_gap=top / 9, tooltip=tooltip)
-    chart.layer[0].encoding.strokeDash = alt.StrokeDash(
-        "line:N",
-        legend=None,
-        scale=alt.Scale(
-            domain=list(panel.columns), range=[[1, 0], [6, 4], [2, 3]][: len(panel.columns)]
+    dashes = alt.Scale(domain=list(panel.columns), range=DASHES[: len(panel.columns)])
+    lines, ends = (alt.Chart(alt.NamedData(name)).encode(x) for name in ("lines", "ends"))
+    labels = ends.encode(alt.Y("label_at:Q", title=None))
+    return finish(
+        layered(
+            lines.mark_line(strokeWidth=2.5).encode(
+                y,
+                color=role_color(),
+                detail="series:N",
+                strokeDash=alt.StrokeDash("line:N", legend=None, scale=dashes),
+                tooltip=["series:N", "epoch:Q", "value:Q"],
+            ),
+            ends.mark_point(size=90, filled=True, opacity=1).encode(
+                y, color=role_color(), shape=role_shape()
+            ),
+            ink_text(labels, "series:N", align="right", baseline="bottom", dy=-7),
+            # where a coin with eleven sides would be
+            *([guide("y", CHANCE)] if key == "accuracy" else []),
         ),
+        HEIGHT_PX,
     )
-    return finish(layered(*chart.layer, *_guesses(panel)), HEIGHT_PX)
 
 
 def loss_chart(points: Sequence[tuple[float, float]], epochs: int, role: RoleKey) -> Spec:
@@ -155,11 +184,6 @@ def _loss_shape(epochs: int, top: float, role: RoleKey) -> Any:
         ),
         LOSS_PX,
     )
-
-
-def _guesses(panel: Panel) -> list[alt.Chart]:
-    """Where a coin with eleven sides would be."""
-    return [guide("y", 1 / len(CLASSES))] if panel.key == "accuracy" else []
 
 
 def _round_up(value: float) -> float:

@@ -2,8 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -105,6 +104,15 @@ _LOOKED_AT = 50
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
+class Answers(NamedTuple):
+    """A teacher's answers to one view of the training photographs."""
+
+    logits: Tensor
+    """(n, 11) on the device; 0 where it was not asked yet."""
+    view: dict[str, Any] | None
+    """The view's key while the teacher is being asked; None where the store had all."""
+
+
 class Learner:
     """A network in training, from its first weights to those that count at the end."""
 
@@ -153,7 +161,7 @@ class Learner:
         view = view.to(self.compute.augments_on)
         px = config.px_at(epoch)
         used = self._used(key)
-        answers = self._answers(view, key, epoch, used) if self.teacher and config.views else None
+        answers = self._answers(view, key, used)
         torch.manual_seed(self._dropout_seed(epoch))
         order = torch.randperm(len(self.training), generator=generator(config.seed, "order", epoch))
         order = order[used[order]]
@@ -177,6 +185,8 @@ class Learner:
                 self._look(sums)
             self.teller.tell(epoch + 1, "training", seen, len(order))
         self._look(sums)
+        if answers is not None and answers.view is not None:  # a step was not made on all of them
+            self._ask_the_rest(answers, view, used, order)
         training_s = time.perf_counter() - training_began
         loss, hard, soft, correct, agreed = (self.world.add(sums.cpu()) / seen).tolist()
         n = len(self.validation)
@@ -267,25 +277,32 @@ class Learner:
         others = (self.world.rank,) if self.world.rank else ()
         return derive(self.config.seed, "dropout", epoch, *others)
 
-    def _answers(self, view: View, key: tuple[object, ...], epoch: int, used: Tensor) -> Tensor:
-        """(n, 11), what the teacher says to the view; nothing of use where `used` is false."""
-        assert self.teacher is not None
+    def _answers(self, view: View, key: tuple[object, ...], used: Tensor) -> "Answers | None":
+        """The teacher's answers to the view, where they are kept; those of the store, if any."""
+        if self.teacher is None or not self.config.views:
+            return None
+        n, device = len(self.training), self.compute.device
         # the teacher looks at full size even while the student's side grows
-        px, n, asked = self.teacher.px, len(self.training), used.nonzero().flatten()
-
-        def batches() -> Iterator[tuple[Tensor, Tensor]]:
-            self.teller.tell(epoch + 1, "teacher", 0, len(asked))
-            for number, rows in enumerate(asked.split(128)):
-                if self.world.takes(number):
-                    yield rows, self._see(rows, view, px, self.shown)
-                    done = min((number + 1) * 128, len(asked))
-                    self.teller.tell(epoch + 1, "teacher", done, len(asked))
-
-        named = view_key(view, self.training.fingerprint, px, self.training.rows[used.numpy()])
+        named = view_key(
+            view, self.training.fingerprint, self.teacher.px, self.training.rows[used.numpy()]
+        )
         if self.shown is not self.training:
             named["crop"] = self.teacher.crop
-        answers = self.teacher.answers(n, named, batches, self.world)
-        return answers.to(self.compute.device)
+        kept = self.teacher.kept(n, named, self.world)
+        if kept is not None:
+            return Answers(kept.to(device), None)
+        return Answers(torch.zeros(n, 11, device=device), named)
+
+    def _ask_the_rest(self, answers: "Answers", view: View, used: Tensor, order: Tensor) -> None:
+        """Ask about the photographs that no step was made on, and keep all answers."""
+        assert self.teacher is not None and answers.view is not None
+        rest = used.clone()
+        rest[order.cpu()] = False
+        for number, rows in enumerate(rest.nonzero().flatten().split(BATCH)):
+            if self.world.takes(number):
+                asked = self.teacher.logits(self._see(rows, view, self.teacher.px, self.shown))
+                answers.logits[rows.to(answers.logits.device)] = asked
+        self.teacher.keep(answers.logits, answers.view, self.world)
 
     def _see(self, rows: Tensor, view: View, px: int, data: Photographs) -> Tensor:
         """What a network sees of these photographs in this view: (B, 3, px, px), whole 0..255."""
@@ -298,7 +315,7 @@ class Learner:
         return seen.to(self.compute.device)
 
     def _step(
-        self, rows: Tensor, view: View, answers: Tensor | None, px: int, batch: int
+        self, rows: Tensor, view: View, answers: "Answers | None", px: int, batch: int
     ) -> Tensor:
         """One optimiser step on this process' `rows` of a batch of so many.
 
@@ -311,12 +328,14 @@ class Learner:
         mixed = config.mixup > 0
         y_b = self.labels[view.partner[rows].to(device)] if mixed else None
         teacher_logits = None
-        if answers is not None:
-            teacher_logits = answers[rows.to(device)]
+        if answers is not None and answers.view is None:
+            teacher_logits = answers.logits[rows.to(device)]
         elif self.teacher is not None:
             same = px == self.teacher.px and self.shown is self.training
             asked = x if same else self._see(rows, view, self.teacher.px, self.shown)
             teacher_logits = self.teacher.logits(asked)
+            if answers is not None:
+                answers.logits[rows.to(device)] = teacher_logits
         with self.compute.autocast():
             logits = self.called(self.compute.lay(self.spec.normalize(x)))
         logits = logits.float()

@@ -279,8 +279,8 @@ def starting_point(name: str) -> tuple[dict[str, Any], dict[str, tuple[int, ...]
 FILE = "progress.json"
 EVERY_S = 1.0
 
-Phase = Literal["teacher", "training", "validation"]
-"""The teacher answers; the network learns; it is tested."""
+Phase = Literal["training", "validation"]
+"""The network learns; it is tested."""
 
 
 class Progress(NamedTuple):
@@ -301,7 +301,7 @@ class Progress(NamedTuple):
     @property
     def learned(self) -> float:
         """How much of the epoch's learning is done, 0 to 1."""
-        return {"teacher": 0.0, "training": self.share, "validation": 1.0}[self.phase]
+        return self.share if self.phase == "training" else 1.0
 
 
 def seconds_left(

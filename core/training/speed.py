@@ -18,8 +18,10 @@ from core.models.registry import ModelSpec
 from core.paths import cache_dir, read_json, write_json
 from core.provenance import processor_name
 
-WARM_UP, ROUNDS = 2, 5
-PATIENCE_S = 40.0
+ROUNDS = 4
+HOPELESS = 1.4
+"""A candidate this many times slower than the best, after its first timed step, is left out."""
+PATIENCE_S = 20.0
 """A step of a large network takes seconds on one core: a choice is not worth minutes."""
 
 
@@ -93,9 +95,10 @@ def choose(
 ) -> Compute:
     """The fastest way to train this network here; measured the first time, then read from a note.
 
-    `precision`: "auto", "float32" or "bfloat16". Protocol: two warm-up steps, then five rounds of
-    one step a candidate, interleaved; the smallest time counts, as noise only ever adds. A network
-    so slow that this passes PATIENCE_S gets fewer rounds, one at least.
+    `precision`: "auto", "float32" or "bfloat16". Protocol: a warm-up step, then ROUNDS rounds of
+    one step a candidate, interleaved; the smallest time counts, as noise only ever adds. After the
+    first round those that are HOPELESS times slower than the best are left out. A network so slow
+    that this passes PATIENCE_S gets fewer rounds, one at least.
     """
     device = device or best_device()
     candidates = [
@@ -137,12 +140,15 @@ def _measure(spec: ModelSpec, px: int, batch: int, candidates: list[Compute]) ->
         y = torch.randint(11, (batch,), device=candidates[0].device)
         best = [float("inf")] * len(candidates)
         began = time.perf_counter()
-        for turn in range(WARM_UP + ROUNDS):
-            if turn > WARM_UP and time.perf_counter() - began > PATIENCE_S:
+        for turn in range(1 + ROUNDS):
+            if turn > 1 and time.perf_counter() - began > PATIENCE_S:
                 break
+            limit = HOPELESS * min(best)
             for i, (compute, net) in enumerate(zip(candidates, nets, strict=True)):
+                if best[i] > limit:
+                    continue
                 seconds = _step_seconds(compute, net, x, y)
-                if turn >= WARM_UP:
+                if turn:
                     best[i] = min(best[i], seconds)
     return best
 

@@ -11,8 +11,9 @@ On a processor the teacher answers through ONNX Runtime, several times faster th
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,6 @@ from core.paths import cache_dir, write_atomic
 from core.photos import CROP
 from core.training.distributed import ALONE, World
 from core.training.speed import Compute
-
-Batches = Iterator[tuple[Tensor, Tensor]]
-"""(rows, pictures): row numbers of a batch and what the networks see of it, 0..255."""
-
 
 Ask = Callable[[Tensor], Tensor]
 """(B, 3, px, px) whole numbers on 0..255 -> (B, 11) float32 logits, on the same device."""
@@ -52,54 +49,53 @@ class Teacher:
         """(B, 3, px, px) whole numbers on 0..255 -> (B, 11) float32."""
         return self.ask(x)
 
-    def answers(
-        self,
-        n: int,
-        key: dict[str, Any],
-        batches: Callable[[], Batches],
-        world: World = ALONE,
-    ) -> Tensor:
-        """(n, 11) logits to one view of n photographs, from the store or asked now.
+    def kept(self, n: int, view: dict[str, Any], world: World = ALONE) -> Tensor | None:
+        """(n, 11) logits to a view (a `view_key`) of n photographs, if the store has them.
 
-        `key` names the view; `batches` yields every row once, in one of the processes. The first
-        process has the store; all get all answers.
+        The first process has the store; all get all answers.
         """
-        named = {"teacher": self.sha256, "runtime": self.runtime, **key}
-        digest = hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:20]
-        file = cache_dir() / "answers" / f"{digest}.npy"
-        stored = world.share_bytes(_read(file, n) if world.leads else None)
-        if stored is not None:
-            return torch.from_numpy(np.load(io.BytesIO(stored), allow_pickle=False))
-        answers = torch.zeros(n, 11)
-        for rows, x in batches():
-            answers[rows.cpu()] = self.logits(x).cpu()
-        answers = world.add(answers)
+        stored = world.share_bytes(_read(self._file(view), n) if world.leads else None)
+        if stored is None:
+            return None
+        return torch.from_numpy(np.load(io.BytesIO(stored), allow_pickle=False))
+
+    def keep(self, answers: Tensor, view: dict[str, Any], world: World = ALONE) -> None:
+        """Store (n, 11) logits to a view; a row is 0 in all processes but the one that asked."""
+        answers = world.add(answers.cpu())
         with world.together():
             if world.leads:
-                _write(file, answers)
-        return answers
+                buffer = io.BytesIO()
+                np.save(buffer, answers.numpy(), allow_pickle=False)
+                write_atomic(self._file(view), buffer.getvalue())
+
+    def _file(self, view: dict[str, Any]) -> Path:
+        named = {"teacher": self.sha256, "runtime": self.runtime, **view}
+        digest = hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:20]
+        return cache_dir() / "answers" / f"{digest}.npy"
 
 
 def load_teacher(name: str, px: int, device: str, crop: float = CROP) -> Teacher:
     """A checkpoint of `pretrained/` as a teacher of a student that sees `px` x `px`.
 
     It is shown what the student is, unless it sees another share of the square's side than `crop`:
-    then it has squares of its own, at its own side. Raises CheckpointError if there is none of that
-    name, or its files are not what they should be.
+    then it has squares of its own, at its own side. It is made when it is first asked: a run that
+    finds all answers in the store needs none. Raises CheckpointError if there is none of that name,
+    or its files are not what they should be.
     """
     from core import checkpoints
 
-    entry = checkpoints.get(name)
+    entry, _files = checkpoints.read_files(name, checkpoints.WEIGHTS)
     sha256 = entry.weights_sha256
     if entry.crop != crop:
         px = entry.input_px
     if torch.device(device).type == "cpu" and px == entry.input_px:
-        ask, runtime = _through_onnxruntime(name), "onnxruntime"
+        make, runtime = partial(_through_onnxruntime, name), "onnxruntime"
     else:
         half = torch.device(device).type == "cuda"
-        ask = _through_torch(name, device, half)
+        make = partial(_through_torch, name, device, half)
         runtime = "torch-float16" if half else "torch"  # kept answers of one are not the other's
-    return Teacher(name, sha256, ask, runtime, px, entry.crop)
+    made = cache(make)
+    return Teacher(name, sha256, lambda x: made()(x), runtime, px, entry.crop)
 
 
 def _through_onnxruntime(name: str) -> Ask:
@@ -148,9 +144,3 @@ def _read(file: Path, n: int) -> bytes | None:
     except (OSError, ValueError, EOFError):
         return None
     return data if kept.shape == (n, 11) else None
-
-
-def _write(file: Path, answers: Tensor) -> None:
-    buffer = io.BytesIO()
-    np.save(buffer, answers.numpy(), allow_pickle=False)
-    write_atomic(file, buffer.getvalue())

@@ -100,11 +100,11 @@ class Watch:
 
     def step(self, loss: SupportsFloat, ask: Callable[[], Answers]) -> None:
         """Note one step's loss (a number, or a tensor that is read later); `ask` the network about
-        the pictures when it is time to write."""
+        the pictures when it is time to write: at the first one, then once a second."""
         if self._folder is None:
             return
         self._waiting.append(loss)
-        if time.monotonic() - self._told >= EVERY_S:
+        if not self.now.loss or time.monotonic() - self._told >= EVERY_S:
             self.write(ask)
 
     def write(self, ask: Callable[[], Answers]) -> None:

@@ -91,12 +91,7 @@ def button(tab: "Page", name: str) -> str:
 
 def worker_of(run: Path) -> psutil.Process:
     """The process that trains into this folder."""
-    (found,) = [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if str(run) in " ".join(process.info["cmdline"] or [])
-    ]
-    return found
+    return psutil.Process(json.loads((run / ".process.json").read_text())["pid"])
 
 
 def epochs_in(run: Path) -> int:

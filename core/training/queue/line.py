@@ -25,6 +25,7 @@ from core.training.config import TrainConfig
 from core.training.queue import process
 from core.training.queue import process as jobs_process
 from core.training.queue.store import ACTIVE, Change, JobSettings, Row, State, Store, mark
+from core.training.queue.warm import WarmProcess
 from core.training.runs import RunFolder
 
 
@@ -161,6 +162,7 @@ class JobQueue:
         self._store = Store(self.root)
         self._children: dict[int, Any] = {}
         self._watched: set[int] = set()
+        self._warm = WarmProcess()
         if self._store.exists():
             self.tick()
 
@@ -257,6 +259,11 @@ class JobQueue:
             raise _unknown(id)
         return found
 
+    def prepare(self) -> None:
+        """Somebody may soon ask for a run: keep a process ready that could begin it at once."""
+        if len([job for job in self.jobs() if job.is_active]) < len(self.settings.devices):
+            self._warm.prepare(jobs_process.environment(self.settings.threads))
+
     def tick(self) -> None:
         """Notice what has ended, start what can start."""
         with self._store.change() as change:
@@ -351,7 +358,7 @@ class JobQueue:
         try:
             config = TrainConfig.model_validate_json(row.config)
             command = self._command(config, folder, self.settings.devices[slot])
-            process, born = jobs_process.start(command, folder, self.settings.threads)
+            process, born = jobs_process.start(command, folder, self.settings.threads, self._warm)
         except (OSError, ValidationError) as error:
             reason = "disk" if getattr(error, "errno", None) == 28 else "crashed"
             now = time.time()

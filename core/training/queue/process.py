@@ -25,11 +25,13 @@ import psutil
 from core.paths import REPO, read_json
 from core.training import runs
 from core.training.config import TrainConfig
+from core.training.queue.warm import WarmProcess
 
 if sys.platform != "win32":
     import fcntl
 
 LOG, ENDED, REPORT, PROCESS = "log.txt", "ended.json", "report.json", ".process.json"
+PROGRAM = [sys.executable, "-m", "core"]
 NICE = 10
 LAST_LINES = 12
 _LOG_TAIL_BYTES = 20_000
@@ -54,7 +56,7 @@ class Ending(NamedTuple):
 
 def train_command(config: TrainConfig, folder: Path, device: str) -> list[str]:
     """The command line that trains `config` in `folder` and makes it a checkpoint."""
-    command = [sys.executable, "-m", "core", "train", *config_arguments(config)]
+    command = [*PROGRAM, "train", *config_arguments(config)]
     command += ["--folder", str(folder), "--publish"]
     return command + (["--device", device] if device else [])
 
@@ -68,30 +70,44 @@ def config_arguments(config: TrainConfig) -> list[str]:
     return words
 
 
-def start(command: Sequence[str], folder: Path, threads: int) -> Started:
-    """Start a job's process at low priority; its words go to `log.txt`. OSError if it cannot.
-
-    Nobody else may start one in this folder meanwhile (the queue's transaction sees to that).
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in (ENDED, runs.FILE):  # of the process before
-        (folder / name).unlink(missing_ok=True)
-    environment = os.environ | {
+def environment(threads: int) -> dict[str, str]:
+    """The environment of a job's process."""
+    return {
+        # waiting threads sleep: on a shared machine spinning took six times the processor's time
+        "OMP_WAIT_POLICY": "PASSIVE",
+        **os.environ,
         "OMP_NUM_THREADS": str(threads),
         "PYTHONUNBUFFERED": "1",
         "PYTHONIOENCODING": "utf-8:backslashreplace",  # as `last_lines` reads it
     }
+
+
+def start(
+    command: Sequence[str], folder: Path, threads: int, warm: WarmProcess | None = None
+) -> Started:
+    """Start a job's process at low priority; its words go to `log.txt`. OSError if it cannot.
+
+    Nobody else may start one in this folder meanwhile (the queue's transaction sees to that).
+    `warm`: where a process may wait that can become one of `python -m core`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (ENDED, runs.FILE):  # of the process before
+        (folder / name).unlink(missing_ok=True)
     with (folder / LOG).open("ab") as log, _held(folder) as lock:
-        process = subprocess.Popen(
-            command,
-            cwd=REPO,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C at the server's terminal is not meant for it
-            pass_fds=() if lock is None else (lock,),
-        )
+        process = None
+        if warm is not None and list(command[:3]) == PROGRAM:
+            process = warm.take(command[3:], log.fileno(), lock)
+        if process is None:
+            process = subprocess.Popen(
+                command,
+                cwd=REPO,
+                env=environment(threads),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C at the server's terminal is not meant for it
+                pass_fds=() if lock is None else (lock,),
+            )
         # into the locked file itself: a new one in its place would be without the lock
         noted = _Noted(process.pid, time.monotonic())
         (folder / PROCESS).write_text(json.dumps(noted._asdict()), encoding="utf-8")

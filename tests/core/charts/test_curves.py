@@ -63,29 +63,6 @@ def test_labels_spread_apart_and_stay_near(values: list[float], gap: float) -> N
         assert np.allclose(placed, values)
 
 
-def test_curves_are_named_at_their_end() -> None:
-    frame = pd.DataFrame(
-        {
-            "epoch": [1, 2, 3, 1, 2],
-            "accuracy": [0.1, 0.2, 0.6, 0.1, 0.59],
-            "low": 0.0,
-            "high": 1.0,
-            "series": ["a", "a", "a", "b", "b"],
-            "role": ["teacher"] * 3 + ["scratch"] * 2,
-        }
-    )
-    chart = curves.end_labelled_lines(
-        frame, alt.X("epoch:Q"), alt.Y("accuracy:Q"), low="low", high="high", label_gap=0.1
-    )
-    spec = chart.to_dict()
-    text = next(layer for layer in spec["layer"] if layer["mark"]["type"] == "text")
-    rows = {row["series"]: row for row in spec["datasets"][text["data"]["name"]]}
-    assert (rows["a"]["epoch"], rows["b"]["epoch"]) == (3, 2)
-    assert rows["a"]["label_at"] - rows["b"]["label_at"] == pytest.approx(0.1)
-    assert rows["a"]["accuracy"] == 0.6  # the curve itself stays where it is
-    assert all("legend" not in str(layer).replace("'legend': None", "") for layer in spec["layer"])
-
-
 def accuracies() -> pd.DataFrame:
     """Two curves of which one has a fine-tuned point."""
     return pd.DataFrame(

@@ -11,8 +11,8 @@ from core.training.chart import (
     _round_up,
     confusion_chart,
     confusion_frame,
+    curve_rows,
     curves_chart,
-    curves_frame,
     metrics_frame,
     panels,
 )
@@ -32,22 +32,34 @@ PANELS = {panel.key: panel for panel in panels()}
 
 
 def test_hard_and_soft_losses_stand_apart_and_a_total_only_where_they_differ() -> None:
-    both = curves_frame([SCRATCH, TAUGHT], PANELS["losses"])
-    assert set(both["series"]) == {
+    def series(curves: list[Curve], key: str) -> set[str]:
+        return {row["series"] for row in curve_rows(curves, PANELS[key])}
+
+    assert series([SCRATCH, TAUGHT], "losses") == {
         "scratch s0: hard", "distilled s0: total", "distilled s0: hard", "distilled s0: soft",
     }  # fmt: skip
-    assert set(curves_frame([SCRATCH], PANELS["losses"])["series"]) == {"hard"}
-    assert set(curves_frame([TAUGHT], PANELS["agreement"])["value"]) == {0.6}
-    assert curves_frame([SCRATCH], PANELS["agreement"]).empty
+    assert series([SCRATCH], "losses") == {"hard"}
+    assert {row["value"] for row in curve_rows([TAUGHT], PANELS["agreement"])} == {0.6}
+    assert curve_rows([SCRATCH], PANELS["agreement"]) == []
     assert len(metrics_frame([SCRATCH, TAUGHT])) == 5
 
 
-@pytest.mark.parametrize("key", list(PANELS))
-def test_the_epoch_axis_has_room_for_all_from_the_start(key: str) -> None:
-    frame = curves_frame([SCRATCH, TAUGHT], PANELS[key])
-    spec = curves_chart(frame, PANELS[key], 40).to_dict()
-    assert '"domain": [0, 40]' in json.dumps(spec)
-    alt.Chart.from_dict(spec)  # a valid Vega-Lite chart
+def test_every_panel_holds_all_epochs_and_names_each_curve_once_at_its_end() -> None:
+    for panel in PANELS.values():
+        rows = curve_rows([SCRATCH, TAUGHT], panel)
+        spec = curves_chart(rows, panel, 40)
+        assert '"domain": [0, 40]' in json.dumps(spec)
+        alt.Chart.from_dict(spec)  # a valid Vega-Lite chart
+        data = {layer["data"]["name"]: layer["data"].get("values") for layer in spec["layer"]
+                if layer.get("data", {}).get("values")}  # fmt: skip
+        ends = next(values for name, values in data.items() if name == "ends")
+        assert next(values for name, values in data.items() if name == "lines") == rows
+        assert {(end["series"], end["epoch"]) for end in ends} == {
+            (row["series"], 3 if row["series"].startswith("scratch") else 2) for row in rows
+        }
+        heights = sorted(end["label_at"] for end in ends)
+        gaps = [b - a for a, b in zip(heights, heights[1:], strict=False)]
+        assert all(gap > 0 for gap in gaps)
 
 
 @pytest.mark.parametrize(

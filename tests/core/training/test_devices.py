@@ -123,7 +123,8 @@ def test_a_step_reads_nothing_back(
     learner = _learner(config, food)
     view, _key = learner._view(0)
     rows = torch.arange(11)
-    answers = torch.randn(44, 11, generator=torch.Generator().manual_seed(0))
+    logits = torch.randn(44, 11, generator=torch.Generator().manual_seed(0))
+    answers = learner_module.Answers(logits, None)
     learner._step(rows, view, answers, 32, 11)  # the optimiser makes its state
     with _Reads() as reads:
         told = learner._step(rows, view, answers, 32, 11)
@@ -175,7 +176,12 @@ def test_answers_in_half_precision_are_kept_apart(
         return torch.zeros_like
 
     monkeypatch.setattr("core.training.teacher_cache._through_torch", through)
-    runtimes = [load_teacher(tiny_teacher, 48, device).runtime for device in ("cuda", "cpu", "mps")]
+    teachers = [load_teacher(tiny_teacher, 48, device) for device in ("cuda", "cpu", "mps")]
+    assert told == [], "it is made when it is first asked"
+    for teacher in teachers:
+        for _time in range(2):
+            teacher.logits(torch.zeros(1, 3, 48, 48))
+    runtimes = [teacher.runtime for teacher in teachers]
     assert runtimes == ["torch-float16", "torch", "torch"] and told == [True, False, False]
 
 

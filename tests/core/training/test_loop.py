@@ -293,13 +293,11 @@ def test_how_far_the_epoch_is_can_be_seen_and_changes_nothing(
         (0, (1, "training", 10, 40, 20.0), 0.0, 4.75 * 2),  # 5 epochs of 40 pictures, 20 a second
         (2, (3, "training", 30, 40, 20.0), 0.0, 2.25 * 2),
         (2, (3, "training", 30, 40, 20.0), 7.0, 2.25 * 7),  # the last epoch knows better
-        (2, (3, "teacher", 30, 40, 20.0), 7.0, 3 * 7),
         (2, (3, "validation", 0, 40, 0.0), 7.0, 2 * 7),
         (2, None, 7.0, 3 * 7),
         (5, None, 7.0, 0),
         (0, (1, "training", 0, 40, 0.0), 0.0, None),  # before its first steps
         (0, (1, "training", 1, 40, float("nan")), 0.0, None),
-        (0, (1, "teacher", 30, 40, 20.0), 0.0, None),
         (0, (1, "validation", 0, 40, 0.0), 0.0, None),
         (0, None, 0.0, None),
     ],

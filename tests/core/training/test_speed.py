@@ -29,9 +29,15 @@ def test_the_choice_is_the_fastest_measured_and_is_noted(
     assert choose(spec, 32, 4, "auto", "cpu") == chosen
 
 
-@pytest.mark.parametrize(("patience_s", "rounds"), [(60.0, 7), (0.0, 3)])
-def test_a_slow_network_is_measured_in_fewer_rounds(
-    patience_s: float, rounds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("patience_s", "slow", "rounds"), [(60.0, 1.3, (5, 5)), (60.0, 1.5, (5, 2)), (0.0, 1.3, (2, 2))]
+)
+def test_slow_networks_and_slow_candidates_are_measured_in_fewer_rounds(
+    patience_s: float,
+    slow: float,
+    rounds: tuple[int, int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SMALL_PLATES_CACHE", str(tmp_path))
     monkeypatch.setattr(speed, "PATIENCE_S", patience_s)
@@ -39,13 +45,17 @@ def test_a_slow_network_is_measured_in_fewer_rounds(
 
     def step_seconds(compute: Compute, *_: object) -> float:
         steps.append(compute)
-        return float(len(steps))
+        return slow if compute.bfloat16 else 1.0
 
     monkeypatch.setattr(speed, "_step_seconds", step_seconds)
-    choose(get("dwpw_256k"), 32, 4, "auto", "cpu")
-    assert len(steps) == 4 * rounds  # of four candidates, in turn
+    chosen = choose(get("dwpw_256k"), 32, 4, "auto", "cpu")
+    fast, other = rounds
+    for bfloat16, expected in ((False, fast), (True, other)):
+        for last in (False, True):
+            assert steps.count(Compute("cpu", bfloat16, last)) == expected
+    assert not chosen.bfloat16
     (note,) = json.loads((tmp_path / "speed.json").read_text()).values()
-    assert [row["step_ms"] for row in note["measured"]] == [9e3, 10e3, 11e3, 12e3]
+    assert [row["step_ms"] for row in note["measured"]] == [1e3, 1e3, slow * 1e3, slow * 1e3]
 
 
 def test_a_named_precision_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,126 @@
+"""A process that waits for a job: it becomes the job, with its log, its lock and its exit code."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from core.training.queue import process as jobs_process
+from core.training.queue import warm as warm_module
+from core.training.queue.line import JobQueue
+from core.training.queue.store import JobSettings
+from core.training.queue.warm import WarmProcess
+from tests.core.training.queue.queueing import FINGERPRINT, config, script, wait_until
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no files are passed on there")
+
+LIGHT = """
+import sys
+from core.training.queue import warm
+warm.warm_up = lambda: None
+sys.exit(warm.main(int(sys.argv[1])))
+"""
+
+
+@pytest.fixture
+def light(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting processes import nothing heavy."""
+    monkeypatch.setattr(warm_module, "COMMAND", [sys.executable, "-c", LIGHT])
+
+
+def _waiting() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if child.status() != "zombie"]
+
+
+@pytest.fixture
+def warm(light: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WarmProcess:
+    monkeypatch.setenv("SMALL_PLATES_RUNS", str(tmp_path / "none"))
+    made = WarmProcess()
+    before = {child.pid for child in _waiting()}
+    made.prepare(jobs_process.environment(1))
+    made.prepare(jobs_process.environment(1))
+    assert len({child.pid for child in _waiting()} - before) == 1, "at most one"
+    return made
+
+
+def test_it_becomes_the_job(warm: WarmProcess, tmp_path: Path) -> None:
+    """`runs --json` in its place: the log holds what it says, the lock is held to its end."""
+    (waiting,) = _waiting()
+    command = [*jobs_process.PROGRAM, "runs", "--json"]
+    started = jobs_process.start(command, tmp_path, 1, warm)
+    assert started.process.pid == waiting.pid
+    assert started.process.wait(60) == 0
+    assert json.loads((tmp_path / jobs_process.LOG).read_text()) == {"runs": []}
+    assert jobs_process.find(tmp_path, started.process.pid) is None
+    again = jobs_process.start([*jobs_process.PROGRAM, "runs", "--nonsense"], tmp_path, 1, warm)
+    assert again.process.pid != waiting.pid and again.process.wait(60) == 2, "one job only"
+
+
+def test_the_lock_is_held_while_it_runs_and_it_can_be_ended(
+    warm: WarmProcess, tmp_path: Path
+) -> None:
+    os.kill(_waiting()[0].pid, 19)  # it cannot begin yet
+    command = [*jobs_process.PROGRAM, "runs"]
+    started = jobs_process.start(command, tmp_path, 1, warm)
+    found = jobs_process.find(tmp_path, started.process.pid)
+    assert found is not None and found.pid == started.process.pid
+    os.kill(started.process.pid, 18)
+    jobs_process.end(tmp_path, started.process.pid)
+    wait_until(lambda: jobs_process.find(tmp_path, started.process.pid) is None)
+
+
+def test_one_that_was_killed_is_not_used(warm: WarmProcess, tmp_path: Path) -> None:
+    (waiting,) = _waiting()
+    waiting.kill()
+    wait_until(lambda: waiting.status() == "zombie")
+    started = jobs_process.start([*jobs_process.PROGRAM, "runs"], tmp_path, 1, warm)
+    assert started.process.pid != waiting.pid and started.process.wait(60) == 0
+
+
+def test_it_ends_when_it_is_not_wanted(
+    light: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warm_module, "IDLE_S", 0.3)
+    idle = WarmProcess()
+    idle.prepare(jobs_process.environment(1))
+    assert len(_waiting()) == 1
+    wait_until(lambda: not _waiting())
+    idle.prepare(jobs_process.environment(1))
+    assert len(_waiting()) == 1, "and comes again"
+    idle.end()
+    wait_until(lambda: not _waiting())
+
+
+def test_it_ends_with_its_server(tmp_path: Path) -> None:
+    """A server that is killed says nothing: the end of the socket does."""
+    code = (
+        "import os, sys\nfrom core.training.queue import warm\n"
+        f"warm.COMMAND = [sys.executable, '-c', {LIGHT!r}]\n"
+        "process = warm.WarmProcess()\nprocess.prepare(dict(os.environ))\n"
+        "print(process._idle[0].pid, flush=True)\nos.kill(os.getpid(), 9)\n"
+    )
+    repo = Path(__file__).parents[4]
+    done = subprocess.run([sys.executable, "-c", code], cwd=repo, capture_output=True, text=True)
+    pid = int(done.stdout)
+    wait_until(lambda: not psutil.pid_exists(pid), 60)
+
+
+def test_a_queue_keeps_one_only_while_a_job_could_begin(light: None, tmp_path: Path) -> None:
+    queue = JobQueue(tmp_path / "runs", JobSettings(), script)
+    queue.prepare()
+    (waiting,) = _waiting()
+    queue.ask(config(), "ann", FINGERPRINT)  # a script, which it cannot become
+    assert len(_waiting()) == 2
+    queue._warm.end()
+    queue.prepare()
+    wait_until(lambda: waiting not in _waiting())
+    time.sleep(0.1)
+    (job,) = _waiting()
+    assert job.pid != waiting.pid, "the place is taken"
+    (next((tmp_path / "runs").glob("*/starts.txt")).parent / "go").write_text("")
+    wait_until(lambda: not _waiting())
