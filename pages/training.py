@@ -10,7 +10,6 @@ from typing import Any
 import streamlit as st
 from PIL import ImageOps
 from pydantic import ValidationError
-from streamlit.errors import StreamlitAPIException
 
 from core import checkpoints
 from core.charts import numbers
@@ -44,7 +43,7 @@ from core.training.config import TrainConfig
 from core.training.publish import model_card
 from core.training.queue.line import Job, JobQueue, recipe_of, shared_queue
 from core.training.queue.process import REPORT
-from core.training.runs import Progress, read_progress, seconds_left
+from core.training.runs import read_progress, seconds_left
 from core.training.watch import Picture, Watched, fixed_pictures, read_watch
 from pages.kit import frame, guess, networks, url_state
 from pages.kit.figure import data_button, show
@@ -96,11 +95,12 @@ def workshop(index: Index | None) -> None:
     who, queue = visitor(), shared_queue()
     if st.context.url:  # a browser's visit: not the server's own, when it starts
         queue.prepare()
-    is_dreamed = index is not None and index.is_dreamed
+    with_dreams = index is not None and index.is_dreamed
     with frame.instrument() as (controls, picture):
         with controls:
-            configs = wanted(queue, who, DREAMS if is_dreamed else "")
-            start(configs, queue, who, index)
+            configs = wanted(queue, who, DREAMS if with_dreams else "")
+            if configs:
+                start(configs, queue, who, index)
         jobs = listed(queue, who)
         seen = st.session_state["states_seen"] = states(jobs)
         moves = any(job.is_active for job in jobs)
@@ -108,22 +108,17 @@ def workshop(index: Index | None) -> None:
         with picture:
             epochs = configs[0].epochs if configs else 1
             st.fragment(watch, run_every=poll_s if moves else None)(queue, who, index, epochs)
-            guess_first(is_dreamed, jobs)
+            guess_first(with_dreams, jobs)
     done = [job for job in jobs if job.state == "done"]
     frame.tabs(
         [
             frame.Tab("runs", _("Runs"), partial(runs, queue, who)),
-            frame.Tab("curves", _("Curves"), partial(curves, queue, who)),
+            frame.Tab("curves", _("Curves"), partial(curves, queue, who), former=("trap",)),
             frame.Tab("result", _("The finished run"), partial(results, done, index)),
             frame.Tab("why", _("Why"), why),
-            frame.Tab("trap", _("Trap"), partial(trap, jobs[:MOST_SHOWN])),
             frame.Tab("homework", _("Homework"), homework),
         ]
     )
-
-
-# ------------------------------------------------------------------------------------------------
-# What there is to learn from.
 
 
 def photographs() -> Index | None:
@@ -152,48 +147,33 @@ def _dreams(folder: str, mark: str) -> Index | None:
 
 def learns_from(index: Index | None) -> str:
     """A sentence on it; draws, too, why photographs that were named are not used, or missing."""
-    if index is None:
+    named, problem = os.environ.get("FOOD11_ROOT"), ""
+    if index is None or (index.is_dreamed and named):
         try:
             find_food11()
         except UserError as error:
-            st.info(
-                _("Training needs photographs, and there are none on this machine. {why}").format(
-                    why=error
-                ),
-                icon=":material/photo_library:",
-            )
+            problem = str(error)
+    if index is None:
+        st.info(
+            _("Training needs photographs, and there are none on this machine. {why}").format(
+                why=problem
+            ),
+            icon=":material/photo_library:",
+        )
         st.code("python -m core data fetch\nexport FOOD11_ROOT=/path/to/food11", language="bash")
         return ""
     n = numbers.count(int(index.class_counts("training").sum()))
     if not index.is_dreamed:
         return _("It learns from {n} photographs: {data}.").format(data=index.name, n=n)
-    if named := os.environ.get("FOOD11_ROOT"):
-        try:
-            find_food11()
-        except DataError as error:
-            st.warning(
-                _("The photographs in {folder} are not used. {why}").format(
-                    folder=named, why=error
-                ),
-                icon=":material/rule_folder:",
-            )
+    if problem:
+        st.warning(
+            _("The photographs in {folder} are not used. {why}").format(folder=named, why=problem),
+            icon=":material/rule_folder:",
+        )
     return _(
         "No photographs are here: it learns from {n} pictures of {px} px and is tested on others. "
         "Each is a **{mark}**: scores say little about real food."
     ).format(mark=MARK(), n=n, px=TRAIN_PX)
-
-
-# ------------------------------------------------------------------------------------------------
-# The controls: from a preset or by hand to the runs that will be asked for.
-
-
-def preset_title(name: str) -> str:
-    """What a preset promises."""
-    return {
-        "minute": _("A minute on a laptop"),
-        "hour": _("An hour on two cores"),
-        "full": _("The full recipe, on a GPU"),
-    }[name]
 
 
 def wanted(queue: JobQueue, who: str, data: str = "") -> list[TrainConfig]:
@@ -201,52 +181,42 @@ def wanted(queue: JobQueue, who: str, data: str = "") -> list[TrainConfig]:
 
     `data` is what they learn from, as a `TrainConfig` says it.
     """
-    titles = {name: preset_title(name) for name in PRESETS}
+    titles = {
+        "minute": _("A minute on a laptop"),
+        "hour": _("An hour on two cores"),
+        "full": _("The full recipe, on a GPU"),
+    }
     preset = one_of(
-        st.selectbox, _("How much"), titles, "preset", default="minute",
-        on_change=_apply, help=_("Sets the recipe; change any of it afterwards."),
+        st.selectbox, _("How much"), {name: titles[name] for name in PRESETS}, "preset",
+        default="minute", on_change=_follow_preset,
+        help=_("Sets the recipe; change any of it afterwards."),
     )  # fmt: skip
     promised = preset_settings(preset, data == DREAMS)
     model, teacher = _model(), _teacher(queue, who)
-    usual = defaults(promised)
+    plain = TrainConfig()
+    usual = {name: promised.get(name, getattr(plain, name)) for name in OF_PRESET}
+    usual["share"] = round(100 * usual["share"])
     with st.popover(_("Recipe"), icon=":material/tune:", width="stretch"):
-        settings = _lesson(bool(teacher), usual) | _amount(model, usual)
+        settings = _recipe(model, bool(teacher), usual)
+    if not model:
+        return []
     seeds = settings.pop("seeds")
+    # what the preset sets without a control gives way to what the controls say
+    fixed = {name: value for name, value in promised.items() if name not in settings}
+    start_px = fixed.get("start_px", 0)
+    if start_px and (start_px >= settings["px"] or not fits(model, start_px)):
+        del fixed["start_px"]
+    fixed["warmup_epochs"] = min(fixed.get("warmup_epochs", 2.0), settings["epochs"] / 2)
+    settings |= {"model": model, "teacher": teacher, "data": data}
     try:
-        if not model:
-            return []
-        return [
-            TrainConfig(
-                model=model, teacher=teacher, seed=seed, data=data,
-                **(_unseen(promised, model, settings) | settings),
-            )
-            for seed in seeds
-        ]  # fmt: skip
+        return [TrainConfig(seed=seed, **(fixed | settings)) for seed in seeds]
     except ValidationError as error:
         message = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
         st.error(message[:1].upper() + message[1:] + ".", icon=":material/error:")
         return []
 
 
-def defaults(promised: dict[str, Any]) -> dict[str, Any]:
-    """What the controls of OF_PRESET show before anything is touched, for a preset's settings."""
-    plain = TrainConfig()
-    shown = {name: promised.get(name, getattr(plain, name)) for name in OF_PRESET}
-    return shown | {"share": round(100 * shown["share"])}
-
-
-def _unseen(promised: dict[str, Any], model: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """What the preset sets without a control, kept possible under what the controls say."""
-    fixed = {name: value for name, value in promised.items() if name not in settings}
-    start_px = fixed.get("start_px", 0)
-    if start_px and (start_px >= settings["px"] or not fits(model, start_px)):
-        del fixed["start_px"]
-    warmup = fixed.get("warmup_epochs", 2.0)
-    return fixed | {"warmup_epochs": min(warmup, settings["epochs"] / 2)}
-
-
-def _apply() -> None:
-    """Another preset was chosen: the settings that it sets follow it."""
+def _follow_preset() -> None:
     for name in OF_PRESET:
         url_state.say(name)
 
@@ -263,14 +233,10 @@ def _model() -> str:
     if chosen != OWN:
         return chosen
     line = url_state.draw(
-        st.text_input,
-        _("The design"),
-        key="design",
+        st.text_input, _("The design"), key="design", default="", placeholder=EXAMPLE,
         spelling=url_state.line(url_state.LONGEST),
-        default="",
-        placeholder=EXAMPLE,
         help=_("The page Architecture writes this line while you draw."),
-    )
+    )  # fmt: skip
     if not line:
         st.caption(_("Paste the line that the page Architecture shows below your drawing."))
         return ""
@@ -283,68 +249,77 @@ def _model() -> str:
 
 def _teacher(queue: JobQueue, who: str) -> str:
     """The id of the checkpoint that teaches; empty for none."""
-    found = {one.id: networks.name_of(one) for one in networks.checkpoints()}
+    titles = {entry.id: networks.name_of(entry) for entry in networks.checkpoints()}
+    default = next((id for id in titles if id.startswith("efficientnet_lite0")), "none")
     own = networks.own()
-    mine = [job.id for job in queue.jobs(who) if job.mine and job.id in own.keys() - found.keys()]
-    found |= {id: f"{networks.name_of(own[id])} · {id}" for id in mine}
-    titles = {"none": _("No teacher: labels alone"), **found}
-    default = next((id for id in found if id.startswith("efficientnet_lite0")), "none")
+    titles |= {
+        job.id: f"{networks.name_of(own[job.id])} · {job.id}"
+        for job in queue.jobs(who)
+        if job.mine and job.id in own.keys() - titles.keys()
+    }
+    titles = {"none": _("No teacher: labels alone"), **titles}
     chosen = one_of(st.selectbox, role_title("teacher"), titles, "teacher", default=default)
     return "" if chosen == "none" else chosen
 
 
-def _lesson(has_teacher: bool, usual: dict[str, Any]) -> dict[str, Any]:
+def _recipe(model: str, has_teacher: bool, usual: dict[str, Any]) -> dict[str, Any]:
+    """The controls of the recipe: fields of `TrainConfig`, and `seeds`."""
+    exact = partial(number_of, clamp=False)
     left, right = st.columns(2)
-    alpha = number_of(
-        left.slider, _("Alpha, the teacher's weight"), 0.0, 1.0, LESSON["alpha"], 0.05, "alpha",
-        clamp=False, disabled=not has_teacher,
-        help=_("Weight of the teacher's soft answers in the loss."),
-    )  # fmt: skip
-    temperature = number_of(
-        right.slider, _("Temperature T"), 1.0, 20.0, float(LESSON["temperature"]), 0.5, "T",
-        clamp=False, disabled=not has_teacher,
-    )  # fmt: skip
-    mixup = number_of(
-        left.slider, _("Mixup"), 0.0, 1.0, float(usual["mixup"]), 0.1, "mixup",
-        clamp=False, help=_("Blends pairs of photographs and their labels; 0 blends none."),
-    )  # fmt: skip
-    lesson = {"alpha": alpha, "temperature": temperature} if has_teacher else {}
-    return lesson | {"mixup": mixup}
-
-
-def _amount(model: str, usual: dict[str, Any]) -> dict[str, Any]:
-    left, right = st.columns(2)
-    with left:
-        epochs = number_of(
-            st.number_input, _("Epochs"), 1, MOST_EPOCHS, usual["epochs"], 1, "epochs",
-            clamp=False,
-        )  # fmt: skip
-        linked = url_state.current("px", choice(ANY_SIDE), usual["px"])
-        px = one_of(
-            st.selectbox,
-            _("Picture side"),
-            {side: f"{side} px" for side in sorted({*SIDES, linked})},
-            "px",
-            usual["px"],
-        )
-        share = number_of(
-            st.number_input, _("Photographs, %"), 5, 100, usual["share"], 5, "share",
-            clamp=False,
+    lesson: dict[str, Any] = {
+        "alpha": exact(
+            left.slider, _("Alpha, the teacher's weight"), 0.0, 1.0, LESSON["alpha"], 0.05, "alpha",
+            disabled=not has_teacher, help=_("Weight of the teacher's soft answers in the loss."),
+        ),
+        "temperature": exact(
+            right.slider, _("Temperature T"), 1.0, 20.0, float(LESSON["temperature"]), 0.5, "T",
+            disabled=not has_teacher,
+        ),
+    }  # fmt: skip
+    settings = lesson if has_teacher else {}
+    linked = url_state.current("px", choice(ANY_SIDE), usual["px"])
+    sides = {side: f"{side} px" for side in sorted({*SIDES, linked})}
+    policies = {
+        "none": _("none"), "light": _("light"), "standard": _("standard"), "strong": _("strong"),
+    }  # fmt: skip
+    settings |= {
+        "mixup": exact(
+            left.slider, _("Mixup"), 0.0, 1.0, float(usual["mixup"]), 0.1, "mixup",
+            help=_("Blends pairs of photographs and their labels; 0 blends none."),
+        ),
+        "epochs": exact(
+            left.number_input, _("Epochs"), 1, MOST_EPOCHS, usual["epochs"], 1, "epochs"
+        ),
+        "px": one_of(left.selectbox, _("Picture side"), sides, "px", usual["px"]),
+        "share": exact(
+            left.number_input, _("Photographs, %"), 5, 100, usual["share"], 5, "share",
             help=_("Share of the training photographs, the same of every class."),
-        )  # fmt: skip
-    with right:
-        seeds = url_state.draw(
-            st.pills, _("Seeds, a run each"), SEEDS, selection_mode="multi", key="seeds",
+        ) / 100,
+        "seeds": url_state.draw(
+            right.pills, _("Seeds, a run each"), SEEDS, selection_mode="multi", key="seeds",
             spelling=_IN_ONE, default=[0],
-        )  # fmt: skip
-        more = _more(model, usual)
-    return {"epochs": epochs, "px": px, "share": share / 100, "seeds": seeds, **more}
+        ),
+        "batch_size": one_of(
+            right.selectbox, _("Photographs a step"), BATCHES, "batch_size", usual["batch_size"]
+        ),
+        "lr": exact(
+            right.number_input, _("Highest learning rate"), 1e-5, 0.1, usual["lr"], 1e-4, "lr",
+            format="%.5f",
+        ),
+        "augment": one_of(
+            right.selectbox, _("Augmentation"), policies, "augment", usual["augment"]
+        ),
+    }  # fmt: skip
+    if model and get(model).pretrainable:
+        with right:
+            settings["pretrained"] = toggle(_("Start from ImageNet weights"), "pretrained")
+    return settings
 
 
-def _read_in_one(said: list[str]) -> list[int] | None:
-    words = said[0].split(".") if said else []
-    found = choices(SEEDS, len(SEEDS)).read(words)
-    return sorted(found) if found is not None and len(found) == len(words) else None
+def _read_in_one(texts: list[str]) -> list[int] | None:
+    words = texts[0].split(".") if texts else []
+    seeds = choices(SEEDS, len(SEEDS)).read(words)
+    return sorted(seeds) if seeds is not None and len(seeds) == len(words) else None
 
 
 _IN_ONE: url_state.Spelling[list[int]] = url_state.Spelling(
@@ -353,99 +328,57 @@ _IN_ONE: url_state.Spelling[list[int]] = url_state.Spelling(
 """Several seeds in one text: "0.2"."""
 
 
-def _more(model: str, usual: dict[str, Any]) -> dict[str, Any]:
-    policies = {
-        "none": _("none"),
-        "light": _("light"),
-        "standard": _("standard"),
-        "strong": _("strong"),
-    }
-    label = _("Photographs a step")
-    more: dict[str, Any] = {
-        "batch_size": one_of(st.selectbox, label, BATCHES, "batch_size", usual["batch_size"]),
-        "lr": number_of(
-            st.number_input, _("Highest learning rate"), 1e-5, 0.1, usual["lr"], 1e-4, "lr",
-            clamp=False, format="%.5f",
-        ),
-        "augment": one_of(st.selectbox, _("Augmentation"), policies, "augment", usual["augment"]),
-    }  # fmt: skip
-    if model and get(model).pretrainable:
-        more["pretrained"] = toggle(_("Start from ImageNet weights"), "pretrained")
-    return more
-
-
 def start(configs: Sequence[TrainConfig], queue: JobQueue, who: str, index: Index | None) -> None:
     """The button that asks for the runs, and what became of it."""
-    if not configs:
-        return
-    runs = len(configs)
-    label = ngettext("Start {n} run", "Start {n} runs", runs).format(n=runs)
+    n = len(configs)
     st.button(
-        label, icon=":material/play_arrow:", type="primary", key="start", disabled=index is None,
-        on_click=_ask, args=(list(configs), queue, who, index), width="stretch",
+        ngettext("Start {n} run", "Start {n} runs", n).format(n=n), key="start",
+        icon=":material/play_arrow:", type="primary", width="stretch", disabled=index is None,
+        on_click=_ask, args=(list(configs), queue, who, index),
         help=_("It runs in a process of its own and goes on when you close the tab."),
     )  # fmt: skip
-    if refused := st.session_state.pop("start_refused", ""):
-        st.warning(refused, icon=":material/front_hand:")
-    if joined := st.session_state.pop("start_joined", 0):
-        st.toast(
-            ngettext(
-                "{n} of these runs was there already: you share it.",
-                "{n} of these runs were there already: you share them.",
-                joined,
-            ).format(n=joined),
-            icon=":material/group:",
-        )
+    if refusal := st.session_state.pop("start_refused", ""):
+        st.warning(refusal, icon=":material/front_hand:")
 
 
 def _ask(configs: Sequence[TrainConfig], queue: JobQueue, who: str, index: Index) -> None:
-    there = {job.id for job in queue.jobs(who)}
-    asked = []
+    ids = []
     try:
         for config in configs:
-            asked.append(queue.ask(config, who, index.fingerprint).id)
+            ids.append(queue.ask(config, who, index.fingerprint).id)
     except UserError as error:
         st.session_state["start_refused"] = str(error)
-    st.session_state["start_joined"] = len(there & set(asked))
-    add_shown(asked)
-
-
-# ------------------------------------------------------------------------------------------------
-# The picture: a guess, then the run that goes on: its progress, its loss step by step, and what it
-# answers to six pictures that it never learns from.
+    add_shown(ids)
 
 
 def watch(queue: JobQueue, who: str, index: Index | None, epochs: int) -> None:
-    """One look at the run in the picture (a fragment that runs again while anything moves);
-    without one, the axes for the `epochs` that are chosen."""
+    """One look at the run in the picture (a fragment that runs again while anything moves): its
+    progress, its loss and its answers; without a run, the axes for the `epochs` chosen."""
     frame.speak()
     jobs = listed(queue, who)
     redraw_if_changed(jobs)
-    if refused := st.session_state.pop("refused", ""):
-        st.warning(refused, icon=":material/front_hand:")
+    if refusal := st.session_state.pop("refused", ""):
+        st.warning(refusal, icon=":material/front_hand:")
     job = current(jobs)
+    watched = read_watch(job.run.path) if job is not None else None
     if job is None:
-        pictures = fixed_pictures(index) if index is not None else []
-        words = _("No loss yet: no training runs.")
-        show(charts.loss_chart([], epochs, "distilled"), words, key="loss")
-        answers(pictures, None, index)
-        st.markdown(
-            _("These six pictures are not among those it learns from. Before it has learned "
-              "anything, 1 answer in 11 is right by chance.")
-        )  # fmt: skip
-        return
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{marked_title(job, jobs)}** · {_owner(job)}")
-        if job.is_active:
-            _buttons(queue, job, who)
-    state(job)
-    watched = read_watch(job.run.path)
-    loss_picture(job, watched)
+        alt = _("No loss yet: no training runs.")
+        show(charts.loss_chart([], epochs, "distilled"), alt, key="loss")
+        text = _("These six pictures are not among those it learns from. Before it has learned "
+                 "anything, 1 answer in 11 is right by chance.")  # fmt: skip
+    else:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(headline(job, jobs))
+            if job.is_active:
+                _buttons(queue, job, who)
+        state(job)
+        loss_picture(job, watched)
+        text = "  \n".join(seen(job, watched))
     if watched is not None:
         answers(watched.pictures, watched, index)
     elif index is not None:
         answers(fixed_pictures(index), None, index)
-    st.markdown("  \n".join(seen(job, watched)))
+    st.markdown(text)
 
 
 def redraw_if_changed(jobs: Sequence[Job]) -> None:
@@ -472,10 +405,10 @@ def listed(queue: JobQueue, who: str) -> list[Job]:
     """The visitor's own jobs, newest first, then what else runs or waits, then the newest finished
     ones of others."""
     jobs = queue.jobs(who)
-    mine = sorted((job for job in jobs if job.mine), key=lambda job: -job.asked)
-    others = [job for job in jobs if not job.mine]
-    done = sorted((job for job in others if job.state == "done"), key=lambda job: -job.asked)
-    return mine + [job for job in others if job.is_active] + done[:MOST_OF_OTHERS]
+    newest = sorted(jobs, key=lambda job: -job.asked)
+    done = [job for job in newest if not job.mine and job.state == "done"]
+    active = [job for job in jobs if not job.mine and job.is_active]
+    return [job for job in newest if job.mine] + active + done[:MOST_OF_OTHERS]
 
 
 def current(jobs: Sequence[Job]) -> Job | None:
@@ -483,8 +416,17 @@ def current(jobs: Sequence[Job]) -> Job | None:
     return next((job for job in jobs if job.is_active and job.mine), jobs[0] if jobs else None)
 
 
-def _owner(job: Job) -> str:
-    return " · ".join([_settings(job)] if job.mine else [_settings(job), _("somebody else's")])
+def headline(job: Job, jobs: Sequence[Job]) -> str:
+    """A run's name, its settings, and whether it is somebody else's."""
+    config = job.config
+    parts = [f"**{marked_title(job, jobs)}**", f"{config.px} px", f"{config.share:.0%}"]
+    if config.teacher:
+        parts += [f"α {config.alpha:g}", f"T {config.temperature:g}"]
+    if config.mixup:
+        parts.append(f"mixup {config.mixup:g}")
+    if not job.mine:
+        parts.append(_("somebody else's"))
+    return " · ".join(parts)
 
 
 def loss_picture(job: Job, watched: Watched | None) -> None:
@@ -494,14 +436,12 @@ def loss_picture(job: Job, watched: Watched | None) -> None:
         points = [((place + 1) * per_point, loss) for place, loss in enumerate(watched.loss)]
     else:
         points = [(float(entry["epoch"]), float(entry["loss"])) for entry in job.run.metrics()]
-    words = (
-        _("Loss by epoch: {first} at the start, {last} now, after {epochs} epochs.").format(
+    alt = _("No loss yet: the first step has not been made.")
+    if points:
+        alt = _("Loss by epoch: {first} at the start, {last} now, after {epochs} epochs.").format(
             first=f"{points[0][1]:.3g}", last=f"{points[-1][1]:.3g}", epochs=f"{points[-1][0]:.3g}"
         )
-        if points
-        else _("No loss yet: the first step has not been made.")
-    )
-    show(charts.loss_chart(points, job.config.epochs, role(job.config)), words, key="loss")
+    show(charts.loss_chart(points, job.config.epochs, role(job.config)), alt, key="loss")
 
 
 def answers(pictures: Sequence[Picture], watched: Watched | None, index: Index | None) -> None:
@@ -541,10 +481,10 @@ def _thumbnail(file: str, fingerprint: str) -> bytes | None:
 
 
 def seen(job: Job, watched: Watched | None) -> list[str]:
-    """What the picture shows, in words with its numbers."""
+    """What the picture shows, in words with its numbers; at the end, whether it beats chance."""
     lines = []
     if watched is not None and watched.loss:
-        named = sum(
+        right = sum(
             shares.index(max(shares)) == picture.label
             for shares, picture in zip(watched.latest, watched.pictures, strict=True)
         )
@@ -553,50 +493,36 @@ def seen(job: Job, watched: Watched | None) -> list[str]:
               "names {right} of the {n} pictures right.").format(
                 done=numbers.count(watched.done), steps=numbers.count(watched.steps),
                 first=f"{watched.loss[0]:.3g}", last=f"{watched.loss[-1]:.3g}",
-                right=named, n=len(watched.pictures),
+                right=right, n=len(watched.pictures),
             )
         )  # fmt: skip
     entries = job.run.metrics()
     if job.state == "done" and entries:
-        lines.append(against_chance(entries))
+        accuracy, n = entries[-1]["val_accuracy"], entries[-1]["val_n"]
+        low, high = wilson(round(accuracy * n), n)
+        verdict = (
+            _("**Clearly better than a blind guess** ({chance}): {accuracy} right after the last "
+              "epoch, {low} to {high} with 95 % confidence.")
+            if low > CHANCE
+            else _("Not clearly better than a blind guess ({chance}): {accuracy} right after the "
+                   "last epoch, {low} to {high} with 95 % confidence. Train longer.")
+        )  # fmt: skip
+        lines.append(
+            verdict.format(
+                chance=numbers.share(CHANCE), accuracy=numbers.percent(accuracy, n),
+                low=numbers.share(low), high=numbers.share(high),
+            )
+        )  # fmt: skip
     return lines
 
 
-def against_chance(entries: Sequence[dict[str, Any]]) -> str:
-    """Whether a run is better than a blind guess after its last epoch."""
-    last = entries[-1]
-    n = last["val_n"]
-    low, high = wilson(round(last["val_accuracy"] * n), n)
-    words = (
-        _("**Clearly better than a blind guess** ({chance}): {accuracy} right after the last "
-          "epoch, {low} to {high} with 95 % confidence.")
-        if low > CHANCE
-        else _("Not clearly better than a blind guess ({chance}): {accuracy} right after the last "
-               "epoch, {low} to {high} with 95 % confidence. Train longer.")
-    )  # fmt: skip
-    return words.format(
-        chance=numbers.share(CHANCE),
-        accuracy=numbers.percent(last["val_accuracy"], n),
-        low=numbers.share(low),
-        high=numbers.share(high),
-    )
-
-
-def guess_first(is_dreamed: bool, jobs: Sequence[Job]) -> None:
+def guess_first(with_dreams: bool, jobs: Sequence[Job]) -> None:
     """One tap before starting, and a verdict on it by the newest run that has finished."""
-    question = (
-        _(
-            "Guess: of 100 generated pictures that it has never seen, how many will your student "
-            "name right at its end? (A blind guess: 9.)"
-        )
-        if is_dreamed
-        else _(
-            "Guess: of 100 photographs that it has never seen, how many will your student name "
-            "right at its end? (A blind guess: 9.)"
-        )
-    )
     expected = url_state.guess(
-        question,
+        _(
+            "Guess: of 100 {pictures} that it has never seen, how many will your student name "
+            "right at its end? (A blind guess: 9.)"
+        ).format(pictures=_("generated pictures") if with_dreams else _("photographs")),
         {"low": _("fewer than 30"), "middle": _("30 to 60"), "high": _("more than 60")},
         key="guess_right",
     )
@@ -612,11 +538,10 @@ def guess_first(is_dreamed: bool, jobs: Sequence[Job]) -> None:
 def state(job: Job) -> None:
     """How far a run is, or how it ended and what to do."""
     entries = job.run.metrics()
-    of = job.config.epochs
     if job.state == "queued":
         ahead = job.place - 1
         st.progress(
-            len(entries) / of,
+            len(entries) / job.config.epochs,
             ngettext(
                 "Waiting: {n} run comes first.", "Waiting: {n} runs come first.", ahead
             ).format(n=ahead)
@@ -624,7 +549,7 @@ def state(job: Job) -> None:
             else _("Waiting: it is next."),
         )
     elif job.state == "running":
-        st.progress(*_running(job, entries))
+        st.progress(*progress_of(job, entries))
     elif job.state == "done":
         accuracy = max((entry["val_accuracy"] for entry in entries), default=0.0)
         n = entries[-1]["val_n"] if entries else 0
@@ -643,7 +568,7 @@ def state(job: Job) -> None:
         explain_end(job, len(entries))
 
 
-def _running(job: Job, entries: Sequence[dict[str, Any]]) -> tuple[float, str]:
+def progress_of(job: Job, entries: Sequence[dict[str, Any]]) -> tuple[float, str]:
     """Share of the whole run that is done, and words for it."""
     of, done = job.config.epochs, len(entries)
     if done >= of:
@@ -652,12 +577,17 @@ def _running(job: Job, entries: Sequence[dict[str, Any]]) -> tuple[float, str]:
     now = read_progress(job.run.path, done)
     if now is None and not entries:
         lines = job.lines()
-        words = _("Starting ({s} s): reading photographs, asking the teacher ...").format(
-            s=round(job.ran_s or 0)
-        )
+        words = _("Starting ({s} s): reading photographs ...").format(s=round(job.ran_s or 0))
         return 0.0, f"{words} {lines[-1][:80]}" if lines else words
     head = _("Epoch {epoch} of {of}").format(epoch=done + 1, of=of)
-    parts = [f"{head}: {_doing(now)}" if now else head]
+    if now is not None:
+        doing = (
+            _("testing it")
+            if now.phase == "validation"
+            else _("{share} of its pictures").format(share=f"{now.share:.0%}")
+        )
+        head = f"{head}: {doing}"
+    parts = [head]
     rate = now.images_per_s if now and now.done else entries[-1]["images_per_s"] if entries else 0
     if rate:
         parts.append(_("{rate} images/s").format(rate=numbers.count(round(rate))))
@@ -667,18 +597,10 @@ def _running(job: Job, entries: Sequence[dict[str, Any]]) -> tuple[float, str]:
     return min(1.0, (done + (now.learned if now else 0.0)) / of), " · ".join(parts)
 
 
-def _doing(now: Progress) -> str:
-    if now.phase == "validation":
-        return _("testing it")
-    return _("{share} of its pictures").format(share=f"{now.share:.0%}")
-
-
 def duration(seconds: float) -> str:
     """A time as people say it: "40 s", "12 min", "3.5 h"."""
-    if seconds < 10:
-        return _("{n} s").format(n=f"{seconds:.1f}")
     if seconds < 90:
-        return _("{n} s").format(n=f"{seconds:.0f}")
+        return _("{n} s").format(n=f"{seconds:.{1 if seconds < 10 else 0}f}")
     if seconds < 5400:
         return _("{n} min").format(n=f"{seconds / 60:.0f}")
     return _("{n} h").format(n=f"{seconds / 3600:.1f}")
@@ -686,106 +608,86 @@ def duration(seconds: float) -> str:
 
 def explain_end(job: Job, epochs: int) -> None:
     """Why a run is not finished, what is kept of it, and what to do."""
+    ends: dict[str, tuple[Callable[[str], object], str]] = {
+        "stopped": (
+            st.markdown,
+            _(":material/pause_circle: Paused. {kept} Resume goes on there."),
+        ),
+        "time": (
+            st.info,
+            _("Stopped after {time}, as long as a run may take here at a stretch: now it is the "
+              "others' turn. {kept} Resume goes on there."),
+        ),
+        "interrupted": (
+            st.warning,
+            _("Interrupted: its process has gone, perhaps because the machine was restarted. "
+              "{kept} Resume goes on there."),
+        ),
+        "killed": (
+            st.error,
+            _("The system ended it (signal {message}; 9 is how Linux frees memory when it runs "
+              "out). {kept} Resume goes on there; smaller pictures or fewer of them a step need "
+              "less memory."),
+        ),
+        "loss": (st.error, _("{message} {kept}")),
+        "said": (st.error, _("{message} {kept}")),
+        "disk": (
+            st.error,
+            _("The disk is full, so nothing more could be written. {kept} Make room, then "
+              "resume."),
+        ),
+        "data": (st.error, _("The photographs are not where they were. {message} {kept}")),
+    }  # fmt: skip
+    key = job.reason if job.state == "failed" or job.reason == "time" else job.state
+    draw, words = ends.get(key, (st.error, _("It broke off: {message}. {kept}")))
     kept = ngettext("{n} epoch is kept.", "{n} epochs are kept.", epochs).format(n=epochs)
-    if job.state == "stopped" and job.reason == "time":
-        st.info(
-            _(
-                "Stopped after {time}, as long as a run may take here at a stretch: now it is the "
-                "others' turn. {kept} Resume goes on there."
-            ).format(time=duration(60 * int(job.message)), kept=kept),
-            icon=":material/timer_off:",
-        )
-        return
-    if job.state == "stopped":
-        st.markdown(
-            _(":material/pause_circle: Paused. {kept} Resume goes on there.").format(kept=kept)
-        )
-        return
-    if job.state == "interrupted":
-        st.warning(
-            _(
-                "Interrupted: its process has gone, perhaps because the machine was restarted. "
-                "{kept} Resume goes on there."
-            ).format(kept=kept)
-        )
-    elif job.state == "killed":
-        st.error(
-            _(
-                "The system ended it (signal {n}){why} {kept} Resume goes on there; smaller "
-                "pictures or fewer of them a step need less memory."
-            ).format(n=job.message,
-                     why=_(": that is how Linux frees memory when it runs out.")
-                     if job.message == "9" else ".", kept=kept)
-        )  # fmt: skip
-    else:
-        st.error(_failed(job).format(kept=kept, message=job.message))
+    time = duration(60 * int(job.message)) if job.reason == "time" else ""
+    draw(words.format(kept=kept, message=job.message, time=time))
     if job.state in ("killed", "failed") and (lines := job.lines()):
         with st.expander(_("Its last lines")):
             st.code("\n".join(lines), language=None)
 
 
-def _failed(job: Job) -> str:
-    return {
-        "loss": _("{message} {kept}"),
-        "disk": _(
-            "The disk is full, so nothing more could be written. {kept} Make room, then resume."
-        ),
-        "data": _("The photographs are not where they were. {message} {kept}"),
-        "said": _("{message} {kept}"),
-    }.get(job.reason, _("It broke off: {message}. {kept}"))
-
-
-def _settings(job: Job) -> str:
-    config = job.config
-    parts = [f"{config.px} px", f"{config.share:.0%}"]
-    if config.teacher:
-        parts += [f"α {config.alpha:g}", f"T {config.temperature:g}"]
-    if config.mixup:
-        parts.append(f"mixup {config.mixup:g}")
-    return " · ".join(parts)
-
-
 def _buttons(queue: JobQueue, job: Job, who: str) -> None:
+    """Pause, or resume and delete; a refusal is shown above the picture."""
     if not job.mine:
         return
+
+    def act(on_job: Callable[[str, str], object]) -> None:
+        try:
+            on_job(job.id, who)
+        except UserError as error:
+            st.session_state["refused"] = str(error)
+
     if job.is_active:
         st.button(
-            _("Pause"), icon=":material/pause:", key=f"stop-{job.id}",
-            on_click=_do, args=(queue.stop, job.id, who),
-            help=_("Every whole epoch is kept; Resume goes on there."),
+            _("Pause"), icon=":material/pause:", key=f"stop-{job.id}", on_click=act,
+            args=(queue.stop,), help=_("Every whole epoch is kept; Resume goes on there."),
         )  # fmt: skip
         return
     if job.state != "done":
         st.button(
-            _("Resume"), icon=":material/play_arrow:", key=f"resume-{job.id}",
-            on_click=_do, args=(queue.resume, job.id, who),
+            _("Resume"), icon=":material/play_arrow:", key=f"resume-{job.id}", on_click=act,
+            args=(queue.resume,),
         )  # fmt: skip
     with st.popover(_("Delete"), icon=":material/delete:"):
         st.markdown(_("The run, its curves and its checkpoint go, for good."))
         st.button(
-            _("Delete this run"), key=f"delete-{job.id}", type="primary",
-            on_click=_do, args=(queue.delete, job.id, who),
+            _("Delete this run"), key=f"delete-{job.id}", type="primary", on_click=act,
+            args=(queue.delete,),
         )  # fmt: skip
-
-
-def _do(act: Callable[[str, str], object], id: str, who: str) -> None:
-    """What a button does; a refusal is shown above the list."""
-    try:
-        act(id, who)
-    except UserError as error:
-        st.session_state["refused"] = str(error)
 
 
 def short_title(job: Job, among: Sequence[Job] = ()) -> str:
     """A run's name, short enough for the end of a curve; told apart from others of that name."""
-    config = job.config
-    kind = {
+    kinds = {
         "distilled": _("distilled"),
         "imagenet": _("from ImageNet"),
         "finetuned": _("fine-tuned"),
-    }.get(recipe_of(config), _("from scratch"))
-    name = f"{get(config.model).slug} {kind}, s{config.seed}"
-    alike = [one for one in among if one.id != job.id and short_title(one) == name]
+    }
+    kind = kinds.get(recipe_of(job.config), _("from scratch"))
+    name = f"{get(job.config.model).slug} {kind}, s{job.config.seed}"
+    alike = [other for other in among if other.id != job.id and short_title(other) == name]
     return f"{name} #{job.id[-4:]}" if alike else name
 
 
@@ -799,12 +701,8 @@ def role(config: TrainConfig) -> RoleKey:
     return trained_role(get(config.model).family, recipe_of(config))
 
 
-# ------------------------------------------------------------------------------------------------
-# Tab "Runs": every run's state and buttons.
-
-
 def runs(queue: JobQueue, who: str) -> None:
-    """The queue; it moves by itself while anything runs or waits."""
+    """Every run's state and buttons; they move while anything runs or waits."""
     if lost := queue.unreadable(who):
         st.warning(
             _("Left out, since this version cannot read their settings: {runs}.").format(
@@ -830,38 +728,37 @@ def _cards(queue: JobQueue, who: str) -> None:
             with st.container(border=True):
                 left, right = st.columns([3, 1], vertical_alignment="center")
                 with left:
-                    st.markdown(f"**{marked_title(job, jobs)}** · {_owner(job)}")
+                    st.markdown(headline(job, jobs))
                     state(job)
                 with right, st.container(horizontal=True, horizontal_alignment="right"):
                     if not (job.is_active and job == current(jobs)):  # then in the picture
                         _buttons(queue, job, who)
 
 
-# ------------------------------------------------------------------------------------------------
-# Tab "Curves": chosen runs over each other, epoch by epoch.
-
-
 def curves(queue: JobQueue, who: str) -> None:
-    """Choose runs and see their curves; they move while anything runs."""
+    """Chosen runs over each other, epoch by epoch; they move while anything runs."""
     jobs = listed(queue, who)
     if not jobs:
         st.caption(_("No training has been started on this machine yet."))
-        return
-    ids = [job.id for job in _choose(jobs)]
-    moves = any(job.is_active for job in jobs)
-    st.fragment(_watch_curves, run_every=4 * POLL_S if moves else None)(queue, who, ids)
+    else:
+        ids = _choose(jobs)
+        moves = any(job.is_active for job in jobs)
+        st.fragment(_watch_curves, run_every=4 * POLL_S if moves else None)(queue, who, ids)
+    st.markdown(
+        _(
+            "**Two traps.** *Losses of different recipes cannot be compared*: with a teacher the "
+            "total is another sum, and T and alpha stretch it. Compare accuracies on the "
+            "validation split. *The best epoch flatters*: the best of many epochs is also the "
+            "luckiest. Look at the last quarter of the curve, train several seeds, and measure "
+            "once, at the end, on the test split."
+        )
+    )
 
 
-def _choose(jobs: Sequence[Job]) -> list[Job]:
-    """Which runs' curves lie over each other."""
+def _choose(jobs: Sequence[Job]) -> list[str]:
+    """Ids of the runs whose curves lie over each other."""
     by_id = {job.id: job for job in jobs}
-    new = [id for id in by_id if id not in st.session_state.get("runs_met", ())]
-    st.session_state["runs_met"] = list(by_id)
-    linked = url_state.texts("runs_shown")
-    first_look = len(new) == len(by_id)  # what a link chooses then is not added to
-    if fresh := [] if linked and first_look else [id for id in new if by_id[id].mine]:
-        add_shown(fresh)
-    chosen = several_of(
+    return several_of(
         st.multiselect,
         _("Runs over each other"),
         {id: marked_title(job, jobs) for id, job in by_id.items()},
@@ -871,13 +768,13 @@ def _choose(jobs: Sequence[Job]) -> list[Job]:
         max_selections=MOST_SHOWN,
         placeholder=_("Choose runs"),
     )
-    return [by_id[id] for id in chosen]
 
 
 def add_shown(ids: Sequence[str]) -> None:
     """Let the curves of these runs lie over those that are shown already."""
     before = url_state.texts("runs_shown") or st.session_state.get("runs_shown", ())
-    url_state.say("runs_shown", *list(dict.fromkeys([*ids, *before]))[:MOST_SHOWN])
+    if ids:
+        url_state.say("runs_shown", *list(dict.fromkeys([*ids, *before]))[:MOST_SHOWN])
 
 
 def _watch_curves(queue: JobQueue, who: str, chosen: list[str]) -> None:
@@ -886,51 +783,40 @@ def _watch_curves(queue: JobQueue, who: str, chosen: list[str]) -> None:
     jobs = listed(queue, who)
     redraw_if_changed(jobs)
     picked = [job for job in jobs if job.id in chosen and job.run.metrics()]
-    if picked:
-        _pictures(picked)
-        st.markdown("\n".join(f"- {line}" for line in compared(picked)))
-        st.caption(
-            _(
-                "The **hard** loss falls when the student learns the labels, the **soft** one when "
-                "it learns to answer like its teacher; **agreement** says how often both name the "
-                "same food. Where training accuracy climbs on while validation stands still, the "
-                "student has begun to learn its pictures by heart."
-            )
-        )
-        data_button(metrics_frame([curve(job, picked) for job in picked]), KEY)
-
-
-def _pictures(picked: Sequence[Job]) -> None:
+    if not picked:
+        return
     drawn = [curve(job, picked) for job in picked]
     epochs = max(job.config.epochs for job in picked)
     panels = {panel.key: panel for panel in charts.panels()}
-    left, right = st.columns(2)
-    with left:
-        _picture(drawn, panels["accuracy"], epochs)
-    with right:
-        _picture(drawn, panels["losses"], epochs)
-    more = {key: panel.title for key, panel in panels.items() if key not in ("accuracy", "losses")}
-    chosen = one_of(st.pills, _("Also show"), more, "also", None)
-    if chosen:
-        _picture(drawn, panels[chosen], epochs)
+    for place, key in zip(st.columns(2), ("accuracy", "losses"), strict=True):
+        with place:
+            _curves_picture(drawn, panels.pop(key), epochs)
+    more = {key: panel.title for key, panel in panels.items()}
+    if also := one_of(st.pills, _("Also show"), more, "also", None):
+        _curves_picture(drawn, panels[also], epochs)
+    st.markdown("\n".join(f"- {line}" for line in compared(picked)))
+    st.caption(
+        _(
+            "The **hard** loss falls when the student learns the labels, the **soft** one when it "
+            "learns to answer like its teacher; **agreement** says how often both name the same "
+            "food. Where training accuracy rises on while validation stands still, the student "
+            "learns its pictures by heart."
+        )
+    )
+    data_button(metrics_frame(drawn), KEY)
 
 
 def curve(job: Job, among: Sequence[Job]) -> charts.Curve:
     """A run as the charts draw it; what all their networks share is left out of the names."""
     title = short_title(job, among)
-    slugs = {get(one.config.model).slug for one in among}
+    slugs = {get(other.config.model).slug for other in among}
     if len(slugs) == 1:
         title = title.removeprefix(slugs.pop()).strip()
-    return charts.Curve(
-        title,
-        role(job.config),
-        job.run.metrics(),
-        job.config.alpha,
-        bool(job.config.teacher),
-    )
+    config = job.config
+    return charts.Curve(title, role(config), job.run.metrics(), config.alpha, bool(config.teacher))
 
 
-def _picture(curves: Sequence[charts.Curve], panel: charts.Panel, epochs: int) -> None:
+def _curves_picture(curves: Sequence[charts.Curve], panel: charts.Panel, epochs: int) -> None:
     rows = charts.curve_rows(curves, panel)
     st.markdown(f"**{panel.title}**")
     if not rows:
@@ -945,7 +831,7 @@ def _picture(curves: Sequence[charts.Curve], panel: charts.Panel, epochs: int) -
 
 
 def compared(jobs: Sequence[Job]) -> list[str]:
-    """A sentence a finished run: its best epoch, in the words of the list."""
+    """A sentence a run: its best epoch, and the mean of the last ones beside it."""
     lines = []
     for job in jobs:
         entries = job.run.metrics()
@@ -953,16 +839,12 @@ def compared(jobs: Sequence[Job]) -> list[str]:
             continue
         best = max(entries, key=lambda entry: entry["val_accuracy"])
         words = (
-            _(
-                "{run}: best after epoch {epoch}, {val} of the generated pictures right that it "
-                "had not seen (n = {n}, none a photograph), {train} of those it learned from"
-            )
+            _("{run}: best after epoch {epoch}, {val} of the generated pictures right that it had "
+              "not seen (n = {n}, none a photograph), {train} of those it learned from")
             if job.config.data == DREAMS
-            else _(
-                "{run}: best after epoch {epoch}, {val} of the validation photographs right "
-                "(n = {n}), {train} of the training ones"
-            )
-        )
+            else _("{run}: best after epoch {epoch}, {val} of the validation photographs right "
+                   "(n = {n}), {train} of the training ones")
+        )  # fmt: skip
         line = words.format(
             run=short_title(job, jobs), epoch=best["epoch"],
             val=numbers.percent(best["val_accuracy"], best["val_n"]),
@@ -972,36 +854,34 @@ def compared(jobs: Sequence[Job]) -> list[str]:
             line += _("; with the teacher it agrees on {share}").format(
                 share=numbers.percent(best["agreement"])
             )
+        if len(entries) > 1:
+            last = entries[-max(2, len(entries) // 4) :]
+            mean = sum(entry["val_accuracy"] for entry in last) / len(last)
+            line += _("; mean of its last {m} epochs: {mean}").format(
+                m=len(last), mean=numbers.percent(mean)
+            )
         lines.append(line + ".")
     return lines
 
 
-# ------------------------------------------------------------------------------------------------
-# Tab "The finished run": what it takes for what, its surest mistakes, its files, where to use it.
-
-
 def results(done: Sequence[Job], index: Index | None) -> None:
-    """The end of one finished run."""
+    """The end of one finished run: what it takes for what, its surest mistakes, its files."""
     if not done:
         st.caption(_("No training has finished yet."))
         return
-    titles = {job.id: marked_title(job, done) for job in done}
-    chosen = done[0].id
+    job = done[0]
     if len(done) > 1:
-        chosen = one_of(st.selectbox, _("Which one"), titles, "finished", chosen)
-    result(next(job for job in done if job.id == chosen), index)
-
-
-def result(job: Job, index: Index | None) -> None:
-    """Draw the end of one finished run."""
-    published = checkpoint_of(job)
+        titles = {other.id: marked_title(other, done) for other in done}
+        id = one_of(st.selectbox, _("Which one"), titles, "finished", job.id)
+        job = next(other for other in done if other.id == id)
+    published = networks.own().get(job.id)
     if published is not None:
         st.markdown(accuracy_line(published))
     report = _report(job)
     if report is not None:
         _confusion(report, job.config.data == DREAMS)
         _mistakes(report, index)
-    _downloads(job, published)
+    _downloads(job, published, report)
     if published is not None:
         own = st.session_state.setdefault("own_checkpoints", [])
         if job.id not in own:
@@ -1010,18 +890,13 @@ def result(job: Job, index: Index | None) -> None:
         provenance([published])
 
 
-def checkpoint_of(job: Job) -> Checkpoint | None:
-    """The checkpoint a finished run became, if it could be published."""
-    return networks.own().get(job.id)
-
-
 def _report(job: Job) -> dict[str, Any] | None:
     try:
-        found = read_json(job.run.path / REPORT)
+        report = read_json(job.run.path / REPORT)
     except (OSError, ValueError):
         return None
-    whole = isinstance(found, dict) and {"split", "confusion", "mistakes"} <= found.keys()
-    return found if whole else None
+    whole = isinstance(report, dict) and {"split", "confusion", "mistakes"} <= report.keys()
+    return report if whole else None
 
 
 def _confusion(report: dict[str, Any], dreamed: bool) -> None:
@@ -1037,26 +912,17 @@ def _confusion(report: dict[str, Any], dreamed: bool) -> None:
         else _("**What it takes for what**, on {n} {split} photographs it never learned from:")
     )
     st.markdown(words.format(n=numbers.count(total), split=split))
-    worst = (
-        _(" The most frequent mistake: {label} taken for {answer}, {n} times.").format(
-            label=food_class(CLASSES[label]), answer=food_class(CLASSES[answer]), n=most
-        )
-        if most
-        else ""
+    worst = _(" The most frequent mistake: {label} taken for {answer}, {n} times.").format(
+        label=food_class(CLASSES[label]), answer=food_class(CLASSES[answer]), n=most
     )
+    worst = worst if most else ""
     show(
         confusion_chart(counts),
         _("Confusion matrix: {right} of {n} right.").format(right=right, n=total) + worst,
         key="confusion",
     )
     data_button(confusion_frame(counts), "confusion")
-    st.caption(
-        _(
-            "A row is a true class; what stands on the diagonal is right, the rest is wrong. The "
-            "fuller a cell, the larger its share of the row."
-        )
-        + worst
-    )
+    st.caption(_("A row is a true class; its right answers are on the diagonal.") + worst)
     if report["unreadable"]:
         names = ", ".join(name for name, _why in report["unreadable"][:3])
         st.caption(
@@ -1095,59 +961,48 @@ def _mistakes(report: dict[str, Any], index: Index | None) -> None:
             st.image(photo, caption=words, alt=_("Photo: {what}").format(what=words), width=150)
 
 
-def _downloads(job: Job, published: checkpoints.Checkpoint | None) -> None:
-    name = job.id
+def _downloads(job: Job, published: Checkpoint | None, report: dict[str, Any] | None) -> None:
+    def download(label: str, data: str | bytes, ending: str, mime: str) -> None:
+        st.download_button(
+            label, data, file_name=job.id + ending, mime=f"application/{mime}",
+            icon=":material/download:", on_click="ignore",
+        )  # fmt: skip
+
     with st.container(horizontal=True):
-        _download(_("Settings"), job.config.model_dump_json(indent=1, exclude={"data"}),
-                  f"{name}-config.json", "application/json")  # fmt: skip
+        settings = job.config.model_dump_json(indent=1, exclude={"data"})
+        download(_("Settings"), settings, "-config.json", "json")
         lines = "".join(json.dumps(entry) + "\n" for entry in job.run.metrics())
-        _download(_("Metrics"), lines, f"{name}-metrics.jsonl", "application/jsonl")
+        download(_("Metrics"), lines, "-metrics.jsonl", "jsonl")
         if published is None:
             return
         try:
-            _one, files = checkpoints.read_files(name, checkpoints.WEIGHTS)
+            _entry, files = checkpoints.read_files(job.id, checkpoints.WEIGHTS)
         except UserError as error:
             st.error(str(error), icon=":material/error:")
             return
-        _download(_("Weights"), files[checkpoints.WEIGHTS], f"{name}.safetensors",
-                  "application/octet-stream")  # fmt: skip
-        _download(_("Model card"), model_card(published, _report(job)), f"{name}.md",
-                  "text/markdown")  # fmt: skip
+        download(_("Weights"), files[checkpoints.WEIGHTS], ".safetensors", "octet-stream")
+        download(_("Model card"), model_card(published, report), ".md", "markdown")
 
 
-def _download(label: str, data: str | bytes, name: str, mime: str) -> None:
-    st.download_button(
-        label, data, file_name=name, mime=mime, icon=":material/download:", on_click="ignore"
-    )
-
-
-def _use(published: checkpoints.Checkpoint) -> None:
-    """Doors to the pages where the new checkpoint can be used."""
+def _use(published: Checkpoint) -> None:
+    """Links to the pages where the new checkpoint can be used."""
     own = networks.own()
-    shipped = networks.starters([one for one in networks.checkpoints() if one.id not in own])[:2]
+    shipped = networks.starters([e for e in networks.checkpoints() if e.id not in own])[:2]
     with st.container(horizontal=True):
-        _door(
-            "compare",
+        frame.page_link(
+            frame.entry("compare"),
             _("Show it your lunch: open it in Compare"),
             [("networks", id) for id in [published.id, *shipped]],
         )
-        _door("pruning", _("Cut it smaller: open it in Pruning"), [("network", published.id)])
+        frame.page_link(
+            frame.entry("pruning"),
+            _("Cut it smaller: open it in Pruning"),
+            [("network", published.id)],
+        )
     st.caption(
         _("Its name, for the command line: {id}").format(id=f"`{published.id}`"),
         help=_("For example: python -m core evaluate, then its name."),
     )
-
-
-def _door(page: str, label: str, query: list[tuple[str, str]]) -> None:
-    entry = frame.entry(page)
-    try:
-        st.page_link(entry.file, label=label, icon=entry.icon, query_params=query, width="content")
-    except (StreamlitAPIException, KeyError):  # a page alone, without app.py around it
-        st.caption(label)
-
-
-# ------------------------------------------------------------------------------------------------
-# Tabs "Why", "Trap" and "Homework".
 
 
 def why() -> None:
@@ -1169,39 +1024,6 @@ def why() -> None:
     st.code(source_of("core.training.loss", "loss_fn_kd"), language="python")
 
 
-def trap(jobs: Sequence[Job]) -> None:
-    """Comparing losses of different recipes; the best epoch flatters."""
-    st.markdown(
-        _(
-            "**Two traps when reading these curves.** *Losses of different recipes cannot be "
-            "compared*: with a teacher the total is another sum, and T and alpha stretch it. "
-            "Compare accuracies on the validation split. *The best epoch flatters*: whoever picks "
-            "the best of many epochs picks luck, too."
-        )
-    )
-    for job in jobs:
-        entries = job.run.metrics()
-        if len(entries) < 2:
-            continue
-        best = max(entry["val_accuracy"] for entry in entries)
-        tail = entries[-max(2, len(entries) // 4) :]
-        mean = sum(entry["val_accuracy"] for entry in tail) / len(tail)
-        st.markdown(
-            _(
-                "- Here, really: the best of {n} epochs has {best}; the last {m} epochs have "
-                "{mean} on average."
-            ).format(n=len(entries), best=numbers.percent(best), m=len(tail),
-                     mean=numbers.percent(mean))
-        )  # fmt: skip
-    st.markdown(
-        _(
-            "How to notice: look at the last quarter of the curve instead of its highest point, "
-            "train several seeds (choose more than one above), and measure once, at the end, on "
-            "the test split, which chose nothing."
-        )
-    )
-
-
 def homework() -> None:
     """Where the homework's training questions are answered here."""
     st.markdown(
@@ -1214,8 +1036,7 @@ def homework() -> None:
             "other.\n"
             "- **HW13 Q1**, at most 100,000 parameters: choose a student that keeps to it, or "
             "draw one on the page Architecture and train it here.\n"
-            "- The course trains with Adam at 3e-4 in batches of 64: both stand under “More "
-            "settings”."
+            "- The course trains with Adam at 3e-4 in batches of 64: both stand under “Recipe”."
         )
     )
 

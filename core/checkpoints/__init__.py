@@ -14,7 +14,7 @@ from core.checkpoints.entry import (
     FurtherData,
     HalfPrecision,
 )
-from core.checkpoints.history import HISTORY, History, add_history, history
+from core.checkpoints.history import HISTORY, History, history
 from core.checkpoints.manifest import (
     folder,
     get,
@@ -48,7 +48,6 @@ __all__ = [
     "FurtherData",
     "HalfPrecision",
     "History",
-    "add_history",
     "build_network",
     "checkpoint_tensors",
     "folder",

@@ -11,8 +11,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from core.checkpoints.entry import Checkpoint, FileInfo
-from core.checkpoints.manifest import get, read_files, store
+from core.checkpoints.manifest import get, read_files
 from core.errors import CheckpointError
 from core.i18n import _
 
@@ -98,16 +97,3 @@ def history(id: str) -> History | None:
         raise CheckpointError(
             _("{file} of the checkpoint {id} cannot be understood.").format(file=HISTORY, id=id)
         ) from error
-
-
-def add_history(id: str, found: History) -> Checkpoint:
-    """Give a checkpoint of `pretrained/` its history; all else stays as it is.
-
-    Raises CheckpointError if there is no such checkpoint or its files are not sound.
-    """
-    entry, files = read_files(id)
-    files = {**files, HISTORY: found.to_bytes()}
-    infos = {name: FileInfo.of(data) for name, data in files.items()}
-    changed = entry.model_copy(update={"files": infos})
-    store(changed, files)
-    return changed

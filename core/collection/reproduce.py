@@ -246,16 +246,11 @@ def reproduce(
 
 def _train(order: Order, report: Report | None, log: Callable[[str], None]) -> None:
     from core.training.loop import train
-    from core.training.publish import attach_history
 
     chosen, schedule = order.chosen, order.schedule
     lacking = _without_photographs(chosen, log)
     for recipe in chosen:
-        if _row(recipe, schedule)["state"] == "done":
-            # published before curves were: the run may still be here
-            attach_history(recipe.id, RunFolder(run_folder(recipe, schedule)))
-            continue
-        if recipe.id in lacking:
+        if _row(recipe, schedule)["state"] == "done" or recipe.id in lacking:
             continue
         _need(recipe)
 

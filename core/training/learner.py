@@ -1,4 +1,9 @@
-"""Learning rate and weight decay over a run."""
+"""A network in training: learning rate and weight decay, one epoch of steps, the validation.
+
+A `Learner` holds what learns (network, optimiser, moving average) and what it learns from; it knows
+no files. Random numbers depend on seed, purpose and epoch alone, so an epoch is the same whatever
+ran before it, and in however many processes (`core.training.distributed`).
+"""
 
 import math
 import time
@@ -49,10 +54,6 @@ def parameter_groups(net: nn.Module, weight_decay: float) -> list[dict[str, Any]
     ]
 
 
-# ------------------------------------------------------------------------------------------------
-# How often a network in training is right, on photographs seen as serving will see them.
-
-
 BATCH = 128
 
 
@@ -88,14 +89,6 @@ def evaluate(
         loss += batch_loss
         correct += int(batch_correct)
     return loss / len(data), correct
-
-
-# ------------------------------------------------------------------------------------------------
-# One epoch of training: the view, the teacher's answers to it, the steps, the validation.
-#
-# A `Learner` holds what learns (network, optimiser, moving average) and what it learns from; it
-# knows no files. Random numbers depend on seed, purpose and epoch alone, so an epoch is the same
-# whatever ran before it, and in however many processes (`core.training.distributed`).
 
 
 _LOOKED_AT = 50
@@ -299,7 +292,7 @@ class Learner:
         rest = used.clone()
         rest[order.cpu()] = False
         for number, rows in enumerate(rest.nonzero().flatten().split(BATCH)):
-            if self.world.takes(number):
+            if len(rows) and self.world.takes(number):  # nothing is split into one empty part
                 asked = self.teacher.logits(self._see(rows, view, self.teacher.px, self.shown))
                 answers.logits[rows.to(answers.logits.device)] = asked
         self.teacher.keep(answers.logits, answers.view, self.world)

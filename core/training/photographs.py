@@ -30,10 +30,6 @@ def generator(*parts: object) -> torch.Generator:
     return torch.Generator().manual_seed(derive(*parts))
 
 
-# ------------------------------------------------------------------------------------------------
-# The photographs of one split, as the training loop and the benchmark take them.
-
-
 _COPIED = 1024  # squares copied to a device at a time
 
 

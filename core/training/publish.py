@@ -7,7 +7,6 @@ network that was trained: whoever measures again gets the same count.
 import copy
 import importlib.metadata
 import platform
-from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -266,13 +265,6 @@ def _versions() -> dict[str, str]:
     }
 
 
-# ------------------------------------------------------------------------------------------------
-# A finished run becomes a checkpoint: rebuilt, exported, measured on validation and test split.
-#
-# Its figures of each epoch go with it; checkpoints published before that was so get theirs from the
-# run, as long as the run is there and is proved, weight by weight, to be theirs.
-
-
 def publish_finished(
     run: RunFolder,
     pixels: Pixels,
@@ -331,23 +323,6 @@ def publish_finished(
     )
 
 
-def attach_history(id: str, run: RunFolder) -> bool:
-    """Give the published checkpoint `id` the history of the run that made it.
-
-    Returns False, and changes nothing, if it has one already, or if `run` is not finished or is
-    not where these weights come from. Raises CheckpointError for a damaged checkpoint.
-    """
-    entry = checkpoints.load_manifest().get(id)
-    result = run.result()
-    if entry is None or result is None or checkpoints.HISTORY in entry.files:
-        return False
-    found = _history(run, result)
-    if found is None or not _made(run, id):
-        return False
-    checkpoints.add_history(id, found)
-    return True
-
-
 def _history(run: RunFolder, result: dict[str, Any]) -> checkpoints.History | None:
     """None for metrics of another version: a curve is no reason to lose a checkpoint."""
     try:
@@ -356,52 +331,49 @@ def _history(run: RunFolder, result: dict[str, Any]) -> checkpoints.History | No
         return None
 
 
-def _made(run: RunFolder, id: str) -> bool:
-    """Whether the run's chosen weights are the published ones, in the type they are stored in."""
-    from safetensors.numpy import load, load_file
+def model_card(entry: Checkpoint, report: dict[str, Any] | None = None) -> str:
+    """A model card in Markdown, in English: what a checkpoint is, where it comes from, what it can.
 
-    published = load(checkpoints.read_files(id, checkpoints.WEIGHTS)[1][checkpoints.WEIGHTS])
-    try:
-        own = load_file(run.path / "best.safetensors")
-    except OSError:
-        return False
-    return own.keys() == published.keys() and all(
-        own[name].shape == stored.shape and np.array_equal(own[name].astype(stored.dtype), stored)
-        for name, stored in published.items()
-    )
+    Its headings follow Mitchell et al. 2019, "Model Cards for Model Reporting". `report`: the run's
+    report.json, for the accuracy of each class.
+    """
+    data, more = entry.data, entry.data.more
 
+    def doubt(name: str, is_food11: bool) -> str:
+        return "" if is_food11 or "not food-11" in name.lower() else " (this is not Food-11)"
 
-# ------------------------------------------------------------------------------------------------
-# A model card in Markdown: what a checkpoint is, where it comes from, what it can and cannot.
-#
-# The headings follow Mitchell et al. 2019, "Model Cards for Model Reporting".
-
-
-def model_card(one: Checkpoint, report: dict[str, Any] | None = None) -> str:
-    """The card, in English. `report`: the run's report.json, for the accuracy of each class."""
     lines = [
-        f"# {one.title}",
+        f"# {entry.title}",
         "",
-        f"`{one.id}`, made {one.date} with Small Plates on {one.device}, commit "
-        f"{commit_text(one.commit)}.",
+        f"`{entry.id}`, made {entry.date} with Small Plates on {entry.device}, commit "
+        f"{commit_text(entry.commit)}.",
         "",
         "## Model",
-        f"- network `{one.model}`, {one.params:,} parameters",
-        f"- {one.macs:,} MACs for a picture of {one.input_px} px",
-        f"- weights: safetensors, {one.size_bytes:,} bytes, {one.weights_dtype}",
-        f"- recipe {one.recipe}, seed {one.seed}, {one.epochs} epochs, {one.wall_s:,.0f} s",
-        f"- teacher: {f'`{one.teacher}`' if one.teacher else 'none'}",
-        *_start(one),
+        f"- network `{entry.model}`, {entry.params:,} parameters",
+        f"- {entry.macs:,} MACs for a picture of {entry.input_px} px",
+        f"- weights: safetensors, {entry.size_bytes:,} bytes, {entry.weights_dtype}",
+        f"- recipe {entry.recipe}, seed {entry.seed}, {entry.epochs} epochs, {entry.wall_s:,.0f} s",
+        f"- teacher: {f'`{entry.teacher}`' if entry.teacher else 'none'}",
+    ]
+    if start := entry.config.get("start_from"):  # and with it what else it learned from
+        first = load_manifest().get(start)
+        learned = f", which learned from: {first.data.name}" if first else ""
+        lines.append(f"- started from `{start}`{learned}")
+    lines += [
         "",
         "## Data",
-        f"- {one.data.name}{'' if _is_said(one) else ' (this is not Food-11)'}",
-        f"- fingerprint `{one.data.fingerprint}`; {one.data.training:,} training, "
-        f"{one.data.validation:,} validation, {one.data.testing:,} test photographs",
-        *_more(one),
-        "",
-        "## Measured",
+        f"- {data.name}{doubt(data.name, data.is_food11)}",
+        f"- fingerprint `{data.fingerprint}`; {data.training:,} training, "
+        f"{data.validation:,} validation, {data.testing:,} test photographs",
     ]
-    for split, score in (("validation", one.validation), ("test", one.test)):
+    if more is not None:
+        lines.append(
+            f"- learned from besides: {more.training:,} photographs of {more.name}"
+            f"{doubt(more.name, more.is_food11)}, fingerprint `{more.fingerprint}`; not measured "
+            "on them"
+        )
+    lines += ["", "## Measured"]
+    for split, score in (("validation", entry.validation), ("test", entry.test)):
         if score is not None:
             low, high = score.ci95
             lines.append(
@@ -411,7 +383,10 @@ def model_card(one: Checkpoint, report: dict[str, Any] | None = None) -> str:
     lines.append("- the validation split chose the epoch, so its figure flatters a little")
     if report:
         lines += ["", f"| class ({report['split']}) | right | of |", "|---|---|---|"]
-        lines += _classes(report["confusion"])
+        lines += [
+            f"| {name} | {row[i]:,} | {sum(row):,} |"
+            for i, (name, row) in enumerate(zip(CLASSES, report["confusion"], strict=True))
+        ]
     lines += [
         "",
         "## Use",
@@ -419,41 +394,7 @@ def model_card(one: Checkpoint, report: dict[str, Any] | None = None) -> str:
         "shown; do not decide by it what somebody may eat.",
         "",
         "## Settings",
-        *(f"- {name}: {value}" for name, value in one.config.items()),
+        *(f"- {name}: {value}" for name, value in entry.config.items()),
         "",
     ]
     return "\n".join(lines)
-
-
-def _start(one: Checkpoint) -> list[str]:
-    """Where its weights began, and with them what else it learned from."""
-    name = one.config.get("start_from")
-    if not name:
-        return []
-    first = load_manifest().get(name)
-    return [
-        f"- started from `{name}`" + (f", which learned from: {first.data.name}" if first else "")
-    ]
-
-
-def _more(one: Checkpoint) -> list[str]:
-    more = one.data.more
-    if more is None:
-        return []
-    said = "" if more.is_food11 or "not food-11" in more.name.lower() else " (not Food-11)"
-    return [
-        f"- learned from besides: {more.training:,} photographs of {more.name}{said}, fingerprint "
-        f"`{more.fingerprint}`; not measured on them"
-    ]
-
-
-def _is_said(one: Checkpoint) -> bool:
-    """Whether the name of the data leaves no doubt."""
-    return one.data.is_food11 or "not food-11" in one.data.name.lower()
-
-
-def _classes(confusion: Sequence[Sequence[int]]) -> list[str]:
-    return [
-        f"| {name} | {row[i]:,} | {sum(row):,} |"
-        for i, (name, row) in enumerate(zip(CLASSES, confusion, strict=True))
-    ]

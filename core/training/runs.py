@@ -267,16 +267,9 @@ def starting_point(name: str) -> tuple[dict[str, Any], dict[str, tuple[int, ...]
     return checkpoints.load_weights(name), entry.widths
 
 
-# ------------------------------------------------------------------------------------------------
-# How far the running epoch is: a small file beside the run that the page reads.
-#
-#     progress.json      epoch, what it is doing, photographs done and to do, images per second
-#
-# It is written at most once a second, replaced as a whole and never waited for (no fsync): losing
-# it loses nothing, for no result is made of it. A full disk does not stop a run here.
-
-
 FILE = "progress.json"
+"""How far the running epoch is, for the page: written at most once a second, replaced as a whole,
+never waited for (no fsync). Losing it loses nothing; a full disk does not stop a run here."""
 EVERY_S = 1.0
 
 Phase = Literal["training", "validation"]

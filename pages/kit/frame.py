@@ -219,7 +219,9 @@ def tabs(offered: Sequence[Tab], key: str = "tab") -> None:
 # The foot of a page: a link to this very setting, the next page.
 
 
-def page_link(found: Entry, label: str, query: Mapping[str, str] | None = None) -> None:
+def page_link(
+    found: Entry, label: str, query: Mapping[str, str] | Sequence[tuple[str, str]] | None = None
+) -> None:
     """A link to another page, with its settings if given; plain text where a page runs alone,
     without app.py around it."""
     try:

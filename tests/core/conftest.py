@@ -76,7 +76,7 @@ def here(
     return pretrained
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny(food: Path) -> TrainConfig:
     """Three epochs of the smallest network at 32 px, in the one number format every CPU has."""
     return TrainConfig(
@@ -91,17 +91,25 @@ def tiny(food: Path) -> TrainConfig:
     )
 
 
-@pytest.fixture
-def tiny_teacher(
-    tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
-    """A small published checkpoint to learn from."""
+@pytest.fixture(scope="session")
+def _taught(tiny: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A `pretrained` with a small trained network in it."""
     from core.collection.recipes import Recipe
     from core.collection.reproduce import publish
     from core.training.loop import train
 
-    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(tmp_path / "pretrained"))
+    folder = tmp_path_factory.mktemp("taught")
     config = tiny.model_copy(update={"epochs": 8, "augment": "light"})
-    train(config, tmp_path / "teacher")
-    publish(Recipe("dwpw_256k-scratch-s0", "Tiny", "scratch", config), tmp_path / "teacher")
-    yield "dwpw_256k-scratch-s0"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SMALL_PLATES_PRETRAINED", str(folder / "pretrained"))
+        train(config, folder / "run", device="cpu")
+        publish(Recipe("dwpw_256k-scratch-s0", "Tiny", "scratch", config), folder / "run")
+    return folder / "pretrained"
+
+
+@pytest.fixture
+def tiny_teacher(_taught: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A small published checkpoint to learn from, in this test's own `pretrained`."""
+    shutil.copytree(_taught, tmp_path / "pretrained")
+    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(tmp_path / "pretrained"))
+    return "dwpw_256k-scratch-s0"

@@ -1,4 +1,11 @@
-"""One training in the queue, as whoever looks at it sees it, and the name by which it is known."""
+"""The queue of trainings: first come, first served, one process a job, one job a device.
+
+Whoever asks for a run that was asked for before (same settings, photographs, teacher and code)
+shares it. A run stops when nobody who asked still wants it, and after the time that one may take at
+a stretch, so that others get their turn; it can go on from there. All state is on the disk: a
+server that starts anew, or a second one on the same folder, finds everything again. Nothing here
+imports torch or knows a screen; pages look at `Job`s as often as they like.
+"""
 
 import contextlib
 import hashlib
@@ -23,7 +30,6 @@ from core.paths import runs_dir
 from core.provenance import commit
 from core.training.config import TrainConfig
 from core.training.queue import process
-from core.training.queue import process as jobs_process
 from core.training.queue.store import ACTIVE, Change, JobSettings, Row, State, Store, mark
 from core.training.queue.warm import WarmProcess
 from core.training.runs import RunFolder
@@ -43,7 +49,7 @@ class Job:
     mine: bool
     """Whether the visitor who looks has asked for it."""
     reason: str
-    """Why it ended so: of a failure as `jobs_process.Ending` has it; `time` where it was stopped
+    """Why it ended so: of a failure as `process.Ending` has it; `time` where it was stopped
     for having run the `message` minutes that one may."""
     message: str
     asked: float
@@ -83,54 +89,6 @@ def job_id(config: TrainConfig, fingerprint: str, code: str | None = None) -> st
     return f"{get(config.model).slug}-{recipe_of(config)}-s{config.seed}-{digest}"
 
 
-def job_of(
-    row: Row, owners: dict[str, bool], line: list[str], who: str | None, root: Path
-) -> Job | None:
-    """A row of the queue's file as visitor `who` sees it; None if it cannot be read here: another
-    version wrote it, perhaps.
-
-    owners: visitor's hash -> whether they want it to run; line: ids of those that wait, in order.
-    """
-    try:
-        config = TrainConfig.model_validate_json(row.config)
-        get(config.model)
-    except (ValidationError, UserError):
-        return None
-    return Job(
-        id=row.id,
-        config=config,
-        state=row.state,
-        place=line.index(row.id) + 1 if row.id in line else 0,
-        owners=sum(owners.values()),
-        mine=who is None or mark(who) in owners,
-        reason=row.reason,
-        message=row.message,
-        asked=row.asked,
-        began=row.began,
-        ended=row.ended,
-        ran_s=ran_s(row, root) if row.state == "running" else None,
-        run=RunFolder(root / row.id),
-    )
-
-
-def ran_s(row: Row, root: Path) -> float | None:
-    """Seconds that a running job has been running; None if it never began."""
-    found = process.ran_s(root / row.id, row.pid)
-    if found is None and row.began is not None:  # an earlier version knew it by the clock alone
-        found = max(0.0, time.time() - row.began)
-    return found
-
-
-# ------------------------------------------------------------------------------------------------
-# The queue of trainings: first come, first served, one process a job, one job a device.
-#
-# Whoever asks for a run that was asked for before (same settings, photographs, teacher and code)
-# shares it. A run stops when nobody who asked still wants it, and after the time that one may
-# take at a stretch, so that others get their turn; it can go on from there. What is true stands
-# on the disk: a server that starts anew, or a second one on the same folder, finds everything
-# again. Nothing here imports torch or knows a screen; pages look at `Job`s as often as they like.
-
-
 Command = Callable[[TrainConfig, Path, str], list[str]]
 ANYBODY = None
 """Instead of a visitor: the person at the command line, who may do everything."""
@@ -154,7 +112,7 @@ class JobQueue:
         self,
         root: Path | None = None,
         settings: JobSettings | None = None,
-        command: Command = jobs_process.train_command,
+        command: Command = process.train_command,
     ) -> None:
         self.root = root or runs_dir()
         self.settings = settings or JobSettings.from_environment()
@@ -165,8 +123,6 @@ class JobQueue:
         self._warm = WarmProcess()
         if self._store.exists():
             self.tick()
-
-    # -- what visitors do ----------------------------------------------------------------------
 
     def ask(self, config: TrainConfig, who: str, fingerprint: str) -> Job:
         """Queue a run for a visitor, or join the one that is the same; a stopped one goes on.
@@ -206,7 +162,7 @@ class JobQueue:
             if stops:
                 change.set(id, state="stopped", ended=time.time(), reason="", message="")
         if stops:
-            jobs_process.end(self.root / row.id, row.pid)
+            process.end(self.root / row.id, row.pid)
             self.tick()
         return stops or row.state not in ACTIVE
 
@@ -226,8 +182,6 @@ class JobQueue:
             checkpoints.remove(id, self.root / checkpoints.own_dir().name)
             shutil.rmtree(self.root / id, ignore_errors=True)
 
-    # -- looking -------------------------------------------------------------------------------
-
     def jobs(self, who: str | None = "") -> list[Job]:
         """Every job, in the order of the queue; looking also keeps the queue going."""
         return self._look(who)[0]
@@ -245,39 +199,64 @@ class JobQueue:
         line = [row.id for row in rows if row.state == "queued"]
         jobs, lost = [], []
         for row in rows:
-            job = job_of(row, owners.get(row.id, {}), line, who, self.root)
-            if job is not None:
-                jobs.append(job)
-            elif who is None or mark(who) in owners.get(row.id, {}):
-                lost.append(row.id)
+            wishes = owners.get(row.id, {})
+            mine = who is None or mark(who) in wishes
+            try:
+                config = TrainConfig.model_validate_json(row.config)
+                get(config.model)
+            except (ValidationError, UserError):  # another version wrote it, perhaps
+                lost += [row.id] if mine else []
+                continue
+            jobs.append(
+                Job(
+                    id=row.id,
+                    config=config,
+                    state=row.state,
+                    place=line.index(row.id) + 1 if row.id in line else 0,
+                    owners=sum(wishes.values()),
+                    mine=mine,
+                    reason=row.reason,
+                    message=row.message,
+                    asked=row.asked,
+                    began=row.began,
+                    ended=row.ended,
+                    ran_s=self._ran_s(row) if row.state == "running" else None,
+                    run=RunFolder(self.root / row.id),
+                )
+            )
         return jobs, lost
+
+    def _ran_s(self, row: Row) -> float | None:
+        """Seconds that a running job has been running; None if it never began."""
+        seconds = process.ran_s(self.root / row.id, row.pid)
+        if seconds is None and row.began is not None:  # an earlier version knew it by the clock
+            seconds = max(0.0, time.time() - row.began)
+        return seconds
 
     def job(self, id: str, who: str | None = "") -> Job:
         """One job. Raises JobError if there is none of that name."""
-        found = next((job for job in self.jobs(who) if job.id == id), None)
-        if found is None:
-            raise _unknown(id)
-        return found
+        for job in self.jobs(who):
+            if job.id == id:
+                return job
+        raise _unknown(id)
 
     def prepare(self) -> None:
         """Somebody may soon ask for a run: keep a process ready that could begin it at once."""
         if len([job for job in self.jobs() if job.is_active]) < len(self.settings.devices):
-            self._warm.prepare(jobs_process.environment(self.settings.threads))
+            self._warm.prepare(process.environment(self.settings.threads))
 
     def tick(self) -> None:
         """Notice what has ended, start what can start."""
         with self._store.change() as change:
             self._go_on(change)
 
-    # -- inside a transaction ------------------------------------------------------------------
-
     def _want(self, change: Change, id: str, who: str | None) -> None:
         """Note the wish and queue the job, unless it runs or is done already."""
         row, owners = change.row(id), change.owners()
         assert row is not None
-        active = {one.id for one in change.rows(*ACTIVE)}
+        active = {active.id for active in change.rows(*ACTIVE)}
         if row.state != "done" and who is not None:
-            own = [one for one in active - {id} if owners.get(one, {}).get(mark(who))]
+            own = [other for other in active - {id} if owners.get(other, {}).get(mark(who))]
             if len(own) >= self.settings.per_visitor:
                 raise JobError(
                     _(
@@ -315,7 +294,7 @@ class JobQueue:
                     self._watch(row)
             else:
                 child = self._children.get(row.pid or 0)
-                self._note_end(change, row, jobs_process.exit_code(child))
+                self._note_end(change, row, process.exit_code(child))
         taken = {row.slot for row in running}
         free = [n for n in range(len(self.settings.devices)) if n not in taken]
         for row in change.rows("queued"):
@@ -327,7 +306,7 @@ class JobQueue:
                 free.pop(0)
 
     def _lives(self, row: Row) -> bool:
-        return jobs_process.find(self.root / row.id, row.pid) is not None
+        return process.find(self.root / row.id, row.pid) is not None
 
     def _is_taken(self, row: Row) -> bool:
         """Whether a stopped job's process has yet to end, or somebody at the command line trains
@@ -336,7 +315,7 @@ class JobQueue:
         return self._lives(row) or (folder.exists() and RunFolder(folder).status() == "running")
 
     def _time_left(self, row: Row) -> float:
-        return self.settings.limit_s - (ran_s(row, self.root) or 0.0)
+        return self.settings.limit_s - (self._ran_s(row) or 0.0)
 
     def _time_is_up(self, change: Change, row: Row) -> None:
         """Stop a job for having run so long; whoever wants more of it resumes it."""
@@ -348,7 +327,7 @@ class JobQueue:
         threading.Thread(target=self._end, args=(row,), daemon=True).start()
 
     def _end(self, row: Row) -> None:
-        jobs_process.end(self.root / row.id, row.pid)
+        process.end(self.root / row.id, row.pid)
         with contextlib.suppress(JobError):
             self.tick()
 
@@ -358,20 +337,20 @@ class JobQueue:
         try:
             config = TrainConfig.model_validate_json(row.config)
             command = self._command(config, folder, self.settings.devices[slot])
-            process, born = jobs_process.start(command, folder, self.settings.threads, self._warm)
+            child, born = process.start(command, folder, self.settings.threads, self._warm)
         except (OSError, ValidationError) as error:
             reason = "disk" if getattr(error, "errno", None) == 28 else "crashed"
             now = time.time()
             change.set(row.id, state="failed", reason=reason, message=str(error), ended=now)
             return False
-        self._children[process.pid] = process
-        pid, began = process.pid, time.time()
+        self._children[child.pid] = child
+        pid, began = child.pid, time.time()
         change.set(row.id, state="running", slot=slot, pid=pid, born=born, began=began)
         self._watch(row._replace(pid=pid, born=born, began=began))
         return True
 
     def _note_end(self, change: Change, row: Row, code: int | None) -> None:
-        state, reason, message = jobs_process.ending(self.root / row.id, code)
+        state, reason, message = process.ending(self.root / row.id, code)
         change.set(
             row.id,
             state=state,
@@ -388,8 +367,6 @@ class JobQueue:
         if who is not None and mark(who) not in change.owners().get(id, {}):
             raise JobError(_("This run belongs to somebody else: ask for it yourself to share it."))
         return row
-
-    # -- a thread a running process, so that the next starts though nobody looks ---------------
 
     def _watch(self, row: Row) -> None:
         if row.pid is None or row.pid in self._watched:

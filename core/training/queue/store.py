@@ -193,27 +193,21 @@ def mark(visitor: str) -> str:
     return hashlib.sha256(visitor.encode()).hexdigest()[:20] if visitor else ""
 
 
-# ------------------------------------------------------------------------------------------------
-# What whoever runs the server may set for its queue of trainings, by environment variables.
-#
-# SMALL_PLATES_DEVICES            cuda:0,cuda:1: a job at a time on each; without it, every GPU,
-#                                 or the processor
-# SMALL_PLATES_TRAIN_THREADS      processor threads of a job
-# SMALL_PLATES_JOBS_PER_VISITOR   how many one visitor may have running and waiting
-# SMALL_PLATES_JOBS_WAITING       how many may be running and waiting altogether
-# SMALL_PLATES_JOB_MINUTES        how long a job may run at a stretch; it is then stopped, not lost
-
-
 @dataclass(frozen=True)
 class JobSettings:
-    """The limits of a queue."""
+    """The limits of a queue, and the environment variables by which whoever runs it sets them."""
 
     devices: tuple[str, ...] = ("",)
-    """Where jobs compute, one at a time each; "" lets the job choose: a GPU if there is one."""
+    """Where jobs compute, one at a time each; "" lets the job choose: a GPU if there is one.
+    SMALL_PLATES_DEVICES, such as cuda:0,cuda:1; without it every GPU, or the processor."""
     threads: int = 1
+    """Processor threads of a job: SMALL_PLATES_TRAIN_THREADS."""
     per_visitor: int = 4
+    """How many one visitor may have running and waiting: SMALL_PLATES_JOBS_PER_VISITOR."""
     waiting: int = 60
+    """How many may be running and waiting altogether: SMALL_PLATES_JOBS_WAITING."""
     limit_s: float = 2 * 3600
+    """How long a job may run before it is stopped, not lost: SMALL_PLATES_JOB_MINUTES."""
 
     @classmethod
     def from_environment(cls) -> Self:

@@ -1,7 +1,6 @@
 """A checkpoint's curves: kept, proved to be its own, and no condition for being a checkpoint."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from core.checkpoints import HISTORY, History, history
 from core.collection.check import check
 from core.errors import CheckpointError
 from core.training.loop import train
-from core.training.publish import attach_history
 from core.training.runs import RunFolder
 from tests.food import make_food11
 from tests.tiny_network import publish_tiny
@@ -69,7 +67,7 @@ def test_impossible_figures_are_refused(entries: list[dict[str, Any]], chosen: i
 
 
 @pytest.mark.slow
-def test_an_older_checkpoint_gets_it_from_the_run_that_made_it(
+def test_a_published_checkpoint_has_the_history_of_its_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from core.collection import reproduce
@@ -87,28 +85,7 @@ def test_an_older_checkpoint_gets_it_from_the_run_that_made_it(
     recipe = Recipe("dwpw_256k-scratch-s0", "Student", "scratch", config)
     run = RunFolder(reproduce.run_folder(recipe, "quick"))
     train(config, run.path)
-    whole = reproduce.publish(recipe, run.path)
-    shipped = checkpoints.folder(recipe.id) / HISTORY
-    published = shipped.read_bytes()
+    reproduce.publish(recipe, run.path)
+    published = (checkpoints.folder(recipe.id) / HISTORY).read_bytes()
     right = [line["val_correct"] for line in run.metrics()]
     assert json.loads(published)["val_correct"] == right
-
-    files = checkpoints.read_files(recipe.id)[1]  # as it was published before there were histories
-    del files[HISTORY]
-    infos = {name: info for name, info in whole.files.items() if name != HISTORY}
-    checkpoints.store(whole.model_copy(update={"files": infos}), files)
-    assert history(recipe.id) is None
-
-    other = RunFolder(tmp_path / "other")  # the same settings but for the seed: not its run
-    train(config.model_copy(update={"seed": 1}), other.path)
-    assert not attach_history(recipe.id, other)
-    unfinished = RunFolder(tmp_path / "unfinished")
-    shutil.copytree(run.path, unfinished.path)
-    (unfinished.path / "result.json").unlink()
-    assert not attach_history(recipe.id, unfinished)
-    assert history(recipe.id) is None
-
-    assert attach_history(recipe.id, run)
-    assert checkpoints.get(recipe.id) == whole
-    assert shipped.read_bytes() == published
-    assert not attach_history(recipe.id, run)  # it has one

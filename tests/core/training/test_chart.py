@@ -50,10 +50,13 @@ def test_every_panel_holds_all_epochs_and_names_each_curve_once_at_its_end() -> 
         spec = curves_chart(rows, panel, 40)
         assert '"domain": [0, 40]' in json.dumps(spec)
         alt.Chart.from_dict(spec)  # a valid Vega-Lite chart
-        data = {layer["data"]["name"]: layer["data"].get("values") for layer in spec["layer"]
-                if layer.get("data", {}).get("values")}  # fmt: skip
-        ends = next(values for name, values in data.items() if name == "ends")
-        assert next(values for name, values in data.items() if name == "lines") == rows
+        data = {
+            layer["data"]["name"]: layer["data"]["values"]
+            for layer in spec["layer"]
+            if {"name", "values"} <= layer["data"].keys()
+        }
+        ends = data["ends"]
+        assert data["lines"] == rows
         assert {(end["series"], end["epoch"]) for end in ends} == {
             (row["series"], 3 if row["series"].startswith("scratch") else 2) for row in rows
         }

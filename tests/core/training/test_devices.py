@@ -85,7 +85,7 @@ def test_squares_kept_on_a_device_are_those_of_the_cache(food: Path) -> None:
 def test_a_run_on_kept_squares_ends_where_one_on_the_cache_does(
     tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = tiny.model_copy(update={"mixup": 0.2})
+    config = tiny.model_copy(update={"mixup": 0.2, "epochs": 1})
     train(config, tmp_path / "cache")
     monkeypatch.setattr(learner_module, "room_for_photographs", lambda device: 2**40)
     train(config, tmp_path / "kept")

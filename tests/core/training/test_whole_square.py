@@ -19,7 +19,7 @@ from core.photos import prepare, read_photo_file, to_square
 from core.training.config import TrainConfig
 from core.training.learner import Learner
 from core.training.loop import train
-from core.training.photographs import learned_from
+from core.training.photographs import generator, learned_from
 from core.training.publish import model_card
 from core.training.runs import RunFolder
 from core.training.speed import Compute
@@ -127,9 +127,10 @@ def test_it_teaches_with_the_same_view_of_more_of_the_picture(
     learner.epoch(0)
     pictures = torch.cat(asked)
     assert pictures.shape == (44, 3, PX, PX)
-    if views:  # asked in order: the same pictures as the student's, but for what scaling blurs
+    if views:  # the same pictures as the student's, but for what scaling blurs
         view, _key = learner._view(0)
-        student = learner._see(torch.arange(44), view, 32, training)
+        order = torch.randperm(44, generator=generator(config.seed, "order", 0))
+        student = learner._see(order, view, 32, training)
         small = torch.nn.functional.interpolate(pictures, (32, 32), mode="area")
         seen, told = (x.flatten(1) - x.flatten(1).mean(1, keepdim=True) for x in (student, small))
         assert bool((torch.cosine_similarity(seen, told) > 0.8).all())

@@ -51,6 +51,12 @@ def starts(root: Path) -> list[str]:
     return [line for file in root.glob("*/starts.txt") for line in file.read_text().splitlines()]
 
 
+def has_begun(root: Path, id: str) -> bool:
+    """Whether a job's process has said its number."""
+    file = root / id / "starts.txt"
+    return file.exists() and file.read_text().endswith("\n")
+
+
 def wait_until(true: Callable[[], object], patience_s: float = 30.0) -> None:
     """Until `true()` is; AssertionError if it takes too long."""
     give_up = time.monotonic() + patience_s

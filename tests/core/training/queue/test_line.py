@@ -21,6 +21,7 @@ from core.training.queue.store import JobSettings, Store
 from tests.core.training.queue.queueing import (
     FINGERPRINT,
     config,
+    has_begun,
     queue,
     script,
     starts,
@@ -46,10 +47,6 @@ def root(tmp_path: Path) -> Iterator[Path]:
 
 def go(root: Path, id: str, complaint: str = "") -> None:
     (root / id / "go").write_text(complaint)
-
-
-def has_begun(root: Path, id: str) -> bool:
-    return (root / id / "starts.txt").exists()
 
 
 def have_started(root: Path, n: int) -> bool:
@@ -151,33 +148,22 @@ def lives(root: Path, id: str) -> bool:
         return False
 
 
-def test_a_job_killed_by_the_system_says_so_with_its_last_lines(root: Path) -> None:
-    one = queue(root)
-    id = one.ask(config(), "v", FINGERPRINT).id
-    wait_until(lambda: one.job(id).lines())
-    os.kill(pid_of(root, id), signal.SIGKILL)
-    wait_until(lambda: not one.job(id).is_active)
-    job = one.job(id)
-    assert (job.state, job.reason, job.message) == ("killed", "signal", "9")
-    assert job.lines() == ["hello from 1 10"]  # OMP_NUM_THREADS and a low priority reached it
-    assert one.resume(id, "v").is_active
-
-
-def test_a_job_that_complains_is_quoted(root: Path) -> None:
-    one = queue(root)
-    id = one.ask(config(), "v", FINGERPRINT).id
-    go(root, id, "The soup is cold.")
-    wait_until(lambda: not one.job(id).is_active)
-    job = one.job(id)
-    assert (job.state, job.reason, job.message) == ("failed", "said", "The soup is cold.")
-
-
-def test_a_full_disk_is_recognised_though_nothing_could_be_written(root: Path) -> None:
-    one = queue(root)
-    id = one.ask(config(), "v", FINGERPRINT).id
-    go(root, id, "runs/state.pt: No space left on device")
-    wait_until(lambda: not one.job(id).is_active)
-    assert (one.job(id).state, one.job(id).reason) == ("failed", "disk")
+def test_every_end_is_told_with_its_last_lines(root: Path) -> None:
+    """Killed by the system, complained in words, and a full disk where nothing could be written."""
+    jobs = queue(root, devices=("a", "b", "c"))
+    killed, complains, full = (jobs.ask(config(seed), "v", FINGERPRINT).id for seed in range(3))
+    go(root, complains, "The soup is cold.")
+    go(root, full, "runs/state.pt: No space left on device")
+    wait_until(lambda: jobs.job(killed).lines())
+    os.kill(pid_of(root, killed), signal.SIGKILL)
+    wait_until(lambda: not any(job.is_active for job in jobs.jobs()))
+    ends = [jobs.job(id) for id in (killed, complains, full)]
+    assert [(job.state, job.reason) for job in ends] == [
+        ("killed", "signal"), ("failed", "said"), ("failed", "disk"),
+    ]  # fmt: skip
+    assert [job.message for job in ends[:2]] == ["9", "The soup is cold."]
+    assert ends[0].lines() == ["hello from 1 10"]  # OMP_NUM_THREADS and a low priority reached it
+    assert jobs.resume(killed, "v").is_active
 
 
 SERVER = """

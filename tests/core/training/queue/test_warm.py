@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -34,18 +34,19 @@ def light(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _waiting() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if child.status() != "zombie"]
+    children = psutil.Process().children()
+    return [child for child in children if child.status() != "zombie" and LIGHT in child.cmdline()]
 
 
 @pytest.fixture
-def warm(light: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WarmProcess:
+def warm(light: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WarmProcess]:
     monkeypatch.setenv("SMALL_PLATES_RUNS", str(tmp_path / "none"))
     made = WarmProcess()
-    before = {child.pid for child in _waiting()}
     made.prepare(jobs_process.environment(1))
     made.prepare(jobs_process.environment(1))
-    assert len({child.pid for child in _waiting()} - before) == 1, "at most one"
-    return made
+    assert len(_waiting()) == 1, "at most one"
+    yield made
+    made.end()
 
 
 def test_it_becomes_the_job(warm: WarmProcess, tmp_path: Path) -> None:
@@ -113,14 +114,14 @@ def test_it_ends_with_its_server(tmp_path: Path) -> None:
 def test_a_queue_keeps_one_only_while_a_job_could_begin(light: None, tmp_path: Path) -> None:
     queue = JobQueue(tmp_path / "runs", JobSettings(), script)
     queue.prepare()
-    (waiting,) = _waiting()
-    queue.ask(config(), "ann", FINGERPRINT)  # a script, which it cannot become
-    assert len(_waiting()) == 2
+    assert len(_waiting()) == 1
+    job = queue.ask(config(), "ann", FINGERPRINT)  # a script, which it cannot become
     queue._warm.end()
-    queue.prepare()
-    wait_until(lambda: waiting not in _waiting())
-    time.sleep(0.1)
-    (job,) = _waiting()
-    assert job.pid != waiting.pid, "the place is taken"
-    (next((tmp_path / "runs").glob("*/starts.txt")).parent / "go").write_text("")
     wait_until(lambda: not _waiting())
+    queue.prepare()
+    assert not _waiting(), "the place is taken"
+    (job.run.path / "go").write_text("")
+    wait_until(lambda: not queue.jobs()[0].is_active)
+    queue.prepare()
+    assert len(_waiting()) == 1
+    queue._warm.end()
