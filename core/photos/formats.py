@@ -176,19 +176,19 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int, int]]:
     """(marker, start, start of its content, end) of each segment of a JPEG's first picture."""
     position = 2
     for _segment in range(_MAX_SEGMENTS):
-        found = _MARKER.search(data, position)
-        if found is None:
+        match = _MARKER.search(data, position)
+        if match is None:
             return
-        marker, position = found[1][0], found.end()
+        marker, position = match[1][0], match.end()
         if marker == _END or marker in _ALONE:
-            yield marker, found.start(), position, position
+            yield marker, match.start(), position, position
             if marker == _END:
                 return
             continue
         length = int.from_bytes(data[position : position + 2], "big")
         if length < 2 or position + length > len(data):
             raise ValueError("a segment is longer than the file")
-        yield marker, found.start(), position + 2, position + length
+        yield marker, match.start(), position + 2, position + length
         position += length
     raise _too_slow()
 
@@ -257,8 +257,8 @@ def _ended(parts: _Jpeg, data: bytes) -> tuple[bytes, bytes]:
     if scans.endswith(bytes(32)):  # the rest of a file that was never received
         scans = scans.rstrip(b"\0") + bytes(4)  # some of them may be the picture's
     last = 0xD7
-    for found in _RESTART.finditer(scans, scans.rfind(b"\xff\xda")):
-        last = found[1][0]
+    for match in _RESTART.finditer(scans, scans.rfind(b"\xff\xda")):
+        last = match[1][0]
     due = bytes((0xFF, 0xD0 + (last - 0xD0 + 1) % 8))
     start = b"".join(parts.header) + scans
     return start + b"\xff\xd9", start + _MANY_BYTES + due + _MANY_BYTES + b"\xff\xd9"
@@ -275,7 +275,7 @@ _MAX_UNPACKED = 4 * 2**20  # bytes of a profile
 
 def _open_png(data: bytes) -> Opened:
     seen, position = memoryview(data), 8
-    told: dict[bytes, bytes] = {}
+    chunks: dict[bytes, bytes] = {}
     pieces: list[bytes | memoryview] = [_PNG]
     for _chunk in range(_MAX_CHUNKS):
         if position + 8 > len(data):
@@ -284,7 +284,7 @@ def _open_png(data: bytes) -> Opened:
         if kind in _PIXEL_CHUNKS:
             pieces.append(seen[position : position + 12 + length])
         elif kind in _COLOUR_CHUNKS:
-            told.setdefault(kind, data[position + 8 : position + 8 + length])
+            chunks.setdefault(kind, data[position + 8 : position + 8 + length])
         position += 12 + length
         if kind == b"IEND":
             break
@@ -293,29 +293,29 @@ def _open_png(data: bytes) -> Opened:
     image = PngImagePlugin.PngImageFile(BytesIO(b"".join(pieces)))
     check_size(image.size)
     try:
-        profile = _png_profile(told)
+        profile = _png_profile(chunks)
     except (ValueError, struct.error, zlib.error):
         profile = None  # colours as they lie
-    return Opened(image, read_exif(told.get(b"eXIf", b"")), profile)
+    return Opened(image, read_exif(chunks.get(b"eXIf", b"")), profile)
 
 
-def _png_profile(told: dict[bytes, bytes]) -> bytes | None:
+def _png_profile(chunks: dict[bytes, bytes]) -> bytes | None:
     """The profile of a PNG's colours, by the chunk that counts most of those it has."""
-    if b"cICP" in told:
-        return colour.coded_profile(*struct.unpack_from("BB", told[b"cICP"]))
-    if b"iCCP" in told:
-        name = told[b"iCCP"].index(b"\0")
+    if b"cICP" in chunks:
+        return colour.coded_profile(*struct.unpack_from("BB", chunks[b"cICP"]))
+    if b"iCCP" in chunks:
+        name = chunks[b"iCCP"].index(b"\0")
         unpacker = zlib.decompressobj()
-        profile = unpacker.decompress(told[b"iCCP"][name + 2 :], _MAX_UNPACKED)
+        profile = unpacker.decompress(chunks[b"iCCP"][name + 2 :], _MAX_UNPACKED)
         return profile if unpacker.eof else None
-    if b"sRGB" in told or not {b"gAMA", b"cHRM"} & told.keys():
+    if b"sRGB" in chunks or not {b"gAMA", b"cHRM"} & chunks.keys():
         return None
     primaries, white, gamma = colour.SRGB_PRIMARIES, colour.D65, None
-    if b"cHRM" in told:
-        x = [n / 100_000 for n in struct.unpack_from(">8I", told[b"cHRM"])]
+    if b"cHRM" in chunks:
+        x = [n / 100_000 for n in struct.unpack_from(">8I", chunks[b"cHRM"])]
         white, primaries = (x[0], x[1]), ((x[2], x[3]), (x[4], x[5]), (x[6], x[7]))
-    if b"gAMA" in told:
-        (n,) = struct.unpack_from(">I", told[b"gAMA"])
+    if b"gAMA" in chunks:
+        (n,) = struct.unpack_from(">I", chunks[b"gAMA"])
         if abs(n - 45_455) > 1_000:  # that one stands for sRGB's curve
             gamma = 100_000 / max(n, 1)
     return colour.rgb_profile(primaries, white, gamma)

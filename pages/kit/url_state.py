@@ -91,12 +91,12 @@ class _State:
 
 
 def _state() -> _State:
-    found = st.session_state.get("url_state")
-    if found is None:
-        found = st.session_state["url_state"] = _State()
-        found.begin(_own())
-        found.shared = {key: texts for key, texts in _address().items() if key in SHARED}
-    return cast(_State, found)
+    state = st.session_state.get("url_state")
+    if state is None:
+        state = st.session_state["url_state"] = _State()
+        state.begin(_own())
+        state.shared = {key: texts for key, texts in _address().items() if key in SHARED}
+    return cast(_State, state)
 
 
 def _address() -> Texts:
@@ -105,8 +105,11 @@ def _address() -> Texts:
 
 def _own() -> Texts:
     """What the address bar says of the page."""
-    cut = {key: [one[:LONGEST] for one in texts] for key, texts in _address().items()}
-    return {key: texts for key, texts in cut.items() if key not in SHARED}
+    return {
+        key: [text[:LONGEST] for text in texts]
+        for key, texts in _address().items()
+        if key not in SHARED
+    }
 
 
 def arrive(page: str) -> None:
@@ -117,19 +120,15 @@ def arrive(page: str) -> None:
         state.page = page
         state.addresses.clear()
         state.begin(own if own or page not in state.kept else None)
-    elif (context is not None and context.is_history_navigation) or not _lately(state, own):
-        state.begin(own)  # back or forward in the browser, or a link to the page that is open
+    else:
+        sliders = state.sliders.get(page, {})  # the browser alone moves these in the address bar
+        lately = [
+            {key: texts for key, texts in address.items() if key not in sliders}
+            for address in (own, *state.addresses)
+        ]
+        if (context is not None and context.is_history_navigation) or lately[0] not in lately[1:]:
+            state.begin(own)  # back or forward in the browser, or a link to the page that is open
     state.addresses.append(own)
-
-
-def _lately(state: _State, own: Texts) -> bool:
-    """Whether the address bar said this lately, apart from what only the browser moves."""
-
-    def still(texts: Texts) -> Texts:
-        moving = state.sliders.get(state.page, ())
-        return {key: said for key, said in texts.items() if key not in moving}
-
-    return still(own) in [still(one) for one in state.addresses]
 
 
 def write_address() -> None:
@@ -171,7 +170,7 @@ def in_browser(key: str, spelling: Spelling[T], default: T) -> T:
     return value
 
 
-def report(page: str, key: str, said: str, number: int) -> None:
+def report(page: str, key: str, text: str, number: int) -> None:
     """The browser's own parameter `key` of `page` was moved; its reports are numbered upwards.
 
     What is no parameter of that page is ignored.
@@ -181,29 +180,29 @@ def report(page: str, key: str, said: str, number: int) -> None:
     if default is None or state.reported.get((page, key)) == number:
         return
     state.reported[page, key] = number
-    place = state.kept.setdefault(page, {})
-    place.pop(key, None)
-    if said != default:
-        place[key] = [said[:LONGEST]]
+    settings = state.kept.setdefault(page, {})
+    settings.pop(key, None)
+    if text != default:
+        settings[key] = [text[:LONGEST]]
 
 
-def say(key: str, *said: str) -> None:
+def say(key: str, *texts: str) -> None:
     """Set a parameter as a link would; without a text, to its default. Its widget follows."""
     state = _state()
     state.drawn.discard(key)
     state.of(key).pop(key, None)
-    if said:
-        state.of(key)[key] = list(said)
+    if texts:
+        state.of(key)[key] = list(texts)
 
 
 def current(key: str, spelling: Spelling[T], default: T) -> T:
     """The setting as it is before its widget is drawn."""
     state = _state()
     if key in state.drawn and (held := st.session_state.get(key)) is not None:
-        said: list[str] | None = spelling.write(held)
+        texts: list[str] | None = spelling.write(held)
     else:
-        said = state.of(key).get(key)
-    value = spelling.read(said) if said is not None else default
+        texts = state.of(key).get(key)
+    value = spelling.read(texts) if texts is not None else None
     return default if value is None else value
 
 
@@ -228,76 +227,58 @@ def draw(
     # persist_state: a widget that the browser never heard of is told its value again
     chosen = widget(*args, key=key, persist_state="session", **more)
     value = default if chosen is None else chosen
-    _keep(key, *([] if one is None else spelling.write(one) for one in (value, default)))
+    _keep(key, *([] if each is None else spelling.write(each) for each in (value, default)))
     return value
 
 
-def _keep(key: str, said: list[str], default: list[str]) -> None:
-    state = _state()
-    if said == default:
-        state.of(key).pop(key, None)
+def _keep(key: str, texts: list[str], default: list[str]) -> None:
+    settings = _state().of(key)
+    if texts == default:
+        settings.pop(key, None)
     else:
-        state.of(key)[key] = said
+        settings[key] = texts
     write_in_fragment()
-
-
-def guessed(
-    widget: Callable[..., Any], label: str, offered: Sequence[T], key: str, **more: Any
-) -> T | None:
-    """Draw a widget for a guess, None before it is made: kept like a setting, but in no link."""
-    state = _state()
-    place = (state.page, key)
-    if key not in state.drawn or key not in st.session_state:
-        st.session_state[key] = state.guesses.get(place)
-    if st.session_state[key] not in offered:
-        st.session_state[key] = None
-    state.drawn.add(key)
-    chosen: T | None = widget(label, offered, key=key, persist_state="session", **more)
-    state.guesses[place] = chosen
-    return chosen
-
-
-# ------------------------------------------------------------------------------------------------
-# The kinds of settings, and the widgets that set them.
 
 
 def choice(options: Sequence[K]) -> Spelling[K]:
     """One of `options`."""
-    by_text = {str(one): one for one in options}
-    return Spelling(lambda said: by_text.get(said[0]) if said else None, lambda one: [str(one)])
+    by_text = {str(option): option for option in options}
+    return Spelling(
+        lambda texts: by_text.get(texts[0]) if texts else None, lambda option: [str(option)]
+    )
 
 
 def choices(options: Sequence[K], most: int) -> Spelling[list[K]]:
     """At most `most` of `options`; none of them is an empty text."""
-    by_text = {str(one): one for one in options}
+    by_text = {str(option): option for option in options}
 
-    def read(said: list[str]) -> list[K] | None:
-        found = [by_text[one] for one in dict.fromkeys(said) if one in by_text]
-        return found[:most] if found or said == [""] else None
+    def read(texts: list[str]) -> list[K] | None:
+        chosen = [by_text[text] for text in dict.fromkeys(texts) if text in by_text]
+        return chosen[:most] if chosen or texts == [""] else None
 
-    return Spelling(read, lambda chosen: [str(one) for one in chosen] or [""])
+    return Spelling(read, lambda chosen: [str(option) for option in chosen] or [""])
 
 
-def number(low: N, high: N, digits: int = 12, clamp: bool = True) -> Spelling[N]:
-    """A number from `low` to `high`, whole if these are, else rounded to `digits`.
+def number(least: N, most: N, digits: int = 12, clamp: bool = True) -> Spelling[N]:
+    """A number from `least` to `most`, whole if these are, else rounded to `digits`.
 
     Another one is brought inside, or is none without `clamp`.
     """
-    whole = isinstance(low, int)
+    whole = isinstance(least, int)
 
-    def read(said: list[str]) -> N | None:
-        if not said or not _NUMBER.fullmatch(said[0]):
+    def read(texts: list[str]) -> N | None:
+        if not texts or not _NUMBER.fullmatch(texts[0]):
             return None
-        value = float(said[0])
-        if (whole and not value.is_integer()) or not (clamp or low <= value <= high):
+        value = float(texts[0])
+        if (whole and not value.is_integer()) or not (clamp or least <= value <= most):
             return None
-        return type(low)(min(max(round(value, digits), low), high))
+        return type(least)(min(max(round(value, digits), least), most))
 
     return Spelling(read, lambda value: [f"{value:.12g}"])
 
 
-def _flag(said: list[str]) -> bool | None:
-    return {"true": True, "yes": True, "false": False, "no": False}.get("".join(said[:1]).lower())
+def _flag(texts: list[str]) -> bool | None:
+    return {"true": True, "yes": True, "false": False, "no": False}.get("".join(texts[:1]).lower())
 
 
 FLAG: Spelling[bool] = Spelling(_flag, lambda on: ["true" if on else "false"])
@@ -305,7 +286,7 @@ FLAG: Spelling[bool] = Spelling(_flag, lambda on: ["true" if on else "false"])
 
 def line(longest: int) -> Spelling[str]:
     """Any text, cut after `longest` characters."""
-    return Spelling(lambda said: said[0][:longest] if said else None, lambda text: [text])
+    return Spelling(lambda texts: texts[0][:longest] if texts else None, lambda text: [text])
 
 
 @overload
@@ -371,8 +352,8 @@ def several_of(
 def number_of(
     widget: Any,
     label: str,
-    low: N,
-    high: N,
+    least: N,
+    most: N,
     default: N,
     step: N,
     key: str,
@@ -380,10 +361,10 @@ def number_of(
     clamp: bool = True,
     **more: Any,
 ) -> N:
-    """A number from `low` to `high` by a `widget` (`st.slider`, `st.number_input`)."""
-    spelling = number(low, high, clamp=clamp)
+    """A number from `least` to `most` by a `widget` (`st.slider`, `st.number_input`)."""
+    spelling = number(least, most, clamp=clamp)
     chosen: N = draw(
-        widget, label, low, high, step=step, key=key, spelling=spelling, default=default, **more
+        widget, label, least, most, step=step, key=key, spelling=spelling, default=default, **more
     )
     return chosen
 
@@ -398,11 +379,26 @@ def is_on(key: str) -> bool:
     return bool(_flag(texts(key)))
 
 
-def guess(label: str, options: Mapping[G, str] | Sequence[G], key: str, **more: Any) -> G | None:
-    """What a visitor expects, None before he says so: kept like a setting, but in no link."""
+def guess(
+    label: str,
+    options: Mapping[G, str] | Sequence[G],
+    key: str,
+    widget: Callable[..., Any] = st.pills,
+    **more: Any,
+) -> G | None:
+    """What a visitor expects, None before that is said: kept like a setting, but in no link."""
     if isinstance(options, Mapping):
         more["format_func"] = options.__getitem__
-    return guessed(more.pop("widget", st.pills), label, list(options), key, **more)
+    state = _state()
+    place = (state.page, key)
+    if key not in state.drawn or key not in st.session_state:
+        st.session_state[key] = state.guesses.get(place)
+    if st.session_state[key] not in options:
+        st.session_state[key] = None
+    state.drawn.add(key)
+    chosen: G | None = widget(label, list(options), key=key, persist_state="session", **more)
+    state.guesses[place] = chosen
+    return chosen
 
 
 def next_of(place: Any, label: str, key: str) -> int:
@@ -420,13 +416,10 @@ def next_of(place: Any, label: str, key: str) -> int:
     return at
 
 
-# ------------------------------------------------------------------------------------------------
-# Sliders that the browser alone answers, and how their values still come into the link.
-#
-# A Vega parameter with an input of its own sends nothing to the server, whatever it is moved to. A
-# script in the page listens to these inputs. It puts each value into the address bar at once, and
-# tells the server a moment after something else was touched: before that, nobody needs to know.
-
+# Sliders that the browser alone answers, and how their values still come into the link. A Vega
+# parameter with an input of its own sends nothing to the server, whatever it is moved to. A script
+# in the page listens to these inputs. It puts each value into the address bar at once, and tells
+# the server a moment after something else was touched: before that, nobody needs to know.
 _SCRIPT = """
 const moved = {};
 let number = 0, told = 0, toldAt = 0, lastByHand = false, waiting, send;
@@ -508,8 +501,8 @@ def _heard() -> None:
     """What the browser says was moved, from whatever is in the message."""
     moved = st.session_state[_SLIDERS].get("moved")
     for page, sliders in moved.items() if isinstance(moved, dict) else ():
-        for key, told in sliders.items() if isinstance(sliders, dict) else ():
-            match told:
+        for key, report_of in sliders.items() if isinstance(sliders, dict) else ():
+            match report_of:
                 case [str(value), int(number)] if re.fullmatch(r"[-+.\w]{1,40}", value):
                     report(page or "home", key, value, number)
     context = get_script_run_ctx()
@@ -529,11 +522,11 @@ def steady(chart: dict[str, Any], alt: str) -> None:
     it has changed, data apart, it is built anew: then they begin where they were moved to.
     """
     state = _state()
-    inputs = {one["name"]: one for one in chart.get("params", ()) if "bind" in one}
-    starts = {name: one.pop("value") for name, one in inputs.items()}
+    inputs = {each["name"]: each for each in chart.get("params", ()) if "bind" in each}
+    starts = {name: parameter.pop("value") for name, parameter in inputs.items()}
     rest = repr([alt, {key: part for key, part in chart.items() if key != "datasets"}])
     place = (state.page, *inputs)
     if state.begun.get(place, ("", {}))[0] != rest:
         state.begun[place] = (rest, starts)
-    for name, one in inputs.items():
-        one["value"] = state.begun[place][1][name]
+    for name, parameter in inputs.items():
+        parameter["value"] = state.begun[place][1][name]
