@@ -11,12 +11,10 @@ from core.charts import numbers
 from core.charts.theme import role_of
 from core.checkpoints import Checkpoint
 from core.course import CLASSES
-from core.distillation.chart import HEIGHT_PX, LIMIT_NATS, Range, Voice, temperature_chart
+from core.distillation.chart import HEIGHT_PX, LIMIT_NATS, Voice, temperature_chart
 from core.distillation.temperature import (
     T_HIGH,
     T_LOW,
-    T_STEP,
-    entropy_curves,
     probabilities_frame,
     softening,
     sureness,
@@ -70,14 +68,20 @@ def softened(found: list[Checkpoint]) -> None:
     """The instrument, what it shows, the tabs: all that depends on the networks and the picture."""
     with frame.instrument() as (controls, picture):
         with controls:
-            pair = example.choose_pair(found)
-            chosen = example.choose(pair, example.kind_titles())
+            networks_place, picture_place = st.container(), st.container()
+            more = example.more_choices()
+            with networks_place:
+                pair = example.choose_pair(found, more)
+            with picture_place:
+                chosen = example.choose(pair, example.kind_titles(), more)
         if chosen is None:
             return
         with picture:
             example.show_picture(chosen)
+            chart = st.container()
             guessed = ask()
-            draw(pair, chosen, guessed)
+            with chart:
+                draw(pair, chosen, guessed)
             reveal(pair[0], chosen, guessed)
         with controls:  # beside the slider: the numbers follow it
             st.header(_("What you see"))
@@ -122,15 +126,8 @@ def draw(pair: list[Checkpoint], chosen: Example, guessed: Guess[str]) -> None:
         for short, one, logits in zip(example.short_names(pair), pair, chosen.logits, strict=True)
     ]
     url_state.in_browser("T", _T, 1.0)
-    span = Range(T_LOW, T_HIGH, T_STEP, start())
     show_with_slider(
-        temperature_chart(
-            voices,
-            entropy_curves([voice.logits for voice in voices], [voice.title for voice in voices]),
-            span,
-            chosen.label,
-            guessed.is_open,
-        ),
+        temperature_chart(voices, start(), chosen.label, guessed.is_open),
         # the same words for every example: other words would make the chart, and its slider, anew
         _(
             "Class probabilities of {networks} at the temperature of the slider, and their entropy "

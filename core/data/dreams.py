@@ -11,6 +11,7 @@ As a data set (`unpack`) the small ones lie in the layout that `find_food11` kno
 and a validation split of their own, no testing split, and a PROVENANCE.md that names them dreams.
 """
 
+import functools
 import hashlib
 import os
 import shutil
@@ -126,6 +127,11 @@ def load_dreams() -> Dreams | None:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise _damaged("dreams.json") from error
+    return _parsed(text)
+
+
+@functools.lru_cache(maxsize=4)
+def _parsed(text: str) -> Dreams:
     try:
         return Dreams.model_validate_json(text)
     except ValidationError as error:

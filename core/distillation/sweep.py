@@ -8,6 +8,8 @@ schedule on the labels alone. The file is `pretrained/results/sweep-<model>.json
 from statistics import fmean
 from typing import Any, NamedTuple
 
+import pandas as pd
+
 from core.results import Frozen, ResultFile
 from core.stats import Score, mean_interval
 
@@ -55,6 +57,25 @@ class Sweep(ResultFile):
     def name(self) -> str:
         """The student's model."""
         return self.model
+
+
+def points_frame(sweep: Sweep) -> pd.DataFrame:
+    """One row per training: temperature, alpha, seed, split, n, correct, accuracy in %."""
+    rows = []
+    for point in sweep.points:
+        score = point.test or point.validation
+        rows.append(
+            {
+                "temperature": point.temperature,
+                "alpha": point.alpha,
+                "seed": point.seed,
+                "split": "testing" if point.test else "validation",
+                "n": score.n,
+                "correct": score.correct,
+                "accuracy": 100 * score.accuracy,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 class Setting(NamedTuple):

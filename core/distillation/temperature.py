@@ -23,26 +23,6 @@ Kind = Literal["hesitates", "sure", "disagree", "both_wrong"]
 _HESITANT = 0.75  # confidence of a teacher that sees the right class and a rival, too
 
 
-def temperatures(points: int = 60) -> NDArray[np.float64]:
-    """From T_LOW to T_HIGH, evenly on a logarithmic scale."""
-    return np.geomspace(T_LOW, T_HIGH, points)
-
-
-def entropy_curves(logits: Sequence[NDArray[np.float32]], series: Sequence[str]) -> pd.DataFrame:
-    """Entropy in nats of the softmax at each temperature: columns temperature, entropy, series.
-
-    `logits`: one (11,) array per series.
-    """
-    at = temperatures()
-    parts = [
-        pd.DataFrame(
-            {"temperature": at, "entropy": entropy(softmax(one / at[:, None])), "series": name}
-        )
-        for one, name in zip(logits, series, strict=True)
-    ]
-    return pd.concat(parts, ignore_index=True)
-
-
 def examples(
     teacher: NDArray[np.float32], student: NDArray[np.float32], labels: NDArray[np.int64]
 ) -> dict[Kind, NDArray[np.int64]]:

@@ -119,15 +119,11 @@ class Reading:
     """Soft loss of a student that answers exactly as the teacher: 0 if it is a divergence."""
     gradient: float
     """Euclidean length of the gradient to all student logits."""
-    cosine: float
-    """Cosine between this gradient and the right one's: 1 if only the length differs."""
     as_label: float
     """Soft loss at T = 1 if the teacher is as good as sure of the labels: should be the hard
     loss."""
     floor: float
     """The right soft loss after descending on this cell from the student's logits."""
-    confidence: float
-    """Mean largest probability (at T) of the student after that descent."""
     warned: str
     """What torch warned of; empty for most."""
 
@@ -137,11 +133,8 @@ class Readings:
     """All cells on one batch."""
 
     n: int
-    temperature: float
     hard: float
     """Cross-entropy of the student against the labels."""
-    teacher_confidence: float
-    """Mean largest probability (at T) of the teacher."""
     cells: dict[str, Reading]
     """`FAILING`'s keys, `harmless` and `fixed`."""
 
@@ -150,37 +143,29 @@ def measure(student: Tensor, teacher: Tensor, labels: Tensor, temperature: float
     """Run every cell on logits (B, 11) with labels (B,); float64 inside, a fraction of a second."""
     student, teacher = student.double(), teacher.double()
     cells = {**FAILING, "harmless": twice_harmless, "fixed": fixed}
-    _, right = _run(fixed, student, teacher, temperature)
     return Readings(
         len(labels),
-        temperature,
         float(F.cross_entropy(student, labels)),
-        _confidence(teacher, temperature),
-        {
-            name: _read(cell, student, teacher, labels, temperature, right)
-            for name, cell in cells.items()
-        },
+        {name: _read(cell, student, teacher, labels, temperature) for name, cell in cells.items()},
     )
 
 
-def _read(
-    cell: Cell, student: Tensor, teacher: Tensor, labels: Tensor, t: float, right: Tensor
-) -> Reading:
+def _read(cell: Cell, student: Tensor, teacher: Tensor, labels: Tensor, t: float) -> Reading:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         loss, gradient = _run(cell, student, teacher, t)
     sure = 40.0 * F.one_hot(labels, student.shape[1]).to(student)  # others: e^-40, not 0: log
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # said once is enough
-        learnt = _descend(cell, student, teacher, t)
+        warnings.simplefilter("ignore")  # once is enough
+        z = student.clone()
+        for _step in range(STEPS):
+            z -= STEP * len(z) / 11 * _run(cell, z, teacher, t)[1]
         return Reading(
             float(loss),
             float(cell(teacher, teacher, t)),
             float(gradient.norm()),
-            float(F.cosine_similarity(gradient.flatten(), right.flatten(), dim=0)),
             float(cell(student, sure, 1.0)),
-            float(fixed(learnt, teacher, t)),
-            _confidence(learnt, t),
+            float(fixed(z, teacher, t)),
             str(caught[0].message) if caught else "",
         )
 
@@ -193,34 +178,20 @@ def _run(cell: Cell, student: Tensor, teacher: Tensor, t: float) -> tuple[Tensor
     return loss.detach(), gradient
 
 
-def _descend(cell: Cell, student: Tensor, teacher: Tensor, t: float) -> Tensor:
-    """Student logits (B, 11), each free, after plain gradient descent on a cell."""
-    z = student.clone()
-    for _ in range(STEPS):
-        z -= STEP * len(z) / 11 * _run(cell, z, teacher, t)[1]
-    return z
-
-
-def _confidence(logits: Tensor, t: float) -> float:
-    return float(F.softmax(logits / t, dim=1).max(dim=1).values.mean())
-
-
 @dataclass(frozen=True)
 class Drift:
-    """What a number of forward passes did to a teacher, asked again in eval mode afterwards."""
+    """What a number of forward passes did to a teacher."""
 
     passes: int
     batch: int
-    pictures: int
-    """Pictures that it was asked about before and after; none of them in the batches."""
+    asked: int
+    """Pictures that it was shown in eval mode before and after; none of them in the batches."""
     norms: int
     """BatchNorm layers."""
     moved: float
     """Relative change of the running means: length of the change over their length before."""
-    logits: float
-    """Largest change of any logit."""
     changed: int
-    """Pictures to which its answer became another."""
+    """Answers to the `asked` that became another."""
     flipped: int
     """Of the passes x batch pictures shown, those answered otherwise than in eval mode before."""
     together: float
@@ -230,7 +201,7 @@ class Drift:
 def measure_teacher(
     teacher: nn.Module, batches: list[Tensor], asked: Tensor
 ) -> dict[str, Drift] | None:
-    """Show `batches` to copies of a teacher, one by each cell, and ask about `asked` around it.
+    """Show `batches` to copies of a teacher, one by each cell, and `asked` before and after.
 
     batches: (B, 3, px, px) each, B >= 2, at least two of them; asked: (N, 3, px, px); all
     normalised as the network wants it. The teacher itself is not touched. None if it has no
@@ -251,29 +222,28 @@ def _drift(
     asked: Tensor,
 ) -> Drift:
     before, means = train_mode_fixed(net, asked), _means(net)
-    sober = [train_mode_fixed(net, batch).argmax(1) for batch in batches]
-    told = [cell(net, batch).argmax(1) for batch in batches]
+    in_eval = [train_mode_fixed(net, batch).argmax(1) for batch in batches]
+    in_cell = [cell(net, batch).argmax(1) for batch in batches]
     after, later = train_mode_fixed(net, asked), _means(net)
     mixed = torch.cat([batches[0][:1], batches[1][1:]])
     alone = cell(net, batches[0])[0] - cell(net, mixed)[0]
     return Drift(
-        len(batches),
-        len(batches[0]),
-        len(asked),
-        len(_norms(net)),
-        float((later - means).norm() / means.norm().clamp_min(1e-12)),
-        float((after - before).abs().max()),
-        int((after.argmax(1) != before.argmax(1)).sum()),
-        sum(int((a != b).sum()) for a, b in zip(told, sober, strict=True)),
-        float(alone.abs().max()),
+        passes=len(batches),
+        batch=len(batches[0]),
+        asked=len(asked),
+        norms=len(_norms(net)),
+        moved=float((later - means).norm() / means.norm().clamp_min(1e-12)),
+        changed=int((after.argmax(1) != before.argmax(1)).sum()),
+        flipped=sum(int((a != b).sum()) for a, b in zip(in_cell, in_eval, strict=True)),
+        together=float(alone.abs().max()),
     )
 
 
 def _norms(net: nn.Module) -> list[nn.BatchNorm2d]:
-    return [one for one in net.modules() if isinstance(one, nn.BatchNorm2d)]
+    return [layer for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)]
 
 
 def _means(net: nn.Module) -> Tensor:
     """All running means in one vector, copied."""
-    kept = [one.running_mean for one in _norms(net) if one.running_mean is not None]
+    kept = [norm.running_mean for norm in _norms(net) if norm.running_mean is not None]
     return torch.cat(kept).clone()

@@ -8,13 +8,14 @@ else at made-up pictures, which is said.
 import threading
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from core.checkpoints import get, load_model, test_logits
+from core.checkpoints import TEST_LOGITS, WEIGHTS, Checkpoint, get, load_model, test_logits
 from core.data import find_food11, food11_available
 from core.errors import CheckpointError, DataError, PhotoError, UserError
 from core.i18n import _
@@ -52,14 +53,29 @@ class TrialBusyError(UserError):
     """Somebody else's trial is running: the machine is shared."""
 
 
-def run_traps(teacher: str, student: str | None, temperature: float) -> Trial:
+def run_traps(teacher: Checkpoint, student: Checkpoint | None, temperature: float) -> Trial:
     """Run every cell of `core.distillation.traps` on stored answers of two checkpoints.
+
+    What was run once is kept until a checkpoint is published anew.
 
     Without a `student`, one that knows nothing yet (all logits 0). Takes a few seconds, and once
     per process the seconds of importing torch. One at a time: TrialBusyError after `WAIT_S`
     seconds. Raises CheckpointError if stored answers are missing, damaged or not to the same
     pictures.
     """
+    marks = tuple(
+        network.files[name].sha256
+        for network in (teacher, student)
+        for name in (TEST_LOGITS, WEIGHTS)
+        if network is not None and name in network.files
+    )
+    return _run_traps(teacher.id, student.id if student else None, temperature, marks)
+
+
+@lru_cache(maxsize=24)
+def _run_traps(
+    teacher: str, student: str | None, temperature: float, _marks: tuple[str, ...]
+) -> Trial:
     logits, labels = test_logits(teacher)
     others = np.zeros_like(logits)
     if student is not None:

@@ -176,35 +176,3 @@ def _is_twin(dreamed: Collected, other: Collected) -> bool:
 
 
 _FREE = AMOUNT | {"seed"}
-
-
-def trial_frame(found: Iterable[DreamTrial]) -> pd.DataFrame:
-    """One row a recipe, for chart and CSV: accuracies are fractions, 0..1.
-
-    Columns: stem, title, learned_from (`dreams` or `photographs`), pictures, steps, seeds, n,
-    accuracy, low, high (95 %), gap, gap_low, gap_high (dreamed minus it; empty for the dreamed).
-    """
-    rows = []
-    for trial in found:
-        rows.append(_row(trial.dreamed, None))
-        rows += [_row(one.b, one) for one in trial.twins]
-    return pd.DataFrame(rows)
-
-
-def _row(group: Collected, against: Contrast | None) -> dict[str, object]:
-    first = group.first
-    mean, low, high = group.interval()
-    gap = against.interval() if against else (None, None, None)
-    return {
-        "stem": group.stem,
-        "title": first.title,
-        "learned_from": DREAMS if learned_from_dreams(first) else "photographs",
-        "pictures": pictures(first),
-        "steps": steps(first),
-        "seeds": len(group.seeds),
-        "n": group.n,
-        "accuracy": mean,
-        "low": low,
-        "high": high,
-        **dict(zip(("gap", "gap_low", "gap_high"), gap, strict=True)),
-    }

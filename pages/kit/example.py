@@ -1,30 +1,31 @@
 """The example of the distillation pages: two networks, a picture, and their logits for it."""
 
+import base64
 import io
 from collections.abc import Mapping
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 from PIL.Image import Image, fromarray
 
-from core.charts import numbers
 from core.charts.theme import role_of
 from core.checkpoints import GRAPH, TEST_LOGITS, Checkpoint, test_logits
 from core.checkpoints.by_recipe import is_trial
 from core.course import CLASSES
 from core.data import Index
-from core.data.dreams import SHOW_PX, TRAIN_PX, DreamSet, tiles
+from core.data.dreams import MARK, SHOW_PX, TRAIN_PX, DreamSet, tiles
 from core.distillation.temperature import Kind, examples
 from core.errors import CheckpointError, PhotoError
 from core.i18n import _, food_class
 from core.inference.predict import predictor
 from core.photos import prepare, read_photo_file
 from pages.kit import networks, photos, url_state
-from pages.kit.url_state import next_of, number_of, one_of, toggle
+from pages.kit.url_state import next_of, one_of, toggle
 
-PICTURE_PX = 240
+PICTURE_PX, TEXT_PX = 160, 230
+"""Of the picture, shown at half its size, and of the text beside it: a phone has room for both."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -35,8 +36,9 @@ class Example(NamedTuple):
     """(11,) each."""
     label: int | None = None
     """The true class, 0..10; of a generated picture, the class it was made as. None if unknown."""
-    picture: bytes | None = None
-    """A small image file; None where only the stored answers to it are here."""
+    picture: str | None = None
+    """A small image file as a data URL, which Streamlit passes on as it is; None where only the
+    stored answers to it are here."""
     is_generated: bool = False
 
 
@@ -51,16 +53,24 @@ class Bank(NamedTuple):
 # The networks.
 
 
-def choose_pair(found: list[Checkpoint]) -> list[Checkpoint]:
-    """Two menus: a teacher, and a student to stand beside it; one network where there is one."""
+def more_choices() -> Any:
+    """The place for choices that are seldom changed: a popover."""
+    return st.popover(_("More choices"), icon=":material/tune:", width="stretch")
+
+
+def choose_pair(found: list[Checkpoint], more: Any) -> list[Checkpoint]:
+    """Two menus: a teacher, and a student to stand beside it; one network where there is one.
+
+    `more`: the place for the switch that offers more networks.
+    """
     if len(found) < 2:
         return found
-    menus, offered = st.container(), offer(found)
-    with menus:
-        teacher = choose_teacher(offered)
-        students = [one for one in offered if one.id != teacher.id]
-        students.sort(key=lambda one: role_of(one) != "distilled")
-        return [teacher, networks.choose_one(_("Student"), students, "student")]
+    with more:
+        offered = offer(found)
+    teacher = choose_teacher(offered)
+    students = [one for one in offered if one.id != teacher.id]
+    students.sort(key=lambda one: role_of(one) != "distilled")
+    return [teacher, networks.choose_one(_("Student"), students, "student")]
 
 
 def choose_teacher(offered: list[Checkpoint]) -> Checkpoint:
@@ -125,14 +135,14 @@ def bank(checkpoint: Checkpoint) -> Bank | None:
 
 
 def choose(
-    pair: list[Checkpoint], kinds: Mapping[Kind, str], own_photo: bool = True
+    pair: list[Checkpoint], kinds: Mapping[Kind, str], more: Any, own_photo: bool = True
 ) -> Example | None:
     """Menus for the example; None, and said why, while there is none.
 
     To begin with it is one that can be seen: a test photograph where the photographs of the stored
     answers are on this machine, else a generated picture where there are some. `kinds`: which kinds
-    of stored answers to offer, and what to call them; `own_photo`: whether the visitor's own will
-    do, whose class nobody knows.
+    of stored answers to offer, and what to call them; `more`: the place for the menu of the
+    picture's source; `own_photo`: whether the visitor's own will do, whose class nobody knows.
     """
     has_photographs = _index_of(pair) is not None
     sources = {
@@ -151,7 +161,7 @@ def choose(
     default = "bank" if has_photographs or is_stored or "dream" not in sources else "dream"
     source = default
     if len(sources) > 1:
-        source = one_of(st.selectbox, _("Picture"), sources, "answers_to", default=default)
+        source = one_of(more.selectbox, _("Picture"), sources, "answers_to", default=default)
     if source == "photo":
         return _own_photo(pair)
     if source == "dream" and generated is not None:
@@ -174,7 +184,7 @@ def _generated(pair: list[Checkpoint], chosen: DreamSet) -> Example:
     sheets = sorted(chosen.sheets, key=lambda sheet: sheet.teacher_sure[0])
     by_food = {CLASSES[sheet.label]: sheet for sheet in sheets}
     titles = {food: food_class(food) for food in by_food}
-    left, right = st.columns([6, 5], vertical_alignment="bottom", gap="small")
+    left, right = _menu_and_button()
     food = one_of(left.selectbox, _("Made as"), titles, "dream_of", default=next(iter(titles)))
     turn = next_of(right, _("Next"), "dream")
     sheet = by_food[food]
@@ -224,20 +234,18 @@ def _stored(pair: list[Checkpoint], kinds: Mapping[Kind, str]) -> Example | None
         st.info(_("There is no test picture with a known class."))
         return None
     titles = {kind: kinds[kind] for kind in rows_of}
-    kind = one_of(st.selectbox, _("One where"), titles, "kind", default=next(iter(titles)))
+    left, right = _menu_and_button()
+    kind = one_of(left.selectbox, _("Picture where"), titles, "kind", default=next(iter(titles)))
     rows = rows_of[kind]
-    number = number_of(
-        st.number_input,
-        _("Number, 1 to {n}").format(n=numbers.count(len(rows))),
-        1,
-        len(rows),
-        1,
-        1,
-        f"number_{kind}",
-    )
+    number = next_of(right, _("Next"), f"number_{kind}", 1, len(rows))
     row = int(rows[number - 1])
     label = int(stored[0].labels[row])
     return Example([one.logits[row] for one in stored], label, _photograph(pair, row, label))
+
+
+def _menu_and_button() -> Any:
+    """Places for a menu of pictures, and for the button that shows the next of that kind."""
+    return st.columns([6, 5], vertical_alignment="bottom", gap="small")
 
 
 def _index_of(pair: list[Checkpoint]) -> Index | None:
@@ -246,7 +254,7 @@ def _index_of(pair: list[Checkpoint]) -> Index | None:
     return index if index and index.fingerprint in {one.data.fingerprint for one in pair} else None
 
 
-def _photograph(pair: list[Checkpoint], row: int, label: int) -> bytes | None:
+def _photograph(pair: list[Checkpoint], row: int, label: int) -> str | None:
     """The photograph that a row of the stored answers is about, if it is on this machine."""
     index = _index_of(pair)
     if index is None:
@@ -258,8 +266,8 @@ def _photograph(pair: list[Checkpoint], row: int, label: int) -> bytes | None:
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _small(file: str, fingerprint: str) -> bytes | None:
-    """A photograph as a small image file; None where it cannot be read."""
+def _small(file: str, fingerprint: str) -> str | None:
+    """A photograph as `Example.picture`; None where it cannot be read."""
     del fingerprint  # only part of the key
     try:
         return _file(read_photo_file(file))
@@ -267,11 +275,11 @@ def _small(file: str, fingerprint: str) -> bytes | None:
         return None
 
 
-def _file(image: Image) -> bytes:
+def _file(image: Image) -> str:
     small, file = image.copy(), io.BytesIO()
     small.thumbnail((PICTURE_PX, PICTURE_PX))
     small.save(file, "JPEG", quality=88)
-    return file.getvalue()
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def show_picture(chosen: Example) -> None:
@@ -281,10 +289,7 @@ def show_picture(chosen: Example) -> None:
         if chosen.picture is not None:
             st.image(chosen.picture, width=80, alt=_("The picture that the answers are about"))
         if chosen.is_generated:
-            words = _(
-                "A generated picture (made from a teacher's weights, not a photograph), made "
-                "as **{food}**."
-            )
-            st.markdown(words.format(food=food), width=400)
+            words = _("A {mark}, made as **{food}**.")
+            st.markdown(words.format(mark=MARK(), food=food), width=TEXT_PX)
         elif food:
-            st.markdown(_("The label says **{food}**.").format(food=food), width=400)
+            st.markdown(_("The label says **{food}**.").format(food=food), width=TEXT_PX)

@@ -39,7 +39,7 @@ def verdict(guess: Guess[G], is_right: bool, answer: str) -> None:
     """One line: whether the guess was right, and the answer. The line is there before, too, so
     that nothing jumps."""
     if not guess.is_open:
-        st.markdown(_(":gray[Guess, or say “Just show me”: the answer appears in the picture.]"))
+        st.markdown(_(":gray[Guess, or say “Just show me”.]"))
     elif guess.value is None:
         st.markdown(answer)
     else:

@@ -401,17 +401,16 @@ def guess(
     return chosen
 
 
-def next_of(place: Any, label: str, key: str) -> int:
-    """How often the button `label` was pressed to see the next of something, for what is shown."""
-    spelling = number(0, 9999)
-    at = current(key, spelling, 0)
+def next_of(place: Any, label: str, key: str, first: int = 0, last: int = 9999) -> int:
+    """Which of something is shown, from `first` to `last`; the button `label` goes to the next."""
+    at = current(key, number(first, last), first)
     place.button(
         label,
         icon=":material/skip_next:",
         width="stretch",
         key=f"next_{key}",
         on_click=say,
-        args=(key, str(at + 1)),
+        args=(key, str(at + 1)) if at < last else (key,),
     )
     return at
 

@@ -181,7 +181,7 @@ def test_the_same_slider_stays_where_it_is_for_another_example(page: "Page", ser
     page.keyboard.press("ArrowRight")
     wait_for_temperature(page, "T = 5.1")
     before = chart_texts(page)
-    page.click('[data-testid="stNumberInputStepUp"]')
+    page.click('[data-testid="stMain"] button:has-text("Next")')
     page.wait_for_function(
         "before => JSON.stringify([...document.querySelectorAll('svg.marks text')]"
         ".map(t => t.textContent)) != JSON.stringify(before)",

@@ -59,10 +59,21 @@ def chart(app: AppTest) -> dict[str, Any]:
     return dict(json.loads(app.get("vega_lite_chart")[0].proto.spec))
 
 
+def guess_of(app: AppTest) -> Any:
+    return next(group for group in app.button_group if "leave T²" in group.label)
+
+
+def bound(app: AppTest) -> dict[str, float]:
+    """The chart's parameters with inputs -> where these begin."""
+    return {one["name"]: one["value"] for one in chart(app)["params"] if "bind" in one}
+
+
 def test_the_page_as_it_comes(open_page: Open) -> None:
     """The words are given the example's logits; what answers the guess waits for it."""
+    from core.training.loss import loss_fn_kd
+
     shelf.fill(shelf.TEACHER, shelf.SCRATCH, shelf.DISTILLED)
-    app = open_page("distillation")
+    app = open_page("distillation", tab="why")
     assert not app.exception
     row = default_row()
     teacher, labels = stored_logits(shelf.TEACHER)
@@ -75,99 +86,72 @@ def test_the_page_as_it_comes(open_page: Open) -> None:
     assert f"raises {CLASSES[labels[row]]}" in given["paragraphs"][0]
     chosen = {one.label: one.value for one in app.selectbox}
     assert chosen["Teacher"] == shelf.TEACHER and chosen["Student"] == shelf.SCRATCH
-    bound = [one["name"] for one in chart(app)["params"] if "bind" in one]
-    assert bound == ["T", "alpha"]  # a logit is moved by whoever wants to
+    assert list(bound(app)) == ["T", "alpha"]  # a logit is moved by whoever wants to
 
     assert "Guess, or say" in text(app) and len(chart(app)["layer"]) == 1
     assert len(given["paragraphs"]) == 1
+    assert "This gives the answer away" in text(app) and not app.code
     cold, warm = (
         np.linalg.norm(softmax(student[row], t) - softmax(teacher[row], t)) / t for t in (1, 20)
     )
     nearest = min((1, 20, 400), key=lambda times: abs(math.log(times / (cold / warm))))
-    the_guess = next(one for one in app.button_group if "leave T²" in one.label)
     for value, times in (("same", 1), ("twenty", 20), ("hundreds", 400)):
-        the_guess.set_value(value).run()
+        guess_of(app).set_value(value).run()
         assert ("Right." if times == nearest else "Not quite.") in text(app)
         assert f"it shrinks {cold / warm:.0f} times" in text(app)
     assert len(chart(app)["layer"]) == 2 and "without T²" in str(chart(app))
     assert "Without T²" in follows(app)["paragraphs"][1]
+    # the function that trains is shown
+    assert inspect.getsource(loss_fn_kd).strip() in [one.value.strip() for one in app.code]
 
 
-def test_a_student_that_knows_nothing_is_offered(open_page: Open) -> None:
-    shelf.fill(shelf.TEACHER, shelf.SCRATCH, shelf.DISTILLED)
-    app = open_page("distillation", student="blank")
-    assert not app.exception
-    assert follows(app)["student"] == [0.0] * 11
-    kinds = next(one for one in app.selectbox if one.key == "kind").options
-    assert "only the teacher is right" not in kinds  # nothing is compared with it
-
-
-def test_with_a_teacher_alone_the_student_knows_nothing(open_page: Open) -> None:
+def test_a_student_that_knows_nothing_is_offered_and_alone_with_a_teacher(open_page: Open) -> None:
     shelf.fill(shelf.TEACHER)
-    app = open_page("distillation")
-    assert not app.exception
-    assert follows(app)["student"] == [0.0] * 11
-    assert "None is shipped yet" in text(app)
-
-
-def test_without_photographs_the_example_is_a_generated_picture(open_page: Open) -> None:
-    shelf.fill(shelf.TEACHER, shelf.SCRATCH)
     fill_dreams()
     app = open_page("distillation", dream_of="Soup")
-    assert not app.exception
-    assert "made from a teacher's weights, not a photograph), made as **Soup**" in text(app)
+    assert not app.exception and follows(app)["student"] == [0.0] * 11
+    assert "None is shipped yet" in text(app)
+    assert "A generated picture (made from a teacher's weights), made as **Soup**" in text(app)
     assert len(app.get("image")) == 1 and follows(app)["label"] == CLASSES.index("Soup")
+    shelf.fill(shelf.SCRATCH, shelf.DISTILLED)
+    app = open_page("distillation", student="blank", kind="sure", number_sure="2")
+    assert not app.exception and follows(app)["student"] == [0.0] * 11
+    kinds = next(one for one in app.selectbox if one.key == "kind").options
+    assert "only the teacher is right" not in kinds  # nothing is compared with it
+    teacher, labels = stored_logits(shelf.TEACHER)
+    second = examples(teacher, 0 * teacher, labels)["sure"][1]
+    assert follows(app)["teacher"] == pytest.approx(teacher[second].tolist())
 
 
 @pytest.mark.parametrize(
-    ("given", "t", "alpha"),
-    [({"T": "8", "alpha": "0.3"}, 8.0, 0.3), ({"T": "99", "alpha": "-1"}, 20.0, 0.0),
-     ({"T": "nan", "alpha": "x"}, 4.0, 0.5)],
+    ("given", "expected"),
+    [({"T": "8", "alpha": "0.3"}, {"T": 8.0, "alpha": 0.3}),
+     ({"T": "99", "alpha": "-1"}, {"T": 20.0, "alpha": 0.0}),
+     ({"T": "nan", "alpha": "x"}, {"T": 4.0, "alpha": 0.5}),
+     ({"move": "-2", "pick": "9"}, {"T": 4.0, "alpha": 0.5, "move": -2.0, "pick": 9})],
 )  # fmt: skip
 def test_a_link_sets_the_sliders(
-    open_page: Open, given: dict[str, str], t: float, alpha: float
+    open_page: Open, given: dict[str, str], expected: dict[str, float]
 ) -> None:
     shelf.fill(shelf.TEACHER, shelf.SCRATCH)
-    spec = open_page("distillation", **given).get("vega_lite_chart")[0].proto.spec
-    starts = {one["name"]: one["value"] for one in json.loads(spec)["params"] if "bind" in one}
-    assert (starts["T"], starts["alpha"]) == (t, alpha)
-
-
-def test_a_link_that_moves_a_logit_shows_its_inputs(open_page: Open) -> None:
-    shelf.fill(shelf.TEACHER, shelf.SCRATCH)
-    app = open_page("distillation", move="-2", pick="9")
-    starts = {one["name"]: one["value"] for one in chart(app)["params"] if "bind" in one}
-    assert (
-        (starts["move"], starts["pick"])
-        == (-2.0, 9)
-        == (
-            follows(app)["starts"]["move"],
-            follows(app)["starts"]["pick"],
-        )
-    )
-    next(one for one in app.toggle if one.key == "moves").set_value(False).run()
-    assert follows(app)["starts"]["move"] == 0  # what nobody sees adds nothing
-    assert {one["name"]: one["value"] for one in chart(app)["params"]}["move"] == 0
-
-
-def test_the_function_that_trains_is_shown_after_the_guess(open_page: Open) -> None:
-    from core.training.loss import loss_fn_kd
-
-    shelf.fill(shelf.TEACHER, shelf.SCRATCH, shelf.DISTILLED)
-    app = open_page("distillation", tab="why")
-    assert "This gives the answer away" in text(app) and not app.code
-    next(one for one in app.button_group if "leave T²" in one.label).set_value("show").run()
-    shown = [one.value.strip() for one in app.code]
-    assert inspect.getsource(loss_fn_kd).strip() in shown
+    app = open_page("distillation", **given)
+    assert bound(app) == expected and follows(app)["starts"] == {"move": 0, "pick": 0} | expected
+    if "move" in given:  # what nobody sees adds nothing
+        next(one for one in app.toggle if one.key == "moves").set_value(False).run()
+        assert follows(app)["starts"]["move"] == 0 and list(bound(app)) == ["T", "alpha"]
 
 
 def table_row(app: AppTest, start: str) -> list[str]:
     lines = [line for one in app.markdown for line in str(one.value).splitlines()]
-    (found,) = [line for line in lines if line.startswith(f"| {start}")]
-    return [cell.strip(" *") for cell in found.strip("|").split("|")]
+    (row,) = [line for line in lines if line.startswith(f"| {start}")]
+    return [cell.strip(" *") for cell in row.strip("|").split("|")]
 
 
 def test_cells_run_on_request_and_give_the_numbers_that_go_wrong(open_page: Open) -> None:
+    """Each trap shows both cells as they run; a teacher that cannot be opened is said: the tiny
+    shelf's weights fit no network, and the other cells run all the same."""
+    from core.distillation import traps
+
     shelf.fill(shelf.TEACHER, shelf.SCRATCH)
     app = open_page("distillation", trap="mean")
     assert "| Soft loss" not in text(app)
@@ -183,57 +167,37 @@ def test_cells_run_on_request_and_give_the_numbers_that_go_wrong(open_page: Open
     assert float(measured[1]) == pytest.approx(soft / 11, abs=6e-4)
     assert "11 times too small" in measured[0]
     assert any("batchmean" in one.value and "mean" in one.value for one in app.code)
-
-
-@pytest.mark.parametrize(
-    "trap", ["probabilities", "mean", "no_t2", "swapped", "twice", "train_mode"]
-)
-def test_every_trap_shows_both_cells_as_they_run(open_page: Open, trap: str) -> None:
-    from core.distillation import traps
-
-    shelf.fill(shelf.TEACHER)
-    app = open_page("distillation", trap=trap)
-    shown = [one.value.strip() for one in app.code]
-    good = "train_mode_fixed" if trap == "train_mode" else "fixed"
-    for name in (f"{trap}_failing", good):
-        assert inspect.getsource(getattr(traps, name)).strip() in shown
-    assert "How to notice" in text(app)
-
-
-def test_a_teacher_that_cannot_be_opened_is_said(open_page: Open) -> None:
-    """The tiny shelf's weights fit no network: the other cells run all the same."""
-    shelf.fill(shelf.TEACHER, shelf.SCRATCH)
-    app = open_page("distillation", trap="train_mode")
-    next(one for one in app.button if one.label == "Run the cells here").click()
-    app.run()
-    assert not app.exception
+    for trap in (*traps.FAILING, "train_mode"):
+        next(one for one in app.button_group if one.key == "trap").set_value(trap).run()
+        assert not app.exception and "How to notice" in text(app)
+        good = "train_mode_fixed" if trap == "train_mode" else "fixed"
+        shown = [one.value.strip() for one in app.code]
+        for name in (f"{trap}_failing", good):
+            assert inspect.getsource(getattr(traps, name)).strip() in shown
+        assert trap == "train_mode" or "| Soft loss" in text(app)
     assert any("do not fit the network" in one.value for one in app.warning)
 
 
-# --- does distillation help? ----------------------------------------------------------------------
+def gains_alt(app: AppTest) -> str:
+    alts = [chart.proto.alt for chart in app.get("vega_lite_chart")]
+    (alt,) = [alt for alt in alts if "minus the one from scratch" in alt]
+    return alt
 
 
-def test_one_seed_is_called_one_seed(open_page: Open) -> None:
-    shelf.fill(shelf.TEACHER)
-    publish_answers("scratch", 0, 200)
-    publish_answers("distilled", 0, 260)
-    app = open_page("distillation")
-    assert "**Distillation helps** in 1 of 1 comparisons" in text(app)
-    assert "only one seed (seed 0)" in text(app)
-    assert any("distilled, 1 seed: +15.0" in alt for alt in alts(app))
-
-
-def alts(app: AppTest) -> list[str]:
-    return [chart.proto.alt for chart in app.get("vega_lite_chart")]
-
-
-def test_what_cannot_be_told_apart_is_said(open_page: Open) -> None:
+def test_one_seed_is_called_one_seed_and_other_settings_are_owned_up_to(open_page: Open) -> None:
     shelf.fill(shelf.TEACHER)
     publish_answers("scratch", 0, 200, shift=40)
     publish_answers("distilled", 0, 204)
-    said = text(open_page("distillation"))
-    assert "**Distillation helps** in 0 of 1" in said
-    assert "**Not distinguishable** in 1: the interval includes 0." in said
+    app = open_page("distillation")
+    assert "**Distillation helps** in 0 of 1" in text(app)
+    assert "**Not distinguishable** in 1" in text(app)
+    publish_answers("scratch", 0, 200)
+    publish_answers("distilled", 0, 260, config={"seed": 0, "epochs": 90})
+    app = open_page("distillation")
+    assert "**Distillation helps** in 1 of 1 comparisons" in text(app)
+    assert "only one seed (seed 0)" in text(app)
+    assert "distilled, 1 seed: +15.0" in gains_alt(app)
+    assert "different settings: `epochs`" in text(app)
 
 
 def test_a_recipes_mean_is_shown_and_single_trainings_stand_behind(open_page: Open) -> None:
@@ -246,22 +210,13 @@ def test_a_recipes_mean_is_shown_and_single_trainings_stand_behind(open_page: Op
     assert "**Distillation helps** in 1 of 1 comparisons." in text(app)
     (compared,) = compare(load_manifest().values())[0][:1]
     _gain, low, high = compared.interval()
-    figures = f"3 seeds: +5.5  ({100 * low:+.1f} to {100 * high:+.1f}) points"
-    (alt,) = [one for one in alts(app) if "minus the one from scratch" in one]
-    assert figures in alt and "1 seed" not in alt
+    figures = f"3 seeds: +5.5 ({100 * low:+.1f} to {100 * high:+.1f})"
+    assert figures in gains_alt(app) and "1 seed" not in gains_alt(app)
     assert "only one seed" not in text(app) and not app.dataframe
     app = open_page("distillation", pairs="true")
-    (alt,) = [one for one in alts(app) if "minus the one from scratch" in one]
-    assert figures in alt and "1 seed: −12.5" in alt
+    assert figures in gains_alt(app) and "1 seed: −12.5" in gains_alt(app)
     assert "only one seed (seed 0)" in text(app)
     assert sorted(app.dataframe[0].value["difference"]) == pytest.approx([-12.5, 5.0, 5.5, 6.0])
-
-
-def test_other_settings_are_owned_up_to(open_page: Open) -> None:
-    shelf.fill(shelf.TEACHER)
-    publish_answers("scratch", 0, 200)
-    publish_answers("distilled", 0, 260, config={"seed": 0, "epochs": 90})
-    assert "different settings: `epochs`" in text(open_page("distillation"))
 
 
 def test_without_stored_answers_the_page_still_opens(open_page: Open, pretrained: Path) -> None:

@@ -135,10 +135,10 @@ def test_without_photographs_a_training_learns_from_dreams(
 
 def the_section() -> None:
     """A page of nothing but the section, for AppTest."""
-    from pages.distillation import dream_verdict
+    from pages.distillation import without_photographs
     from pages.kit import networks
 
-    dream_verdict(networks.checkpoints())
+    without_photographs(networks.checkpoints())
 
 
 def test_the_experiment_says_what_is_missing() -> None:
@@ -169,9 +169,8 @@ def test_the_experiment_is_told_in_numbers(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(by_recipe, "test_logits", stored)
     found = by_recipe.collect([trial.DREAMED, trial.FEW])
     assert len(found) == 2
-    made = trials([trial.DREAMED, trial.FEW])
-    monkeypatch.setattr(distillation, "trials", lambda found: made)
-    distillation.dream_trials.clear()
+    made = distillation.Compared({}, [], trials([trial.DREAMED, trial.FEW]))
+    monkeypatch.setattr(distillation, "compared", lambda found: made)
     app = AppTest.from_function(the_section, default_timeout=30).run()
     assert not app.exception
     (chart,) = app.get("vega_lite_chart")

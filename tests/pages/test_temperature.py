@@ -183,7 +183,7 @@ def test_without_photographs_the_example_is_a_generated_picture(open_page: Open)
     fill_dreams()
     app = open_page("temperature", dream_of="Soup")
     assert not app.exception and len(pictures(app)) == 1
-    assert "made from a teacher's weights, not a photograph), made as **Soup**" in text(app)
+    assert "A generated picture (made from a teacher's weights), made as **Soup**" in text(app)
     found = load_dreams()
     assert found is not None
     chosen = found.of(128)

@@ -8,7 +8,6 @@ import pytest
 
 from core.charts import numbers
 from core.checkpoints import load_manifest
-from core.checkpoints.by_recipe import Contrast
 from core.course import CLASSES
 from core.distillation import chart, terms
 from core.distillation.chart import expression
@@ -16,96 +15,74 @@ from core.distillation.verdict import compare
 from tests.charts import rows_of
 from tests.kd_shelf import publish_answers
 
+STARTS = {"T": 2.5, "alpha": 0.3, "move": 1.0, "pick": 9.0}
 
-def picture(seed: int = 1, t: float = 4.0, alpha: float = 0.5, label: int = 3) -> dict[str, Any]:
+
+def picture(seed: int = 1, label: int = 3, **settings: bool) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
     z, v = rng.normal(0, 2, 11).astype("f4"), rng.normal(0, 4, 11).astype("f4")
-    return chart.distillation_chart(z, v, label, t, alpha)
+    return chart.distillation_chart(z, v, label, STARTS, **settings)
 
 
 def test_the_inputs_start_where_they_are_told() -> None:
-    found = {one["name"]: one for one in picture(t=2.5, alpha=0.3)["params"] if "bind" in one}
-    assert {name: one["value"] for name, one in found.items()} == {
-        "T": 2.5,
-        "alpha": 0.3,
-        "move": 0.0,
-        "pick": 0,
-    }
-    assert (found["T"]["bind"]["min"], found["T"]["bind"]["max"]) == (1.0, 20.0)
-    assert found["pick"]["bind"]["labels"] == list(CLASSES)
+    params = {param["name"]: param for param in picture()["params"]}
+    assert {name: param["value"] for name, param in params.items()} == STARTS
+    assert (params["T"]["bind"]["min"], params["T"]["bind"]["max"]) == (1.0, 20.0)
+    assert params["pick"]["bind"]["labels"] == list(CLASSES)
+    still = picture(moves=False, is_open=False)
+    assert [param["name"] for param in still["params"] if "bind" in param] == ["T", "alpha"]
+    assert len(still["layer"]) == 1 and len(picture()["layer"]) == 2
+    assert still["height"] < picture()["height"]
 
 
 def test_another_example_changes_data_only() -> None:
     """So the sliders stay where the reader put them."""
     one, other = picture(1, label=3), picture(2, label=5)
     for spec in (one, other):
-        spec.pop("datasets")
+        rows = spec.pop("datasets")["answers"].to_pylist()
+        assert [row["v"] for row in rows] == sorted((row["v"] for row in rows), reverse=True)
+        assert [row["food"][0] == "✓" for row in rows] == [row["truth"] == 1 for row in rows]
     assert one == other
 
 
-def test_classes_stand_in_the_teachers_order_and_the_true_one_is_ticked() -> None:
-    rows = picture(label=5)["datasets"]["answers"]
-    assert list(rows.v) == sorted(rows.v, reverse=True)
-    assert list(rows.food[rows.truth == 1]) == [f"✓ {CLASSES[5]}"]
-    assert rows.truth.sum() == 1
-
-
 def test_the_axis_holds_every_setting() -> None:
-    frames = picture(7)["datasets"]
-    rows = frames["answers"].sort_values("label")
-    (low, high) = frames["bounds"].reach
-    assert low == -high
+    rows = sorted(picture(7)["datasets"]["answers"].to_pylist(), key=lambda row: row["label"])
+    z, v = ([row[name] for row in rows] for name in ("z", "v"))
+    assert {row["reach"] for row in rows} == {-rows[0]["reach"], rows[0]["reach"]}
     for t in (1.0, 5.0, 20.0):
-        parts = terms.take_apart(rows.z, rows.v, 3, 1.0, t)
-        assert np.abs(parts.gradient).max() <= high
+        gradient = terms.take_apart(z, v, 3, 1.0, t).gradient
+        assert np.abs(gradient).max() <= abs(rows[0]["reach"])
 
 
 @pytest.mark.parametrize(
-    ("sentence", "made"),
+    ("sentence", "expected"),
     [
         ("{a} soft = {b}", "(A) + ' soft = ' + (B)"),
         ("loss: {a}", "'loss: ' + (A)"),
-        ("{b}", "(B)"),
         ("no number", "'no number'"),
     ],
 )
-def test_a_translated_sentence_becomes_an_expression(sentence: str, made: str) -> None:
-    assert expression(sentence, a="A", b="B") == made
+def test_a_translated_sentence_becomes_an_expression(sentence: str, expected: str) -> None:
+    assert expression(sentence, a="A", b="B") == expected
 
 
-@pytest.fixture
-def gains(pretrained: Path) -> list[Contrast]:
+def test_a_recipe_has_a_row_with_its_seeds_and_its_interval(pretrained: Path) -> None:
     for seed, gain in enumerate((40, 10, -25)):
         publish_answers("scratch", seed, 200)
         publish_answers("distilled", seed, 200 + gain)
-    return compare(load_manifest().values())[0]
-
-
-def test_a_recipe_has_a_row_and_its_seeds_stand_in_it(gains: list[Contrast]) -> None:
-    (row,) = chart.gain_frame(gains).to_dict("records")
-    assert row["gain"] == pytest.approx(25 / 12) and row["text"].startswith("+2.1  (")
-    assert row["row"].endswith("distilled, 3 seeds") and row["seeds"] == 3
-    assert row["short"] == "DW+PW 257 k, distilled"
-    assert (row["low"], row["high"]) == pytest.approx([100 * x for x in gains[0].interval()[1:]])
+    gains = compare(load_manifest().values())[0]
+    (row,) = chart.gain_rows(gains)
+    assert row["gain"] == pytest.approx(25 / 12) and row["figure"] == "+2.1"
+    assert row["name"] == "DW+PW 257 k, distilled" and "distilled, 3 seeds: +2.1 (" in row["full"]
+    low, high = (100 * end for end in gains[0].interval()[1:])
+    assert (row["low"], row["high"]) == pytest.approx((low, high))
     spec = chart.gain_chart(gains)
-    assert [one["gain"] for one in rows_of(spec, "seeds")] == pytest.approx([10, 2.5, -6.25])
-    assert {one["place"] for one in rows_of(spec, "seeds")} == {0}
-    (mean,) = rows_of(spec, "means")
-    assert mean["gain"] == row["gain"]
-    (mark,) = [one["mark"] for one in spec["layer"] if one["mark"]["type"] == "point"]
-    assert mark["size"] ** 0.5 > 10  # wider than the bar that it lies on
-
-
-def test_zero_and_every_interval_are_in_the_picture(gains: list[Contrast]) -> None:
-    domains = [
-        layer["encoding"]["x"]["scale"]["domain"]
-        for layer in chart.gain_chart(gains)["layer"]
-        if "scale" in layer["encoding"].get("x", {})
-    ]
-    assert len(domains) >= 2
-    _mean, least, most = gains[0].interval()
-    for low, high in domains:
-        assert low == -high and low < 100 * least and 100 * most < high
+    assert [tick["gain"] for tick in rows_of(spec, "seeds")] == pytest.approx([10, 2.5, -6.25])
+    assert rows_of(spec) == [row]
+    for layer in spec["layer"]:  # zero and the interval are in the picture
+        if "scale" in layer["encoding"].get("x", {}):
+            least, most = layer["encoding"]["x"]["scale"]["domain"]
+            assert least == -most and least < low and high < most
 
 
 def test_small_p_values_are_not_given_as_zero() -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from core.checkpoints import Checkpoint, DataInfo, by_recipe
-from core.distillation.chart import dreamed_chart, shown_frame
-from core.distillation.verdict import learned_from_dreams, pictures, steps, trial_frame, trials
+from core.distillation.chart import dreamed_chart, dreamed_rows
+from core.distillation.verdict import learned_from_dreams, pictures, steps, trials
 from core.stats import Score, paired_difference
 
 LABELS = np.arange(220) % 11
@@ -87,24 +87,21 @@ def test_amounts_are_counted() -> None:
     assert (steps(DREAMED), steps(FEW), steps(ALL)) == (15 * 90, 15 * 90, 56 * 24)
 
 
-def test_the_gap_is_paired() -> None:
-    frame = trial_frame(trials([DREAMED, FEW, ALL]))
-    assert list(frame["learned_from"]) == ["dreams", "photographs", "photographs"]
-    assert frame["accuracy"].tolist() == [80 / 220, 130 / 220, 159 / 220]
+def test_rows_and_gaps_are_paired_and_dreams_are_marked_by_shape() -> None:
+    (trial,) = trials([DREAMED, FEW, ALL])
+    rows = dreamed_rows([trial])
+    assert [row["hollow"] for row in rows] == [True, False, False]
+    assert [row["accuracy"] for row in rows] == [80 / 220, 130 / 220, 159 / 220]
+    assert [row["name"] for row in rows[:2]] == ["968 generated pictures", "981 photographs"]
     expected = paired_difference(RIGHT[DREAMED.id], RIGHT[ALL.id])
-    assert frame[["gap", "gap_low", "gap_high"]].to_numpy()[2].tolist() == pytest.approx(expected)
+    assert trial.twins[1].interval() == pytest.approx(expected)
     assert expected[0] == pytest.approx((80 - 159) / 220)
-
-
-def test_the_chart_marks_dreams_by_shape_not_by_colour_alone() -> None:
-    frame = shown_frame(trial_frame(trials([DREAMED, FEW])))
-    assert frame["row"].tolist() == ["968 generated pictures", "981 photographs"]
-    spec = dreamed_chart(frame)
-    points = [one for one in spec["layer"] if one["mark"].get("type") == "point"]
-    assert {one["mark"]["filled"] for one in points} == {True, False}
-    guess = next(
-        one["encoding"]["x"]["datum"]
-        for one in spec["layer"]
-        if "datum" in one.get("encoding", {}).get("x", {})
+    spec = dreamed_chart(rows)
+    points = [layer for layer in spec["layer"] if layer["mark"].get("type") == "point"]
+    assert {layer["mark"]["filled"] for layer in points} == {True, False}
+    (blind,) = (
+        layer["encoding"]["x"]["datum"]
+        for layer in spec["layer"]
+        if "datum" in layer.get("encoding", {}).get("x", {})
     )
-    assert guess == pytest.approx(1 / 11)
+    assert blind == pytest.approx(1 / 11)

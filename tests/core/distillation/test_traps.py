@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from types import FunctionType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,18 +64,22 @@ def test_the_fixed_cell_is_the_loss_that_trains(
     assert right.at_teacher == pytest.approx(0, abs=1e-12)
     assert right.as_label == pytest.approx(found.hard, abs=1e-9)
     assert found.hard == pytest.approx(float(real.hard))
-    assert right.cosine == pytest.approx(1)
     assert right.floor < 0.05 * right.loss
     assert right.warned == ""
 
 
-def test_mean_divides_by_the_classes_too(found: traps.Readings) -> None:
-    wrong, right = found.cells["mean"], found.cells["fixed"]
-    assert right.loss / wrong.loss == pytest.approx(11)
-    assert right.gradient / wrong.gradient == pytest.approx(11)
-    assert wrong.cosine == pytest.approx(1)
-    assert "batchmean" in wrong.warned
-    assert wrong.floor > 2 * right.floor
+def test_mean_and_the_missing_t2_are_too_small(
+    found: traps.Readings, batch: tuple[Tensor, Tensor, Tensor]
+) -> None:
+    right = found.cells["fixed"]
+    for name, times in (("mean", 11), ("no_t2", T * T)):
+        wrong = found.cells[name]
+        assert right.loss / wrong.loss == pytest.approx(times)
+        assert right.gradient / wrong.gradient == pytest.approx(times)
+    assert "batchmean" in found.cells["mean"].warned
+    assert found.cells["mean"].floor > 2 * right.floor
+    cold = traps.measure(*batch, 1.0).cells  # at T = 1 the missing factor cannot be seen
+    assert cold["no_t2"].loss == pytest.approx(cold["fixed"].loss)
 
 
 def test_probabilities_give_no_divergence(
@@ -86,22 +90,7 @@ def test_probabilities_give_no_divergence(
     assert wrong.loss == pytest.approx(T * T * (p * (np.log(p) - q)).sum() / N)
     assert wrong.at_teacher == pytest.approx(T * T * (p * (np.log(p) - p)).sum() / N)
     assert wrong.loss < 0 and wrong.at_teacher < 0
-    assert wrong.confidence > found.teacher_confidence + 0.1
     assert wrong.floor > found.cells["fixed"].floor
-    assert found.teacher_confidence == pytest.approx(p.max(axis=1).mean())
-
-
-def test_without_t2_only_the_length_is_wrong(found: traps.Readings) -> None:
-    wrong, right = found.cells["no_t2"], found.cells["fixed"]
-    assert right.loss / wrong.loss == pytest.approx(T * T)
-    assert right.gradient / wrong.gradient == pytest.approx(T * T)
-    assert wrong.cosine == pytest.approx(1)
-
-
-def test_at_t_1_the_missing_factor_cannot_be_seen(batch: tuple[Tensor, Tensor, Tensor]) -> None:
-    student, teacher, labels = batch
-    cells = traps.measure(student, teacher, labels, 1.0).cells
-    assert cells["no_t2"].loss == pytest.approx(cells["fixed"].loss)
 
 
 def test_swapped_is_the_other_divergence(
@@ -114,7 +103,6 @@ def test_swapped_is_the_other_divergence(
     assert wrong.loss == pytest.approx(T * T * kl(q, p))
     assert wrong.loss != pytest.approx(T * T * kl(p, q), rel=0.05)
     assert wrong.at_teacher == pytest.approx(0, abs=1e-12)
-    assert wrong.cosine < 0.99
     # a teacher 40 logits ahead on the label: KL(q || teacher) = -H(q) + 40 (1 - q_label)
     once = softmax(batch[0].numpy())
     by_hand = (once * np.log(once)).sum() / N + 40 * (1 - once[range(N), range(N)]).mean()
@@ -131,12 +119,8 @@ def test_a_second_log_softmax_is_harmless_and_a_softmax_is_not(
     assert harmless.loss == pytest.approx(right.loss, rel=1e-12)
     assert harmless.gradient == pytest.approx(right.gradient, rel=1e-9)
     squashed = softmax(softmax(batch[1].numpy()), T)
-    assert wrong.at_teacher == pytest.approx(T * T * kl(p_q[0], squashed))
-    assert wrong.at_teacher > 0.1
+    assert wrong.at_teacher == pytest.approx(T * T * kl(p_q[0], squashed)) and wrong.at_teacher > 0
     assert wrong.floor > 10 * right.floor
-
-
-# --- teacher in train mode -----------------------------------------------------------------------
 
 
 def squares(n: int, seed: int) -> Tensor:
@@ -146,16 +130,17 @@ def squares(n: int, seed: int) -> Tensor:
 def test_train_mode_moves_the_teacher_and_eval_does_not() -> None:
     net = trained(4)
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    batches, asked = list(squares(24, 1).split(8)), squares(10, 2)
-    drift = traps.measure_teacher(net, batches, asked)
+    drift = traps.measure_teacher(net, list(squares(24, 1).split(8)), squares(10, 2))
     assert drift is not None
-    assert drift["fixed"] == traps.Drift(3, 8, 10, 2, 0.0, 0.0, 0, 0, 0.0)
+    assert drift["fixed"] == traps.Drift(3, 8, 10, 2, 0.0, 0, 0, 0.0)
     wrong = drift["failing"]
-    assert wrong.moved > 0 and wrong.logits > 0 and wrong.together > 0
+    assert wrong.moved > 0 and wrong.together > 0
     assert 0 <= wrong.flipped <= 24 and 0 <= wrong.changed <= 10
     assert not net.training
     for name, value in net.state_dict().items():
         assert torch.equal(value, before[name]), name  # the teacher itself was not touched
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(3 * PX * PX, 11))
+    assert traps.measure_teacher(flat, list(squares(4, 1).split(2)), squares(2, 2)) is None
 
 
 def test_running_means_move_as_batchnorm_says() -> None:
@@ -174,25 +159,10 @@ def test_running_means_move_as_batchnorm_says() -> None:
     assert drift["failing"].moved == pytest.approx(by_hand, rel=1e-5)
 
 
-def test_without_batchnorm_there_is_nothing_to_show() -> None:
-    net = nn.Sequential(nn.Flatten(), nn.Linear(3 * PX * PX, 11))
-    assert traps.measure_teacher(net, list(squares(4, 1).split(2)), squares(2, 2)) is None
-
-
-# --- what the reader sees ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "function",
-    [*traps.FAILING.values(), traps.fixed, traps.train_mode_failing, distill.loss_fn_kd],
-)
-def test_the_source_shown_is_the_source_that_runs(function: FunctionType) -> None:
-    text = source_of(function.__module__, function.__name__)
-    assert text == inspect.getsource(function)
-
-
-def test_what_is_not_there_is_said() -> None:
-    with pytest.raises(LookupError):
-        source_of("core.training.loss", "no_such_function")
-    with pytest.raises(LookupError):
-        source_of("core.distillation.nowhere", "fixed")
+def test_the_source_shown_is_the_source_that_runs() -> None:
+    functions: list[Any] = [*traps.FAILING.values(), traps.fixed, distill.loss_fn_kd]
+    for function in functions:
+        assert source_of(function.__module__, function.__name__) == inspect.getsource(function)
+    for module, name in (("core.training.loss", "nothing"), ("core.distillation.no", "fixed")):
+        with pytest.raises(LookupError):
+            source_of(module, name)

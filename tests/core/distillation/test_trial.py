@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.checkpoints import TEST_LOGITS, folder
+from core.checkpoints import TEST_LOGITS, folder, get
 from core.checkpoints import test_logits as stored_logits
 from core.distillation import trial
 from core.errors import CheckpointError
@@ -13,8 +13,13 @@ from tests.food import make_food11
 from tests.tiny_network import publish_tiny
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_kept() -> None:
+    trial._run_traps.cache_clear()
+
+
 def test_a_student_that_knows_nothing_against_a_real_teacher(tiny_checkpoint: str) -> None:
-    tried = trial.run_traps(tiny_checkpoint, None, 2.0)
+    tried = trial.run_traps(get(tiny_checkpoint), None, 2.0)
     logits, labels = stored_logits(tiny_checkpoint)
     powers = np.exp(logits.astype(float) / 2)
     p = powers / powers.sum(axis=1, keepdims=True)
@@ -25,6 +30,10 @@ def test_a_student_that_knows_nothing_against_a_real_teacher(tiny_checkpoint: st
     assert tried.drift is not None and tried.problem == ""
     assert tried.drift["failing"].moved > 0 and tried.drift["fixed"].moved == 0
     assert tried.data is None  # no Food-11 here: made-up pictures, and said
+    assert trial.run_traps(get(tiny_checkpoint), None, 2.0) is tried  # kept
+    publish_tiny("tiny-distilled-s0", seed=1)
+    two = trial.run_traps(get(tiny_checkpoint), get("tiny-distilled-s0"), 2.0)
+    assert two.readings.hard != pytest.approx(np.log(11))
 
 
 def test_photographs_are_used_where_they_are(
@@ -32,26 +41,18 @@ def test_photographs_are_used_where_they_are(
 ) -> None:
     root = make_food11(tmp_path / "food", per_class={"training": 1, "testing": 6})
     monkeypatch.setenv("FOOD11_ROOT", str(root))
-    assert trial.run_traps(tiny_checkpoint, None, 4.0).data
+    assert trial.run_traps(get(tiny_checkpoint), None, 4.0).data
 
 
-def test_two_networks_share_their_pictures(tiny_checkpoint: str) -> None:
-    publish_tiny("tiny-distilled-s0", seed=1)
-    tried = trial.run_traps(tiny_checkpoint, "tiny-distilled-s0", 4.0)
-    assert tried.readings.hard != pytest.approx(np.log(11))
-
-
-def test_damage_is_said(tiny_checkpoint: str) -> None:
-    (folder(tiny_checkpoint) / TEST_LOGITS).write_bytes(b"")
-    with pytest.raises(CheckpointError):
-        trial.run_traps(tiny_checkpoint, None, 4.0)
-
-
-def test_one_trial_at_a_time(tiny_checkpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damage_is_said_and_a_second_trial_waits(
+    tiny_checkpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(trial, "WAIT_S", 0.01)
     with trial._ONE_AT_A_TIME, pytest.raises(trial.TrialBusyError):
-        trial.run_traps(tiny_checkpoint, None, 4.0)
-    assert trial.run_traps(tiny_checkpoint, None, 4.0).readings.n == 30
+        trial.run_traps(get(tiny_checkpoint), None, 4.0)
+    (folder(tiny_checkpoint) / TEST_LOGITS).write_bytes(b"")
+    with pytest.raises(CheckpointError):
+        trial.run_traps(get(tiny_checkpoint), None, 4.0)
 
 
 def test_rows_are_spread_over_the_split() -> None:
