@@ -302,6 +302,7 @@ def test_no_import_runs_in_a_circle() -> None:
     assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})
 
 
+@pytest.mark.slow
 def test_core_works_without_streamlit() -> None:
     done = python(
         """

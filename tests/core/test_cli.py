@@ -1,5 +1,7 @@
 """The command line as its user meets it: real processes and files, what comes out, how it ends."""
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -13,39 +15,54 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core import checkpoints
 from core.cli.main import COMMANDS, main
 from core.course import CLASSES
+from core.data.find import find_food11
+from core.data.pixels import load_pixels
+from core.models.registry import get
+from core.stats import labelled
 from tests.food import make_food11
+from tests.tiny_network import publish_tiny
 
 REPO = Path(__file__).resolve().parents[2]
 ID = "hw13_sample-scratch-s0"
 PX = 64
 
 
-def core(*arguments: object, **environment: object) -> subprocess.CompletedProcess[str]:
+def process(*words: object, text: bool = True, **environment: object) -> "subprocess.Popen[Any]":
     """`python -m core ...` in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "core", *map(str, arguments)],
+    return subprocess.Popen(
+        [sys.executable, "-m", "core", *map(str, words)],
         cwd=REPO,
         env=os.environ | {name: str(value) for name, value in environment.items()},
-        capture_output=True,
-        text=True,
-        timeout=120,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=text,
+        # a shell that runs the tests in the background has them deaf to SIGINT
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
-def answer(*arguments: object, code: Any = 0, **environment: Any) -> Any:
+def core(*words: object, **environment: object) -> subprocess.CompletedProcess[str]:
+    """The same in this process: torch takes seconds to import."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        for name, value in environment.items():
+            patch.setenv(name, str(value))
+        code = main([*map(str, words)])
+    return subprocess.CompletedProcess([*map(str, words)], code, out.getvalue(), err.getvalue())
+
+
+def answer(*words: object, code: Any = 0, **environment: object) -> Any:
     """The one JSON document of a command: json.loads refuses anything before or after it."""
-    done = core(*arguments, "--json", **environment)
+    done = core(*words, "--json", **environment)
     assert done.returncode == code, done.stderr
     return json.loads(done.stdout)
-
-
-def answer_here(capture: pytest.CaptureFixture[str], *arguments: object) -> Any:
-    """The same in this process, for commands that want torch, which takes seconds to import."""
-    capture.readouterr()
-    assert main([*map(str, arguments), "--json"]) == 0
-    return json.loads(capture.readouterr().out)
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:
@@ -73,41 +90,29 @@ def photo(food: Path) -> Path:
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory, food: Path) -> Path:
     """A `pretrained/` with one network, as untrained as it was built, and measured for real."""
+    import torch
+
     folder = tmp_path_factory.mktemp("pretrained")
-    program = f"""
-import torch
-from pathlib import Path
-from core import checkpoints
-from core.training.publish import publish
-from core.data.find import find_food11
-from core.data.pixels import load_pixels
-from core.stats import labelled
-from core.models.registry import get
-torch.manual_seed(0)
-pixels = load_pixels(find_food11(Path({str(food)!r})), {PX}, progress=False)
-publish(
-    get("hw13_sample").build(), id={ID!r}, spec=get("hw13_sample"), recipe="scratch", title="test",
-    seed=0, epochs=0, input_px={PX}, data=checkpoints.DataInfo.of(pixels),
-    validation=labelled(pixels, "validation", {PX}), test=labelled(pixels, "testing", {PX}),
-    config={{}}, device="test", wall_s=0.0,
-)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=REPO,
-        env=os.environ | {"SMALL_PLATES_PRETRAINED": str(folder)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    torch.manual_seed(0)
+    pixels = load_pixels(find_food11(food), PX, progress=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SMALL_PLATES_PRETRAINED", str(folder))
+        publish_tiny(
+            ID,
+            net=get("hw13_sample").build(),
+            spec=get("hw13_sample"),
+            input_px=PX,
+            data=checkpoints.DataInfo.of(pixels),
+            validation=labelled(pixels, "validation", PX),
+            test=labelled(pixels, "testing", PX),
+        )
     return folder
 
 
 def test_the_overview_names_every_command() -> None:
-    done = core("--help")
-    assert done.returncode == 0
-    assert all(f"\n  {name} " in done.stdout for name in COMMANDS)
-    assert core().stdout == done.stdout
+    out, err = process().communicate(timeout=120)
+    assert all(f"\n  {name} " in out for name in COMMANDS), err
+    assert core("--help").stdout == out
 
 
 @pytest.fixture(scope="module")
@@ -116,32 +121,30 @@ def helps() -> dict[str, tuple[str, list[str]]]:
     program = """
 import contextlib, io, json, sys
 from core.cli.main import COMMANDS, main
-told = {}
+printed = {}
 for name in COMMANDS:
-    with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
         main([name, "--help"])
-    told[name] = said.getvalue(), sorted({"torch", "streamlit"} & set(sys.modules))
-print(json.dumps(told))
+    printed[name] = out.getvalue(), sorted({"torch", "streamlit"} & set(sys.modules))
+print(json.dumps(printed))
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=REPO, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    told: dict[str, tuple[str, list[str]]] = json.loads(done.stdout)
-    return told
+    printed: dict[str, tuple[str, list[str]]] = json.loads(done.stdout)
+    return printed
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_is_there_and_does_not_wait_for_torch(
     name: str, helps: dict[str, tuple[str, list[str]]]
 ) -> None:
-    said, heavy = helps[name]
-    assert f"usage: python -m core {name}" in said
+    printed, heavy = helps[name]
+    assert f"usage: python -m core {name}" in printed
     assert not heavy
 
 
-def test_models_lists_the_homeworks_networks_to_the_digit(
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    rows = {row["key"]: row for row in answer_here(capfd, "models")["models"]}
+def test_models_lists_the_homeworks_networks_to_the_digit() -> None:
+    rows = {row["key"]: row for row in answer("models")["models"]}
     published = {
         "resnet18": (11_182_155, 128),
         "plain_2m": (2_168_203, 128),
@@ -161,16 +164,16 @@ def test_models_lists_the_homeworks_networks_to_the_digit(
     assert rows["dwpw_256k"]["family"] == "student"
 
 
-def test_summary_is_torchsummarys_table(capfd: pytest.CaptureFixture[str]) -> None:
+def test_summary_is_torchsummarys_table() -> None:
     done = core("summary", "hw13_sample")
     assert done.returncode == 0, done.stderr
     assert "Total params: 87,907\n" in done.stdout
     assert "Params size (MB): 0.34\n" in done.stdout
-    told = answer_here(capfd, "summary", "hw13_sample", "--input-px", 64)
+    document = answer("summary", "hw13_sample", "--input-px", 64)
     # Conv2d(3, 32, 3) without padding on 64 x 64: 62 x 62 outputs of 32 channels, 27 products each
-    first = told["layers"][0]
+    first = document["layers"][0]
     assert (first["params"], first["macs"]) == (32 * 27 + 32, 62 * 62 * 32 * 27)
-    assert (told["params"], told["input"]) == (87_907, [3, 64, 64])
+    assert (document["params"], document["input"]) == (87_907, [3, 64, 64])
 
 
 @pytest.mark.parametrize(
@@ -203,16 +206,11 @@ def test_bad_input_gets_one_line_and_exit_code_2(
     food: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(shelf))
-    if arguments[0] == "train":
-        monkeypatch.setenv("FOOD11_ROOT", str(food))
     monkeypatch.setattr("core.paths.REPO", tmp_path)  # no data/food11 of the machine's
-    code = main(arguments)
-    out, err = capsys.readouterr()
-    line = refused(subprocess.CompletedProcess(arguments, code, out, err))
-    assert says in line
+    folders = {"SMALL_PLATES_PRETRAINED": shelf}
+    folders |= {"FOOD11_ROOT": food} if arguments[0] == "train" else {}
+    assert says in refused(core(*arguments, **folders))
 
 
 def test_predict_answers_the_good_photos_and_names_the_bad(
@@ -223,20 +221,21 @@ def test_predict_answers_the_good_photos_and_names_the_bad(
     empty.touch()
     photo_twice, missing = tmp_path / "línea\nnueva.jpg", tmp_path / "nowhere.jpg"
     photo_twice.write_bytes(photo.read_bytes())
-    told = answer(
-        "predict", bad, photo, empty, missing, photo_twice, code=2, SMALL_PLATES_PRETRAINED=shelf
+    photos = (bad, photo, empty, missing, photo_twice)
+    document = answer("predict", *photos, code=2, SMALL_PLATES_PRETRAINED=shelf)
+    assert set(document) == {"predictions", "errors"}
+    assert [error["file"] for error in document["errors"]] == [str(bad), str(empty), str(missing)]
+    assert all(
+        set(error) == {"file", "message"} and error["message"] for error in document["errors"]
     )
-    assert set(told) == {"predictions", "errors"}
-    assert [error["file"] for error in told["errors"]] == [str(bad), str(empty), str(missing)]
-    assert all(set(error) == {"file", "message"} and error["message"] for error in told["errors"])
-    assert [row["file"] for row in told["predictions"]] == [str(photo), str(photo_twice)]
-    for row in told["predictions"]:
+    assert [row["file"] for row in document["predictions"]] == [str(photo), str(photo_twice)]
+    for row in document["predictions"]:
         assert set(row) == {"file", "checkpoint", "top", "probabilities", "latency_ms"}
         assert row["checkpoint"] == ID and row["latency_ms"] > 0
         chances = row["probabilities"]
         assert tuple(chances) == CLASSES and sum(chances.values()) == pytest.approx(1, abs=1e-6)
         assert row["top"] == max(chances, key=chances.__getitem__)
-    first, second = (row["probabilities"] for row in told["predictions"])
+    first, second = (row["probabilities"] for row in document["predictions"])
     assert first == second  # the same bytes under another name
 
 
@@ -245,9 +244,6 @@ def test_predict_says_what_the_network_itself_says(
 ) -> None:
     """Against torch, and a square cut and scaled by hand."""
     import torch
-
-    from core import checkpoints
-    from core.models.registry import get
 
     monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(shelf))
     image = Image.open(photo).convert("RGB")
@@ -265,33 +261,27 @@ def test_predict_says_what_the_network_itself_says(
 
 
 def test_explain_gives_a_map_whose_mean_is_the_logit(
-    shelf: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(shelf))
-    bad = tmp_path / "lunch.jpg"
+    shelf: Path, photo: Path, tmp_path: Path
+) -> None:
+    bad, place = tmp_path / "lunch.jpg", {"SMALL_PLATES_PRETRAINED": shelf}
     bad.write_text("<html>not found</html>")
-    told = answer("explain", bad, photo, code=2, SMALL_PLATES_PRETRAINED=shelf)
-    assert [error["file"] for error in told["errors"]] == [str(bad)]
-    (row,) = told["explanations"]
-    (own,) = answer_here(capsys, "predict", photo)["predictions"]
+    document = answer("explain", bad, photo, code=2, **place)
+    assert [error["file"] for error in document["errors"]] == [str(bad)]
+    (row,) = document["explanations"]
+    (own,) = answer("predict", photo, **place)["predictions"]
     assert (row["file"], row["checkpoint"], row["class"]) == (str(photo), ID, own["top"])
-    bread = answer_here(capsys, "explain", photo, "--class", "bread")["explanations"][0]
+    bread = answer("explain", photo, "--class", "bread", **place)["explanations"][0]
     assert bread["class"] == "Bread" and np.shape(bread["map"]) == np.shape(row["map"])
     gap, chances = np.mean(row["map"]) - np.mean(bread["map"]), own["probabilities"]
     assert gap == pytest.approx(np.log(chances[own["top"]] / chances["Bread"]), abs=1e-3)
-    assert "Bread" in refused(core("explain", photo, "--class", "Stone"))
+    assert "Bread" in refused(core("explain", photo, "--class", "Stone", **place))
 
 
-def test_predict_for_a_reader_is_a_table(shelf: Path, photo: Path) -> None:
+def test_predict_for_a_reader_is_a_table(shelf: Path, photo: Path, tmp_path: Path) -> None:
     done = core("predict", photo, "no-such.jpg", SMALL_PLATES_PRETRAINED=shelf)
     assert done.returncode == 2
     assert ID in done.stdout and "no-such.jpg" in done.stderr and done.stderr.count("\n") == 1
-
-
-def test_predict_without_checkpoints_says_how_to_make_them(photo: Path, tmp_path: Path) -> None:
-    line = refused(core("predict", photo, SMALL_PLATES_PRETRAINED=tmp_path))
-    assert "reproduce" in line
+    assert "reproduce" in refused(core("predict", photo, SMALL_PLATES_PRETRAINED=tmp_path))
 
 
 def test_serving_commands_never_import_torch(shelf: Path, food: Path, photo: Path) -> None:
@@ -316,19 +306,19 @@ assert not {{"torch", "streamlit"}} & set(sys.modules)
 
 
 def test_evaluate_counts_the_right_answers(shelf: Path, food: Path) -> None:
-    told = answer("evaluate", ID, SMALL_PLATES_PRETRAINED=shelf, FOOD11_ROOT=food)
+    document = answer("evaluate", ID, SMALL_PLATES_PRETRAINED=shelf, FOOD11_ROOT=food)
     stated = json.loads((shelf / "manifest.json").read_text())["checkpoints"][ID]["test"]
-    assert (told["checkpoint"], told["split"], told["n"]) == (ID, "testing", 11)
-    assert told["correct"] == stated["correct"]
-    assert told["accuracy"] == pytest.approx(told["correct"] / 11)
-    low, high = told["ci95"]
-    assert 0 <= low <= told["accuracy"] <= high <= 1
+    assert (document["checkpoint"], document["split"], document["n"]) == (ID, "testing", 11)
+    assert document["correct"] == stated["correct"]
+    assert document["accuracy"] == pytest.approx(document["correct"] / 11)
+    low, high = document["ci95"]
+    assert 0 <= low <= document["accuracy"] <= high <= 1
 
 
 def test_check_says_yes_and_says_no(shelf: Path, food: Path, tmp_path: Path) -> None:
-    told = answer("check", SMALL_PLATES_PRETRAINED=shelf, FOOD11_ROOT=food)
-    assert told["ok"] is True
-    assert [(row["checkpoint"], row["ok"]) for row in told["checkpoints"]] == [(ID, True)]
+    document = answer("check", SMALL_PLATES_PRETRAINED=shelf, FOOD11_ROOT=food)
+    assert document["ok"] is True
+    assert [(row["checkpoint"], row["ok"]) for row in document["checkpoints"]] == [(ID, True)]
     broken = tmp_path / "pretrained"
     (broken / ID).mkdir(parents=True)
     (broken / "manifest.json").write_bytes((shelf / "manifest.json").read_bytes())
@@ -336,17 +326,17 @@ def test_check_says_yes_and_says_no(shelf: Path, food: Path, tmp_path: Path) -> 
         content = bytearray(file.read_bytes())
         content[-1] ^= file.name == "weights.safetensors"  # one bit
         (broken / ID / file.name).write_bytes(content)
-    told = answer("check", code=1, SMALL_PLATES_PRETRAINED=broken, FOOD11_ROOT=food)
-    assert told["ok"] is False and told["checkpoints"][0]["problems"]
+    document = answer("check", code=1, SMALL_PLATES_PRETRAINED=broken, FOOD11_ROOT=food)
+    assert document["ok"] is False and document["checkpoints"][0]["problems"]
     assert "NOT OK" in core("check", SMALL_PLATES_PRETRAINED=broken).stdout
 
 
 def test_data_reports_counts_and_the_unreadable(food: Path) -> None:
-    told = answer("data", FOOD11_ROOT=food)
-    assert told["classes"] == list(CLASSES)
-    assert told["splits"]["testing"] == {"n": 11, "per_class": [1] * 11, "unlabelled": 0}
-    assert told["splits"]["training"]["per_class"] == [2, 2, 2, 3, 2, 2, 2, 2, 2, 2, 2]
-    assert [row["file"] for row in told["unreadable"]] == ["training/3_99.jpg"]
+    document = answer("data", FOOD11_ROOT=food)
+    assert document["classes"] == list(CLASSES)
+    assert document["splits"]["testing"] == {"n": 11, "per_class": [1] * 11, "unlabelled": 0}
+    assert document["splits"]["training"]["per_class"] == [2, 2, 2, 3, 2, 2, 2, 2, 2, 2, 2]
+    assert [row["file"] for row in document["unreadable"]] == ["training/3_99.jpg"]
     assert "3_99.jpg" in core("data", "--root", food).stdout
     assert answer("data", "--root", food, "--names-only")["unreadable"] is None
 
@@ -355,58 +345,42 @@ TINY = ("--model", "hw13_sample", "--px", 64, "--batch-size", 8, "--warmup-epoch
 TINY_RUN = (*TINY, "--precision", "float32", "--augment", "none")
 
 
-def test_train_then_runs(
-    food: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv("FOOD11_ROOT", str(food))
-    monkeypatch.setenv("SMALL_PLATES_RUNS", str(tmp_path))
-    assert answer_here(capfd, "runs") == {"runs": []}
-    assert main([*map(str, ("train", *TINY_RUN, "--epochs", 2, "--json"))]) == 0
-    done = capfd.readouterr()
-    told = json.loads(done.out)
-    assert "epoch 2/2" in done.err
-    assert (told["epochs"], told["validation"]["n"]) == (2, 11)
-    (row,) = answer_here(capfd, "runs")["runs"]
-    assert (row["folder"], row["status"], row["epochs_done"]) == (told["folder"], "finished", 2)
-    assert row["val_accuracy"] == pytest.approx(told["validation"]["correct"] / 11)
-    assert main(["runs"]) == 0 and "finished" in capfd.readouterr().out
+def test_train_then_runs(food: Path, tmp_path: Path) -> None:
+    folders = {"FOOD11_ROOT": food, "SMALL_PLATES_RUNS": tmp_path}
+    assert answer("runs", **folders) == {"runs": []}
+    done = core("train", *TINY_RUN, "--epochs", 2, "--json", **folders)
+    document = json.loads(done.stdout)
+    assert (document["epochs"], document["validation"]["n"]) == (2, 11)
+    assert "epoch 2/2" in done.stderr
+    (row,) = answer("runs", **folders)["runs"]
+    assert (row["folder"], row["status"], row["epochs_done"]) == (
+        document["folder"], "finished", 2,
+    )  # fmt: skip
+    assert row["val_accuracy"] == pytest.approx(document["validation"]["correct"] / 11)
+    assert "finished" in core("runs", **folders).stdout
 
 
 def test_the_time_left_is_told_once_the_first_steps_are_timed(
-    food: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    food: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FOOD11_ROOT", str(food))
     monkeypatch.setattr("core.training.runs.EVERY_S", 0.0)
-    arguments = ("train", *TINY_RUN, "--epochs", 2, "--folder", tmp_path / "run")
-    assert main([*map(str, arguments)]) == 0
-    lines = [line for line in capfd.readouterr().err.splitlines() if "min left" in line]
-    first, *epochs = lines
+    done = core("train", *TINY_RUN, "--epochs", 2, "--folder", tmp_path / "run", FOOD11_ROOT=food)
+    assert done.returncode == 0
+    first, *epochs = (line for line in done.stderr.splitlines() if "min left" in line)
     assert re.fullmatch(r"about \d+ min left", first)
     assert [line.split(",")[0] for line in epochs] == ["epoch 1/2", "epoch 2/2"]
     assert all(re.search(r", about \d+ min left$", line) for line in epochs)
 
 
-def test_a_time_is_not_predicted_beforehand(capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["train", "--forecast"]) == 2
-    assert "--forecast" in capfd.readouterr().err
-
-
-def test_reproduce_lists_what_is_missing(
-    shelf: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(shelf))
-    rows = answer_here(capfd, "reproduce", "--list")["trainings"]
+def test_reproduce_lists_what_is_missing(shelf: Path) -> None:
+    here = {"SMALL_PLATES_PRETRAINED": shelf}
+    rows = answer("reproduce", "--list", **here)["trainings"]
     assert {"efficientnet_lite0-imagenet-s0", "dwpw_256k-distilled-s0"} <= {
         row["checkpoint"] for row in rows
     }
     assert all(row["state"] == "missing" for row in rows)
-    named = answer_here(capfd, "reproduce", "--list", "--only", rows[0]["checkpoint"])["trainings"]
+    only = ("--only", rows[0]["checkpoint"])
+    named = answer("reproduce", "--list", *only, **here)["trainings"]
     assert named[0] == rows[0]
     assert {row["checkpoint"] for row in named} == {rows[0]["checkpoint"], "all"}
 
@@ -414,41 +388,25 @@ def test_reproduce_lists_what_is_missing(
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
 def test_an_interrupted_training_says_so_and_goes_on(food: Path, tmp_path: Path) -> None:
-    environment = os.environ | {"FOOD11_ROOT": str(food)}
     command = ["train", *TINY_RUN, "--epochs", 120, "--folder", tmp_path / "run"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "core", *map(str, command)],
-        cwd=REPO,
-        env=environment,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        # a shell that runs the tests in the background has them deaf to SIGINT
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:
-        assert process.stderr
-        for line in process.stderr:
+    with process(*command, FOOD11_ROOT=food) as training:
+        assert training.stderr
+        for line in training.stderr:
             if line.startswith("epoch 3/"):
-                process.send_signal(signal.SIGINT)
+                training.send_signal(signal.SIGINT)
                 break
-        rest = process.stderr.read()
-        assert process.wait(60) == 130
+        rest = training.stderr.read()
+        assert training.wait(60) == 130
     assert rest.splitlines()[-1] == "Stopped." and "Traceback" not in rest
     done = core(*command, FOOD11_ROOT=food)
     assert done.returncode == 0 and "epoch 120/120" in done.stderr and "epoch 1/" not in done.stderr
 
 
-def test_the_reader_of_a_pipe_may_leave(shelf: Path) -> None:
-    for arguments in (["--help"], ["models", "--help"], ["check", "--json"]):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "core", *arguments],
-            cwd=REPO,
-            env=os.environ | {"SMALL_PLATES_PRETRAINED": str(shelf)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        assert process.stdout and process.stderr
-        process.stdout.close()
-        said = process.stderr.read().decode()
-        assert process.wait(60) == 141
-        assert "Broken" not in said and "Traceback" not in said
+@pytest.mark.parametrize("words", [["models", "--help"], ["check", "--json"]])
+def test_the_reader_of_a_pipe_may_leave(shelf: Path, words: list[str]) -> None:
+    with process(*words, text=False, SMALL_PLATES_PRETRAINED=shelf) as command:
+        assert command.stdout and command.stderr
+        command.stdout.close()
+        err = command.stderr.read().decode()
+        assert command.wait(60) == 141
+    assert "Broken" not in err and "Traceback" not in err

@@ -191,19 +191,13 @@ def header(tree: Any, sizes: Any) -> bytes:
         "no message": b"\xff" * 50,
         "a header of 4 GB": b"\xff\xff\xff\xff",
         "a buffer of a terabyte": header({"d": [["value", {"b": 0}]]}, [2**40]),
-        "negative": header({"d": [["value", {"b": 0}]]}, [-1]),
-        "a buffer that is not there": header({"d": [["value", {"b": 7}]]}, []),
         "no json": (5).to_bytes(4, "little") + b"{[}]!",
         "deep": (200_000).to_bytes(4, "little") + b"[" * 200_000,
-        "no dict": header(["value"], []),
         "no value": header({"d": []}, []),
         "an object": header({"d": [["value", {"a": [0, "|O", [1]]}]]}, [8]) + bytes(8),
         "a shape of its own": header({"d": [["value", {"a": [0, "|u1", [99]]}]]}, [8]) + bytes(8),
-        "a negative shape": header({"d": [["value", {"a": [0, "|u1", [-8]]}]]}, [8]) + bytes(8),
         "a class of its own": header({"d": [["error", "SystemExit"], ["text", "x"]]}, []),
         "no text": header({"d": [["error", "PhotoError"], ["text", [1]]]}, []),
-        "an unknown kind": header({"d": [["value", {"z": [1, 2, 3]}]]}, []),
-        "two kinds": header({"t": [], "b": 0}, []),
         "a key that is a list": header({"d": [[["value"], 1]]}, []),
     }.items(),
     ids=lambda pair: pair[0],
@@ -294,8 +288,8 @@ def test_faults_and_answers_at_once() -> None:
             return "refused"
 
     with ThreadPoolExecutor(16) as threads:
-        answers = list(threads.map(ask, range(24)))
-    assert answers == [[n] if n % 3 == 0 else "refused" for n in range(24)]
+        answers = list(threads.map(ask, range(9)))
+    assert answers == [[n] if n % 3 == 0 else "refused" for n in range(9)]
 
 
 @pytest.mark.slow

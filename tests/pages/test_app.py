@@ -252,6 +252,7 @@ def test_streamlit_is_set_up_as_the_file_says_and_collects_nothing_after_a_run()
     assert config.get_option("runner.postScriptGC") is False
 
 
+@pytest.mark.slow
 def test_no_page_that_only_draws_imports_torch(pretrained: Path) -> None:
     """app.py and home also do without ONNX Runtime: the first page comes at once."""
     shelf.fill(shelf.TEACHER, shelf.DISTILLED)

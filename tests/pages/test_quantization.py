@@ -393,6 +393,7 @@ def dropped(app: AppTest, data: bytes, name: str = "net.pkl") -> AppTest:
     return app.run()
 
 
+@pytest.mark.slow
 def test_homework_files_under_the_homeworks_names_are_asked(
     open_page: Open,
     shipped: Path,

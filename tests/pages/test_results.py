@@ -108,6 +108,7 @@ def test_one_big_network_is_brought_to_the_same_size_by_several_methods(open_pag
     assert not box.code  # lazy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("figure", list(FIGURES))
 def test_each_figure_opens_by_its_link(open_page: Open, figure: FigureKey) -> None:
     results.fill()

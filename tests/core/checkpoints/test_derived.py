@@ -1,6 +1,7 @@
 """Versions of a network are known by a field, kept beside the runs, and are no trainings."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -37,11 +38,10 @@ def food(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_food11(folder, per_class={"training": 1, "validation": 2, "testing": 4})
 
 
-@pytest.fixture
-def shelf(pretrained: Path, tmp_path: Path, food: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def _trainings(tmp_path_factory: pytest.TempPathFactory, food: Path) -> Path:
     """Two seeds of a tiny network, each from scratch and distilled, and a teacher."""
-    monkeypatch.setenv("SMALL_PLATES_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("FOOD11_ROOT", str(food))
+    folder = tmp_path_factory.mktemp("published")
     pixels = load_pixels(find_food11(food), PX, progress=False)
 
     def publish(id: str, seed: int, weights: int, recipe: str, **more: Any) -> None:
@@ -52,10 +52,24 @@ def shelf(pretrained: Path, tmp_path: Path, food: Path, monkeypatch: pytest.Monk
             **more,
         )  # fmt: skip
 
-    publish("tiny-imagenet-s0", 0, 9, "imagenet", spec=replace(SPEC, family="teacher"))
-    for seed in (0, 1):
-        publish(f"tiny-scratch-s{seed}", seed, seed, "scratch")
-        publish(f"tiny-distilled-s{seed}", seed, seed + 5, "distilled", teacher="tiny-imagenet-s0")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SMALL_PLATES_PRETRAINED", str(folder))
+        publish("tiny-imagenet-s0", 0, 9, "imagenet", spec=replace(SPEC, family="teacher"))
+        for seed in (0, 1):
+            teacher = {"teacher": "tiny-imagenet-s0"}
+            publish(f"tiny-scratch-s{seed}", seed, seed, "scratch")
+            publish(f"tiny-distilled-s{seed}", seed, seed + 5, "distilled", **teacher)
+    return folder
+
+
+@pytest.fixture
+def shelf(
+    pretrained: Path, _trainings: Path, tmp_path: Path, food: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A copy of them for this test."""
+    monkeypatch.setenv("SMALL_PLATES_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("FOOD11_ROOT", str(food))
+    shutil.copytree(_trainings, pretrained, dirs_exist_ok=True)
     return pretrained
 
 

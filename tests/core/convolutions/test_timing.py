@@ -82,6 +82,7 @@ def test_the_lock_is_given_back_after_a_failure(monkeypatch: pytest.MonkeyPatch)
     time_layers(SMALL, budget_s=0.0, wait_s=0.01)
 
 
+@pytest.mark.slow
 def test_what_would_freeze_the_machine_is_left_out() -> None:
     heavy = ConvSetting(in_channels=256, out_channels=256, map_size=64, rank=64)
     assert is_too_heavy(heavy, 32)

@@ -180,6 +180,7 @@ def test_a_file_that_fails_leaves_nothing(
     assert shipped(tiny_checkpoint, "onnx")
 
 
+@pytest.mark.slow
 def test_the_oldest_files_go(tiny_checkpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.tiny_network import publish_tiny
 
@@ -210,6 +211,7 @@ def test_the_int8_file_answers_beside_its_checkpoint(tiny_checkpoint: str, food:
     np.testing.assert_array_equal(both[1].logits, int8.logits(seen)[0])
 
 
+@pytest.mark.slow
 def test_files_are_made_without_torch(tiny_checkpoint: str, food: Path) -> None:
     """In a process of its own: what a visitor's click costs must not be 700 MB of torch."""
     calibrate(tiny_checkpoint)

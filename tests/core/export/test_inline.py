@@ -42,6 +42,7 @@ def outside(model: onnx.ModelProto) -> list[str]:
     return [t.name for t in model.graph.initializer if t.data_location == external]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [float32_file, as_stored])
 def test_one_file_answers_as_two(pair: tuple[bytes, bytes], make: Any) -> None:
     graph, weights = pair
@@ -68,6 +69,7 @@ def test_float32_holds_the_numbers_themselves(pair: tuple[bytes, bytes]) -> None
     assert [node.input[0] for node in casts] == ["pixels"]
 
 
+@pytest.mark.slow
 def test_half_precision_takes_half_the_room(pair: tuple[bytes, bytes]) -> None:
     graph, weights = pair
     stored = safetensors.torch.load(weights).values()

@@ -272,6 +272,7 @@ def test_export_refuses_in_one_line(
 # -- live ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_real_worker_measures_every_file(here: Path) -> None:
     """In the process that the server would start; `tiny` is known there because it is told to."""
     program = """

@@ -299,6 +299,7 @@ def test_the_grid_is_made_once_and_goes_on_where_it_stopped(
     assert LowRankGrid.path(ID).read_bytes() == before
 
 
+@pytest.mark.slow
 def test_measured_accuracies_outlive_a_visit_without_photographs(
     here: Path, quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

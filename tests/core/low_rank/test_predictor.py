@@ -39,6 +39,7 @@ def test_the_graph_tells_the_layers_as_a_forward_pass_does(tiny_checkpoint: str)
     assert all(np.array_equal(weights[name], ours[name]) for name in ours)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_strides_groups_and_branches_are_told_too(kind: str) -> None:
     import safetensors.torch
@@ -91,6 +92,7 @@ def test_right_answers_are_counted(tiny_checkpoint: str) -> None:
     assert heard == [(32, 40), (40, 40)]
 
 
+@pytest.mark.slow
 def test_an_exported_factored_network_answers_alike(tiny_checkpoint: str) -> None:
     """Its own graph, with the factors as layers of their own."""
     net = checkpoints.load_model(tiny_checkpoint)

@@ -159,6 +159,7 @@ def test_two_designs_are_told_apart_by_their_titles() -> None:
     assert registry.short_name(f"design:{line}") == registry.get(f"design:{line}").slug
 
 
+@pytest.mark.slow
 def test_a_design_is_trained_published_and_loaded(pretrained: Path, tmp_path: Path) -> None:
     food = make_food11(tmp_path / "food", per_class={"training": 2, "validation": 1, "testing": 1})
     config = TrainConfig(

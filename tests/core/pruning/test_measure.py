@@ -305,6 +305,7 @@ def test_teachers_are_fine_tuned_only_if_asked_for(
     assert slim.widths and slim.params == grid.finetuned("bn_gamma")[0].params
 
 
+@pytest.mark.slow
 def test_measured_accuracies_outlive_a_visit_without_photographs(
     here: Path, quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,6 +341,7 @@ def test_zipped_bytes_are_filled_in_where_an_older_grid_has_none(here: Path, qui
     assert pruning_curves.make_grid(ID, ("times",), lambda _line: None) == grid  # timed once only
 
 
+@pytest.mark.slow
 def test_times_can_be_made_without_curves(here: Path, quick: None) -> None:
     grid = pruning_curves.make_grid(ID, ("times",), lambda _line: None)
     assert len(grid.rows) == 3 and all(row.latency for row in grid.rows)

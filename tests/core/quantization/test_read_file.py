@@ -345,6 +345,7 @@ def _array(n: int) -> bytes:
     return EMPTY + shape + b"cnumpy\ndtype\n(X\x02\x00\x00\x00u1\x89\x88tR\x89" + content + b"tb"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(BOMBS))
 def test_bombs_take_neither_memory_nor_time(name: str) -> None:
     data = BOMBS[name]()

@@ -210,6 +210,7 @@ def files_of_all(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("id", sorted(HOMEWORK))
 def test_every_network_of_the_homeworks_is_read_and_answers(
     id: str, files_of_all: Path, monkeypatch: pytest.MonkeyPatch

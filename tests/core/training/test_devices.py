@@ -82,6 +82,7 @@ def test_squares_kept_on_a_device_are_those_of_the_cache(food: Path) -> None:
     assert room_for_photographs("cpu") == 0, "a processor reads the cache as memory"
 
 
+@pytest.mark.slow
 def test_a_run_on_kept_squares_ends_where_one_on_the_cache_does(
     tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +160,7 @@ def test_what_is_skipped_on_a_processor_changes_nothing_on_a_gpu(
     assert torch.allclose(apply_view(squares, view, 32), here, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_answers_in_half_precision_are_those_in_full(tiny_teacher: str) -> None:
     x = torch.randint(0, 256, (64, 3, 32, 32), generator=torch.Generator().manual_seed(1)).float()
     full, half = (_through_torch(tiny_teacher, "cpu", half)(x) for half in (False, True))

@@ -45,6 +45,7 @@ def in_two(config: TrainConfig, folder: Path, stop_after: int = 0) -> list[tuple
     return several.finish(several.start(config, folder, 2, stop_after))
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_losses_and_the_average_of_one(
     tiny: TrainConfig, tmp_path: Path
 ) -> None:
@@ -152,6 +153,7 @@ def test_when_one_is_killed_the_other_ends_with_a_sentence(
     assert run.status() == "interrupted" and run.read_state() is not None
 
 
+@pytest.mark.slow
 def test_what_fails_in_one_fails_in_all(tiny: TrainConfig, tmp_path: Path) -> None:
     """Another process trains this run already: the first finds out, the second must not wait."""
     with RunFolder(tmp_path / "run").locked():

@@ -370,6 +370,7 @@ def test_a_full_disk_loses_the_running_epoch_only(
         assert _timeless(RunFolder(folder).metrics()) == _timeless(finished.heard)
 
 
+@pytest.mark.slow
 def test_photographs_that_vanish_while_it_is_stopped_lose_no_epoch(
     tiny: TrainConfig, tmp_path: Path
 ) -> None:
@@ -428,6 +429,7 @@ def narrowed(id: str) -> checkpoints.Checkpoint:
     return publish_pruned(one, networks(one, key.method, key.ratio)["narrow"], key)
 
 
+@pytest.mark.slow
 def test_a_teacher_that_changed_while_the_run_was_stopped_is_said(
     tiny: TrainConfig, tiny_teacher: str, tmp_path: Path
 ) -> None:

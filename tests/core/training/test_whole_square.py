@@ -61,6 +61,7 @@ def _right(food: Path, split: str) -> tuple[int, int]:
     return int((logits.argmax(1) == index.labels[rows]).sum()), len(rows)
 
 
+@pytest.mark.slow
 def test_it_is_measured_checked_and_served_on_the_whole_square(
     whole: checkpoints.Checkpoint, food: Path, tmp_path: Path
 ) -> None:
@@ -98,6 +99,7 @@ def test_its_entry_names_the_further_photographs(
     assert "more" not in plain.model_dump() and plain.learned_from == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("views", [0, 2])
 def test_it_teaches_with_the_same_view_of_more_of_the_picture(
     views: int,

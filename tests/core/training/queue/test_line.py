@@ -189,6 +189,7 @@ def server(root: Path, seeds: str, who: str) -> "subprocess.Popen[str]":
     )
 
 
+@pytest.mark.slow
 def test_a_server_that_starts_anew_finds_what_runs_and_what_was_interrupted(root: Path) -> None:
     first = server(root, "0,1", "v")
     assert first.stdout and first.stdout.readline() == "asked\n"
@@ -209,6 +210,7 @@ def test_a_server_that_starts_anew_finds_what_runs_and_what_was_interrupted(root
     wait_until(lambda: len((root / id / "starts.txt").read_text().splitlines()) == 2)
 
 
+@pytest.mark.slow
 def test_two_servers_on_one_folder_start_each_job_once(root: Path) -> None:
     both = [server(root, "0,1,2", "a"), server(root, "2,1,0", "b")]
     for one in both:
@@ -277,6 +279,7 @@ def test_a_damaged_list_is_said(root: Path) -> None:
         JobQueue(root)
 
 
+@pytest.mark.slow
 def test_a_job_that_takes_too_long_is_stopped_and_can_go_on(root: Path) -> None:
     """Nobody looks: it is stopped all the same, and the next one starts."""
     one = JobQueue(root, JobSettings(("",), 1, 4, 60, limit_s=1.5), script)

@@ -138,6 +138,7 @@ def test_a_loss_that_is_no_number_is_a_loss_error(
     assert ending(tmp_path / "run", 2).reason == "loss"
 
 
+@pytest.mark.slow
 def test_a_corrupt_picture_is_left_out_and_counted(tiny: TrainConfig, tmp_path: Path) -> None:
     food = make_food11(tmp_path / "food", per_class={"training": 2, "validation": 1})
     (food / "training" / "3_1.jpg").write_bytes(b"not a picture")
