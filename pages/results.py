@@ -31,7 +31,6 @@ from core.collection.homework import (
     Outcome,
     Tested,
     at_size,
-    command_for,
     compressed,
     curves,
     flattery,
@@ -44,7 +43,7 @@ from core.collection.homework import (
 from core.collection.recipes import recipes
 from core.course import FOOD11_COUNTS, REPORTED, REPORTED_Q4
 from core.errors import CheckpointError
-from core.export.same_size import NEAR, SIZES_BYTES, WAYS
+from core.export.same_size import BIG, NEAR, SIZES_BYTES, WAYS, SameSize
 from core.i18n import _, ngettext
 from core.source_text import source_of
 from pages.kit import frame, guess, networks
@@ -317,7 +316,6 @@ def same_size(every: Sequence[Collected], shipped: Sequence[Checkpoint]) -> None
         "lost": _("Change, points"),
         "way": _("Made smaller by"),  # the longest: last, where it may be cut off
     }
-    missing: list[str] = []
     for size_bytes in SIZES_BYTES:
         st.markdown(f"**{_('About {size}').format(size=numbers.size(size_bytes))}**")
         near = at_size(rows, size_bytes)
@@ -345,15 +343,16 @@ def same_size(every: Sequence[Collected], shipped: Sequence[Checkpoint]) -> None
                 size=numbers.size(size_bytes)
             ),
         )
-        for big, ways in by_big.items():
+        for ways in by_big.values():
             if len(ways) > 1:
                 st.markdown(same_size_text(ways, titles))
-            lacking = {*WAYS} - {row.way for row in ways}
-            missing += [command_for(big, way, size_bytes) for way in WAYS if way in lacking]
-    if missing:
-        with st.expander(_("Missing at these sizes: what makes them"), on_change="rerun") as box:
+    tried = {row.big for row in rows if row.measured}
+    if untried := [id for id in BIG if id in whole and id not in tried]:
+        with st.expander(
+            _("All methods trained as long: what makes them"), on_change="rerun"
+        ) as box:
             if box.open:
-                st.code("\n".join(dict.fromkeys(missing)), language="bash")
+                st.code("\n".join(SameSize.command.format(name=id) for id in untried), "bash")
 
 
 def way_title(row: Compressed, titles: Mapping[str, str]) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from core import checkpoints, paths
@@ -41,13 +40,20 @@ def check(ids: Sequence[str] = (), photographs: bool = True) -> dict[str, Any]:
     """
     wanted = {id: checkpoints.get(id) for id in ids}
     listed = checkpoints.listing()
-    data, notes = _photographs() if photographs else (None, [])
+    data, notes = None, []
+    if photographs:
+        try:
+            data = _Photographs()
+        except DataError as error:
+            text = _("The accuracies were not measured again from photographs: {reason}")
+            notes.append(text.format(reason=error))
     chosen = (wanted or listed.checkpoints).values()
     rows = []
-    for one in tqdm(chosen, desc=_("Checking"), file=sys.stderr, disable=not chosen):
-        rows.append(_check_one(one, data))
+    for checkpoint in tqdm(chosen, desc=_("Checking"), file=sys.stderr, disable=not chosen):
+        rows.append(_check_one(checkpoint, data))
     if not ids:
-        rows += [_unreadable(id, why) for id, why in listed.unreadable.items()]
+        text = _("Its entry in the manifest cannot be read ({why}).")
+        rows += [_row(id, text.format(why=why)) for id, why in listed.unreadable.items()]
         notes += [
             _("The folder {name} is in no manifest.").format(name=path.parent.name)
             for path in sorted(paths.pretrained_dir().glob(f"[!.]*/{WEIGHTS}"))
@@ -64,8 +70,8 @@ def evaluate(checkpoint: str, split: str, data: Pixels | None = None) -> dict[st
     Returns {"checkpoint", "split", "n", "correct", "accuracy", "ci95": [low, high], "data": name}.
     Raises CheckpointError, or DataError where there are no (labelled) photographs.
     """
-    one = Predictor(checkpoint)
-    px, crop = one.checkpoint.input_px, one.checkpoint.crop
+    predictor = Predictor(checkpoint)
+    px, crop = predictor.checkpoint.input_px, predictor.checkpoint.crop
     pixels = data if data is not None else load_pixels(find_food11(), px, crop=crop)
     pictures = labelled(pixels, split, px)
     if len(pictures.labels) == 0:
@@ -74,21 +80,29 @@ def evaluate(checkpoint: str, split: str, data: Pixels | None = None) -> dict[st
                 name=pixels.index.name, split=split
             )
         )
-    score = Score.from_logits(one.logits(pictures.pixels), pictures.labels)
-    found = {"checkpoint": checkpoint, "split": split, **score.model_dump(mode="json")}
-    return found | {"data": pixels.index.name}
+    score = Score.from_logits(predictor.logits(pictures.pixels), pictures.labels)
+    row = {"checkpoint": checkpoint, "split": split, **score.model_dump(mode="json")}
+    return row | {"data": pixels.index.name}
+
+
+def _row(id: str, *problems: str) -> dict[str, Any]:
+    return {
+        "checkpoint": id,
+        "ok": not problems,
+        "problems": list(problems),
+        "notes": [],
+        "params": None,
+        "size_bytes": None,
+        "test": None,
+        "recomputed": {},
+    }
 
 
 def _check_one(one: Checkpoint, data: "_Photographs | None") -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "checkpoint": one.id,
-        "ok": True,
-        "problems": [],
-        "notes": [],
+    row = _row(one.id) | {
         "params": one.params,
         "size_bytes": one.size_bytes,
         "test": None if one.test is None else one.test.model_dump(mode="json"),
-        "recomputed": {},
     }
     try:
         files = checkpoints.read_files(one.id, *{WEIGHTS, GRAPH, *one.files})[1]
@@ -102,20 +116,6 @@ def _check_one(one: Checkpoint, data: "_Photographs | None") -> dict[str, Any]:
         row["problems"].append(str(error))
     row["ok"] = not row["problems"]
     return row
-
-
-def _unreadable(id: str, why: str) -> dict[str, Any]:
-    problem = _("Its entry in the manifest cannot be read ({why}).").format(why=why)
-    return {
-        "checkpoint": id,
-        "ok": False,
-        "problems": [problem],
-        "notes": [],
-        "params": None,
-        "size_bytes": None,
-        "test": None,
-        "recomputed": {},
-    }
 
 
 def _stated_figures(one: Checkpoint, files: dict[str, bytes]) -> list[str]:
@@ -134,7 +134,11 @@ def _stated_figures(one: Checkpoint, files: dict[str, bytes]) -> list[str]:
             )
         )
     for name, score in (("validation", one.validation), ("testing", one.test)):
-        if score is not None and not _adds_up(score):
+        if score is None:
+            continue
+        again = Score.of(score.correct, score.n)
+        stated, computed = ((each.accuracy, *each.ci95) for each in (score, again))
+        if not np.allclose(stated, computed, atol=1e-9):
             problems.append(
                 _("The {split} accuracy or its interval is not that of {correct} in {n}.").format(
                     split=name, correct=score.correct, n=score.n
@@ -145,26 +149,19 @@ def _stated_figures(one: Checkpoint, files: dict[str, bytes]) -> list[str]:
     return problems
 
 
-def _adds_up(score: Score) -> bool:
-    right = Score.of(score.correct, score.n)
-    return bool(
-        np.allclose((score.accuracy, *score.ci95), (right.accuracy, *right.ci95), atol=1e-9)
-    )
-
-
 def _stored_logits(one: Checkpoint) -> list[str]:
     logits, labels = checkpoints.test_logits(one.id)
     if logits.shape != (len(labels), len(CLASSES)) or not np.isfinite(logits).all():
         return [
             _("The stored test logits are not {n} finite numbers a picture.").format(n=len(CLASSES))
         ]
-    found = int((logits.argmax(1) == labels).sum())
-    if one.test is not None and (found, len(labels)) != (one.test.correct, one.test.n):
+    correct = int((logits.argmax(1) == labels).sum())
+    if one.test is not None and (correct, len(labels)) != (one.test.correct, one.test.n):
         return [
             _(
                 "The manifest says {stated} of {n} test pictures right, its stored logits give "
                 "{found} of {m}."
-            ).format(stated=one.test.correct, n=one.test.n, found=found, m=len(labels))
+            ).format(stated=one.test.correct, n=one.test.n, found=correct, m=len(labels))
         ]
     return []
 
@@ -195,14 +192,6 @@ class _Photographs:
         return labelled(self._pixels[px, crop], name, px)
 
 
-def _photographs() -> tuple[_Photographs | None, list[str]]:
-    try:
-        return _Photographs(), []
-    except DataError as error:
-        message = _("The accuracies were not measured again from photographs: {reason}")
-        return None, [message.format(reason=error)]
-
-
 def _from_photographs(one: Checkpoint, data: _Photographs, row: dict[str, Any]) -> None:
     if data.index.fingerprint != one.data.fingerprint:
         row["notes"].append(
@@ -211,27 +200,23 @@ def _from_photographs(one: Checkpoint, data: _Photographs, row: dict[str, Any]) 
             )
         )
         return
-    ready = Predictor(one.id)
+    predictor = Predictor(one.id)
     for split, stated in (("validation", one.validation), ("testing", one.test)):
         if stated is None:
             continue
         pictures = data.split(split, one.input_px, one.crop)
-        logits = ready.logits(pictures.pixels)
-        found = Score.from_logits(logits, pictures.labels)
-        row["recomputed"][split] = found.model_dump(mode="json")
-        doubtful = _close_calls(logits)
-        if found.n != stated.n or abs(found.correct - stated.correct) > doubtful:
+        logits = predictor.logits(pictures.pixels)
+        score = Score.from_logits(logits, pictures.labels)
+        row["recomputed"][split] = score.model_dump(mode="json")
+        best = np.sort(logits, axis=1)[:, -2:]
+        doubtful = int((best[:, 1] - best[:, 0] < ROUNDING).sum())
+        if score.n != stated.n or abs(score.correct - stated.correct) > doubtful:
+            text = _(
+                "The manifest says {stated} of {n} {split} photographs right; measured again, it "
+                "is {found} of {m}."
+            )
             row["problems"].append(
-                _(
-                    "The manifest says {stated} of {n} {split} photographs right; measured again, "
-                    "it is {found} of {m}."
-                ).format(
-                    stated=stated.correct, n=stated.n, split=split, found=found.correct, m=found.n
+                text.format(
+                    stated=stated.correct, n=stated.n, split=split, found=score.correct, m=score.n
                 )
             )
-
-
-def _close_calls(logits: NDArray[np.float32]) -> int:
-    """How many pictures' two best classes are within rounding of each other."""
-    best = np.sort(logits, axis=1)[:, -2:]
-    return int((best[:, 1] - best[:, 0] < ROUNDING).sum())

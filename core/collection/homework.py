@@ -440,14 +440,3 @@ def is_better(a: Compressed, b: Compressed) -> bool:
     if right_a is None or right_b is None or len(right_a) != len(right_b):
         return a.low > b.high
     return paired_difference(right_a, right_b)[1] > 0
-
-
-def command_for(big: str, way: Way, size_bytes: int) -> str:
-    """What makes a version of about that size."""
-    return {
-        "distilled": f"python -m core train --teacher {big} --model dwpw_256k",
-        "lowrank": f"python -m core lowrank {big} --params {size_bytes // 2} --finetune-epochs 3 "
-        "--save",
-        "pruned": f"python -m core prune-grid {big}",
-        "quantised": f"python -m core quantize-grid {big}",
-    }[way]

@@ -123,30 +123,109 @@ _DREAM_TRIAL: dict[str, Any] = {
     "model": "dwpw_256k", "px": 64, "lr": 2e-3, "views": 20, "ema_decay": 0.99, "select": "last",
     "teacher": TEACHER, **LESSON,
 }  # fmt: skip
+_NAMES = {
+    "efficientnet_lite0": "EfficientNet-Lite0",
+    "efficientnet_lite2": "EfficientNet-Lite2",
+    "resnet18": "ResNet-18",
+    "dwpw_256k": "Depthwise + pointwise CNN",
+    "plain_2m": "Plain CNN, 2.2 M",
+    "plain_275k": "Plain CNN, 275 k",
+    "group8_277k": "Group convolution CNN",
+    "hw13_sample": "HW13 sample student",
+    "hw13_residual": "HW13 residual student",
+    "best_100k": "Best under 100,000",
+}
+_WAYS = {
+    "imagenet": "from ImageNet",
+    "imagenet_more": "from ImageNet, more photographs",
+    "scratch": "from scratch",
+    "distilled": "distilled",
+    "distilled_weak": "distilled from ResNet-18",
+    "distilled_stronger": "distilled from EfficientNet-Lite2",
+    "food101": "on Food-101 at 64 px",
+    "food101_scratch": "pre-trained on Food-101, labels alone",
+    "food101_distilled": "pre-trained on Food-101, distilled",
+    "food101_more_distilled": "pre-trained on Food-101, distilled with more photographs",
+    "dreams_distilled": "distilled on dreams alone, 64 px",
+    "photos_distilled": "distilled on as many photographs, 64 px",
+    "photos_all_distilled": "distilled on all photographs, 64 px",
+}
 
 
-def _dreamed() -> tuple[Recipe, ...]:
-    """A student of dreams alone, of as many photographs, and of all: 1,350 steps each."""
-    name = "Depthwise + pointwise CNN"
-    arms: tuple[tuple[str, str, dict[str, Any]], ...] = (
-        ("dreams_distilled", "distilled on dreams alone, 64 px", {"data": "dreams", "epochs": 90}),
-        (
-            "photos_distilled",
-            "distilled on as many photographs, 64 px",
-            {"share": 0.27, "epochs": 90},
-        ),
-        ("photos_all_distilled", "distilled on all photographs, 64 px", {"epochs": 24}),
+def _recipe(
+    model: str, kind: str, settings: dict[str, Any], teacher: str = "", seed: int = 0
+) -> Recipe:
+    """A training of `kind`, with the settings that it shares with those it is compared with."""
+    way = _WAYS[kind.removesuffix("_10ep")]
+    length = f", {settings['epochs']} epochs" if kind.endswith("_10ep") else ""
+    lesson = {"teacher": teacher, **LESSON} if teacher else {}
+    return Recipe(
+        f"{model}-{kind}-s{seed}",
+        f"{_NAMES[model]}{length}, {way}",
+        kind,
+        TrainConfig(**{"model": model, "seed": seed, **settings, **lesson}),
     )
-    return tuple(
-        Recipe(
-            f"dwpw_256k-{kind}-s{seed}",
-            f"{name}, {way}",
-            kind,
-            TrainConfig(seed=seed, **_DREAM_TRIAL, **settings),
-        )
+
+
+def _both(model: str, settings: dict[str, Any], seed: int = 0, length: str = "") -> list[Recipe]:
+    """The same network from scratch and distilled."""
+    return [
+        _recipe(model, kind + length, settings, teacher, seed)
+        for kind, teacher in (("scratch", ""), ("distilled", TEACHER))
+    ]
+
+
+def _teachers(schedule: Schedule) -> list[Recipe]:
+    lite, resnet = {"pretrained": True, "mixup": 0.2}, _RESNET18[schedule]
+    if schedule == "full":
+        lite |= {"epochs": 40, "lr": 6e-4, "ema_decay": 0.999}
+    else:
+        lite |= {
+            "start_px": 96, "epochs": 8, "lr": 5e-4, "weight_decay": 0.05, "warmup_epochs": 0.5,
+            "ema_decay": 0.98,
+        }  # fmt: skip
+    return [_recipe("efficientnet_lite0", "imagenet", lite), *_both("resnet18", resnet)]
+
+
+def _hw7(schedule: Schedule) -> list[Recipe]:
+    students = [
+        _recipe("dwpw_256k", kind, _STUDENT[schedule], teacher, seed)
         for seed in SEEDS
-        for kind, way, settings in arms
-    )
+        for kind, teacher in (
+            ("scratch", ""),
+            ("distilled", TEACHER),
+            ("distilled_weak", WEAK_TEACHER),
+        )
+    ]
+    return students + [
+        _recipe(model, "scratch", _STUDENT[schedule], seed=seed)
+        for seed in SEEDS
+        for model in ("plain_2m", "plain_275k", "group8_277k")
+    ]
+
+
+def _hw13(schedule: Schedule) -> list[Recipe]:
+    long = _STUDENT[schedule]
+    plan = [recipe for seed in SEEDS for recipe in _both("best_100k", long, seed)]
+    if schedule == "full":  # there is a GPU: all of them train as long
+        settings, length, models = long, "", ["hw13_sample", "hw13_residual"]
+    else:
+        settings, length, models = _SHORT, "_10ep", ["hw13_sample", "hw13_residual", "best_100k"]
+    return plan + [recipe for model in models for recipe in _both(model, settings, length=length)]
+
+
+def _dreamed() -> list[Recipe]:
+    """A student of dreams alone, of as many photographs, and of all: 1,350 steps each."""
+    arms: dict[str, dict[str, Any]] = {
+        "dreams_distilled": {"data": "dreams", "epochs": 90},
+        "photos_distilled": {"share": 0.27, "epochs": 90},
+        "photos_all_distilled": {"epochs": 24},
+    }
+    return [
+        _recipe("dwpw_256k", kind, {**_DREAM_TRIAL, **settings}, seed=seed)
+        for seed in SEEDS
+        for kind, settings in arms.items()
+    ]
 
 
 FOOD101 = "FOOD101_ROOT"
@@ -158,50 +237,32 @@ _LONGER = 120
 """Epochs after it: one that has seen more goes on gaining for longer."""
 
 
-def _first_food101() -> tuple[Recipe, ...]:
+def _first_food101() -> list[Recipe]:
     """Students that learn from Food-101 first: that start, and what becomes of it.
 
     Those that are compared share start, photographs, steps and views; each seed has a start of its
     own, so that the luck of both stages is in what the seeds differ by. `best_100k` shows how far a
     student of its size gets.
     """
-    after = {**_STUDENT["quick"], "epochs": _LONGER}
     plan = []
-    for model, name, kinds in (
-        ("dwpw_256k", "Depthwise + pointwise CNN", ("scratch", "distilled")),
-        ("best_100k", "Best under 100,000", ("distilled",)),
-    ):
+    for model, kinds in (("dwpw_256k", ("scratch", "distilled")), ("best_100k", ("distilled",))):
         for seed in SEEDS:
-            start = Recipe(
-                f"{model}-food101-s{seed}",
-                f"{name}, on Food-101 at 64 px",
-                "food101",
-                TrainConfig(model=model, seed=seed, **_FIRST),
-            )
+            start = _recipe(model, "food101", _FIRST, seed=seed)
+            after = {**_STUDENT["quick"], "epochs": _LONGER, "start_from": start.id}
             plan.append(start)
-            plan += [
-                _recipe(
-                    model,
-                    name,
-                    f"food101_{kind}",
-                    {**after, "start_from": start.id},
-                    TEACHER if kind == "distilled" else "",
-                    seed,
-                )
-                for kind in kinds
-            ]
-    return tuple(plan)
+            for kind in kinds:
+                teacher = TEACHER if kind == "distilled" else ""
+                plan.append(_recipe(model, f"food101_{kind}", after, teacher, seed))
+    return plan
 
 
 FOOD_MORE = "FOODMORE_ROOT"
 """Variable that names further photographs to learn from: made by `python -m tools distinct`."""
-
-
 _FURTHER: dict[str, Any] = {"more_data": FOOD_MORE, "more_share": 0.33}
 """An epoch takes all of the usual photographs and a third of the others, about as many."""
 
 
-def _more() -> tuple[Recipe, ...]:
+def _more() -> list[Recipe]:
     """A stronger teacher, which learned from further photographs too, and what it teaches.
 
     First `dwpw_256k` as it learned from the other two teachers: does a better one help? Then the
@@ -213,123 +274,23 @@ def _more() -> tuple[Recipe, ...]:
         "weight_decay": 0.05, "warmup_epochs": 0.5, "label_smoothing": 0.1, "ema_decay": 0.99,
         "precision": "float32", "pretrained": True,
     }  # fmt: skip
-    teacher = Recipe(
-        STRONGER_TEACHER,
-        "EfficientNet-Lite2, from ImageNet, more photographs",
-        "imagenet_more",
-        TrainConfig(model="efficientnet_lite2", **lite),
-    )
-    name, kind = "Depthwise + pointwise CNN", "distilled_stronger"
     third = [
-        _recipe("dwpw_256k", name, kind, _STUDENT["quick"], STRONGER_TEACHER, seed)
+        _recipe("dwpw_256k", "distilled_stronger", _STUDENT["quick"], STRONGER_TEACHER, seed)
         for seed in SEEDS
     ]
     longer = {**_STUDENT["quick"], **_FURTHER, "epochs": _LONGER // 2}
     best = [
         _recipe(
             model,
-            name,
             "food101_more_distilled",
             {**longer, "start_from": f"{model}-food101-s{seed}"},
             STRONGER_TEACHER,
             seed,
         )
-        for model, name in (("dwpw_256k", name), ("best_100k", "Best under 100,000"))
+        for model in ("dwpw_256k", "best_100k")
         for seed in SEEDS
     ]
-    return (teacher, *third, *best)
-
-
-def _teachers(schedule: Schedule) -> tuple[Recipe, ...]:
-    lite, resnet = {"pretrained": True, "mixup": 0.2}, _RESNET18[schedule]
-    if schedule == "full":
-        lite |= {"epochs": 40, "lr": 6e-4, "ema_decay": 0.999}
-    else:
-        lite |= {
-            "start_px": 96, "epochs": 8, "lr": 5e-4, "weight_decay": 0.05, "warmup_epochs": 0.5,
-            "ema_decay": 0.98,
-        }  # fmt: skip
-    return (
-        Recipe(
-            TEACHER,
-            "EfficientNet-Lite0, from ImageNet",
-            "imagenet",
-            TrainConfig(model="efficientnet_lite0", **lite),
-        ),
-        _recipe("resnet18", "ResNet-18", "scratch", resnet),
-        _recipe("resnet18", "ResNet-18", "distilled", resnet, TEACHER),
-    )
-
-
-def _hw7(schedule: Schedule) -> tuple[Recipe, ...]:
-    settings, name = _STUDENT[schedule], "Depthwise + pointwise CNN"
-    plan = [
-        _recipe("dwpw_256k", name, kind, settings, teacher, seed)
-        for seed in SEEDS
-        for kind, teacher in (
-            ("scratch", ""),
-            ("distilled", TEACHER),
-            ("distilled_weak", WEAK_TEACHER),
-        )
-    ]
-    plan += [
-        _recipe(model, title, "scratch", settings, seed=seed)
-        for seed in SEEDS
-        for model, title in (
-            ("plain_2m", "Plain CNN, 2.2 M"),
-            ("plain_275k", "Plain CNN, 275 k"),
-            ("group8_277k", "Group convolution CNN"),
-        )
-    ]
-    return tuple(plan)
-
-
-def _hw13(schedule: Schedule) -> tuple[Recipe, ...]:
-    long, short = _STUDENT[schedule], _SHORT
-    best = "Best under 100,000"
-    plan = [
-        _recipe("best_100k", best, kind, long, teacher, seed)
-        for seed in SEEDS
-        for kind, teacher in (("scratch", ""), ("distilled", TEACHER))
-    ]
-    models = [("hw13_sample", "HW13 sample student"), ("hw13_residual", "HW13 residual student")]
-    if schedule == "full":  # there is a GPU: all of them train as long
-        plan += [
-            _recipe(model, title, kind, long, teacher)
-            for model, title in models
-            for kind, teacher in (("scratch", ""), ("distilled", TEACHER))
-        ]
-        return tuple(plan)
-    plan += [
-        _recipe(model, f"{title}, {short['epochs']} epochs", f"{kind}_10ep", short, teacher)
-        for model, title in [*models, ("best_100k", best)]
-        for kind, teacher in (("scratch", ""), ("distilled", TEACHER))
-    ]
-    return tuple(plan)
-
-
-_WAYS = {
-    "scratch": "from scratch",
-    "distilled": "distilled",
-    "distilled_weak": "distilled from ResNet-18",
-    "distilled_stronger": "distilled from EfficientNet-Lite2",
-    "food101_scratch": "pre-trained on Food-101, labels alone",
-    "food101_distilled": "pre-trained on Food-101, distilled",
-    "food101_more_distilled": "pre-trained on Food-101, distilled with more photographs",
-}
-
-
-def _recipe(
-    model: str, title: str, kind: str, settings: dict[str, Any], teacher: str = "", seed: int = 0
-) -> Recipe:
-    """A training of `kind`, with the settings that it shares with those it is compared with."""
-    taught = {"teacher": teacher, **LESSON} if teacher else {}
-    return Recipe(
-        f"{model}-{kind}-s{seed}",
-        f"{title}, {_WAYS[kind.removesuffix('_10ep')]}",
-        kind,
-        TrainConfig(model=model, seed=seed, **settings, **taught),
-    )
+    return [_recipe("efficientnet_lite2", "imagenet_more", lite), *third, *best]
 
 
 def choose(schedule: Schedule, only: tuple[str, ...] = ()) -> tuple[Recipe, ...]:

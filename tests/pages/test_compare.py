@@ -61,12 +61,10 @@ def verdicts(app: AppTest) -> list[dict[str, Any]]:
     return found
 
 
-def test_without_a_photo_the_page_says_what_to_do(app: AppTest) -> None:
-    assert "No photo yet" in app.info[0].value
-    assert not app.get("vega_lite_chart")
-
-
-def test_a_photo_gets_an_answer_from_every_network(app: AppTest) -> None:
+def test_a_photo_gets_an_answer_from_every_network(
+    app: AppTest, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "No photo yet" in app.info[0].value and not app.get("vega_lite_chart")
     data = jpeg(4)
     upload(app, ("lunch.jpg", data))
     assert not app.exception
@@ -88,6 +86,18 @@ def test_a_photo_gets_an_answer_from_every_network(app: AppTest) -> None:
         same = row["first"] == table.iloc[0]["first"]
         assert place == 0 or drawn["text"].endswith("agrees" if same else "differs")
     assert table.iloc[0]["first"] == "Fried food"
+    other = open_page("compare")  # another session shares no photo
+    assert not captions(other) and "lunch.jpg" not in text(other)
+
+    monkeypatch.setattr(
+        "pages.kit.photos.predict_photo", lambda *_: pytest.fail("a network was asked again")
+    )
+    app.slider[0].set_value(8.0).run()
+    assert not app.exception
+    after = app.dataframe[0].value
+    assert (after["confidence"] < table["confidence"]).all()
+    assert list(after["first"]) == list(table["first"])
+    assert list(after["latency_ms"]) == list(table["latency_ms"])
 
 
 def test_it_begins_with_teacher_best_student_cut_and_eight_bits(
@@ -151,35 +161,15 @@ def test_the_visitor_says_what_it_was_and_the_networks_are_counted(app: AppTest)
     assert re.findall(r"(\d) of 4", said) == [str(count) for count in counts]
 
 
-def test_a_temperature_changes_the_confidence_and_asks_no_network(
-    app: AppTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    upload(app, ("lunch.jpg", jpeg(4)))
-    before = app.dataframe[0].value
-    monkeypatch.setattr(
-        "pages.kit.photos.predict_photo", lambda *_: pytest.fail("a network was asked again")
-    )
-    app.slider[0].set_value(8.0).run()
-    assert not app.exception
-    after = app.dataframe[0].value
-    assert (after["confidence"] < before["confidence"]).all()
-    assert list(after["first"]) == list(before["first"])
-    assert list(after["latency_ms"]) == list(before["latency_ms"])
-
-
-def test_one_bad_photo_does_not_stop_the_others(app: AppTest) -> None:
+def test_one_bad_photo_does_not_stop_the_others_and_too_many_are_cut(app: AppTest) -> None:
     page = b"<!DOCTYPE html><title>no photo</title>"
-    upload(app, ("a.jpg", jpeg(1)), ("page.jpg", page), ("empty.jpg", b""), ("b.jpg", jpeg(2)))
+    good = [(f"{i}.jpg", jpeg(i % 11, i)) for i in range(8)]
+    upload(app, ("page.jpg", page), ("empty.jpg", b""), *good)
     assert not app.exception
     assert len(app.error) == 2
     assert "page.jpg" in app.error[0].value and "web page" in app.error[0].value
-    assert len(app.dataframe[0].value) == 2 * 3
-
-
-def test_too_many_photos_are_cut_and_it_is_said(app: AppTest) -> None:
-    upload(app, *((f"{i}.jpg", jpeg(i % 11, i)) for i in range(10)))
     assert "first 8 photos" in app.warning[0].value
-    assert app.dataframe[0].value["photo"].nunique() == 8
+    assert app.dataframe[0].value["photo"].nunique() == 6
 
 
 def test_disagreement_is_said_in_words(app: AppTest) -> None:
@@ -221,31 +211,14 @@ def test_an_unlabelled_test_split_gives_validation_examples(
 ) -> None:
     monkeypatch.setenv("FOOD11_ROOT", str(make_food11(tmp_path / "food", layout="course")))
     shelf.fill(shelf.TEACHER)
-    app = open_page("compare")
-    assert not app.exception
-    assert "validation split" in text(app)
-
-
-def test_the_trap_is_really_run(open_page: Open) -> None:
-    shelf.fill(*NETWORKS)
     app = open_page("compare", trap="true")
     assert not app.exception
-    assert re.search(r"Teacher sees \*\*.+\*\*, \d+", text(app))
-
-
-def test_the_camera_waits_to_be_switched_on(open_page: Open) -> None:
-    shelf.fill(shelf.TEACHER)
-    app = open_page("compare", photo_from="camera")
-    assert not app.get("camera_input")
-    app.toggle(key="camera_on").set_value(True).run()
-    assert app.get("camera_input")
-
-
-def test_two_sessions_share_no_photo(app: AppTest, open_page: Open) -> None:
-    upload(app, ("secret.jpg", jpeg(3)))
-    assert captions(app) == ["secret.jpg"]
-    other = open_page("compare")
-    assert not captions(other) and "secret" not in text(other)
+    assert "validation split" in text(app)
+    assert re.search(r"Teacher sees \*\*.+\*\*, \d+", text(app))  # the trap is really run
+    camera = open_page("compare", photo_from="camera")
+    assert not camera.get("camera_input")  # it waits to be switched on
+    camera.toggle(key="camera_on").set_value(True).run()
+    assert camera.get("camera_input")
 
 
 def test_photos_are_never_written_to_disk(

@@ -18,7 +18,6 @@ from core.collection.homework import (
     WEAK,
     Compressed,
     at_size,
-    command_for,
     compressed,
     curves,
     flattery,
@@ -30,7 +29,7 @@ from core.collection.homework import (
 )
 from core.collection.latency import LatencyTable
 from core.course import REPORTED, REPORTED_Q4
-from core.export.same_size import WAYS, SameSize, SameSizeRow, Way, packed
+from core.export.same_size import SameSize, SameSizeRow, Way, packed
 from core.pruning.rows import PruningGrid, PruningRow
 from core.quantization.rows import QuantizationGrid, QuantRow
 from tests import results_shelf as shelf
@@ -138,8 +137,6 @@ def test_versions_come_from_the_networks_and_from_the_measured_rows() -> None:
     assert f"{STRONG}-s0" in students and not any("10ep" in id for id in students)
     narrow = [row for row in compressed(list(collected().values())) if row.big == f"{STRONG}-s0"]
     assert {row.way for row in narrow} == {"pruned"}
-    for way in WAYS:
-        assert command_for(one.id, way, 300_000).startswith("python -m core ")
 
 
 def test_versions_that_were_all_trained_as_long_take_the_place_of_others() -> None:
