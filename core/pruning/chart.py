@@ -35,14 +35,13 @@ from core.pruning.method import (
     METHODS,
     ChannelGroup,
     Form,
-    Keep,
     Method,
     Tensors,
     channel_scores,
 )
 from core.pruning.rows import PruningGrid, PruningRow, RowKey, ScanPoint
 from core.stats import wilson
-from core.timing import BATCHES, ENGINES, Spread
+from core.timing import COLUMNS, Spread
 
 HEIGHT_PX = 360
 _MARGIN = 1.42  # where the ratio axis' plot ends; names stand between 1 and here
@@ -235,22 +234,19 @@ def _accuracy_shape() -> Any:
     )
 
 
-# ------------------------------------------------------------------------------------------------
 # Ratio against time and size: what masks cost, what removing them gives back, what cutting saves.
 #
 # All times of one line-up come from one sitting, in which the networks took turns
 # (`core.pruning.measure`). Times, bytes and MACs are shown as shares of the whole network's.
 
-
-TIMES = tuple(f"{engine}_{batch}" for engine in ENGINES for batch in BATCHES)
 SIZES = ("size_bytes", "gzip_bytes", "macs")
-COSTS = (*TIMES, *SIZES)
+COSTS = (*COLUMNS, *SIZES)
 """What a network can cost: milliseconds per call, bytes, multiply-accumulates."""
 
 
 def cost(row: PruningRow, column: str) -> Spread | None:
     """A row's figure for one of COSTS, if it was measured; a size has no spread."""
-    if column in TIMES:
+    if column in COLUMNS:
         return row.latency.get(column)
     figure: int | None = getattr(row, column)
     return None if figure is None else Spread(median=figure, p25=figure, p75=figure, n=1)
@@ -260,7 +256,7 @@ def cost_text(value: float, column: str) -> str:
     """A figure with its unit."""
     if column == "macs":
         return f"{value / 1e6:.1f}{numbers.THIN}M"
-    return numbers.milliseconds(value) if column in TIMES else numbers.size(value)
+    return numbers.milliseconds(value) if column in COLUMNS else numbers.size(value)
 
 
 def timed_row(grid: PruningGrid, form: Form, ratio: float, column: str) -> PruningRow | None:
@@ -280,7 +276,7 @@ def timing_noise(grid: PruningGrid, column: str) -> float:
     """
     whole = timed_row(grid, "removed", 0.0, column)
     base = whole and cost(whole, column)
-    if column not in TIMES or not base:
+    if column not in COLUMNS or not base:
         return 0.0
     spreads = [
         cost(row, column) for row in grid.rows if row.form == "removed" and column in row.latency
@@ -372,12 +368,10 @@ def _time_shape(top: float, kind: str) -> Any:
     )
 
 
-# ------------------------------------------------------------------------------------------------
 # Inside a pruned network: the weights of a layer, the zeros of every layer, channels and gammas.
 #
 # The selection is that of `core.pruning.method`, run here and now on the shipped weights;
 # only the sensitivity scan was measured beforehand.
-
 
 SURGERY_HEIGHT_PX = 300
 BINS = 61
@@ -427,54 +421,9 @@ def _histogram_shape(reach: float, most: int) -> Any:
     return finish(layered(goes, stays), height=SURGERY_HEIGHT_PX)
 
 
-def sparsity_frame(tensors: Tensors, keep: Keep, layers: Sequence[str]) -> pd.DataFrame:
-    """Zeros per convolution: columns place (1, 2 ...), layer, size, zeros, share."""
-    rows = []
-    for place, name in enumerate(layers, 1):
-        mask = keep.get(name)
-        zeros = 0 if mask is None else int((~mask).sum())
-        size = tensors[name].size
-        rows.append((place, layer_title(name), size, zeros, zeros / size))
-    return pd.DataFrame(rows, columns=["place", "layer", "size", "zeros", "share"])
-
-
 def layer_title(name: str) -> str:
     """A parameter's name without the word that all of them end in."""
     return name.removesuffix(".weight")
-
-
-def sparsity_chart(frame: pd.DataFrame, chosen: str) -> Spec:
-    """One bar a layer: the share of its weights that become zero; the chosen one in full colour."""
-    return with_data(_sparsity_shape(len(frame)), layers=frame.assign(on=frame["layer"] == chosen))
-
-
-@compiled
-def _sparsity_shape(count: int) -> Any:
-    bars = (
-        alt.Chart(alt.NamedData("layers"))
-        .mark_bar(cornerRadiusEnd=2)
-        .encode(
-            alt.X(
-                "place:O",
-                title=_("Convolution, from the input to the output"),
-                axis=alt.Axis(labelAngle=0, labelOverlap="parity"),
-            ),
-            alt.Y(
-                "share:Q",
-                title=_("Weights that become zero"),
-                scale=alt.Scale(domain=[0, 1]),
-                axis=alt.Axis(format=".0%", tickCount=5),
-            ),
-            opacity=alt.condition("datum.on", alt.value(1), alt.value(0.5)),
-            tooltip=[
-                alt.Tooltip("layer:N", title=_("Layer")),
-                alt.Tooltip("size:Q", title=_("Weights"), format=","),
-                alt.Tooltip("zeros:Q", title=_("become zero"), format=","),
-                alt.Tooltip("share:Q", title=_("share"), format=".1%"),
-            ],
-        )
-    )
-    return finish(layered(painted(bars, "pruned")), height=SURGERY_HEIGHT_PX)
 
 
 def channel_frame(
