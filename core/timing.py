@@ -173,6 +173,41 @@ COLUMNS = tuple(f"{engine}_{batch}" for engine in ENGINES for batch in BATCHES)
 _ONE_SITTING = threading.Lock()  # torch's number of threads belongs to the whole process
 
 
+REPEATS = {1: 30, 32: 8}
+BUDGET_S = {1: 15.0, 32: 25.0}
+"""Rounds at most and seconds of measuring in a sitting, per batch size."""
+
+
+def time_sitting(
+    nets: Mapping[str, "nn.Module"],
+    sessions: Mapping[str, Any],
+    px: int,
+    log: Callable[[str], None],
+) -> dict[str, dict[str, Spread]]:
+    """Name -> column of COLUMNS -> times. Only what took turns in one sitting may be compared.
+
+    `nets` for torch and ONNX Runtime `sessions` with the input `pixels`; a name may be in either.
+    `px`: side of a picture. `log` hears of each batch size.
+    """
+    latency: dict[str, dict[str, Spread]] = {}
+
+    def run(session: Any, pixels: Any) -> Any:
+        return session.run(None, {"pixels": pixels})
+
+    runs = {name: partial(run, session) for name, session in sessions.items()}
+    for batch in BATCHES:
+        limits: dict[str, Any] = {"repeats": REPEATS[batch], "budget_s": BUDGET_S[batch]}
+        by_engine = (
+            time_networks(nets, px, batch, **limits),
+            time_sessions(runs, px, batch, **limits),
+        )
+        for engine, timed in zip(ENGINES, by_engine, strict=True):
+            for name, timing in timed.items():
+                latency.setdefault(name, {})[f"{engine}_{batch}"] = Spread.of(timing)
+        log(f"timed, batch {batch}")
+    return latency
+
+
 def column_title(column: str) -> str:
     """One of COLUMNS in words: "PyTorch, batch 1"."""
     engine, batch = column.split("_")

@@ -116,6 +116,10 @@ class Predictor:
             raise ValueError(f"not uint8 (N, 3, {px}, {px}): {pixels.dtype} {pixels.shape}")
         return run_batches(self._session, pixels)
 
+    def correct(self, pictures: Labelled, on_progress: "OnProgress | None" = None) -> int:
+        """How many pictures it is right about; `on_progress` hears of every batch."""
+        return count_correct(self._session, pictures, on_progress)
+
 
 class _Shelf:
     """The open predictors, at most `MAX_SESSIONS` of them, the longest unused going first."""

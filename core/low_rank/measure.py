@@ -11,15 +11,14 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import onnxruntime as ort
 from torch import nn
 
 from core import checkpoints
-from core.checkpoints import Checkpoint, DataInfo, DerivedFrom
+from core.checkpoints import Checkpoint
 from core.checkpoints.entry import method_name
 from core.checkpoints.factored import METHODS, LayerShape, Method, Ranks
 from core.errors import ConfigError
@@ -38,10 +37,10 @@ from core.low_rank.network import FactoredPredictor, factor, layer_shapes, weigh
 from core.low_rank.rows import ENERGIES, TIMED_ENERGIES, LowRankGrid, LowRankRow, RowKey
 from core.models.cost import count_macs, count_params
 from core.paths import runs_dir
-from core.provenance import commit, made_here
-from core.timing import BATCHES, ENGINES, Spread, Timing, time_networks, time_sessions
+from core.provenance import made_here
+from core.timing import COLUMNS, Spread, Timing, time_sitting
 from core.training.experiment import Experiment, finetune, finetune_config
-from core.training.publish import publish, weights_bytes
+from core.training.publish import weights_bytes
 
 if TYPE_CHECKING:
     from core.training.loop import Report
@@ -192,18 +191,11 @@ def file_bytes(experiment: Experiment, net: nn.Module) -> int:
         return path.stat().st_size
 
 
-# ------------------------------------------------------------------------------------------------
 # A factored network becomes a checkpoint like any other: exported, measured, in the manifest.
 #
 # It carries its ranks there, so that its weights load into a network of the same shapes.
 
-
 TITLE = "{title}, factored ({percent} % of the energy)"
-
-
-def _recipe(base: Checkpoint, plan: "Plan", epochs: int) -> str:
-    tuned = f"_ft{epochs}" if epochs else ""
-    return f"{base.recipe}_lowrank_{method_name(plan.method, plan.energy)}{tuned}"
 
 
 def publish_factored(
@@ -215,15 +207,8 @@ def publish_factored(
     *,
     own: bool = False,
 ) -> Checkpoint:
-    """Publish `net`, a factored version of `low`, fine-tuned for `epochs`; beside `low`, or in
-    `own_dir()` if `own`.
-
-    Raises CheckpointError as `publish` does.
-    """
-    from core.training.speed import best_device, device_name
-
-    one = experiment
-    base = one.checkpoint
+    """Publish `net`, factored as planned and fine-tuned for `epochs`: see `Experiment.publish`."""
+    base = experiment.checkpoint
     config = {
         "factored_from": base.id,
         "method": plan.method,
@@ -233,40 +218,25 @@ def publish_factored(
     }
     if epochs:
         config["finetune"] = finetune_config(base, epochs).model_dump(mode="json")
-    return publish(
+    recipe = f"{base.recipe}_lowrank_{method_name(plan.method, plan.energy)}"
+    return experiment.publish(
         net,
-        id=base.version_id(_recipe(base, plan, epochs), own),
-        spec=one.spec,
-        recipe=_recipe(base, plan, epochs),
-        title=TITLE.format(title=base.title, percent=f"{100 * plan.energy:.3g}"),
-        teacher=base.teacher,
-        derived_from=DerivedFrom(id=base.id, kind="factored"),
-        seed=base.seed,
+        "factored",
+        f"{recipe}_ft{epochs}" if epochs else recipe,
+        TITLE.format(title=base.title, percent=f"{100 * plan.energy:.3g}"),
+        config,
         epochs=epochs,
-        input_px=one.px,
-        data=base.data if one.pixels is None else DataInfo.of(one.pixels),
-        validation=one.pictures("validation"),
-        test=one.pictures(),
-        config=config,
-        commit=commit(),
-        device=device_name(best_device()),
         wall_s=wall_s,
-        root=checkpoints.own_dir() if own else checkpoints.root_of(base.id),
+        own=own,
     )
 
 
-# ------------------------------------------------------------------------------------------------
 # Factored networks timed against the whole one in one sitting, in torch and in ONNX Runtime.
 #
 # Only networks that took turns in the same sitting may be compared, so every candidate is in memory
 # at once. In ONNX Runtime the factored layers are exported as they are, not as their product.
 
-
-COLUMNS = tuple(f"{engine}_{batch}" for engine in ENGINES for batch in BATCHES)
 TIMED_METHODS: tuple[Method, ...] = ("auto", "spatial", "tucker2")
-REPEATS = {1: 30, 32: 8}
-BUDGET_S = {1: 15.0, 32: 25.0}
-"""Rounds at most and seconds of measuring, per batch size."""
 
 
 def timed_plans(experiment: LowRankExperiment) -> dict[RowKey, Plan]:
@@ -294,19 +264,12 @@ def timed_rows(
         for name, net in nets.items()
     }
     log(f"{len(nets)} networks made and exported")
-    found: dict[str, dict[str, Timing]] = {}
-    for batch in BATCHES:
-        limits: dict[str, Any] = {"repeats": REPEATS[batch], "budget_s": BUDGET_S[batch]}
-        found[f"torch_{batch}"] = time_networks(nets, experiment.px, batch, **limits)
-        runs = {name: partial(_run, session) for name, session in sessions.items()}
-        found[f"onnx_{batch}"] = time_sessions(runs, experiment.px, batch, **limits)
-        log(f"timed, batch {batch}")
+    latency = time_sitting(nets, sessions, experiment.px, log)
     rows = []
     for key, plan in plans.items():
         name = _name(plan)
-        latency = {column: Spread.of(found[column][name]) for column in COLUMNS}
         row = known(key) or describe(experiment, nets[name], plan, None)
-        rows.append(row.model_copy(update={"latency": latency}))
+        rows.append(row.model_copy(update={"latency": latency[name]}))
     return rows
 
 
@@ -315,11 +278,6 @@ def _name(plan: Plan) -> str:
     return str(sorted(plan.ranks.items()))
 
 
-def _run(session: ort.InferenceSession, pixels: Any) -> Any:
-    return session.run(None, {"pixels": pixels})
-
-
-# ------------------------------------------------------------------------------------------------
 # Fill a checkpoint's grid of factored versions, stage by stage; what is there is not done again.
 #
 # - `curves`: every method at each energy: accuracy, parameters, MACs, bytes, without fine-tuning.
@@ -328,7 +286,6 @@ def _run(session: ort.InferenceSession, pixels: Any) -> Any:
 # - `spectra`: the singular values of every layer, which the weights alone determine.
 #
 # The file is written after every point, so a stopped run goes on where it was.
-
 
 Stage = Literal["curves", "times", "finetune", "spectra"]
 STAGES: tuple[Stage, ...] = get_args(Stage)

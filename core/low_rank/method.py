@@ -178,7 +178,6 @@ def product(form: Form, factors: tuple[Floats, ...]) -> Floats:
     return np.einsum("ri,srab,os->oiab", first, core, last, optimize=True)
 
 
-# ------------------------------------------------------------------------------------------------
 # One layer at every rank: what it keeps, and what it costs.
 #
 # With Tucker-2 one number sets both ranks, each held at its mode's largest; the network's plan
@@ -281,13 +280,11 @@ def _curve(shape: LayerShape, form: Form, values: tuple[Floats, ...], kept: Floa
     )
 
 
-# ------------------------------------------------------------------------------------------------
 # Which ranks: the cheapest that keep a given energy, or the most energy within a budget.
 #
 # One energy holds for every layer, and each takes the smallest ranks that keep it: layers whose
 # singular values fall quickly lose much, the others little. A layer in which that saves no
 # parameter stays whole. A budget is turned into the largest energy that meets it. No torch here.
-
 
 _HALVINGS = 40
 

@@ -19,9 +19,8 @@ from core.checkpoints.factored import LayerShape, Ranks
 from core.checkpoints.tensors import read_header, stored_tensors
 from core.errors import CheckpointError, ConfigError
 from core.i18n import _
-from core.inference.predict import THREADS, OnProgress, count_correct, open_session, run_batches
+from core.inference.predict import THREADS, Predictor, open_session
 from core.low_rank.method import Decompositions, product
-from core.stats import Labelled
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -112,14 +111,12 @@ def _size(tensor: "Tensor") -> tuple[int, int]:
     return (tensor.shape[2], tensor.shape[3]) if tensor.dim() == 4 else (1, 1)
 
 
-# ------------------------------------------------------------------------------------------------
 # A factored checkpoint in ONNX Runtime, without torch and without a second export.
 #
 # The factors of a layer in a row do what their product does in one layer. So a checkpoint's own
 # graph over its own file, with each factored weight replaced in memory by that product, answers
 # as the factored network does, up to the rounding of the file's numbers. The graph also says what
 # a layer reads and writes, so that a page can count MACs.
-
 
 _DTYPES = {"F16": "<f2", "F32": "<f4"}
 
@@ -216,7 +213,7 @@ def lowrank_bytes(
     return bytes(changed)
 
 
-class FactoredPredictor:
+class FactoredPredictor(Predictor):
     """A checkpoint with some of its layers at lower rank, ready to answer; safe to share."""
 
     def __init__(
@@ -228,16 +225,8 @@ class FactoredPredictor:
         do not fit a layer.
         """
         self.checkpoint, files = read_files(id, GRAPH, WEIGHTS)
-        weights = files[WEIGHTS]
+        self.threads, weights = threads, files[WEIGHTS]
         if ranks:
             shapes, stored = layers_of(files[GRAPH], weights)
             weights = lowrank_bytes(weights, ranks, shapes, parts or Decompositions(stored))
         self._session = open_session(files[GRAPH], weights, threads)
-
-    def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits (N, 11) of uint8 RGB pixels (N, 3, px, px), px = `checkpoint.input_px`."""
-        return run_batches(self._session, pixels)
-
-    def correct(self, pictures: Labelled, on_progress: OnProgress | None = None) -> int:
-        """How many pictures it is right about; `on_progress` hears of every batch."""
-        return count_correct(self._session, pictures, on_progress)

@@ -111,7 +111,6 @@ class LowRankGrid(CheckpointRows[LowRankRow]):
         return tuple(found)
 
 
-# ------------------------------------------------------------------------------------------------
 # Live runs of the low-rank page: one point of the curves measured again, here and now.
 
 

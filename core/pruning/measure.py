@@ -3,7 +3,7 @@
 import gzip
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from core import checkpoints
-from core.checkpoints import Checkpoint, DataInfo, DerivedFrom
+from core.checkpoints import Checkpoint
 from core.checkpoints.entry import method_name
 from core.errors import ConfigError
 from core.i18n import _
@@ -21,7 +21,7 @@ from core.inference.predict import OnProgress, open_session
 from core.live import Report
 from core.models.cost import count_macs, count_params, state_bytes
 from core.paths import runs_dir
-from core.provenance import commit, made_here
+from core.provenance import made_here
 from core.pruning.method import (
     CHANNEL_METHODS,
     METHODS,
@@ -44,9 +44,8 @@ from core.pruning.network import (
 )
 from core.pruning.rows import RATIOS, TIMED_RATIOS, PruningGrid, PruningRow, RowKey, ScanPoint
 from core.stats import Labelled
-from core.timing import BATCHES, Spread, Timing, time_networks, time_sessions
+from core.timing import BATCHES, Spread, Timing, time_sitting
 from core.training.experiment import Experiment, finetune, finetune_config
-from core.training.publish import publish
 
 if TYPE_CHECKING:
     from core.training.loop import Report
@@ -78,13 +77,11 @@ def gzip_bytes(net: nn.Module) -> int:
     return len(gzip.compress(save(plain), 6, mtime=0))
 
 
-# ------------------------------------------------------------------------------------------------
 # Pruning experiments on a checkpoint: prune, fine-tune, measure.
 #
 # All forms of one method at one ratio give the same answers, so their accuracy is measured once, by
 # ONNX Runtime on the published bytes with zeros in them; a narrow network is proved to agree when
 # it is made. Fine-tuned networks are measured for themselves.
-
 
 TimeForms = Callable[[Mapping[str, nn.Module]], Mapping[str, Timing]]
 
@@ -228,11 +225,9 @@ def prune_and_finetune(
     return net
 
 
-# ------------------------------------------------------------------------------------------------
 # A pruned network becomes a checkpoint like any other: exported, measured, in the manifest.
 #
 # Zeroed weights keep the model's shapes; a narrow network carries its widths in the manifest.
-
 
 NARROW_TITLE = "{title}, {percent} % of channels cut out"
 ZEROED_TITLE = "{title}, {percent} % of weights zeroed"
@@ -253,47 +248,32 @@ def publish_pruned(
     own: bool = False,
     draw: int = 0,
 ) -> Checkpoint:
-    """Publish `net`, a version of `one` without masks; beside `one`, or in `own_dir()` if `own`.
+    """Publish `net`, a version without masks: see `Experiment.publish`.
 
     `draw`: the seed by which `random` chose the weights. Raises CheckpointError as `publish` does.
     """
-    from core.training.speed import best_device, device_name
-
     base = experiment.checkpoint
     kind: Literal["narrow", "pruned"] = "narrow" if key.form == "narrow" else "pruned"
-    recipe = _recipe(base, kind, key, draw if key.method == "random" else 0)
     config = {"pruned_from": base.id, **key._asdict()}
     if key.finetune_epochs:
         config["finetune"] = finetune_config(base, key.finetune_epochs).model_dump(mode="json")
     title = NARROW_TITLE if kind == "narrow" else ZEROED_TITLE
-    return publish(
+    return experiment.publish(
         net,
-        id=base.version_id(recipe, own),
-        spec=experiment.spec,
-        recipe=recipe,
-        title=title.format(title=base.title, percent=f"{100 * key.ratio:.3g}"),
-        teacher=base.teacher,
-        derived_from=DerivedFrom(id=base.id, kind=kind),
-        seed=base.seed,
+        kind,
+        _recipe(base, kind, key, draw if key.method == "random" else 0),
+        title.format(title=base.title, percent=f"{100 * key.ratio:.3g}"),
+        config,
         epochs=key.finetune_epochs * key.rounds,
-        input_px=experiment.px,
-        data=base.data if experiment.pixels is None else DataInfo.of(experiment.pixels),
-        validation=experiment.pictures("validation"),
-        test=experiment.pictures(),
-        config=config,
-        commit=commit(),
-        device=device_name(best_device()),
         wall_s=wall_s,
-        root=checkpoints.own_dir() if own else checkpoints.root_of(base.id),
+        own=own,
     )
 
 
-# ------------------------------------------------------------------------------------------------
 # All forms of a pruned network timed in one sitting: masked, removed, narrow; torch and ONNX.
 #
 # Only networks that took turns in the same sitting may be compared; so the page's chart of times
 # comes from here, and every candidate is in memory at once.
-
 
 TIMED: tuple[RowKey, ...] = (
     *(RowKey("l1", ratio, form) for ratio in TIMED_RATIOS for form in ("masked", "removed")),
@@ -304,9 +284,6 @@ TIMED: tuple[RowKey, ...] = (
 )
 """What takes turns. Dense arithmetic does not care where the zeros are: other methods' masks cost
 what these cost."""
-REPEATS = {1: 30, 32: 8}
-BUDGET_S = {1: 15.0, 32: 25.0}
-"""Rounds at most and seconds of measuring, per batch size."""
 
 
 def times(engine: str) -> tuple[str, ...]:
@@ -328,22 +305,16 @@ def timed_rows(
     made = {key: networks(experiment, key.method, key.ratio)[key.form] for key in TIMED}
     log("all forms made")
     sessions = {
-        key: _session(experiment, made[key], key)
+        _name(key): _session(experiment, made[key], key)
         for key in TIMED
         if times("onnx")[0] in columns(key)
     }
     log("exported")
-    latency: dict[RowKey, dict[str, Spread]] = {key: {} for key in TIMED}
-    for batch in BATCHES:
-        limits: dict[str, Any] = {"repeats": REPEATS[batch], "budget_s": BUDGET_S[batch]}
-        nets = {_name(key): net for key, net in made.items()}
-        _note(latency, f"torch_{batch}", time_networks(nets, experiment.px, batch, **limits))
-        runs = {_name(key): partial(_run, session) for key, session in sessions.items()}
-        _note(latency, f"onnx_{batch}", time_sessions(runs, experiment.px, batch, **limits))
-        log(f"timed, batch {batch}")
+    nets = {_name(key): net for key, net in made.items()}
+    latency = time_sitting(nets, sessions, experiment.px, log)
     return [
         (known(key) or describe(experiment, {key.form: made[key]}, key, None)[0]).model_copy(
-            update={"latency": latency[key], "gzip_bytes": gzip_bytes(made[key])}
+            update={"latency": latency[_name(key)], "gzip_bytes": gzip_bytes(made[key])}
         )
         for key in TIMED
     ]
@@ -351,12 +322,6 @@ def timed_rows(
 
 def _name(key: RowKey) -> str:
     return f"{key.method} {key.ratio} {key.form}"
-
-
-def _note(latency: dict[RowKey, dict[str, Spread]], column: str, timed: dict[str, Timing]) -> None:
-    for key, found in latency.items():
-        if _name(key) in timed:
-            found[column] = Spread.of(timed[_name(key)])
 
 
 def _session(experiment: PruningExperiment, net: nn.Module, key: RowKey) -> ort.InferenceSession:
@@ -369,11 +334,6 @@ def _session(experiment: PruningExperiment, net: nn.Module, key: RowKey) -> ort.
     return open_session(files[graph], pruned_bytes(files[weights], keep))
 
 
-def _run(session: ort.InferenceSession, pixels: Any) -> Any:
-    return session.run(None, {"pixels": pixels})
-
-
-# ------------------------------------------------------------------------------------------------
 # Fill a checkpoint's grid of pruned versions, stage by stage; what is there is not done again.
 #
 # - `curves`: every method at 0, 5, ... 95 %, all forms: accuracy, parameters, MACs, bytes.
@@ -383,7 +343,6 @@ def _run(session: ort.InferenceSession, pixels: Any) -> Any:
 # - `finetune`: some points after an epoch of fine-tuning, and HW7's slimming in five rounds.
 #
 # The file is written after every point, so a stopped run goes on where it was.
-
 
 Stage = Literal["curves", "times", "scan", "finetune"]
 STAGES: tuple[Stage, ...] = get_args(Stage)

@@ -23,7 +23,7 @@ from core.checkpoints import GRAPH, WEIGHTS, read_files
 from core.checkpoints.tensors import DTYPES, read_header
 from core.errors import ConfigError
 from core.i18n import _
-from core.inference.predict import THREADS, OnProgress, count_correct, open_session, run_batches
+from core.inference.predict import THREADS, Predictor, open_session
 from core.pruning.method import (
     CHANNEL_METHODS,
     FORMS,
@@ -36,7 +36,6 @@ from core.pruning.method import (
     dropped_channels,
     kept_channels,
 )
-from core.stats import Labelled
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
     from core.pruning.groups import FeatureMap
 
 
-# ------------------------------------------------------------------------------------------------
 # A pruned checkpoint in ONNX Runtime, without torch and without a second export.
 #
 # A checkpoint's graph points into `weights.safetensors` at byte offsets. Zeroing values there, in
@@ -62,21 +60,14 @@ def pruned_bytes(weights: bytes, keep: Keep) -> bytes:
     return bytes(changed)
 
 
-class PrunedPredictor:
+class PrunedPredictor(Predictor):
     """A checkpoint with some of its weights zeroed, ready to answer; safe to share."""
 
     def __init__(self, id: str, keep: Keep, threads: int = THREADS) -> None:
         """Opens a session. Raises CheckpointError if a file is not what the manifest says."""
         self.checkpoint, files = read_files(id, GRAPH, WEIGHTS)
+        self.threads = threads
         self._session = open_session(files[GRAPH], pruned_bytes(files[WEIGHTS], keep), threads)
-
-    def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits (N, 11) of uint8 RGB pixels (N, 3, px, px), px = `checkpoint.input_px`."""
-        return run_batches(self._session, pixels)
-
-    def correct(self, pictures: Labelled, on_progress: OnProgress | None = None) -> int:
-        """How many pictures it is right about; `on_progress` hears of every batch."""
-        return count_correct(self._session, pictures, on_progress)
 
 
 def forms_of(method: Method) -> tuple[Form, ...]:
@@ -162,14 +153,12 @@ def arrays(net: "nn.Module") -> dict[str, NDArray[np.float32]]:
     return {name: value.detach().cpu().numpy() for name, value in net.named_parameters()}
 
 
-# ------------------------------------------------------------------------------------------------
 # Cutting channels out for good: which must go together, and the narrower network that is left.
 #
 # Torch-Pruning's dependency graph (Fang et al. 2023) finds, by tracing one forward pass, every
 # layer that a channel passes through: the BatchNorm behind it, the depthwise layer that maps it
 # to itself, all branches of a residual sum, the layers that read it. torch is imported when
 # called.
-
 
 AGREEMENT = 1e-3
 """A narrow network's logits may differ from the masked one's by this share of the largest."""

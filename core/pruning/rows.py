@@ -111,7 +111,6 @@ class PruningGrid(CheckpointRows[PruningRow]):
         return sorted(found, key=lambda row: row.ratio)
 
 
-# ------------------------------------------------------------------------------------------------
 # Live runs of the pruning page: one point of the curves measured again, here and now.
 
 

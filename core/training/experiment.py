@@ -8,14 +8,16 @@ any other.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError
 
 from core import checkpoints
-from core.checkpoints import Checkpoint
+from core.checkpoints import Checkpoint, DataInfo, DerivedFrom
+from core.checkpoints.entry import Derivation
 from core.data.pixels import Pixels, pixels_here
 from core.models import ModelSpec, registry
+from core.provenance import commit
 from core.stats import Labelled, labelled
 from core.training.config import TrainConfig
 
@@ -66,6 +68,46 @@ class Experiment:
             return None
         found = labelled(self.pixels, split, self.px)
         return found if len(found.labels) else None
+
+    def publish(
+        self,
+        net: "nn.Module",
+        kind: Derivation,
+        recipe: str,
+        title: str,
+        config: dict[str, Any],
+        *,
+        epochs: int = 0,
+        wall_s: float = 0,
+        own: bool = False,
+    ) -> Checkpoint:
+        """Publish `net`, a version of the checkpoint fine-tuned for `epochs`; beside it, or in
+        `own_dir()` if `own`. Raises CheckpointError as `core.training.publish.publish` does.
+        """
+        from core.training.publish import publish
+        from core.training.speed import best_device, device_name
+
+        base = self.checkpoint
+        return publish(
+            net,
+            id=base.version_id(recipe, own),
+            spec=self.spec,
+            recipe=recipe,
+            title=title,
+            teacher=base.teacher,
+            derived_from=DerivedFrom(id=base.id, kind=kind),
+            seed=base.seed,
+            epochs=epochs,
+            input_px=self.px,
+            data=base.data if self.pixels is None else DataInfo.of(self.pixels),
+            validation=self.pictures("validation"),
+            test=self.pictures(),
+            config=config,
+            commit=commit(),
+            device=device_name(best_device()),
+            wall_s=wall_s,
+            root=checkpoints.own_dir() if own else checkpoints.root_of(base.id),
+        )
 
     def right_answers(self, net: "nn.Module", split: str = "testing") -> int | None:
         """How many pictures of a split a network is right about; None without photographs."""

@@ -13,13 +13,13 @@ from core.checkpoints import Checkpoint, DataInfo
 from core.checkpoints.factored import METHODS
 from core.data.find import find_food11
 from core.data.pixels import load_pixels
-from core.low_rank.measure import COLUMNS, TIMED_METHODS, LowRankExperiment, Plan, publish_factored
+from core.low_rank.measure import TIMED_METHODS, LowRankExperiment, Plan, publish_factored
 from core.low_rank.method import Decompositions, ranks_for_energy, spectra
 from core.low_rank.network import checkpoint_layers
 from core.low_rank.rows import ENERGIES, TIMED_ENERGIES, LowRankGrid, LowRankRow, RowKey
 from core.models.registry import get
 from core.stats import Labelled, labelled
-from core.timing import Spread
+from core.timing import COLUMNS, Spread
 from core.training import publish as publishing
 
 PLAIN, SMALL = "plain_275k-scratch-s0", "hw13_sample-scratch-s0"

@@ -189,15 +189,6 @@ def test_beside_the_curves_stand_other_designs_trained_in_the_same_way(
     assert data["accuracy"].notna().all() and data["params"].notna().all()
 
 
-def test_two_of_one_design_have_their_whole_names(
-    found: dict[str, Checkpoint],
-) -> None:
-    whole, one = found["plain_2m-scratch-s0"], found["best_100k-scratch-s0"]
-    mine = one.model_copy(update={"id": "best_100k-scratch-mine", "title": "Mine"})
-    frame = others_frame([one, mine], whole, whole.data.fingerprint)
-    assert sorted(frame["name"]) == sorted([f"■ {one.title}", "■ Mine"])
-
-
 def test_accuracy_is_told_from_its_numbers() -> None:
     frame = accuracy_frame(GRID, ("spatial",))
     (line,) = (flat(one) for one in words_of.accuracy_lines(frame))

@@ -16,7 +16,6 @@ from core.errors import ConfigError, UserError
 from core.low_rank.method import (
     Decomposition,
     Decompositions,
-    energy_kept,
     factored_total,
     layer_curve,
     matricized,
@@ -121,15 +120,6 @@ def test_singular_values_are_numpys(name: str, form: str) -> None:
         np.testing.assert_allclose(ours, np.linalg.svd(matrix, compute_uv=False), atol=1e-7)
 
 
-def test_svd_loses_least_of_all_matrices_of_its_rank() -> None:
-    """Eckart and Young: what is lost is the sum of the squared singular values left out."""
-    parts = taken_apart(KERNELS["linear"], "svd")
-    values = np.linalg.svd(parts.weight, compute_uv=False)
-    for rank in (1, 3, 6):
-        gap = parts.weight - product("svd", parts.factors((rank,)))
-        assert (gap**2).sum() == pytest.approx((values[rank:] ** 2).sum(), rel=1e-9)
-
-
 def test_a_layer_of_rank_3_needs_3() -> None:
     rng = np.random.default_rng(0)
     kernel = product("spatial", (rng.normal(size=(3, 6, 3, 1)), rng.normal(size=(8, 3, 1, 3))))
@@ -165,9 +155,6 @@ def test_ranks_are_the_cheapest_of_all(method: Method, energy: float) -> None:
     found = ranks_for_energy([shape], Decompositions({"x": weight}), method, energy)
     got = shape.factored_params(found["x"]) if found else shape.params
     assert got == least
-
-
-# -- networks --------------------------------------------------------------------------------------
 
 
 def full_ranks(net: nn.Module, method: Method) -> Ranks:
@@ -220,12 +207,6 @@ def test_depthwise_and_group_convolutions_are_left_alone(kind: str) -> None:
     assert len(grouped) == {"depthwise": 1, "residual": 0, "grouped": 2}[kind]
 
 
-def test_svd_leaves_k_x_k_alone() -> None:
-    net = make("residual")
-    assert set(full_ranks(net, "svd")) == {"short", "fc"}
-    assert len(full_ranks(net, "spatial")) == 6
-
-
 def test_what_saves_nothing_stays_whole() -> None:
     net = make("residual")
     shapes, parts = layer_shapes(net, PX), Decompositions(weights_of(net))
@@ -234,16 +215,6 @@ def test_what_saves_nothing_stays_whole() -> None:
         ranks = ranks_for_energy(shapes, parts, "auto", float(energy))
         by_name = {s.name: s for s in shapes}
         assert all(by_name[n].factored_params(r) < by_name[n].params for n, r in ranks.items())
-
-
-def test_fewer_parameters_with_less_energy() -> None:
-    net = make("grouped")
-    shapes, parts = layer_shapes(net, PX), Decompositions(weights_of(net))
-    plans = [ranks_for_energy(shapes, parts, "auto", e / 20) for e in range(21)]
-    totals = [factored_total(shapes, plan, count_params(net)) for plan in plans]
-    assert totals == sorted(totals) and totals[0] < totals[-1] == count_params(net)
-    kept = [energy_kept(shapes, parts, plan) for plan in plans]
-    assert all(share >= e / 20 - 1e-9 for e, share in enumerate(kept)) and kept[-1] == 1
 
 
 @pytest.mark.parametrize("method", ["spatial", "tucker2", "auto"])
@@ -334,9 +305,6 @@ def test_a_layer_with_a_padding_of_its_own_is_left_alone() -> None:
     assert able == ["3", "4"]
 
 
-# -- one layer at every rank -----------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("name", "form"), cases())
 def test_the_curve_is_the_layer_at_every_rank(name: str, form: str) -> None:
     module = KERNELS[name]
@@ -362,9 +330,6 @@ def test_a_depthwise_and_pointwise_pair_is_rank_1_in_every_channel() -> None:
     values = [np.linalg.svd(kernel[:, i].reshape(7, 9), compute_uv=False) for i in range(5)]
     by_hand = sum(v[0] ** 2 for v in values) / sum((v**2).sum() for v in values)
     assert separable_energy(kernel) == pytest.approx(by_hand) and by_hand < 0.9
-
-
-# -- spectra: what results keep of a weight, against numpy's own SVD -------------------------------
 
 
 @pytest.mark.parametrize("kind", KERNELS)

@@ -9,7 +9,7 @@ from core.checkpoints.factored import METHODS, Method, Ranks
 from core.checkpoints.tensors import stored_tensors
 from core.errors import CheckpointError, ConfigError
 from core.inference.export import onnx_bytes, trace
-from core.inference.predict import Predictor, open_session, run_batches
+from core.inference.predict import Predictor
 from core.low_rank.method import Decompositions, ranks_for_energy
 from core.low_rank.network import (
     FactoredPredictor,
@@ -90,17 +90,6 @@ def test_right_answers_are_counted(tiny_checkpoint: str) -> None:
     right = one.correct(some, lambda done, of: heard.append((done, of)))
     assert right == int((one.logits(some.pixels).argmax(1) == some.labels).sum())
     assert heard == [(32, 40), (40, 40)]
-
-
-@pytest.mark.slow
-def test_an_exported_factored_network_answers_alike(tiny_checkpoint: str) -> None:
-    """Its own graph, with the factors as layers of their own."""
-    net = checkpoints.load_model(tiny_checkpoint)
-    made = factor(net, plan(tiny_checkpoint))
-    session = open_session(onnx_bytes(trace(made, SPEC, PX)))
-    pixels = pictures(6).pixels
-    expected = torch_logits(made, pixels)
-    np.testing.assert_allclose(run_batches(session, pixels), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_ranks_that_do_not_fit_and_graphs_that_are_none_are_refused(tiny_checkpoint: str) -> None:

@@ -14,7 +14,7 @@ from torch.nn.utils import prune as torch_prune
 from core.checkpoints.widths import changed_widths, set_widths
 from core.errors import ConfigError, UserError
 from core.models import registry
-from core.models.cost import count_macs, count_params, state_bytes
+from core.models.cost import count_params, state_bytes
 from core.models.design.network import build
 from core.models.design.spec import Design, read
 from core.pruning import network
@@ -27,12 +27,11 @@ from core.pruning.method import (
     ChannelMethod,
     Scope,
     channel_scores,
-    choose,
     convolutions,
     dropped_channels,
     kept_weights,
 )
-from core.pruning.network import arrays, find_groups, forms_of, masked, narrow, prune, without_masks
+from core.pruning.network import arrays, find_groups, forms_of, narrow, prune, without_masks
 from tests.core.models.designs import designs
 from tests.core.pruning.networks import KINDS, PX, answers, make, settled
 
@@ -102,13 +101,6 @@ def test_zeros_are_as_many_as_asked_for(method: str, ratio: float) -> None:
     assert count_nonzero(pruned) == sum(sizes) - sum(zeros) + others
 
 
-def test_what_l1_keeps_is_larger_than_what_it_takes() -> None:
-    net = make("grouped")
-    for name, keep in kept_weights(arrays(net), "l1", 0.4).items():
-        weight = np.abs(arrays(net)[name])
-        assert weight[keep].min() > weight[~keep].max()
-
-
 def test_random_is_nested_and_hangs_on_its_seed_alone() -> None:
     tensors = arrays(make("residual"))
     few, many = (kept_weights(tensors, "random", ratio) for ratio in (0.3, 0.6))
@@ -153,19 +145,6 @@ def test_all_forms_of_a_channel_method_answer_alike(kind: str, ratio: float, met
     assert torch.equal(logits[0], logits[1])
     torch.testing.assert_close(logits[2], logits[0], rtol=1e-4, atol=1e-4)
     assert not torch.allclose(logits[0], answers(net))
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_narrow_is_really_smaller(kind: str) -> None:
-    """Parameters and multiplications counted in the network that is left."""
-    net = make(kind)
-    cut = prune(net, "channel_l2", 0.5, "narrow", groups=find_groups(net, PX), px=PX)
-    by_hand = sum(math.prod(p.shape) for p in cut.parameters())
-    assert count_params(cut) == by_hand < 0.5 * count_params(net)
-    assert count_macs(cut, (3, PX, PX)) == macs_by_hooks(cut) < 0.5 * macs_by_hooks(net)
-    wearing = prune(net, "channel_l2", 0.5, "masked", groups=find_groups(net, PX), px=PX)
-    assert count_params(wearing) == count_params(net)
-    assert count_macs(wearing, (3, PX, PX)) == macs_by_hooks(net)
 
 
 def test_half_the_channels_of_a_depthwise_network_to_the_digit() -> None:
@@ -321,23 +300,6 @@ def designed(line: str) -> nn.Module:
 
 
 @pytest.mark.parametrize("method", CHANNEL_METHODS)
-@pytest.mark.parametrize("line", [ONE_IN, ONE_OUT, CHAIN, MIXED])
-def test_groups_of_one_channel_are_cut_whole(line: str, method: ChannelMethod) -> None:
-    net = designed(line)
-    groups = find_groups(net, 32)
-    cut = prune(net, method, 0.5, "narrow", groups=groups, px=32, scope="layer")
-    convs = {name: m for name, m in cut.named_modules() if isinstance(m, nn.Conv2d)}
-    for name, before in net.named_modules():
-        if isinstance(before, nn.Conv2d):
-            after = convs[name]
-            assert after.out_channels == before.out_channels / 2, name
-            assert after.in_channels == (3 if name == "stem.0" else before.in_channels / 2)
-            one = 1 in (before.in_channels // before.groups, before.out_channels // before.groups)
-            expected = before.groups / 2 if one and before.groups > 1 else before.groups
-            assert after.groups == expected, name
-
-
-@pytest.mark.parametrize("method", CHANNEL_METHODS)
 def test_what_cannot_be_cut_is_said_in_a_sentence(method: ChannelMethod) -> None:
     net = designed(ENTANGLED)
     groups = find_groups(net, 32)
@@ -408,10 +370,3 @@ def test_whatever_can_be_designed_is_cut_or_refused_in_a_sentence(
     again.load_state_dict(cut.state_dict())
     with torch.inference_mode():
         assert torch.equal(again.eval()(pictures), got)
-
-
-def test_masks_of_convolutions_only() -> None:
-    net = make("residual")
-    keep = choose(arrays(net), "l1", 0.5)
-    assert set(keep) == set(convolutions(arrays(net)))
-    assert torch.equal(masked(net, keep).get_parameter("fc.weight"), net.get_parameter("fc.weight"))

@@ -57,12 +57,3 @@ def test_only_the_chosen_values_change(tiny_checkpoint: str) -> None:
         assert np.array_equal(after[name], value * mask)
     kept = np.concatenate([mask.ravel() for mask in keep.values()])
     assert kept.mean() == pytest.approx(0.5, abs=0.01)
-
-
-def test_right_answers_are_counted_and_reported_as_it_goes(tiny_checkpoint: str) -> None:
-    some = pictures(70)
-    heard: list[tuple[int, int]] = []
-    one = PrunedPredictor(tiny_checkpoint, {})
-    right = one.correct(some, lambda done, of: heard.append((done, of)))
-    assert right == int((one.logits(some.pixels).argmax(1) == some.labels).sum())
-    assert heard == [(32, 70), (64, 70), (70, 70)]
