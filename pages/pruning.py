@@ -46,6 +46,7 @@ from core.pruning.method import (
     CHANNEL_METHODS,
     FORMS,
     METHODS,
+    ChannelGroup,
     ChannelMethod,
     Keep,
     Method,
@@ -93,9 +94,16 @@ class Setting(NamedTuple):
         return networks.tensors(self.checkpoint.id, self.checkpoint.weights_sha256)
 
     def masks(self) -> Keep:
-        """Which weights stay."""
-        groups = self.grid.groups if self.grid else ()
-        return choose(self.tensors(), self.method, self.ratio, groups)
+        """Which weights stay; shared by all sessions, to be read only."""
+        return masks_of(*self.key, self.grid.groups if self.grid else ())
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)  # as large as the network, one byte a weight
+def masks_of(
+    id: str, sha256: str, method: Method, ratio: float, _groups: tuple[ChannelGroup, ...]
+) -> Keep:
+    """The masks of a method at a ratio; `_groups` follow from the checkpoint."""
+    return choose(networks.tensors(id, sha256), method, ratio, _groups)
 
 
 def main() -> None:
@@ -520,7 +528,7 @@ def weights(at: Setting) -> None:
 
 def histogram(at: Setting, layer: str, names: Sequence[str]) -> Picture:
     """The weights of a layer, and where the most become zero."""
-    tensors, masks = at.tensors(), kept(at.masks, "pruning masks", *at.key)
+    tensors, masks = at.tensors(), at.masks()
     weight, keep = tensors[layer], masks.get(layer)
     gone = {name: int((~masks[name]).sum()) if name in masks else 0 for name in names}
     share = {name: gone[name] / tensors[name].size for name in names}
