@@ -200,6 +200,12 @@ def explain_missing(at: Setting, shipped: list[Checkpoint]) -> None:
     st.code(f"python -m core quantize-grid {' '.join(ids)}", language="bash")
 
 
+def explain_stage(id: str, stage: str) -> None:
+    """Say that a part of a network's grid is not measured yet, and the command that does it."""
+    st.info(_("Not measured yet for this network. This does it:"), icon=":material/timer_off:")
+    st.code(f"python -m core quantize-grid {id} --stages {stage}", language="bash")
+
+
 @st.cache_resource(
     max_entries=128, show_spinner=False, hash_funcs={QuantizationGrid: id}
 )  # grids are shared objects, one for each state of their files; held in what is kept
@@ -409,8 +415,7 @@ def int8(at: Setting, guessed: guess.Guess[int]) -> None:
     )
     columns = chart.timed_columns(at.grid) if at.grid else []
     if at.grid is None or not columns:
-        st.info(_("Not measured yet for this network. This does it:"), icon=":material/timer_off:")
-        st.code(f"python -m core quantize-grid {at.checkpoint.id} --stages int8", language="bash")
+        explain_stage(at.checkpoint.id, "int8")
         return
     speed = guess.ask(
         _("A guess: a network that computes with 8-bit integers, on this processor, is ..."),
@@ -514,21 +519,18 @@ def live(at: Setting) -> None:
 
 
 def figures(rows: Sequence[QuantRow]) -> None:
-    """A table of rows; columns in which nothing was measured are left out."""
-    times = [
-        [
-            numbers.milliseconds(row.latency[name].median) if name in row.latency else ""
-            for row in rows
-        ]
-        for name in ("onnx_1", "onnx_32")
-    ]
+    """A table of rows; columns in which a single row of several was measured are left out."""
+    batches = (
+        [row.latency.get("onnx_1") for row in rows],
+        [row.latency.get("onnx_32") for row in rows],
+    )
     scores = [row.score for row in rows]
     columns: dict[str, list[str]] = {
         _("Format"): [scheme_title(row.scheme) for row in rows],
         _("Bits"): [str(row.bits) for row in rows],
         _("Right"): [numbers.percent(it.accuracy, it.n) if it else "" for it in scores],
         _("95 % interval"): [numbers.interval(*it.ci95, it.n) if it else "" for it in scores],
-        _("Same answer as float32"): [
+        _("Same answer"): [
             "" if row.agreement is None else numbers.share(row.agreement) for row in rows
         ],
         _("File"): [
@@ -537,13 +539,14 @@ def figures(rows: Sequence[QuantRow]) -> None:
         _("SQNR"): [
             "" if row.sqnr_db is None else f"{row.sqnr_db:.1f}{numbers.THIN}dB" for row in rows
         ],
-        _("ONNX Runtime, batch 1"): times[0],
-        _("ONNX Runtime, batch 32"): times[1],
+        _("Batch 1"): [numbers.milliseconds(it.median) if it else "" for it in batches[0]],
+        _("Batch 32"): [numbers.milliseconds(it.median) if it else "" for it in batches[1]],
     }
+    least = min(2, len(rows))
     st.dataframe(
-        {title: texts for title, texts in columns.items() if any(texts)},
+        {title: texts for title, texts in columns.items() if sum(map(bool, texts)) >= least},
         hide_index=True,
-        alt=_("Each format: accuracy with its interval, bytes, signal to noise and times."),
+        alt=_("Each format: accuracy, share of answers that float32 gives too, bytes, times."),
     )
 
 
@@ -558,13 +561,8 @@ def aware(at: Setting, known: Sequence[Measured], guessed: guess.Guess[int]) -> 
     )
     pairs = [(measured.title, pair) for measured in known for pair in measured.grid.comparisons]
     if not pairs:
-        st.info(
-            _("Not measured yet. This fine-tunes a student at 4 bits:"),
-            icon=":material/fitness_center:",
-        )
         ids = [measured.grid.checkpoint for measured in known if measured.role != "teacher"]
-        id = (ids or [at.checkpoint.id])[0]
-        st.code(f"python -m core quantize-grid {id} --stages aware", language="bash")
+        explain_stage((ids or [at.checkpoint.id])[0], "aware")
         return
     if guess.waits(guessed):
         return
@@ -873,7 +871,7 @@ def homework_and_traps(at: Setting, known: Sequence[Measured], guessed: guess.Gu
                 min(with_parts, key=lambda it: min(row.difference[0] for row in it.grid.hw7_parts))
             )
         else:
-            st.code(f"python -m core quantize-grid {at.checkpoint.id} --stages weights", "bash")
+            explain_stage(at.checkpoint.id, "weights")
     st.markdown(f"**{_('Trap: dynamic int8 leaves the convolutions')}**")
     dynamic_trap(at)
 
@@ -887,11 +885,12 @@ def homework(known: Sequence[Measured]) -> None:
     }
     lines = []
     for measured in known:
-        rows = [(name, row) for form, name in forms.items() if (row := measured.grid.form(form))]
-        texts = [
-            f"{name}: {limit_text(row.size_bytes)}, {score_text(row)}{against_whole(row)}"
-            for name, row in rows
-        ]
+        texts = []
+        for form, name in forms.items():
+            if row := measured.grid.form(form):
+                size = numbers.size(row.size_bytes)
+                size = limit_text(row.size_bytes) if form == "hw7_8bit" else size
+                texts.append(f"{name}: {size}, {score_text(row)}{against_whole(row)}")
         lines += [f"- **{measured.title}**: " + " · ".join(texts)] if texts else []
     if lines:
         st.markdown("\n".join(lines))
@@ -901,8 +900,9 @@ def homework(known: Sequence[Measured]) -> None:
 
 def limit_text(n_bytes: int) -> str:
     """Bytes of a file, and whether they stay under the homework's limit."""
-    side = _("{n} bytes, under {limit}") if n_bytes < chart.LIMIT_BYTES else _("{n} bytes")
-    return side.format(n=numbers.count(n_bytes), limit=numbers.size(chart.LIMIT_BYTES))
+    is_under = n_bytes < chart.LIMIT_BYTES
+    text = _("{n} bytes, under {limit}") if is_under else _("{n} bytes, not under {limit}")
+    return text.format(n=numbers.count(n_bytes), limit=numbers.size(chart.LIMIT_BYTES))
 
 
 def variances_trap(measured: Measured) -> None:
@@ -965,8 +965,7 @@ def dynamic_trap(at: Setting) -> None:
     whole = at.grid.form("float32") if at.grid else None
     dynamic = at.grid.form("ort_dynamic") if at.grid else None
     if at.grid is None or whole is None or dynamic is None:
-        st.caption(_("What it changes in this network is shown here once it is measured."))
-        st.code(f"python -m core quantize-grid {at.checkpoint.id} --stages int8", language="bash")
+        explain_stage(at.checkpoint.id, "int8")
         return
     rows = [row for form in chart.FORMS if (row := at.grid.form(form))]
     st.markdown("\n".join(map(operators_line, rows)))

@@ -143,7 +143,7 @@ def test_the_homework_is_answered_and_its_traps_are_shown(open_page: Open, shipp
     app = open_page(PAGE, reveal="true", tab="homework")
     text = said(app)
     assert "HW7: keep the weights in 16 bits, and in 8" in text
-    assert "16 bits: 175,814 bytes, under 300KB, 54.0%" in text
+    assert "16 bits: 176KB, 54.0%" in text
     assert "8 bits (a pickle): 265,000 bytes, under 300KB, 53.8%" in text
     assert "(−0.2 points against float32, 95 % interval −2.2 to +1.8: not distinguishable)" in text
     assert "**Teacher**: 82.8%" in text
