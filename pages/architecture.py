@@ -12,44 +12,13 @@ from core.charts.theme import RoleKey, trained_role
 from core.course import BASELINES, PARAM_LIMITS
 from core.errors import ConfigError
 from core.i18n import _
-from core.models.design import cost, plans
-from core.models.design.chart import (
-    MEASURES,
-    budget_chart,
-    budget_text,
-    budget_title,
-    layer_columns,
-    measure_text,
-    measure_title,
-    part_rows,
-    parts_chart,
-    ratio_chart,
-    ratio_rows,
-    ratio_text,
-)
+from core.models.design import chart, cost, plans, spec
 from core.models.design.cost import Row, Totals, layer_rows, stage_totals, totals
 from core.models.design.limits import budgets
 from core.models.design.plan import Plan, plan
 from core.models.design.plans import KnownNetwork, summary_mb, summary_text
 from core.models.design.source import pytorch_source
-from core.models.design.spec import (
-    BLOCKS,
-    KERNELS,
-    MAX_CHARACTERS,
-    MAX_GROUPS,
-    MAX_JSON_BYTES,
-    MAX_REPEATS,
-    MAX_STAGES,
-    MAX_WIDTH,
-    Block,
-    Design,
-    Stage,
-    add_stage,
-    change,
-    move_stage,
-    read,
-    remove_stage,
-)
+from core.models.design.spec import Block, Design, Stage, change, read
 from core.models.registry import MODELS, PREFIX
 from pages.kit import frame, guess, url_state
 from pages.kit.figure import data_button, show
@@ -126,7 +95,7 @@ def look() -> None:
                     width="stretch",
                 )
         rows = layer_rows(network.parts, px)
-        parts = part_rows(rows, network.parts)
+        parts = chart.part_rows(rows, network.parts)
         with picture:
             place = st.container()
             answer = guess.ask(
@@ -189,7 +158,7 @@ def draw_parts(
     title: str, parts: Parts, structure: Plan, role: RoleKey, key: str, hidden: Sequence[str] = ()
 ) -> None:
     """The bars that say where parameters, MACs and memory sit."""
-    show(parts_chart(parts, role, hidden), parts_alt(title, parts, hidden), key=key)
+    show(chart.parts_chart(parts, role, hidden), parts_alt(title, parts, hidden), key=key)
     part = parts[-2]["part"]
     place, maps = part.split(maxsplit=1)
     channels, side = maps.removesuffix("²").split(" × ")
@@ -209,10 +178,10 @@ def draw_parts(
 def parts_alt(name: str, parts: Parts, hidden: Sequence[str] = ()) -> str:
     """Alt text of the parts chart."""
     lines = []
-    for measure in MEASURES:
+    for measure in chart.MEASURES:
         total = sum(part[measure] for part in parts)
         most = max(parts, key=lambda part: part[f"{measure}_share"])
-        line = f"{measure_title(measure)} {measure_text(measure, total)}"
+        line = f"{chart.measure_title(measure)} {chart.measure_text(measure, total)}"
         if measure not in hidden:
             line = _("{total}, most in {part} ({share})").format(
                 total=line, part=most["part"], share=numbers.share(most[f"{measure}_share"])
@@ -231,16 +200,11 @@ def halves(parts: Parts, measure: str) -> tuple[float, float, float]:
 
 
 def totals_line(sums: Totals) -> str:
-    """What the whole network costs, in a line."""
-    return _(
-        "**{params}** parameters, {float32} as float32 and {int8} at 8 bit each; {macs} MACs for "
-        "one photo; {memory} for all its maps."
-    ).format(
+    """How many parameters the whole network has, and their bytes."""
+    return _("**{params}** parameters: {float32} as float32, {int8} at 8 bit each.").format(
         params=numbers.count(sums.params),
         float32=numbers.size(sums.float32_bytes),
         int8=numbers.size(sums.int8_bytes),
-        macs=measure_text("macs", sums.macs),
-        memory=measure_text("activation_bytes", sums.activation_bytes),
     )
 
 
@@ -283,8 +247,8 @@ def parts_seen(parts: Parts, sums: Totals, input_px: int, is_open: bool = True) 
 def layers(rows: Sequence[Row], input_px: int, with_params: bool = True, key: str = KEY) -> None:
     """The layer table: torchsummary's columns and three more; parameters wait for the guess."""
     if not with_params:
-        st.caption(_("Its parameters are added when you have guessed."))
-    table = layer_columns(rows, input_px, with_params)
+        st.caption(_("Parameters follow your guess."))
+    table = chart.layer_columns(rows, input_px, with_params)
     st.dataframe(
         table,
         hide_index=True,
@@ -319,7 +283,7 @@ def side_by_side() -> None:
             second = choose_network(_("Second network"), "model_b", "dwpw_256k")
             px = choose_side(128, "px_both")
         both = [(network, layer_rows(network.parts, px)) for network in (first, second)]
-        ratios = ratio_rows(totals(both[0][1]), totals(both[1][1]))
+        ratios = chart.ratio_rows(totals(both[0][1]), totals(both[1][1]))
         with picture:
             place = st.container()
             answer = guess.ask(
@@ -334,7 +298,7 @@ def side_by_side() -> None:
             hidden = () if answer.is_open else ("activation_bytes",)
             with place:
                 show(
-                    ratio_chart(ratios, role_of(second), hidden),
+                    chart.ratio_chart(ratios, role_of(second), hidden),
                     ratios_alt(first.title, second.title, ratios, hidden),
                     key="ratios",
                 )
@@ -345,7 +309,7 @@ def side_by_side() -> None:
                 answer,
                 answer.value == happened,
                 _("Parameters {params}, memory {memory}.").format(
-                    params=ratio_text(params), memory=ratio_text(memory)
+                    params=chart.ratio_text(params), memory=chart.ratio_text(memory)
                 ),
             )
     st.header(_("What you see"))
@@ -356,7 +320,7 @@ def side_by_side() -> None:
             return
         for number, (network, rows) in enumerate(both):
             st.markdown(f"**{network.title}**")
-            parts = part_rows(rows, network.parts)
+            parts = chart.part_rows(rows, network.parts)
             role = role_of(network)
             draw_parts(network.title, parts, network.parts, role, f"parts_{number}")
 
@@ -380,7 +344,7 @@ def ratios_seen(
     first: str, second: str, ratio: Mapping[str, float], is_open: bool = True
 ) -> list[str]:
     """What the second network saves, and, once that `is_open`, what it does not."""
-    words = {name: ratio_text(value) for name, value in ratio.items()}
+    words = {name: chart.ratio_text(value) for name, value in ratio.items()}
     lines = [
         _("**{second}** against **{first}**: parameters {params}, MACs {macs}.").format(
             first=first, second=second, params=words["params"], macs=words["macs"]
@@ -411,8 +375,8 @@ def ratios_seen(
 def ratios_alt(first: str, second: str, ratios: Parts, hidden: Sequence[str] = ()) -> str:
     """Alt text of the comparison chart."""
     words = [
-        f"{measure_title(row['measure'])} "
-        f"{'?' if row['measure'] in hidden else ratio_text(row['ratio'])}"
+        f"{chart.measure_title(row['measure'])} "
+        f"{'?' if row['measure'] in hidden else chart.ratio_text(row['ratio'])}"
         for row in ratios
     ]
     return _("What {second} needs, compared with {first}: {ratios}.").format(
@@ -436,9 +400,11 @@ def design() -> None:
         used = budgets(sums)
         with picture:
             show(
-                budget_chart(used),
+                chart.budget_chart(used),
                 _("How much of each of the course's limits this network uses. {lines}.").format(
-                    lines="; ".join(f"{budget_title(b)}: {budget_text(b)}" for b in used)
+                    lines="; ".join(
+                        f"{chart.budget_title(b)}: {chart.budget_text(b)}" for b in used
+                    )
                 ),
                 key="budgets",
             )
@@ -449,13 +415,13 @@ def design() -> None:
     line = line.format(
         params=numbers.count(of_stage.params),
         params_share=numbers.share(of_stage.params / sums.params),
-        macs=measure_text("macs", of_stage.macs),
+        macs=chart.measure_text("macs", of_stage.macs),
         macs_share=numbers.share(of_stage.macs / sums.macs),
     )
     st.markdown(f"{totals_line(sums)}  \n{line}")
 
     def own_parts() -> None:
-        parts = part_rows(rows, structure)
+        parts = chart.part_rows(rows, structure)
         draw_parts(_("your design"), parts, structure, "scratch", "parts")
         st.markdown("  \n".join(parts_seen(parts, sums, made.input_px)))
 
@@ -488,9 +454,9 @@ def written_design() -> Design:
         st.text_input,
         _("The design in one line"),
         key=LINE,
-        spelling=url_state.line(MAX_CHARACTERS),
+        spelling=url_state.line(spec.MAX_CHARACTERS),
         default=FIRST,
-        max_chars=MAX_CHARACTERS,
+        max_chars=spec.MAX_CHARACTERS,
         live=True,
         help=_(
             "Type here or use the controls below: both are the same design. A stage is its block "
@@ -519,14 +485,10 @@ def stage_controls(made: Design) -> None:
     codes = made.line.split("-")[-len(made.stages) :]
     titles = {number: f"{number} · {code}" for number, code in enumerate(codes, start=1)}
     stage = made.stages[one_of(st.pills, _("Stage"), titles, STAGE, 1, required=True) - 1]
-    blocks = {block: block_words()[block][0] for block in BLOCKS}
+    blocks = {block: block_words()[block][0] for block in spec.BLOCKS}
     control(st.selectbox, _("Block"), "block", stage.block, blocks)
-    control(
-        st.number_input, _("Width"), "width", stage.width, min_value=1, max_value=MAX_WIDTH, step=8
-    )
-    control(
-        st.number_input, _("Repeats"), "repeats", stage.repeats, min_value=1, max_value=MAX_REPEATS
-    )
+    number(_("Width"), "width", stage.width, 1, spec.MAX_WIDTH, 8)
+    number(_("Repeats"), "repeats", stage.repeats, 1, spec.MAX_REPEATS)
     with st.popover(_("More of this stage"), icon=":material/tune:", width="stretch"):
         more_of_stage(stage, len(made.stages))
     with st.popover(_("The whole network"), icon=":material/account_tree:", width="stretch"):
@@ -539,20 +501,16 @@ def more_of_stage(stage: Stage, stages: int) -> None:
     control(st.selectbox, _("Halves the side"), "down", stage.down, downs)
     control(st.selectbox, _("Kernel"), "kernel", stage.kernel, kernels())
     if stage.block == "group":
-        control(
-            st.number_input, _("Groups"), "groups", stage.groups, min_value=1, max_value=MAX_GROUPS
-        )
+        number(_("Groups"), "groups", stage.groups, 1, spec.MAX_GROUPS)
     if stage.block == "inverted":
-        control(
-            st.number_input, _("Expansion"), "expansion", stage.expansion, min_value=1, max_value=8
-        )
+        number(_("Expansion"), "expansion", stage.expansion, 1, 8)
     at = stage_number()
     with st.container(horizontal=True):
         for label, icon, edit, step, is_off in (
-            (_("Add after"), "add", add_stage, 1, stages >= MAX_STAGES),
-            (_("Remove"), "delete", remove_stage, 0, stages == 1),
-            (_("Earlier"), "arrow_back", partial(move_stage, by=-1), -1, at == 1),
-            (_("Later"), "arrow_forward", partial(move_stage, by=1), 1, at == stages),
+            (_("Add after"), "add", spec.add_stage, 1, stages >= spec.MAX_STAGES),
+            (_("Remove"), "delete", spec.remove_stage, 0, stages == 1),
+            (_("Earlier"), "arrow_back", partial(spec.move_stage, by=-1), -1, at == 1),
+            (_("Later"), "arrow_forward", partial(spec.move_stage, by=1), 1, at == stages),
         ):
             st.button(label, icon=f":material/{icon}:", on_click=try_edit, args=(edit, step),
                       disabled=is_off, key=f"stage_{icon}")  # fmt: skip
@@ -588,20 +546,14 @@ def whole_network(made: Design) -> None:
     activations = {"relu": "ReLU", "relu6": "ReLU6", "hardswish": "Hardswish", "silu": "SiLU"}
     left, right = st.columns(2)
     with left:
-        control(
-            st.number_input, _("Photo side, px"), "input_px", made.input_px,
-            min_value=32, max_value=512, step=16,
-        )  # fmt: skip
+        number(_("Photo side, px"), "input_px", made.input_px, 32, 512, 16)
         control(st.selectbox, _("Activation"), "activation", made.activation, activations)
         control(st.toggle, _("Stages: biases"), "bias", made.bias,
                 help=_("A BatchNorm behind a convolution makes its bias idle."))  # fmt: skip
         control(st.toggle, _("Padding"), "padding", made.padding,
                 help=_("Off, convolutions lose a border of k // 2 pixels."))  # fmt: skip
     with right:
-        control(
-            st.number_input, _("Stem width"), "stem_width", stem.width,
-            min_value=1, max_value=MAX_WIDTH, step=8,
-        )  # fmt: skip
+        number(_("Stem width"), "stem_width", stem.width, 1, spec.MAX_WIDTH, 8)
         control(st.selectbox, _("Stem kernel"), "stem_kernel", stem.kernel, kernels())
         control(st.toggle, _("Stem: bias"), "stem_bias", stem.bias)
     control(
@@ -625,7 +577,7 @@ def start_from_file() -> None:
     """Take the design in an uploaded file, or say why it cannot be read."""
     file = st.session_state["design_file"]
     if file is not None:
-        try_edit(lambda _design, _stage: read(file.getvalue()[: MAX_JSON_BYTES + 1]))
+        try_edit(lambda _design, _stage: read(file.getvalue()[: spec.MAX_JSON_BYTES + 1]))
 
 
 def control(
@@ -642,6 +594,11 @@ def control(
     if titles is not None:
         more |= {"options": list(titles), "format_func": titles.__getitem__}
     widget(label, key=name, on_change=changed, args=(key,), **more)
+
+
+def number(label: str, key: str, value: int, least: int, most: int, step: int = 1) -> None:
+    """A `control` for a whole number."""
+    control(st.number_input, label, key, value, min_value=least, max_value=most, step=step)
 
 
 def changed(key: str) -> None:
@@ -675,12 +632,12 @@ def try_edit(edit: Callable[[Design, int], Design], step: int = 0) -> None:
 
 def stage_number() -> int:
     """Number of the stage that is being changed, from 1."""
-    return url_state.current(STAGE, url_state.number(1, MAX_STAGES), 1)
+    return url_state.current(STAGE, url_state.number(1, spec.MAX_STAGES), 1)
 
 
 def kernels() -> dict[int, str]:
     """Kernel side -> how it is shown."""
-    return {side: f"{side} × {side}" for side in KERNELS}
+    return {side: f"{side} × {side}" for side in spec.KERNELS}
 
 
 def block_words() -> dict[Block, tuple[str, str]]:

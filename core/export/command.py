@@ -63,28 +63,28 @@ class Export:
         from core.export.measure import measure
 
         say(_("Comparing with the original ..."))
-        found = measure(entry.id, (self.format,))
+        shipping = measure(entry.id, (self.format,))
         paths.write_atomic(out, data)
-        text = shipping_card(entry, self.format, out.name, data, found)
+        text = shipping_card(entry, self.format, out.name, data, shipping)
         paths.write_atomic(card, text.encode())
-        row = found.rows[0].report()
+        row = shipping.rows[0].report()
         document = {"checkpoint": entry.id, "file": str(out), "card": str(card), **row}
-        return Answer(document, _text(str(out), str(card), row, found))
+        return Answer(document, _text(str(out), str(card), row, shipping))
 
     def _calibrate(self) -> None:
         """Measure the ranges that int8 needs, if nobody has and the photographs are here."""
         from core.errors import CheckpointError
         from core.export.files import calibrate, obstacle
 
-        told = obstacle(self.checkpoint, self.format)
-        if told and not calibrate(self.checkpoint):
-            raise CheckpointError(told)
+        reason = obstacle(self.checkpoint, self.format)
+        if reason and not calibrate(self.checkpoint):
+            raise CheckpointError(reason)
 
 
-def _text(out: str, card: str, row: dict[str, Any], found: Shipping) -> str:
+def _text(out: str, card: str, row: dict[str, Any], shipping: Shipping) -> str:
     parity, time = row["parity"], row["latency_ms"]
     where = (
-        _("{n:,} test photographs ({data})").format(n=parity["n"], data=found.data)
+        _("{n:,} test photographs ({data})").format(n=parity["n"], data=shipping.data)
         if row["accuracy"] is not None
         else _("{n} made-up pictures (no photographs here: see python -m core data)").format(
             n=parity["n"]
@@ -98,7 +98,7 @@ def _text(out: str, card: str, row: dict[str, Any], found: Shipping) -> str:
             where=where, gap=parity["max_logit_difference"], same=parity["agreement"]
         ),
     ]
-    score = found.rows[0].parity and found.rows[0].parity.score
+    score = shipping.rows[0].parity and shipping.rows[0].parity.score
     if score:
         lines.append(
             _("accuracy {accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})").format(

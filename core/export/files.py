@@ -101,7 +101,6 @@ class Shipping(CheckpointRows[FileRow]):
     """Range of each activation, for int8: with them it can be made without photographs."""
 
 
-# ------------------------------------------------------------------------------------------------
 # One file instead of two: a checkpoint's ONNX graph with its weights written into it, no torch.
 #
 # In `pretrained/` a graph points into `weights.safetensors` (`core.inference.export`), where halved
@@ -134,13 +133,13 @@ def as_stored(graph: bytes, weights: bytes) -> bytes:
 
 def _fill(tensor: onnx.TensorProto, weights: bytes) -> None:
     """Put the bytes in that an external initializer points at."""
-    said = {entry.key: entry.value for entry in tensor.external_data}
+    fields = {entry.key: entry.value for entry in tensor.external_data}
     try:
-        at, length = int(said.get("offset", 0)), int(said["length"])
+        at, length = int(fields.get("offset", 0)), int(fields["length"])
     except (KeyError, ValueError):
         at = length = -1
     item = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
-    sound = said.get("location") == WEIGHTS and 0 <= at <= at + length <= len(weights)
+    sound = fields.get("location") == WEIGHTS and 0 <= at <= at + length <= len(weights)
     if not sound or length != item * int(np.prod(tensor.dims, dtype=np.int64)):
         raise CheckpointError(
             _("The graph points at weights of {name} that are not there.").format(name=tensor.name)
@@ -150,7 +149,6 @@ def _fill(tensor: onnx.TensorProto, weights: bytes) -> None:
     tensor.raw_data = weights[at : at + length]
 
 
-# ------------------------------------------------------------------------------------------------
 # The files a checkpoint can be shipped as, made when somebody asks and kept for the next who does.
 #
 # All are made from the published bytes without torch: the weights as they are, graph and weights as
@@ -226,9 +224,9 @@ def known_ranges(id: str) -> Ranges | None:
     None if nobody has measured them. Raises CheckpointError for a damaged file.
     """
     sha256 = get(id).weights_sha256
-    for found in (QuantizationGrid.load(id), Shipping.load(id)):
-        if found is not None and found.weights_sha256 == sha256 and found.calibration:
-            return dict(found.calibration)
+    for results in (QuantizationGrid.load(id), Shipping.load(id)):
+        if results is not None and results.weights_sha256 == sha256 and results.calibration:
+            return dict(results.calibration)
     try:
         return _RANGES.validate_json(_ranges_path(sha256).read_bytes())
     except (OSError, ValidationError):  # a cache: what is damaged in it is made again
@@ -265,11 +263,11 @@ def shipped(id: str, format: Format) -> bytes:
     return path.read_bytes()
 
 
-def _folder(one: Checkpoint, format: Format) -> Path:
+def _folder(checkpoint: Checkpoint, format: Format) -> Path:
     """Where the files of these weights are kept; another calibration is another int8 file."""
-    key = f"{_VERSION} {one.weights_sha256} {one.files[GRAPH].sha256}"
+    key = f"{_VERSION} {checkpoint.weights_sha256} {checkpoint.files[GRAPH].sha256}"
     if format == "onnx-int8":
-        key += f" {known_ranges(one.id)!r}"
+        key += f" {known_ranges(checkpoint.id)!r}"
     return paths.cache_dir() / "shipping" / hashlib.sha256(key.encode()).hexdigest()[:24]
 
 
@@ -287,7 +285,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _forget_oldest(root: Path) -> None:
-    folders = sorted(root.iterdir(), key=lambda one: one.stat().st_mtime, reverse=True)
+    folders = sorted(root.iterdir(), key=lambda folder: folder.stat().st_mtime, reverse=True)
     for old in folders[KEPT_FOLDERS:]:
         shutil.rmtree(old, ignore_errors=True)
 
@@ -318,15 +316,19 @@ class FilePredictor(Predictor):
 
     def __init__(self, id: str, format: Format) -> None:
         """Makes the file, or takes it from the cache. Raises CheckpointError as `shipped` does."""
-        one = get(id)
+        checkpoint = get(id)
         data = shipped(id, format)
         measured = Shipping.load(id)
-        rows = measured.rows if measured and measured.weights_sha256 == one.weights_sha256 else ()
+        rows = (
+            measured.rows
+            if measured and measured.weights_sha256 == checkpoint.weights_sha256
+            else ()
+        )
         parity = next((row.parity for row in rows if row.format == format), None)
-        self.checkpoint = one.model_copy(
+        self.checkpoint = checkpoint.model_copy(
             update={
                 "id": f"{id}.{format}",
-                "title": _("{title}, in 8 bits").format(title=_(one.title)),
+                "title": _("{title}, in 8 bits").format(title=_(checkpoint.title)),
                 "size_bytes": len(data),
                 "derived_from": DerivedFrom(id=id, kind="quantised"),
                 "test": parity.score if parity else None,
@@ -342,17 +344,18 @@ def _opened(id: str, format: Format, sha256: str) -> FilePredictor:
     return FilePredictor(id, format)
 
 
-def int8_predictor(one: Checkpoint) -> FilePredictor | None:
+def int8_predictor(checkpoint: Checkpoint) -> FilePredictor | None:
     """The checkpoint's int8 ONNX file, opened once for all visitors; None where it cannot be made.
 
     Raises CheckpointError if the checkpoint's files are damaged.
     """
     return (
-        None if obstacle(one.id, "onnx-int8") else _opened(one.id, "onnx-int8", one.weights_sha256)
+        None
+        if obstacle(checkpoint.id, "onnx-int8")
+        else _opened(checkpoint.id, "onnx-int8", checkpoint.weights_sha256)
     )
 
 
-# ------------------------------------------------------------------------------------------------
 # The line of live runs that make and measure a checkpoint's files; torch-free, as the page is.
 #
 # One process at a time for all visitors, as `core.live` says; a run's result stays

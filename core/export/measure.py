@@ -144,8 +144,8 @@ def is_missing(id: str) -> bool:
     What was measured on photographs is kept where there are none. Raises CheckpointError if there
     is no such checkpoint.
     """
-    one, known = checkpoints.get(id), Shipping.load(id)
-    if known is None or known.weights_sha256 != one.weights_sha256:
+    checkpoint, known = checkpoints.get(id), Shipping.load(id)
+    if known is None or known.weights_sha256 != checkpoint.weights_sha256:
         return True
     here = _fingerprint()
     wanted = [f for f in FORMATS if f != "onnx-int8" or here or known_ranges(id)]

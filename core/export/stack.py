@@ -155,19 +155,19 @@ class Stack(ResultFile):
 
     @classmethod
     def first_of(
-        cls, found: Iterable[Checkpoint], on_damage: Callable[[CheckpointError], object]
+        cls, checkpoints: Iterable[Checkpoint], on_damage: Callable[[CheckpointError], object]
     ) -> "Stack | None":
-        """The first way that was measured for one of the checkpoints `found` and its weights.
+        """The first way that was measured for one of the `checkpoints` and its weights.
 
         `on_damage` hears of a file that cannot be read; the next one is tried.
         """
-        for one in found:
+        for checkpoint in checkpoints:
             try:
-                stack = cls.load(one.id) if cls.path(one.id).is_file() else None
+                stack = cls.load(checkpoint.id) if cls.path(checkpoint.id).is_file() else None
             except CheckpointError as error:
                 on_damage(error)
                 continue
-            if stack is not None and stack.weights_sha256 == one.weights_sha256:
+            if stack is not None and stack.weights_sha256 == checkpoint.weights_sha256:
                 return stack
         return None
 

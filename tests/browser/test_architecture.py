@@ -58,8 +58,8 @@ def test_every_part_of_the_network_is_drawn(page: "Page", server: str) -> None:
 
 def test_side_by_side_then_to_the_designer(page: "Page", server: str) -> None:
     open_page(page, server, "mode=compare&model_a=resnet18")
-    said = page.locator("[aria-label^='What Depthwise']").get_attribute("aria-label") or ""
-    assert "44× smaller" in said
+    alt = page.locator("[aria-label^='What Depthwise']").get_attribute("aria-label") or ""
+    assert "44× smaller" in alt
     page.get_by_role("radio", name="Design one").click()
     page.wait_for_url("**mode=design**")
     page.get_by_label("The design in one line", exact=True).wait_for()
@@ -119,4 +119,6 @@ def test_a_phone_scrolls_down_only(page: "Page", server: str, mode: str) -> None
     open_page(page, server, f"mode={mode}")
     page.wait_for_timeout(1000)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    top = page.locator("svg.marks").first.bounding_box()
+    assert top is not None and top["y"] < 420
     assert page.locator("[data-testid='stException']").count() == 0

@@ -103,15 +103,18 @@ def test_files_are_made_here_and_then_stay(page: "Page", server: str) -> None:
     page.goto(f"{server}/export?network=hw13_sample-scratch-s0&file=onnx-int8")
     settle(page)
     assert page.query_selector(".st-key-file_onnx-int8") is None  # nobody has measured its ranges
+    page.get_by_role("tab", name="Every figure").click()
     page.click('button:has-text("Make it here")')
     page.wait_for_selector("text=Measured here at", timeout=180_000)
     assert page.is_disabled('button:has-text("Measured already")')
+    page.get_by_role("tab", name="Take it with you").click()
+    page.wait_for_selector(".st-key-file_onnx-int8")
     name, data = download(page, "file_onnx-int8")
     assert name.endswith(".int8.onnx")
     assert ort.InferenceSession(data, providers=["CPUExecutionProvider"]).get_outputs()
     page.goto(f"{server}/export?network=hw13_sample-scratch-s0&reveal=true&tab=figures")
     settle(page)
-    page.wait_for_selector("text=Compared on the test split: 33 photographs")
+    page.wait_for_selector("text=Compared with the original on the test split: 33 photographs")
 
 
 def test_home_steps_through_the_way_without_asking_the_server(page: "Page", server: str) -> None:

@@ -100,7 +100,7 @@ def test_an_older_link_reveals_and_every_figure_is_in_a_tab(open_page: Open, shi
     table = app.dataframe[0].value
     assert list(table["Bytes"]) == ["530,000", "1,050,000", "540,000", "320,000", "265,000"]
     assert table["One photo"].iloc[-1] == "n/a"
-    assert table["Same class as the original"].iloc[3].replace(numbers.THIN, "") == "97.0%"
+    assert table["Same class"].iloc[3].replace(numbers.THIN, "") == "97.0%"
     app = open_page(PAGE, reveal="true", tab="homework")
     assert "1,050,000 B, over both limits" in said(app)
     assert "265,000 B, under both limits" in said(app)

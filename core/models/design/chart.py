@@ -236,10 +236,7 @@ def _labelled_bars(x: alt.X, start: float, rows: int, row_px: int) -> alt.LayerC
 def ratio_rows(first: Totals, second: Totals) -> list[dict[str, Any]]:
     """What two networks cost: measure (one of RATIOS), first, second, ratio."""
     pairs = [(name, getattr(first, name), getattr(second, name)) for name in RATIOS]
-    return [
-        {"measure": name, "first": one, "second": other, "ratio": one / other}
-        for name, one, other in pairs
-    ]
+    return [{"measure": name, "first": a, "second": b, "ratio": a / b} for name, a, b in pairs]
 
 
 def ratio_text(ratio: float) -> str:

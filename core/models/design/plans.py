@@ -170,7 +170,6 @@ def _efficientnet(lite: _Lite, classes: int = 11) -> Plan:
     )
 
 
-# ------------------------------------------------------------------------------------------------
 # torchsummary's table as text, from rows that were counted in closed form.
 #
 # What `torchsummary.summary(net, input_size)` would print, to the character, without torch, without

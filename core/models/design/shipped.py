@@ -40,11 +40,11 @@ def _read(file: Path) -> Design:
 
 def _design(text: str) -> Design:
     try:
-        found = json.loads(text)
+        content = json.loads(text)
     except ValueError:
-        found = None
-    if not isinstance(found, dict) or "line" not in found:
+        content = None
+    if not isinstance(content, dict) or "line" not in content:
         return from_json(text)
-    line = found.pop("line")
+    line = content.pop("line")
     whole = json.loads(read(str(line)).to_json())
-    return from_json(json.dumps(found | whole))
+    return from_json(json.dumps(content | whole))

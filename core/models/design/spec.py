@@ -222,10 +222,10 @@ def quoted(word: str) -> str:
 
 def in_words(error: ValidationError) -> str:
     """What pydantic found wrong with a design, in a sentence or two for its author."""
-    found = error.errors()
+    errors = error.errors()
     # pydantic counts only the stages that are right: beside a wrong one, "too short" is untrue
-    inside = {wrong["loc"][:-n] for wrong in found for n in range(1, len(wrong["loc"]))}
-    true = [wrong for wrong in found if wrong["type"] != "too_short" or wrong["loc"] not in inside]
+    inside = {wrong["loc"][:-n] for wrong in errors for n in range(1, len(wrong["loc"]))}
+    true = [wrong for wrong in errors if wrong["type"] != "too_short" or wrong["loc"] not in inside]
     return " ".join(dict.fromkeys(_sentence(wrong) for wrong in true[:3]))
 
 
@@ -269,7 +269,6 @@ def _sentence(wrong: object) -> str:
     )
 
 
-# ------------------------------------------------------------------------------------------------
 # A design in one line: short enough for a link, plain enough to type.
 #
 #     px128-relu6-stem16p-sep32p-sep64p-sep128p-sep256x4
@@ -359,8 +358,8 @@ def read(data: str | bytes) -> Design:
     fields: dict[str, Any] = {}
     stages: list[dict[str, Any]] = []
     for word in filter(None, re.split(r"[-\s,]+", text)):
-        if found := _STAGE.fullmatch(word):
-            stages.append(_stage(found))
+        if match := _STAGE.fullmatch(word):
+            stages.append(_stage(match))
         else:
             fields |= _setting(word)
     if len(stages) > MAX_STAGES:
@@ -375,8 +374,8 @@ def read(data: str | bytes) -> Design:
         raise ConfigError(in_words(error)) from None
 
 
-def _stage(found: re.Match[str]) -> dict[str, Any]:
-    word, width, options, ending = found.groups()
+def _stage(match: re.Match[str]) -> dict[str, Any]:
+    word, width, options, ending = match.groups()
     downs = {letter: down for down, letter in _ENDINGS.items()}
     return {
         "block": _BLOCKS[word],
@@ -394,10 +393,10 @@ def _setting(word: str) -> dict[str, Any]:
     flags = {"nopad": {"padding": False}, "nobias": {"bias": False}, "func": {"functional": True}}
     if word in flags:
         return flags[word]
-    if found := _SETTING.fullmatch(word):
-        return {"input_px" if found[1] == "px" else "classes": int(found[2])}
-    if found := _STEM.fullmatch(word):
-        width, kernel, down, pool, no_bias = found.groups()
+    if match := _SETTING.fullmatch(word):
+        return {"input_px" if match[1] == "px" else "classes": int(match[2])}
+    if match := _STEM.fullmatch(word):
+        width, kernel, down, pool, no_bias = match.groups()
         stem = {"width": int(width), "kernel": int(kernel or 3), "stride": 2 if down else 1}
         return {"stem": stem | {"pool": int(pool[1:] or 2) if pool else 0, "bias": not no_bias}}
     raise ConfigError(
@@ -407,7 +406,6 @@ def _setting(word: str) -> dict[str, Any]:
     )
 
 
-# ------------------------------------------------------------------------------------------------
 # A design as people paste it: freed from what editors, chats and word processors put around it.
 #
 # A byte order mark, UTF-16, quotes, code fences, zero-width characters, full-width letters and
@@ -453,9 +451,9 @@ def typed(text: str) -> str:
     """The text in the characters of a keyboard: no full-width letters, no typographic quotes and
     dashes, nothing without a width."""
     plain = unicodedata.normalize("NFKC", text).translate(_TYPED)
-    kinds = ((one, unicodedata.category(one)) for one in plain)
+    kinds = ((letter, unicodedata.category(letter)) for letter in plain)
     return "".join(
-        "-" if kind == "Pd" or one == "−" else one for one, kind in kinds if kind != "Cf"
+        "-" if kind == "Pd" or letter == "−" else letter for letter, kind in kinds if kind != "Cf"
     )
 
 
@@ -478,11 +476,10 @@ def _stripped(text: str) -> str:
     return text[start:end]
 
 
-def _is_blank(one: str) -> bool:
-    return one.isspace() or unicodedata.category(one) == "Cf"
+def _is_blank(letter: str) -> bool:
+    return letter.isspace() or unicodedata.category(letter) == "Cf"
 
 
-# ------------------------------------------------------------------------------------------------
 # Changes to a design, one at a time: each gives a new, valid design or says why it cannot be.
 
 

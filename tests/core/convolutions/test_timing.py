@@ -91,11 +91,11 @@ def test_what_would_freeze_the_machine_is_left_out() -> None:
     assert tuple(measured.timings) == (1,)
     assert measured.too_heavy == (32,)
 
-    start = time.perf_counter()
+    start = time.process_time()
     vast = time_layers(ConvSetting(1024, 1024, kernel_size=11, padding=5, map_size=224))
     assert vast.timings == {}
     assert vast.too_heavy == (1, 32)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_memory_counts_too() -> None:

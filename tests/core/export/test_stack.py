@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,31 +52,8 @@ def quiet(_line: str) -> None:
     pass
 
 
-@pytest.fixture(scope="module")
-def gone(
-    shelf: Path, food: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Path, Stack]]:
-    """The whole way, gone once: the folder it left, and its rows."""
-    from core.models import registry
-    from tests.tiny_network import SPEC
-
-    folder = tmp_path_factory.mktemp("gone")
-    shutil.copytree(shelf, folder, dirs_exist_ok=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SMALL_PLATES_PRETRAINED", str(folder))
-        patch.setenv("FOOD11_ROOT", str(food))
-        patch.setenv("SMALL_PLATES_RUNS", str(folder.with_name("gone runs")))
-        patch.setitem(registry.MODELS, "tiny", SPEC)
-        patch.setattr(stack, "REPEATS", 3)
-        made = make_stack(STUDENT, quiet, key=KEY)
-    yield folder, made
-
-
-def test_the_whole_way_is_gone_and_measured_on_its_files(
-    gone: tuple[Path, Stack], here: Path, food: Path
-) -> None:
-    folder, made = gone
-    shutil.copytree(folder, here, dirs_exist_ok=True)
+def test_the_whole_way_is_gone_and_measured_on_its_files(here: Path, food: Path) -> None:
+    made = make_stack(STUDENT, quiet, key=KEY)
     assert [row.step for row in made.rows] == list(STEPS)
     rows = {row.step: row for row in made.rows}
     assert Stack.load(STUDENT) == made

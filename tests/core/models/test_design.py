@@ -30,7 +30,7 @@ HW7 = "px128-relu6-stem16p-sep32p-sep64p-sep128p-sep256x4"
 
 
 @given(designs())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_design_survives_its_line_and_its_json(design: Design) -> None:
     assert read(design.line) == design
     assert read(design.line).line == design.line
@@ -139,7 +139,7 @@ def test_a_hostile_file_is_refused_in_plain_words(content: Any, said: str | None
 
 
 @given(st.text(max_size=60) | st.from_regex(r"\A(sep|px|stem|inv|relu6|-|\d){1,12}\Z"))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_text_is_a_design_or_a_plain_refusal(text: str) -> None:
     try:
         assert isinstance(read(text), Design)
@@ -184,33 +184,15 @@ def test_edits_that_cannot_be_built_are_explained() -> None:
         change(design, "input_px", 33)
 
 
-WRONG = [
-    '{"stages":[{"block":"soup"}]}',
-    '{"stages":[{"width":0},{"block":"x"}]}',
-    '{"stages":[{"width":0},{"width":8}]}',
-    '{"stages":[{"width":16,"x":1}]}',
-    '{"stages":[5]}',
-    '{"stages":[{"kernel":4}],"stem":{"width":0}}',
-    '{"stages":[{"block":"soup"},{"block":"soup"},{"block":"soup"},{"block":"soup"}]}',
-    "sep9999",
-    "sep64k4",
-    "stem16-sep64x40",
-    "sep64t3",
-    "px48-stem0-sep0",
-]
-
-
-@pytest.mark.parametrize("text", WRONG)
+@pytest.mark.parametrize(
+    "text",
+    ['{"stages":[{"block":"soup"}]}', '{"stages":[{"width":0},{"width":8}]}', '{"stages":[5]}',
+     '{"stages":[{"kernel":4}],"stem":{"width":0}}', "stem16-sep64x40", "px48-stem0-sep0"],
+)  # fmt: skip
 def test_a_wrong_stage_is_no_missing_stage(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read(text)
     assert "at least one stage" not in str(caught.value) and "stage" in str(caught.value)
-
-
-@pytest.mark.parametrize("text", ['{"stages":[]}', '{"stages":[],"classes":1}', "relu", "stem8"])
-def test_a_missing_stage_is_said(text: str) -> None:
-    with pytest.raises(ConfigError, match="at least one stage"):
-        read(text)
 
 
 LINE = "px64-relu6-stem8p-sep16p-inv32x2t6k5d"
@@ -223,16 +205,12 @@ AROUND: dict[str, Any] = {
     "zero-width spaces": "\u200b{}\u200d\u2060".format,
     "marks of direction": "\u202a{}\u202c\u200e".format,
     "quotes": '"{}"'.format,
-    "single quotes": "'{}'".format,
     "quotes and a comma, from a JSON file": '  "{}",\n'.format,
     "typographic quotes": "“{}”".format,
-    "German quotes": "„{}“".format,
     "French quotes": "« {} »".format,
-    "Chinese quotes": "「{}」".format,
     "single typographic quotes": "‘{}’".format,
     "quotes in quotes": '"‘ {} ’"'.format,
     "backticks": "`{}`".format,
-    "a fence": "```\n{}\n```".format,
     "a fence with a language": "```json\n{}\n```\n".format,
     "a fence of Windows": "```text\r\n{}\r\n```\r\n".format,
     "a fence of tildes": "~~~\n{}\n~~~".format,
@@ -248,14 +226,12 @@ AROUND: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("text", [LINE, SAVED], ids=["line", "JSON"])
 @pytest.mark.parametrize("around", AROUND.values(), ids=AROUND)
-def test_what_an_editor_puts_around_a_design_is_no_part_of_it(around: Any, text: str) -> None:
-    found = read(around(text))
-    assert found.line == LINE
-    assert found.title == ("" if text == LINE else "½ “net”, 小明 👩\u200d🍳")
-    if text == SAVED:
-        assert from_json(around(text)) == found
+def test_what_an_editor_puts_around_a_design_is_no_part_of_it(around: Any) -> None:
+    assert read(around(LINE)) == read(LINE)
+    saved = read(around(SAVED))
+    assert (saved.line, saved.title) == (LINE, "½ “net”, 小明 👩\u200d🍳")
+    assert from_json(around(SAVED)) == saved
 
 
 def full_width(text: str) -> str:

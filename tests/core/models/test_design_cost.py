@@ -70,7 +70,7 @@ def test_registered_networks_are_described_as_they_are_built(key: str) -> None:
 
 
 @given(designs())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_random_designs_cost_what_their_networks_cost(design: Design) -> None:
     net = build(design)
     rows = layer_rows(design)

@@ -10,7 +10,7 @@ from torch import nn
 from core.models.cost import layer_table
 from core.models.design.cost import layer_rows
 from core.models.design.network import build
-from core.models.design.plans import describe, known
+from core.models.design.plans import describe
 from core.models.design.source import pytorch_source
 from core.models.design.spec import Design
 from tests.core.models.designs import designs
@@ -37,14 +37,7 @@ def check(design: Design) -> None:
         assert torch.equal(net.eval()(pictures), built(pictures))
 
 
-@pytest.mark.parametrize(
-    "key",
-    [
-        key
-        for key in known()
-        if key not in ("efficientnet_lite0", "efficientnet_lite2", "hw13_residual_bottleneck")
-    ],
-)
+@pytest.mark.parametrize("key", ["resnet18", "hw13_sample", "hw13_residual"])
 def test_sources_of_the_registered_networks(key: str) -> None:
     design = describe(key).design
     assert design is not None
@@ -52,7 +45,7 @@ def test_sources_of_the_registered_networks(key: str) -> None:
 
 
 @given(designs())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_sources_of_random_designs(design: Design) -> None:
     check(design)
 

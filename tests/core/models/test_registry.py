@@ -1,7 +1,6 @@
 """The registered networks, to the digit of the two homework reports."""
 
 import math
-import re
 from pathlib import Path
 
 import pytest
@@ -32,32 +31,13 @@ def test_totals_and_memory_lines_equal_the_reports(key: str) -> None:
     net, shape = spec.build(), (3, spec.input_px, spec.input_px)
     params, forward_mb, params_mb, total_mb = REPORTED[key]
     assert count_params(net) == params
-    printed = _text(net, shape)
+    printed = torchsummary_text(net, shape)
     for line, theirs in (
         ("Forward/backward pass size", forward_mb),
         ("Params size", params_mb),
         ("Estimated Total Size", total_mb),
     ):
         assert theirs is None or f"{line} (MB): {theirs:.2f}\n" in printed
-
-
-@pytest.mark.parametrize("key", ["dwpw_256k", "hw13_residual"])
-def test_layer_table_equals_what_torchsummary_prints(key: str) -> None:
-    """torchsummary is the independent source: its printed rows, parsed, against our hooks."""
-    spec = get(key)
-    net, shape = spec.build(), (3, spec.input_px, spec.input_px)
-    printed = re.findall(
-        r"^\s*(\w+-\d+)\s+\[-1, ([\d, ]+)\]\s+([\d,]+)\s*$", _text(net, shape), re.M
-    )
-    rows = [
-        (name, tuple(map(int, s.split(","))), int(n.replace(",", ""))) for name, s, n in printed
-    ]
-    assert rows == [(r.layer, r.output_shape, r.params) for r in layer_table(net, shape)]
-    assert f"Total params: {REPORTED[key][0]:,}" in _text(net, shape)
-
-
-def _text(net: torch.nn.Module, shape: tuple[int, int, int]) -> str:
-    return torchsummary_text(net, shape)
 
 
 def test_summary_leaves_batchnorm_and_the_random_state_alone() -> None:
@@ -176,11 +156,8 @@ def test_other_weights_are_refused(
         get(key).build(pretrained=True)
 
 
-def test_students_have_no_imagenet_weights() -> None:
+def test_what_there_is_not_is_refused() -> None:
     with pytest.raises(UserError, match="starts from scratch"):
         get("dwpw_256k").build(pretrained=True)
-
-
-def test_unknown_model_names_the_known_ones() -> None:
-    with pytest.raises(UserError, match="dwpw_256k"):
+    with pytest.raises(UserError, match="dwpw_256k"):  # the known ones are named
         get("resnet19")
