@@ -110,8 +110,8 @@ def call(
         raise error(fault.sentence()) from fault
     if isinstance(answer, UserError):
         raise answer
-    found: T = answer
-    return found
+    value: T = answer
+    return value
 
 
 def call_each(
@@ -181,9 +181,9 @@ def _name(function: Callable[..., Any]) -> str:
 
 
 _ERRORS: dict[str, type[UserError]] = {
-    name: found
-    for name, found in vars(errors).items()
-    if isinstance(found, type) and issubclass(found, UserError)
+    name: kind
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, UserError)
 }
 
 

@@ -104,7 +104,7 @@ class LiveRuns(Generic[P, R]):
                     self.leave(other, who)
             job = self._jobs.get(point)
             if job is None or job.state in ("failed", "stopped"):
-                waiting = [one for one in self._jobs.values() if one.state == "waiting"]
+                waiting = [other for other in self._jobs.values() if other.state == "waiting"]
                 if len(waiting) >= MAX_WAITING:
                     raise BusyError(
                         _(
@@ -147,12 +147,12 @@ class LiveRuns(Generic[P, R]):
     def finished(self, *prefix: Any) -> list[Job[P, R]]:
         """Runs that are done of the points that begin so, in the points' order."""
         with self._lock:
-            found = [
+            done = [
                 job
                 for job in self._jobs.values()
                 if job.state == "done" and job.point[: len(prefix)] == prefix
             ]
-        return sorted(found, key=lambda job: job.point)
+        return sorted(done, key=lambda job: job.point)
 
     def _start_next(self) -> None:
         """Start the first who waits if none is running; forget the oldest results."""
@@ -187,9 +187,9 @@ class LiveRuns(Generic[P, R]):
             return
         job.process = process
         assert process.stdin
-        asked = cast(Any, job.point)._asdict() | {"language": language()}
+        point = cast(Any, job.point)._asdict() | {"language": language()}
         with contextlib.suppress(OSError):  # it is dead already: `_follow` will notice
-            process.stdin.write(json.dumps(asked) + "\n")
+            process.stdin.write(json.dumps(point) + "\n")
             process.stdin.flush()  # and left open: its end tells it that the server has gone
         timer = threading.Timer(self._time_limit_s, self._too_long, (job, process))
         timer.daemon = True
@@ -233,8 +233,8 @@ class LiveRuns(Generic[P, R]):
 
     def _hear(self, job: Job[P, R], line: str) -> None:
         try:
-            told: dict[str, Any] = json.loads(line)
-            rows = tuple(self.row.model_validate(row) for row in told.get("rows", ()))
+            news: dict[str, Any] = json.loads(line)
+            rows = tuple(self.row.model_validate(row) for row in news.get("rows", ()))
         except ValueError:  # a library's print: not ours
             return
         with self._lock:
@@ -242,10 +242,10 @@ class LiveRuns(Generic[P, R]):
                 return
             if rows:
                 job.rows, job.state, job.finished = rows, "done", time.time()
-            elif "error" in told:
-                job.reason, job.message = "said", str(told["error"])
+            elif "error" in news:
+                job.reason, job.message = "said", str(news["error"])
             else:
-                job.step, job.done, job.of = told["step"], told.get("done", 0), told.get("of", 0)
+                job.step, job.done, job.of = news["step"], news.get("done", 0), news.get("of", 0)
                 if not job.is_watched():
                     self._stop(job)
 
@@ -261,11 +261,11 @@ def main(measure: str) -> int:
     """Read one point, measure it with `module:function`; 0 if it was done, 1 if it could not be."""
     pipe = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1, encoding="utf-8")
 
-    def report(said: dict[str, Any]) -> None:
-        print(json.dumps(said), file=pipe, flush=True)
+    def report(news: dict[str, Any]) -> None:
+        print(json.dumps(news), file=pipe, flush=True)
 
-    asked = json.loads(sys.stdin.readline())
-    set_language(asked.pop("language"))
+    point = json.loads(sys.stdin.readline())
+    set_language(point.pop("language"))
     threading.Thread(target=_end_with_the_server, daemon=True).start()
     with contextlib.suppress(OSError, AttributeError):
         os.nice(5)
@@ -273,7 +273,7 @@ def main(measure: str) -> int:
     with contextlib.redirect_stdout(sys.stderr):
         try:
             module, function = measure.split(":")
-            getattr(import_module(module), function)(asked, report)
+            getattr(import_module(module), function)(point, report)
         except UserError as error:
             report({"error": str(error)})
             return 1

@@ -24,7 +24,7 @@ def _folder(variable: str, default: Path) -> Path:
     if not named:
         return default
     folder = Path(os.path.expanduser(named))
-    there = next((one for one in (folder, *folder.parents) if os.path.lexists(one)), None)
+    there = next((parent for parent in (folder, *folder.parents) if os.path.lexists(parent)), None)
     if there is not None and not os.path.isdir(there):
         raise ConfigError(
             _("{variable} must name a folder, and {file} is none.").format(

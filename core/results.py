@@ -199,8 +199,8 @@ class CheckpointRows(ResultFile, Generic[Row]):
         if rows is not self.rows:  # kept as functools.cached_property would; not by a copy
             by_key = {row.key: row for row in reversed(self.rows)}
             self.__dict__["_rows_by_key"] = self.rows, by_key
-        found: Row | None = by_key.get(key)
-        return found
+        row: Row | None = by_key.get(key)
+        return row
 
     def with_rows(self, rows: Iterable[Row]) -> Self:
         """A copy in which `rows` are new or replace those of the same keys; rows sorted."""

@@ -203,35 +203,35 @@ class Session:
         while True:
             raw = await asyncio.wait_for(self._socket.recv(), PATIENCE_S)
             self.received += len(raw)
-            said = ForwardMsg.FromString(raw)
-            kind = said.WhichOneof("type")
+            message = ForwardMsg.FromString(raw)
+            kind = message.WhichOneof("type")
             if kind == "delta":
-                path = tuple(said.metadata.delta_path)
+                path = tuple(message.metadata.delta_path)
                 root = path[:-1] if root is None else _common(root, path)
-            if kind == "delta" and said.delta.WhichOneof("type") == "new_element":
-                element = said.delta.new_element
+            if kind == "delta" and message.delta.WhichOneof("type") == "new_element":
+                element = message.delta.new_element
                 name = element.WhichOneof("type")
                 if name in WIDGETS:
                     widget = getattr(element, name)
                     if widget.id and not getattr(widget, "disabled", False):
-                        drawn[widget.id] = Widget(name, widget, said.delta.fragment_id, path)
+                        drawn[widget.id] = Widget(name, widget, message.delta.fragment_id, path)
                 elif name == "exception":
                     wrong = element.exception.message[:200]
-            elif kind == "delta" and said.delta.WhichOneof("type") == "add_block":
-                self._block(said, drawn)
+            elif kind == "delta" and message.delta.WhichOneof("type") == "add_block":
+                self._block(message, drawn)
             elif kind == "page_info_changed":
-                self.query = said.page_info_changed.query_string
+                self.query = message.page_info_changed.query_string
             elif kind == "script_finished" and (
-                said.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN
+                message.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN
             ):
                 return drawn, root or (), wrong
 
-    def _block(self, said: ForwardMsg, drawn: dict[str, Widget]) -> None:
+    def _block(self, message: ForwardMsg, drawn: dict[str, Widget]) -> None:
         """Note tabs that the server hears of: their labels come in blocks of their own."""
-        block, path = said.delta.add_block, tuple(said.metadata.delta_path)
+        block, path = message.delta.add_block, tuple(message.metadata.delta_path)
         if block.tab_container.id:
             labels = self._tabs[path] = []
-            drawn[block.tab_container.id] = Widget("tabs", labels, said.delta.fragment_id, path)
+            drawn[block.tab_container.id] = Widget("tabs", labels, message.delta.fragment_id, path)
         elif block.HasField("tab") and path[:-1] in self._tabs:
             self._tabs[path[:-1]].append(block.tab.label)
 
@@ -255,22 +255,23 @@ class Watch:
         """Spent so far, with what children that have ended spent."""
         ended = self._server.cpu_times()
         total = ended.children_user + ended.children_system
-        for one in self._each():
+        for process in self._each():
             try:
                 if sys.platform == "linux":  # whose table counts in ticks of 10 ms only
-                    clock = ~one.pid << 3 | 2  # what clock_getcpuclockid(3) makes of a process id
+                    # what clock_getcpuclockid(3) makes of a process id
+                    clock = ~process.pid << 3 | 2
                     total += time.clock_gettime(clock)
                 else:
-                    total += sum(one.cpu_times()[:2])
+                    total += sum(process.cpu_times()[:2])
             except (OSError, psutil.Error):  # ended meanwhile
                 continue
         return total
 
     def memory_mb(self) -> float:
         total = 0
-        for one in self._each():
+        for process in self._each():
             try:
-                total += one.memory_info().rss
+                total += process.memory_info().rss
             except psutil.Error:
                 continue
         return total / 1e6
@@ -371,20 +372,20 @@ def quantile(values: Iterable[float], share: float) -> float:
 
 
 async def _first_visitors(sessions: Sequence[Session], report: Report) -> None:
-    async def visit(one: Session) -> float:
+    async def visit(session: Session) -> float:
         began = time.perf_counter()
-        await one.connect()
-        await one.open("", "open")
+        await session.connect()
+        await session.open("", "open")
         return time.perf_counter() - began
 
-    waited = await asyncio.gather(*(visit(one) for one in sessions))
+    waited = await asyncio.gather(*(visit(session) for session in sessions))
     report.first_visitors_s = {
         "median": round(statistics.median(waited), 3),
         "last": round(max(waited), 3),
     }
 
 
-async def _alone(one: Session, pages: Sequence[str], watch: Watch, report: Report) -> None:
+async def _alone(session: Session, pages: Sequence[str], watch: Watch, report: Report) -> None:
     spent: dict[str, list[float]] = {"first visit": [], "page": [], "touch": []}
     by_page: dict[str, dict[str, list[float]]] = {}
 
@@ -394,28 +395,30 @@ async def _alone(one: Session, pages: Sequence[str], watch: Watch, report: Repor
         await asyncio.sleep(SETTLE_S)
         if done is not None:
             spent[kind].append(1000 * (watch.cpu_s() - before))
-            by_page.setdefault(one.page or "home", {}).setdefault(kind, []).append(spent[kind][-1])
+            by_page.setdefault(session.page or "home", {}).setdefault(kind, []).append(
+                spent[kind][-1]
+            )
 
     for kind in ("first visit", "page"):
         for page in pages:
-            await cost(kind, one.open(page))
+            await cost(kind, session.open(page))
     for page in pages:
-        await one.open(page)
+        await session.open(page)
         await asyncio.sleep(SETTLE_S)
         for _time in range(TOUCHES_ALONE):
-            await cost("touch", one.touch())
+            await cost("touch", session.touch())
     report.alone_cpu_ms = {
         kind: {
-            "n": len(found),
-            "median": round(statistics.median(found), 1),
-            "mean": round(statistics.fmean(found), 1),
-            "most": round(max(found), 1),
+            "n": len(times),
+            "median": round(statistics.median(times), 1),
+            "mean": round(statistics.fmean(times), 1),
+            "most": round(max(times), 1),
         }
-        for kind, found in spent.items()
-        if found
+        for kind, times in spent.items()
+        if times
     }
     report.alone_by_page = {
-        page: {kind: round(statistics.median(found), 1) for kind, found in kinds.items()}
+        page: {kind: round(statistics.median(times), 1) for kind, times in kinds.items()}
         for page, kinds in by_page.items()
     }
 
@@ -425,26 +428,28 @@ async def _class(
 ) -> None:
     until, at_most = time.monotonic() + report.seconds, [watch.memory_mb()]
 
-    async def visit(one: Session) -> None:
+    async def visit(session: Session) -> None:
         while True:
-            pause = one.random.expovariate(1 / report.think_s)
+            pause = session.random.expovariate(1 / report.think_s)
             if time.monotonic() + pause > until:
                 return
             await asyncio.sleep(pause)
-            if one.random.random() < 0.25 or await one.touch() is None:
-                await one.open(one.random.choice(pages))
+            if session.random.random() < 0.25 or await session.touch() is None:
+                await session.open(session.random.choice(pages))
 
     async def look() -> None:
         while time.monotonic() < until:
             at_most.append(watch.memory_mb())
             await asyncio.sleep(1)
 
-    for one in sessions:
-        one.answers.clear()
+    for session in sessions:
+        session.answers.clear()
     cpu = watch.cpu_s()
-    ends = await asyncio.gather(look(), *(visit(one) for one in sessions), return_exceptions=True)
+    ends = await asyncio.gather(
+        look(), *(visit(session) for session in sessions), return_exceptions=True
+    )
     report.errors += [repr(end)[:200] for end in ends if isinstance(end, BaseException)]
-    answers = [answer for one in sessions for answer in one.answers]
+    answers = [answer for session in sessions for answer in session.answers]
     touches = [answer.seconds for answer in answers if answer.why == "touch"]
     report.requests = len(answers)
     report.p50_s = round(quantile((a.seconds for a in answers), 0.5), 3)
@@ -452,7 +457,7 @@ async def _class(
     report.touch_p50_s = round(quantile(touches, 0.5), 3)
     report.touch_p95_s = round(quantile(touches, 0.95), 3)
     report.class_cpu_ms_per_request = round(1000 * (watch.cpu_s() - cpu) / max(1, len(answers)), 1)
-    report.sent_mb = round(sum(one.received for one in sessions) / 1e6, 1)
+    report.sent_mb = round(sum(session.received for session in sessions) / 1e6, 1)
     report.memory_mb |= {"most": round(max(at_most))}
     report.errors += sorted({f"{a.page}: {a.wrong}" for a in answers if a.wrong})
     by_page: dict[str, list[float]] = {}
@@ -487,11 +492,11 @@ async def measure(sessions: int, seconds: float, think_s: float, pages: Sequence
             added = (report.memory_mb["most"] - before) / max(1, sessions)
             report.memory_mb["per_session"] = round(added, 1)
         finally:
-            await asyncio.gather(*(one.close() for one in (*everyone, guide)))
+            await asyncio.gather(*(session.close() for session in (*everyone, guide)))
     return report
 
 
-def told(report: Report) -> str:
+def as_text(report: Report) -> str:
     """The report for a reader."""
     waited = report.first_visitors_s
     lines = [
@@ -522,8 +527,8 @@ def told(report: Report) -> str:
         "By page, s                        n      p50      p95",
     ]
     lines += [
-        f"  {page:<28}{found['n']:>6}{found['p50']:>9}{found['p95']:>9}"
-        for page, found in report.pages.items()
+        f"  {page:<28}{times['n']:>6}{times['p50']:>9}{times['p95']:>9}"
+        for page, times in report.pages.items()
     ]
     lines += ["", f"Errors: {len(report.errors)}", *(f"  {error}" for error in report.errors[:10])]
     return "\n".join(lines)
@@ -537,7 +542,7 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=40)
     parser.add_argument("--seconds", type=float, default=120, help="how long the class lasts")
     parser.add_argument("--think", type=float, default=6, help="mean seconds between two requests")
-    every = ["" if one.key == "home" else one.key for one in frame.entries()]
+    every = ["" if page.key == "home" else page.key for page in frame.entries()]
     parser.add_argument("--pages", nargs="*", default=every, help='"" is Home')
     parser.add_argument("--cold", type=int, metavar="ROUNDS", help="only time cold starts")
     parser.add_argument("--passing", type=int, metavar="VISITORS", help="only watch the memory")
@@ -548,7 +553,7 @@ def main() -> None:
         print(json.dumps(asyncio.run(only)))
         return
     report = asyncio.run(measure(given.sessions, given.seconds, given.think, given.pages))
-    print(json.dumps(asdict(report)) if given.json else told(report))
+    print(json.dumps(asdict(report)) if given.json else as_text(report))
     sys.exit(1 if report.errors else 0)
 
 

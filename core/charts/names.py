@@ -24,7 +24,7 @@ def short_network(model: str, title: str) -> str:
 
 def _recipe_words(recipe: str, title: str) -> str:
     """What a recipe is called where there is little room."""
-    said = {
+    names = {
         "scratch": _("from scratch"),
         "imagenet": _("from ImageNet"),
         "imagenet_more": _("from ImageNet, more photographs"),
@@ -36,12 +36,12 @@ def _recipe_words(recipe: str, title: str) -> str:
         "food101_distilled": _("Food-101 first, distilled"),
         "food101_more_distilled": _("Food-101 first, distilled, more photographs"),
     }
-    if recipe in said:
-        return said[recipe]
+    if recipe in names:
+        return names[recipe]
     done = title.rpartition(", ")[2]  # "22.6 % of channels cut out"
     if recipe.endswith("_10ep"):
         done = _("10 epochs")
-    return ", ".join(filter(None, (said.get(recipe.split("_")[0], ""), done)))
+    return ", ".join(filter(None, (names.get(recipe.split("_")[0], ""), done)))
 
 
 def versions(model: str, recipe: str, title: str, derived: str = "") -> list[str]:

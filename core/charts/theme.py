@@ -71,17 +71,17 @@ def role_title(role: str) -> str:
     }.get(role, role)
 
 
-def role_of(one: "Checkpoint") -> RoleKey:
+def role_of(checkpoint: "Checkpoint") -> RoleKey:
     """The role of a checkpoint. What was done last names it: a pruned teacher is "pruned"."""
-    if one.derived_from is None:
-        return trained_role(one.family, one.recipe)
+    if checkpoint.derived_from is None:
+        return trained_role(checkpoint.family, checkpoint.recipe)
     roles: dict[Derivation, RoleKey] = {
         "pruned": "pruned",
         "narrow": "pruned",
         "factored": "factored",
         "quantised": "quantised",
     }
-    return roles[one.derived_from.kind]
+    return roles[checkpoint.derived_from.kind]
 
 
 def trained_role(family: str, recipe: str) -> RoleKey:

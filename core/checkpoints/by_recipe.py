@@ -38,13 +38,17 @@ class Collected:
 
     @property
     def first(self) -> Checkpoint:
-        """The one that lends the others its name, parameters and bytes: the lowest seed."""
+        """The lowest seed; it represents the recipe."""
         return self.seeds[0]
 
     @property
     def size_bytes(self) -> int:
         """Of the weights file in float16, whichever seed is stored so: what recipes compare."""
-        in_half = [one.size_bytes for one in self.seeds if one.weights_dtype == "float16"]
+        in_half = [
+            checkpoint.size_bytes
+            for checkpoint in self.seeds
+            if checkpoint.weights_dtype == "float16"
+        ]
         return in_half[0] if in_half else _in_half(self.first)
 
     @property
@@ -60,19 +64,21 @@ class Collected:
     @property
     def accuracies(self) -> list[float]:
         """Right on the test split, a fraction per seed."""
-        return [one.test.accuracy for one in self.seeds if one.test]
+        return [checkpoint.test.accuracy for checkpoint in self.seeds if checkpoint.test]
 
     def interval(self) -> tuple[float, float, float]:
         """(mean, low, high) of the accuracy: photographs' luck, and training's with two seeds."""
-        return accuracy_interval([one.test.correct for one in self.seeds if one.test], self.n)
+        return accuracy_interval(
+            [checkpoint.test.correct for checkpoint in self.seeds if checkpoint.test], self.n
+        )
 
 
-def _in_half(one: Checkpoint) -> int:
+def _in_half(checkpoint: Checkpoint) -> int:
     """How long a file of float32 weights would be in float16: its header as it is."""
     try:
-        return _half_bytes(one.id, one.weights_sha256)
+        return _half_bytes(checkpoint.id, checkpoint.weights_sha256)
     except CheckpointError:
-        return one.size_bytes - 2 * one.params
+        return checkpoint.size_bytes - 2 * checkpoint.params
 
 
 @lru_cache(maxsize=64)
@@ -96,25 +102,31 @@ def is_dream_trial(recipe: str) -> bool:
     return any(mark in recipe for mark in _DREAM_TRIALS)
 
 
-def stem_of(one: Checkpoint) -> str:
+def stem_of(checkpoint: Checkpoint) -> str:
     """The id without its seed; the whole id where it does not end in one (a visitor's run)."""
-    return one.id.removesuffix(f"-s{one.seed}")
+    return checkpoint.id.removesuffix(f"-s{checkpoint.seed}")
 
 
-def collect(found: Iterable[Checkpoint]) -> list[Collected]:
+def collect(checkpoints: Iterable[Checkpoint]) -> list[Collected]:
     """Measured checkpoints by recipe, in the order in which each recipe's first was found.
 
     Seeds belong together if photographs and side are the same too. A version of a network
     (`Checkpoint.derived_from`) is no seed of a training, whatever it is called.
     """
     groups: dict[tuple[str, str, int, int, str], list[Checkpoint]] = {}
-    for one in found:
-        if one.test is not None:
-            kind = one.derived_from.kind if one.derived_from else ""
-            key = (stem_of(one), one.data.fingerprint, one.input_px, one.test.n, kind)
-            groups.setdefault(key, []).append(one)
+    for checkpoint in checkpoints:
+        if checkpoint.test is not None:
+            kind = checkpoint.derived_from.kind if checkpoint.derived_from else ""
+            key = (
+                stem_of(checkpoint),
+                checkpoint.data.fingerprint,
+                checkpoint.input_px,
+                checkpoint.test.n,
+                kind,
+            )
+            groups.setdefault(key, []).append(checkpoint)
     return [
-        Collected(stem, tuple(sorted(seeds, key=lambda one: one.seed)))
+        Collected(stem, tuple(sorted(seeds, key=lambda checkpoint: checkpoint.seed)))
         for (stem, *_rest), seeds in groups.items()
     ]
 
@@ -167,9 +179,9 @@ class Contrast:
         return sorted(
             {
                 name
-                for one in self.pairs
-                for name in (one.a.config.keys() & one.b.config.keys()) - COMPARED
-                if one.a.config[name] != one.b.config[name]
+                for pair in self.pairs
+                for name in (pair.a.config.keys() & pair.b.config.keys()) - COMPARED
+                if pair.a.config[name] != pair.b.config[name]
             }
         )
 
@@ -180,7 +192,7 @@ class Contrast:
     @cached_property
     def _interval(self) -> tuple[float, float, float]:
         return paired_over_seeds(
-            [one.right_a for one in self.pairs], [one.right_b for one in self.pairs]
+            [pair.right_a for pair in self.pairs], [pair.right_b for pair in self.pairs]
         )
 
     def side(self) -> Side:
@@ -191,11 +203,12 @@ class Contrast:
 
 def contrast(a: Collected, b: Collected) -> Contrast | None:
     """a against b on the seeds they share; None if they share none, or no stored answers."""
-    others = {one.seed: one for one in b.seeds}
+    others = {checkpoint.seed: checkpoint for checkpoint in b.seeds}
     pairs = [
         pair
-        for one in a.seeds
-        if one.seed in others and (pair := pair_seed(one, others[one.seed])) is not None
+        for checkpoint in a.seeds
+        if checkpoint.seed in others
+        and (pair := pair_seed(checkpoint, others[checkpoint.seed])) is not None
     ]
     return Contrast(a, b, tuple(pairs)) if pairs else None
 
@@ -235,12 +248,12 @@ def on_one_set(groups: Sequence[Collected]) -> tuple[list[Collected], list[Colle
     return same, [group for group in groups if group.first.data.fingerprint != main]
 
 
-def own_data(found: Iterable[Checkpoint]) -> DataInfo:
+def own_data(checkpoints: Iterable[Checkpoint]) -> DataInfo:
     """What one set's photographs (one at least) are called: of its names the shortest.
 
     The longer ones say what a network learned from besides.
     """
-    return min((one.data for one in found), key=lambda data: len(data.name))
+    return min((checkpoint.data for checkpoint in checkpoints), key=lambda data: len(data.name))
 
 
 def by_stem(groups: Sequence[Collected]) -> dict[str, Collected]:
@@ -248,7 +261,7 @@ def by_stem(groups: Sequence[Collected]) -> dict[str, Collected]:
 
     Trainings come before versions of networks.
     """
-    found: dict[str, Collected] = {}
-    for one in sorted(groups, key=lambda group: not group.is_trained):
-        found.setdefault(one.stem, one)
-    return found
+    groups_by_stem: dict[str, Collected] = {}
+    for group in sorted(groups, key=lambda group: not group.is_trained):
+        groups_by_stem.setdefault(group.stem, group)
+    return groups_by_stem

@@ -50,10 +50,10 @@ def load_manifest(root: Path | None = None) -> dict[str, Checkpoint]:
 
     Raises CheckpointError where there is a manifest, or an entry of it, that cannot be understood.
     """
-    found = listing(root)
-    for id, why in found.unreadable.items():
+    listed = listing(root)
+    for id, why in listed.unreadable.items():
         raise _damaged(manifest_path(root), f"{id}: {why}")
-    return found.checkpoints
+    return listed.checkpoints
 
 
 class Listing(NamedTuple):
@@ -75,8 +75,8 @@ def listing(root: Path | None = None) -> Listing:
     path = manifest_path(root)
     try:
         state = path.stat()
-        found = _parsed(path, state.st_mtime_ns, state.st_size, state.st_ino)
-        return Listing(dict(found.checkpoints), dict(found.unreadable), found.raw)
+        listed = _parsed(path, state.st_mtime_ns, state.st_size, state.st_ino)
+        return Listing(dict(listed.checkpoints), dict(listed.unreadable), listed.raw)
     except FileNotFoundError:
         return Listing({}, {}, {})
     except OSError as error:
@@ -93,18 +93,18 @@ def _parsed(path: Path, *_state: int) -> Listing:
     entries = content.get("checkpoints") if isinstance(content, dict) else None
     if not isinstance(entries, dict) or set(content) != {"checkpoints"}:
         raise _damaged(path, _("it is not a table of checkpoints"))
-    found = Listing({}, {}, {})
+    listed = Listing({}, {}, {})
     for name, entry in sorted(entries.items()):
         try:
-            found.checkpoints[name] = _entry(name, entry)
+            listed.checkpoints[name] = _entry(name, entry)
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"])
-            found.unreadable[name] = f"{field}: {first['msg']}"
+            listed.unreadable[name] = f"{field}: {first['msg']}"
         except (ValueError, TypeError, RecursionError) as error:
-            found.unreadable[name] = str(error)[:200]
-    found.raw.update({name: entries[name] for name in found.unreadable})
-    return found
+            listed.unreadable[name] = str(error)[:200]
+    listed.raw.update({name: entries[name] for name in listed.unreadable})
+    return listed
 
 
 def _entry(name: str, content: Any) -> Checkpoint:
@@ -114,8 +114,8 @@ def _entry(name: str, content: Any) -> Checkpoint:
     if entry.derived_from is not None:
         return entry
     # entries did not always say so
-    told = DerivedFrom.told_by(entry.config, entry.widths, entry.ranks)
-    return entry if told is None else entry.model_copy(update={"derived_from": told})
+    derived = DerivedFrom.told_by(entry.config, entry.widths, entry.ranks)
+    return entry if derived is None else entry.model_copy(update={"derived_from": derived})
 
 
 def _damaged(path: Path, reason: str) -> CheckpointError:
@@ -250,8 +250,8 @@ def remove(id: str, root: Path) -> None:
 
     Raises CheckpointError if another process holds the lock for a minute.
     """
-    found = listing(root)
-    if id not in found.checkpoints and id not in found.unreadable:
+    listed = listing(root)
+    if id not in listed.checkpoints and id not in listed.unreadable:
         return
     with _locked(root):
         _write_manifest(root, listing(root), {id: None})
@@ -261,9 +261,9 @@ def remove(id: str, root: Path) -> None:
 def _write_manifest(root: Path, there: Listing, changed: dict[str, Checkpoint | None]) -> None:
     """Replace or take out entries. Those that cannot be read stay: a newer version's, perhaps."""
     kept: dict[str, Any] = {
-        name: one.model_dump(mode="json", exclude={"id"})
-        for name, one in (there.checkpoints | changed).items()
-        if one is not None
+        name: checkpoint.model_dump(mode="json", exclude={"id"})
+        for name, checkpoint in (there.checkpoints | changed).items()
+        if checkpoint is not None
     }
     kept |= {name: entry for name, entry in there.raw.items() if name not in changed}
     paths.write_json(manifest_path(root), {"checkpoints": dict(sorted(kept.items()))})

@@ -99,8 +99,8 @@ def main(
         return _complain(str(error), BAD_INPUT)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        said = f"{where}{(error.strerror or str(error)).rstrip('.')}. {remedy(error.filename)}"
-        return _complain(said, BAD_INPUT)
+        reason = f"{where}{(error.strerror or str(error)).rstrip('.')}. {remedy(error.filename)}"
+        return _complain(reason, BAD_INPUT)
 
 
 def overview(commands: Mapping[str, Entry], program: str) -> str:
@@ -141,9 +141,9 @@ def _parse(entry: Entry, called: str, rest: Sequence[str]) -> Runnable:
 
     module, attribute = entry.path.split(":")
     command: type[Runnable] = getattr(importlib.import_module(module), attribute)
-    said = io.StringIO()
+    stderr = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(stderr):
             return tyro.cli(
                 command,
                 prog=called,
@@ -153,9 +153,9 @@ def _parse(entry: Entry, called: str, rest: Sequence[str]) -> Runnable:
     except SystemExit as stop:
         if not stop.code:
             raise
-        wrong = _invalid(stop) or _plain(said.getvalue())
-        asked = f"{called} --help"
-        raise UserError(_("{wrong} See: {help}").format(wrong=wrong, help=asked)) from None
+        wrong = _invalid(stop) or _plain(stderr.getvalue())
+        usage = f"{called} --help"
+        raise UserError(_("{wrong} See: {help}").format(wrong=wrong, help=usage)) from None
 
 
 def _invalid(stop: SystemExit) -> str:
@@ -167,12 +167,12 @@ def _invalid(stop: SystemExit) -> str:
         cause = cause.__context__
     if cause is None:
         return ""
-    said = []
+    problems = []
     for wrong in cause.errors(include_url=False):
         option = "".join(f"--{part}".replace("_", "-") for part in wrong["loc"])
         message = wrong["msg"].removeprefix("Value error, ")
-        said.append(f"{option} {wrong['input']}: {message}." if option else f"{message}.")
-    return " ".join(said)
+        problems.append(f"{option} {wrong['input']}: {message}." if option else f"{message}.")
+    return " ".join(problems)
 
 
 def _plain(box: str) -> str:
@@ -184,10 +184,12 @@ def _plain(box: str) -> str:
             parts[-1].append(line)
         else:
             parts.append([])
-    told = [part for part in parts if part] or [[]]
-    wrong = " ".join(told[0]).split(" Got errors:")[0].removesuffix(" (required)").rstrip(".:")
+    paragraphs = [part for part in parts if part] or [[]]
+    wrong = (
+        " ".join(paragraphs[0]).split(" Got errors:")[0].removesuffix(" (required)").rstrip(".:")
+    )
     unknown = wrong.startswith("Unrecognized")
-    meant = [line for part in told[1:] for line in part if unknown and line.startswith("--")]
+    meant = [line for part in paragraphs[1:] for line in part if unknown and line.startswith("--")]
     hint = _("Did you mean {name}?").format(name=meant[0].split()[0].rstrip(",")) if meant else ""
     return f"{wrong}. {hint}".strip()
 

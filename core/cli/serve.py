@@ -40,7 +40,7 @@ class Predict:
         predictions: list[dict[str, Any]] = []
         ids, errors, photos = _opened(self.files, self.checkpoints)
         for file, image in photos:
-            predictions += [_row(file, found) for found in predict_photo(image, ids)]
+            predictions += [_row(file, prediction) for prediction in predict_photo(image, ids)]
         return Answer(
             {"predictions": predictions, "errors": errors},
             _predictions_text(predictions),
@@ -89,7 +89,7 @@ class Explain:
         for file, image in photos:
             for id in ids:
                 try:
-                    (found,) = explain_photo(image, [get(id)], names.get(self.label.lower()))
+                    (explained,) = explain_photo(image, [get(id)], names.get(self.label.lower()))
                 except CheckpointError as error:
                     errors.append({"checkpoint": id, "message": str(error)})
                     continue
@@ -97,9 +97,9 @@ class Explain:
                     {
                         "file": file,
                         "checkpoint": id,
-                        "class": CLASSES[found.label],
-                        "map": [[round(float(place), 4) for place in row] for row in found.map],
-                        "stride": found.stride,
+                        "class": CLASSES[explained.label],
+                        "map": [[round(float(place), 4) for place in row] for row in explained.map],
+                        "stride": explained.stride,
                     }
                 )
         return Answer(
@@ -173,14 +173,14 @@ class Evaluate:
     def run(self) -> Answer:
         from core.collection.check import evaluate
 
-        found = evaluate(self.checkpoint, self.split)
-        low, high = found["ci95"]
+        measured = evaluate(self.checkpoint, self.split)
+        low, high = measured["ci95"]
         return Answer(
-            found,
+            measured,
             _(
                 "{checkpoint}, {split}: {correct:,} of {n:,} right, accuracy {accuracy:.4f} "
                 "(95 % interval {low:.4f} to {high:.4f}), on {data}"
-            ).format(**found, low=low, high=high),
+            ).format(**measured, low=low, high=high),
         )
 
 
@@ -201,16 +201,16 @@ class Check:
     def run(self) -> Answer:
         from core.collection.check import check
 
-        found = check(self.checkpoints)
-        lines = [line for row in found["checkpoints"] for line in _verdict(row)]
-        good = sum(row["ok"] for row in found["checkpoints"])
+        report = check(self.checkpoints)
+        lines = [line for row in report["checkpoints"] for line in _verdict(row)]
+        good = sum(row["ok"] for row in report["checkpoints"])
         lines.append(
             _("{good} of {n} checkpoints are what they say.").format(
-                good=good, n=len(found["checkpoints"])
+                good=good, n=len(report["checkpoints"])
             )
         )
-        lines += found.get("notes", ())
-        return Answer(found, "\n".join(lines), OK if found["ok"] else NOT_OK)
+        lines += report.get("notes", ())
+        return Answer(report, "\n".join(lines), OK if report["ok"] else NOT_OK)
 
 
 def _verdict(row: dict[str, Any]) -> list[str]:
@@ -261,26 +261,26 @@ def _photos_of(path: Path) -> tuple[list[Path], str]:
         inside = sorted(file for file in path.iterdir() if file.suffix.lower() in ENDINGS)
     except OSError as error:
         return [], error.strerror or str(error)
-    found = [file for file in inside if not file.name.startswith(".") and not file.is_dir()]
-    if not found:
+    files = [file for file in inside if not file.name.startswith(".") and not file.is_dir()]
+    if not files:
         return [], _("There is no photo in this folder; folders in it are not looked into.")
-    left = len(found) - MOST_OF_A_FOLDER
+    left = len(files) - MOST_OF_A_FOLDER
     problem = _("{n:,} more photos in this folder were left out: at most {most} are looked at.")
-    return found[:MOST_OF_A_FOLDER], (
+    return files[:MOST_OF_A_FOLDER], (
         problem.format(n=left, most=MOST_OF_A_FOLDER) if left > 0 else ""
     )
 
 
-def _row(file: str, found: Any) -> dict[str, Any]:
+def _row(file: str, prediction: Any) -> dict[str, Any]:
     from core.course import CLASSES
 
-    chances = [float(p) for p in found.probabilities]
+    chances = [float(p) for p in prediction.probabilities]
     return {
         "file": file,
-        "checkpoint": found.checkpoint,
-        "top": found.top,
+        "checkpoint": prediction.checkpoint,
+        "top": prediction.top,
         "probabilities": dict(zip(CLASSES, chances, strict=True)),
-        "latency_ms": round(float(found.latency_ms), 3),
+        "latency_ms": round(float(prediction.latency_ms), 3),
     }
 
 

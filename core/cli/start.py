@@ -64,8 +64,8 @@ class _State:
             os.write(2, b"Stopped.\n")
         os._exit(STOPPED)
 
-    def unraisable(self, found: "sys.UnraisableHookArgs") -> None:
+    def unraisable(self, raised: "sys.UnraisableHookArgs") -> None:
         """An exception that Python drops: in a `__del__`, or while a module is taken apart."""
-        if self.interrupted and issubclass(found.exc_type, KeyboardInterrupt):
+        if self.interrupted and issubclass(raised.exc_type, KeyboardInterrupt):
             self.end()
-        sys.__unraisablehook__(found)
+        sys.__unraisablehook__(raised)

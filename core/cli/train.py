@@ -93,8 +93,8 @@ class Runs:
         text = table(rows, shown) if rows else _("No runs in {folder}.").format(folder=where)
         if not errors:
             return Answer({"runs": rows}, text)
-        said = _("Left out: {why}").format(why=" ".join(one["message"] for one in errors))
-        return Answer({"runs": rows, "errors": errors}, text if rows else "", notes=(said,))
+        note = _("Left out: {why}").format(why=" ".join(error["message"] for error in errors))
+        return Answer({"runs": rows, "errors": errors}, text if rows else "", notes=(note,))
 
 
 class _TimeLeft:
@@ -148,8 +148,8 @@ def device_here(name: str | None) -> str | None:
 
 
 def _row(run: Any) -> dict[str, Any]:
-    said = run.read()
-    config, metrics = said.get("config", {}), run.metrics()
+    content = run.read()
+    config, metrics = content.get("config", {}), run.metrics()
     if not isinstance(config, dict):
         raise ConfigError(
             _("{folder}: its settings do not fit this version.").format(folder=run.path)
@@ -164,7 +164,7 @@ def _row(run: Any) -> dict[str, Any]:
         "epochs_done": len(metrics),
         "epochs": config.get("epochs"),
         "val_accuracy": max((entry["val_accuracy"] for entry in metrics), default=None),
-        "began": said.get("began"),
+        "began": content.get("began"),
     }
 
 

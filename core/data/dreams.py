@@ -111,7 +111,7 @@ class Dreams(_Entry):
 
     def of(self, px: int) -> DreamSet | None:
         """The dreams of one size, if there are any."""
-        return next((one for one in self.sets if one.px == px), None)
+        return next((sheet for sheet in self.sets if sheet.px == px), None)
 
 
 def dreams_dir() -> Path:
@@ -141,19 +141,19 @@ def _parsed(text: str) -> Dreams:
 def dreams_available(px: int = TRAIN_PX) -> bool:
     """Whether dreams of this size are shipped. Opens no picture."""
     try:
-        found = load_dreams()
+        chosen = load_dreams()
     except DataError:
         return False
-    return found is not None and found.of(px) is not None
+    return chosen is not None and chosen.of(px) is not None
 
 
-def tiles(found: DreamSet, label: int) -> NDArray[np.uint8]:
+def tiles(chosen: DreamSet, label: int) -> NDArray[np.uint8]:
     """The dreams of one class: (n, 3, px, px) uint8 RGB, (0, 3, px, px) where there are none.
 
     Raises DataError where the sheet is missing or is not the one that the list describes.
     """
-    sheet = next((one for one in found.sheets if one.label == label), None)
-    px = found.px
+    sheet = next((each for each in chosen.sheets if each.label == label), None)
+    px = chosen.px
     if sheet is None:
         return np.zeros((0, 3, px, px), np.uint8)
     try:
@@ -163,10 +163,10 @@ def tiles(found: DreamSet, label: int) -> NDArray[np.uint8]:
         image = np.asarray(read_photo(data))  # (rows px, columns px, 3)
     except (OSError, PhotoError) as error:
         raise _damaged(sheet.file) from error
-    n, rows = len(sheet.teacher_answers), -(-len(sheet.teacher_answers) // found.columns)
-    if image.shape != (rows * px, found.columns * px, 3):
+    n, rows = len(sheet.teacher_answers), -(-len(sheet.teacher_answers) // chosen.columns)
+    if image.shape != (rows * px, chosen.columns * px, 3):
         raise _damaged(sheet.file)
-    cut = image.reshape(rows, px, found.columns, px, 3).transpose(0, 2, 4, 1, 3)
+    cut = image.reshape(rows, px, chosen.columns, px, 3).transpose(0, 2, 4, 1, 3)
     return np.ascontiguousarray(cut.reshape(-1, 3, px, px)[:n])
 
 

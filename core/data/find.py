@@ -121,10 +121,10 @@ def find_food11(root: Path | str | None = None) -> Index:
     or a label could be read in two ways.
     """
     base = _split_root(_root(root))
-    found = _read_splits(base)
+    by_split = _read_splits(base)
     rows: list[tuple[str, int, str, int]] = []
     skipped: list[str] = []
-    for split, read in found.items():
+    for split, read in by_split.items():
         for path, label, size in read.rows:
             name = path.relative_to(base).as_posix()
             if label is None and split != "testing":
@@ -143,7 +143,7 @@ def find_food11(root: Path | str | None = None) -> Index:
     name, is_food11 = _name(base, splits)
     return Index(
         root=base,
-        layout=found["training"].layout,
+        layout=by_split["training"].layout,
         files=tuple(row[0] for row in rows),
         labels=np.array([row[1] for row in rows], dtype=np.int64),
         splits=splits,
@@ -184,15 +184,15 @@ def _split_root(root: Path) -> Path:
     """`root`, or the one folder at most _DEPTH below it, that has a training folder."""
     level = [root]
     for _depth in range(_DEPTH + 1):
-        found = [f for f in level if any(s == "training" for _f, s in _split_folders(f))]
-        if len(found) > 1:
+        folders = [f for f in level if any(s == "training" for _f, s in _split_folders(f))]
+        if len(folders) > 1:
             raise DataError(
                 _("{folder} holds more than one data set ({names}). Name one of them.").format(
-                    folder=root, names=", ".join(f.name for f in found)
+                    folder=root, names=", ".join(f.name for f in folders)
                 )
             )
-        if found:
-            return found[0]
+        if folders:
+            return folders[0]
         level = [below for folder in level for below in folders_in(folder)]
     raise DataError(
         _("{folder} has no folder called training (or train) with photographs in it.").format(
@@ -212,9 +212,9 @@ def _read_splits(base: Path) -> dict[str, SplitFolder]:
     folders: dict[str, list[tuple[Path, SplitFolder]]] = {}
     for folder, split in _split_folders(base):
         folders.setdefault(split, []).append((folder, read_split(folder, split)))
-    found = {}
+    splits = {}
     for split, several in folders.items():
-        filled = [one for one in several if one[1].rows] or several[:1]
+        filled = [folder for folder in several if folder[1].rows] or several[:1]
         if len(filled) > 1:
             raise DataError(
                 _(
@@ -222,9 +222,9 @@ def _read_splits(base: Path) -> dict[str, SplitFolder]:
                     "Leave one of them there."
                 ).format(folder=base, names=listed(f.name for f, _read in filled), split=split)
             )
-        found[split] = filled[0][1]
-    check_numbers(base, list(found.values()))
-    return found
+        splits[split] = filled[0][1]
+    check_numbers(base, list(splits.values()))
+    return splits
 
 
 def _fingerprint(rows: Iterable[tuple[str, int, str, int]]) -> str:

@@ -133,18 +133,18 @@ def read_split(folder: Path, split: str) -> SplitFolder:
         _ClassFolder(f, _folder_label(f.name), bool(_NUMBER.fullmatch(f.name)), [*_pictures(f)])
         for f in folders_in(folder)
     ]
-    if split == "testing" and [_folder_number(one.path.name) for one in inner] == [0]:
+    if split == "testing" and [_folder_number(folder.path.name) for folder in inner] == [0]:
         # the course of 2021 put every unlabelled testing photograph in 00
         inner = [inner[0]._replace(label=None, numbered=False)]
     _check_folders(folder, inner)
-    found = [(path, one.label, size) for one in inner for path, size in one.pictures]
+    in_folders = [(path, folder.label, size) for folder in inner for path, size in folder.pictures]
     flat = [(path, _name_label(path.stem), size) for path, size in _pictures(folder)]
-    numbers = (_folder_number(one.path.name) for one in inner if one.numbered)
+    numbers = (_folder_number(folder.path.name) for folder in inner if folder.numbered)
     labels = (_FLAT_NAME.fullmatch(path.stem) for path, _label, _size in flat)
-    layout = "labelled folders" if any(one.numbered for one in inner) else "class folders"
+    layout = "labelled folders" if any(folder.numbered for folder in inner) else "class folders"
     return SplitFolder(
-        "flat" if len(flat) > len(found) else layout,
-        flat + found,
+        "flat" if len(flat) > len(in_folders) else layout,
+        flat + in_folders,
         frozenset(number for number in numbers if number is not None),
         frozenset(int(match[1]) for match in labels if match),
     )

@@ -46,10 +46,10 @@ def data_root(data: str) -> Path | None:
 def read_distinct(folder: Path) -> dict[str, Any] | None:
     """What a folder's DISTINCT says; None where there is none or it cannot be read."""
     try:
-        said = read_json(folder / DISTINCT)
+        note = read_json(folder / DISTINCT)
     except (OSError, ValueError):
         return None
-    return said if isinstance(said, dict) else None
+    return note if isinstance(note, dict) else None
 
 
 def is_distinct(folder: Path, against: Index) -> bool:
@@ -57,6 +57,6 @@ def is_distinct(folder: Path, against: Index) -> bool:
 
     `python -m tools distinct` writes such folders.
     """
-    said = read_distinct(folder)
-    named = said.get("against") if said else None
+    note = read_distinct(folder)
+    named = note.get("against") if note else None
     return isinstance(named, dict) and named.get("fingerprint") == against.fingerprint

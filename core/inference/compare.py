@@ -88,7 +88,7 @@ def agreement(answers: Sequence[Answer], temperature: float = 1.0) -> Agreement:
     label = int(np.ptp(table, axis=0).argmax())
     most, least = int(table[:, label].argmax()), int(table[:, label].argmin())
     return Agreement(
-        tuple((one, tuple(who)) for one, who in sorted(camps.items(), key=lambda c: -len(c[1]))),
+        tuple((food, tuple(who)) for food, who in sorted(camps.items(), key=lambda c: -len(c[1]))),
         label,
         (ids[most], float(table[most, label])),
         (ids[least], float(table[least, label])),
@@ -100,12 +100,12 @@ def surest(photos: Sequence[Sequence[Answer]], temperature: float = 1.0) -> tupl
 
     `photos`: per photo one answer per network, at least one of each.
     """
-    found: dict[str, list[float]] = {}
+    tops_of: dict[str, list[float]] = {}
     for answers in photos:
         for answer in answers:
             top = float(softmax(answer.logits, temperature).max())
-            found.setdefault(answer.checkpoint.id, []).append(top)
-    means = {name: float(np.mean(tops)) for name, tops in found.items()}
+            tops_of.setdefault(answer.checkpoint.id, []).append(top)
+    means = {name: float(np.mean(tops)) for name, tops in tops_of.items()}
     winner = max(means, key=means.__getitem__)
     return winner, means[winner]
 

@@ -135,10 +135,10 @@ class _Shelf:
             opening = self._opening.setdefault(id, threading.Lock())
         with opening:  # one visitor opens it, the others of this checkpoint wait
             with self._guard:
-                found = self._open.get(id)
-                if found is not None and found.checkpoint.files == wanted.files:
+                opened = self._open.get(id)
+                if opened is not None and opened.checkpoint.files == wanted.files:
                     self._open.move_to_end(id)
-                    return found
+                    return opened
             made = Predictor(id)
             with self._guard:
                 self._open[id] = made
@@ -208,9 +208,11 @@ def predict_photo(
     if not ids:
         return []
     chosen = {id: (opened or {}).get(id) or predictor(id) for id in ids}
-    seen = {id: (one.checkpoint.input_px, one.checkpoint.crop) for id, one in chosen.items()}
+    seen = {
+        id: (network.checkpoint.input_px, network.checkpoint.crop) for id, network in chosen.items()
+    }
     pixels = {view: prepare(image, *view)[None] for view in set(seen.values())}  # (1, 3, px, px)
-    calls = {id: partial(one.logits, pixels[seen[id]]) for id, one in chosen.items()}
+    calls = {id: partial(network.logits, pixels[seen[id]]) for id, network in chosen.items()}
     timings = time_calls(
         calls, repeats=TIMED_RUNS, warmup=1, budget_s=TIMED_BUDGET_S, threads=THREADS
     )

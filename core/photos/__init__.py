@@ -76,8 +76,8 @@ def read_photos(
 
     def answers(batch: list[bytes | PhotoError]) -> list[T | str]:
         data = [each for each in batch if isinstance(each, bytes)]
-        found = iter(limited.call_each(function, data, *args, limits=LIMITS, error=PhotoError))
-        given = (next(found) if isinstance(each, bytes) else each for each in batch)
+        decoded = iter(limited.call_each(function, data, *args, limits=LIMITS, error=PhotoError))
+        given = (next(decoded) if isinstance(each, bytes) else each for each in batch)
         return [str(each) if isinstance(each, UserError) else each for each in given]
 
     at_once = 8  # the pool takes as many as there are cores

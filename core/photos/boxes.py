@@ -54,16 +54,16 @@ def read_boxes(data: bytes) -> Contents:
                 raise ValueError("a box of the meta box stands there twice")
             boxes[kind] = (start, end)
     kinds = _kinds(data, *boxes[b"iinf"]) if b"iinf" in boxes else {}
-    found = _properties(data, *boxes[b"iprp"]) if b"iprp" in boxes else _Properties({}, [], {})
+    properties = _properties(data, *boxes[b"iprp"]) if b"iprp" in boxes else _Properties({}, [], {})
     picture = _primary(data, *boxes[b"pitm"]) if b"pitm" in boxes else -1
     derived = list(_derived(data, *boxes[b"iref"])) if b"iref" in boxes else []
     parts = dict(derived)
-    coding = found.codings.get(picture)
+    coding = properties.codings.get(picture)
     for _step in range(_MOST_STEPS):
         if kinds.get(picture) != b"iden":
             break
         picture = next(iter(parts.get(picture, ())), -1)
-        coding = coding or found.codings.get(picture)
+        coding = coding or properties.codings.get(picture)
     if kinds.get(picture) not in _CODED | {b"grid"}:
         raise ValueError("a kind of picture that is not read")
     mosaic = 0
@@ -71,10 +71,10 @@ def read_boxes(data: bytes) -> Contents:
         if kinds.get(grid) == b"grid":
             if any(kinds.get(tile) not in _CODED for tile in tiles):
                 raise ValueError("a grid of something else than coded pictures")
-            mosaic = max(mosaic, sum(found.areas.get(tile, 0) for tile in tiles))
+            mosaic = max(mosaic, sum(properties.areas.get(tile, 0) for tile in tiles))
             if grid == picture and tiles:
-                coding = coding or found.codings.get(tiles[0])
-    return Contents(found.sizes, mosaic, coding)
+                coding = coding or properties.codings.get(tiles[0])
+    return Contents(properties.sizes, mosaic, coding)
 
 
 def _int(data: bytes, at: int, width: int, end: int) -> int:
@@ -130,7 +130,7 @@ def _properties(data: bytes, start: int, end: int) -> _Properties:
                     coding = first, second
                 sizes.append(size)
                 codings.append(coding)
-    found = _Properties({}, [size for size in sizes if size], {})
+    properties = _Properties({}, [size for size in sizes if size], {})
     for kind, at, stop in _boxes(data, start, end):
         if kind != b"ipma":
             continue
@@ -148,10 +148,10 @@ def _properties(data: bytes, start: int, end: int) -> _Properties:
                     continue
                 size, coding = sizes[number - 1], codings[number - 1]
                 if size:
-                    found.areas[item] = max(found.areas.get(item, 0), size[0] * size[1])
+                    properties.areas[item] = max(properties.areas.get(item, 0), size[0] * size[1])
                 if coding:
-                    found.codings.setdefault(item, coding)
-    return found
+                    properties.codings.setdefault(item, coding)
+    return properties
 
 
 def _derived(data: bytes, start: int, end: int) -> Iterator[tuple[int, list[int]]]:

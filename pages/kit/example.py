@@ -58,18 +58,18 @@ def more_choices() -> Any:
     return st.popover(_("More choices"), icon=":material/tune:", width="stretch")
 
 
-def choose_pair(found: list[Checkpoint], more: Any) -> list[Checkpoint]:
+def choose_pair(listed: list[Checkpoint], more: Any) -> list[Checkpoint]:
     """Two menus: a teacher, and a student to stand beside it; one network where there is one.
 
     `more`: the place for the switch that offers more networks.
     """
-    if len(found) < 2:
-        return found
+    if len(listed) < 2:
+        return listed
     with more:
-        offered = offer(found)
+        offered = offer(listed)
     teacher = choose_teacher(offered)
-    students = [one for one in offered if one.id != teacher.id]
-    students.sort(key=lambda one: role_of(one) != "distilled")
+    students = [checkpoint for checkpoint in offered if checkpoint.id != teacher.id]
+    students.sort(key=lambda checkpoint: role_of(checkpoint) != "distilled")
     return [teacher, networks.choose_one(_("Student"), students, "student")]
 
 
@@ -78,18 +78,22 @@ def choose_teacher(offered: list[Checkpoint]) -> Checkpoint:
     return networks.choose_one(_("Teacher"), networks.teachers(offered) or offered, "teacher")
 
 
-def offer(found: list[Checkpoint]) -> list[Checkpoint]:
+def offer(listed: list[Checkpoint]) -> list[Checkpoint]:
     """The networks for both menus: seed 0 of each training; the others by a switch, or a link."""
 
-    def is_usual(one: Checkpoint) -> bool:
-        return one.seed == 0 and one.derived_from is None and not is_trial(one.recipe)
+    def is_usual(checkpoint: Checkpoint) -> bool:
+        return (
+            checkpoint.seed == 0
+            and checkpoint.derived_from is None
+            and not is_trial(checkpoint.recipe)
+        )
 
-    usual = [one for one in found if is_usual(one)] or found
-    if len(usual) == len(found):
-        return found
+    usual = [checkpoint for checkpoint in listed if is_usual(checkpoint)] or listed
+    if len(usual) == len(listed):
+        return listed
     named = {id for key in ("teacher", "student") for id in url_state.texts(key)}
-    is_named = any(one.id in named and not is_usual(one) for one in found)
-    return found if toggle(_("More networks"), "more_networks", default=is_named) else usual
+    is_named = any(checkpoint.id in named and not is_usual(checkpoint) for checkpoint in listed)
+    return listed if toggle(_("More networks"), "more_networks", default=is_named) else usual
 
 
 def short_names(pair: list[Checkpoint]) -> list[str]:

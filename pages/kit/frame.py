@@ -133,13 +133,13 @@ def entries() -> Iterator[Entry]:
 
 def entry(key: str) -> Entry:
     """The page `key`; KeyError if the contents do not list it."""
-    return next(found for found in entries() if found.key == key)
+    return next(page for page in entries() if page.key == key)
 
 
 def after(key: str) -> Entry:
     """The page to read after `key`; the first one after the last."""
     listed = list(entries())
-    place = [found.key for found in listed].index(key)
+    place = [page.key for page in listed].index(key)
     return listed[(place + 1) % len(listed)]
 
 
@@ -192,9 +192,9 @@ class Tab(NamedTuple):
 @section
 def tabs(offered: Sequence[Tab], key: str = "tab") -> None:
     """Tabs of which only the open one is drawn; `key` names it in the address bar."""
-    labels = [one.label for one in offered]
+    labels = [tab.label for tab in offered]
     by_key = {key: tab.label for tab in offered for key in (*tab.former, tab.key)}
-    by_label = {one.label: one.key for one in offered}
+    by_label = {tab.label: tab.key for tab in offered}
     opened: list[Any] = []
 
     def widget(shown: Sequence[str], *, key: str, persist_state: str) -> str:
@@ -209,10 +209,10 @@ def tabs(offered: Sequence[Tab], key: str = "tab") -> None:
     meant = (tab.label for tab in offered if any(url_state.texts(name) for name in tab.settings))
     default = next(meant, labels[0])
     shown = url_state.draw(widget, labels, key=key, spelling=spelling, default=default)
-    for one, place in zip(offered, opened, strict=True):
-        if one.label == shown:
+    for tab, place in zip(offered, opened, strict=True):
+        if tab.label == shown:
             with place:
-                one.draw()
+                tab.draw()
 
 
 # ------------------------------------------------------------------------------------------------
@@ -220,12 +220,12 @@ def tabs(offered: Sequence[Tab], key: str = "tab") -> None:
 
 
 def page_link(
-    found: Entry, label: str, query: Mapping[str, str] | Sequence[tuple[str, str]] | None = None
+    page: Entry, label: str, query: Mapping[str, str] | Sequence[tuple[str, str]] | None = None
 ) -> None:
     """A link to another page, with its settings if given; plain text where a page runs alone,
     without app.py around it."""
     try:
-        st.page_link(found.file, label=label, icon=found.icon, query_params=query)
+        st.page_link(page.file, label=label, icon=page.icon, query_params=query)
     except (StreamlitAPIException, KeyError):
         st.markdown(label)
 

@@ -100,10 +100,10 @@ class LivePoint(Generic[P, R]):
     def _progress(self, job: Job[P, R]) -> tuple[float, str]:
         if job.state == "waiting":
             return 0.0, _("{n} before you on this machine ...").format(n=self.runs.place(job.point))
-        begun, said = self.steps[job.step]
-        ends = min((begin for begin, _said in self.steps.values() if begin > begun), default=1.0)
+        begun, words = self.steps[job.step]
+        ends = min((begin for begin, _words in self.steps.values() if begin > begun), default=1.0)
         share = min(job.done / job.of, 1.0) if job.of else 0.0
-        return begun + share * (ends - begun), said.format(
+        return begun + share * (ends - begun), words.format(
             at=job.done + 1, done=job.done, of=job.of
         )
 
@@ -113,12 +113,12 @@ class LivePoint(Generic[P, R]):
             return
         if job.state == "failed":
             reason = _("The run broke off ({reason}). Try it again.").format(reason=job.message)
-            told = {
+            reasons = {
                 "said": job.message,
                 "too_long": _("It took too long and was ended. Try a smaller network."),
                 "crashed": reason,
             }
-            st.error(told.get(job.reason, job.message), icon=":material/error:")
+            st.error(reasons.get(job.reason, job.message), icon=":material/error:")
             return
         st.success(
             _("Measured here at {when} UTC: {what}.").format(

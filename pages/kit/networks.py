@@ -28,8 +28,11 @@ def checkpoints() -> list[Checkpoint]:
     Runs that were trained on this machine are among them where the session has finished one, or
     came by a link that names one: a class's forty runs would bury everything else.
     """
-    found = [*_listed().values(), *_own()]
-    return sorted(found, key=lambda one: (one.family != "teacher", -one.params, one.id))
+    listed = [*_listed().values(), *_own()]
+    return sorted(
+        listed,
+        key=lambda checkpoint: (checkpoint.family != "teacher", -checkpoint.params, checkpoint.id),
+    )
 
 
 def _listed(
@@ -90,79 +93,96 @@ def name_of(checkpoint: Checkpoint) -> str:
     return _("{name}, seed {seed}").format(name=name, seed=checkpoint.seed)
 
 
-def teachers(found: Iterable[Checkpoint]) -> list[Checkpoint]:
+def teachers(listed: Iterable[Checkpoint]) -> list[Checkpoint]:
     """The trained teachers, the best on the validation photographs first; no versions of one."""
-    known = [one for one in found if one.family == "teacher" and one.derived_from is None]
-    return sorted(known, key=lambda one: -one.validation.accuracy if one.validation else 1.0)
+    known = [
+        checkpoint
+        for checkpoint in listed
+        if checkpoint.family == "teacher" and checkpoint.derived_from is None
+    ]
+    return sorted(
+        known,
+        key=lambda checkpoint: -checkpoint.validation.accuracy if checkpoint.validation else 1.0,
+    )
 
 
-def best_student(found: Iterable[Checkpoint]) -> Checkpoint | None:
+def best_student(listed: Iterable[Checkpoint]) -> Checkpoint | None:
     """The trained student that is right most often on the test photographs, by its recipe's mean.
 
     Short trials do not count; all are measured on the same photographs. None where there is none.
     """
     groups = [
         group
-        for group in on_one_set(collect(found))[0]
+        for group in on_one_set(collect(listed))[0]
         if group.is_trained and group.first.family != "teacher" and not is_trial(group.first.recipe)
     ]
     best = max(groups, key=lambda group: sum(group.accuracies) / len(group.seeds), default=None)
     return best.first if best else None
 
 
-def starters(found: Sequence[Checkpoint]) -> list[str]:
+def starters(listed: Sequence[Checkpoint]) -> list[str]:
     """Three ids to begin with, if shipped: the best teacher, and one student twice: from scratch,
     and taught by that teacher."""
-    teacher = next(iter(teachers(found)), None)
+    teacher = next(iter(teachers(listed)), None)
     by_role: dict[str, list[Checkpoint]] = {"scratch": [], "distilled": []}
-    for one in found:
-        by_role.setdefault(role_of(one), []).append(one)
-    taught = [one for one in by_role["distilled"] if teacher and one.teacher == teacher.id]
+    for checkpoint in listed:
+        by_role.setdefault(role_of(checkpoint), []).append(checkpoint)
+    taught = [
+        checkpoint
+        for checkpoint in by_role["distilled"]
+        if teacher and checkpoint.teacher == teacher.id
+    ]
     distilled = next(iter(taught or by_role["distilled"]), None)
-    twins = [one for one in by_role["scratch"] if distilled and one.model == distilled.model]
-    twins.sort(key=lambda one: one.recipe != "scratch")  # not the one that saw other photographs
+    twins = [
+        checkpoint
+        for checkpoint in by_role["scratch"]
+        if distilled and checkpoint.model == distilled.model
+    ]
+    twins.sort(
+        key=lambda checkpoint: checkpoint.recipe != "scratch"
+    )  # not the one that saw other photographs
     scratch = next(iter(twins or by_role["scratch"]), None)
-    picked = [one.id for one in (teacher, scratch, distilled) if one]
-    return picked or [one.id for one in found[:2]]
+    picked = [checkpoint.id for checkpoint in (teacher, scratch, distilled) if checkpoint]
+    return picked or [checkpoint.id for checkpoint in listed[:2]]
 
 
 def choose(
-    found: Sequence[Checkpoint], default: Sequence[str], key: str = "networks"
+    listed: Sequence[Checkpoint], default: Sequence[str], key: str = "networks"
 ) -> list[Checkpoint]:
     """A menu of checkpoints to compare, kept in the link; at least the chosen, maybe none.
 
     `default`: ids of those it begins with.
     """
-    by_id = {one.id: one for one in found}
+    by_id = {checkpoint.id: checkpoint for checkpoint in listed}
     chosen = several_of(
         st.multiselect,
         _("Networks"),
-        {one.id: name_of(one) for one in found},
+        {checkpoint.id: name_of(checkpoint) for checkpoint in listed},
         key,
         default=default,
         most=MOST,
         max_selections=MOST,
         placeholder=_("Choose networks"),
     )
-    return [by_id[one] for one in chosen]
+    return [by_id[id] for id in chosen]
 
 
 def choose_one(
-    label: str, found: Iterable[Checkpoint], key: str, first: Container[str] = ()
+    label: str, listed: Iterable[Checkpoint], key: str, first: Container[str] = ()
 ) -> Checkpoint:
     """A menu of which one checkpoint is chosen (the first to begin with), kept in the link.
 
     `first`: ids of those that the menu offers at once; the others come with "More networks", which
     is on where the link names one of them. Without any such, all are offered.
     """
-    by_id = {one.id: one for one in found}
+    by_id = {checkpoint.id: checkpoint for checkpoint in listed}
     place = st.container()
     few = [id for id in by_id if id in first]
     if few and len(few) < len(by_id):
         named = url_state.current(key, url_state.choice(list(by_id)), few[0])
         if not toggle(_("More networks"), f"more_{key}", default=named not in few):
             by_id = {id: by_id[id] for id in few}
-    titles = {id: name_of(one) for id, one in by_id.items()}
+    titles = {id: name_of(checkpoint) for id, checkpoint in by_id.items()}
     return by_id[one_of(place.selectbox, label, titles, key, default=next(iter(by_id)))]
 
 
@@ -170,13 +190,13 @@ def choose_one(
 # What was measured of their versions, and what is in their files.
 
 
-def measured_rows(kind: type[Rows], found: Iterable[Checkpoint]) -> dict[str, Rows]:
+def measured_rows(kind: type[Rows], listed: Iterable[Checkpoint]) -> dict[str, Rows]:
     """The measured rows of those checkpoints that have some, by id, in the order given.
 
     Rows of other weights than these count as none. Files that cannot be read are said.
     """
     rows: dict[str, Rows] = {}
-    for checkpoint in found:
+    for checkpoint in listed:
         try:
             if (measured := kind.of_checkpoint(checkpoint)) is not None:
                 rows[checkpoint.id] = measured
@@ -185,21 +205,24 @@ def measured_rows(kind: type[Rows], found: Iterable[Checkpoint]) -> dict[str, Ro
     return rows
 
 
-def by_title(found: Iterable[Checkpoint], rows: dict[str, Rows]) -> list[tuple[str, RoleKey, Rows]]:
+def by_title(
+    listed: Iterable[Checkpoint], rows: dict[str, Rows]
+) -> list[tuple[str, RoleKey, Rows]]:
     """Title, role and rows of each measured checkpoint: the shortest title that no other has, of
     its role's, its own up to the comma, and its own."""
-    measured = [one for one in found if one.id in rows]
+    measured = [checkpoint for checkpoint in listed if checkpoint.id in rows]
     offered = [
-        (role_title(role_of(one)), _(one.title).split(",")[0], _(one.title)) for one in measured
+        (role_title(role_of(checkpoint)), _(checkpoint.title).split(",")[0], _(checkpoint.title))
+        for checkpoint in measured
     ]
     every = [title for titles in offered for title in titles[:2]]
     return [
         (
             next((t for t in titles[:2] if every.count(t) == 1), titles[2]),
-            role_of(one),
-            rows[one.id],
+            role_of(checkpoint),
+            rows[checkpoint.id],
         )
-        for one, titles in zip(measured, offered, strict=True)
+        for checkpoint, titles in zip(measured, offered, strict=True)
     ]
 
 

@@ -51,7 +51,7 @@ class Choice(NamedTuple):
 
 
 def photo_check(
-    one: Checkpoint,
+    checkpoint: Checkpoint,
     choice: Choice,
     versions: Callable[[Sequence[int]], Sequence[Version]],
     *,
@@ -81,31 +81,31 @@ def photo_check(
         return
     photo = photos[0]
     try:
-        found = versions([value for value in choice.values if value in chosen][: choice.most])
-        if not found:
+        compared = versions([value for value in choice.values if value in chosen][: choice.most])
+        if not compared:
             return
-        looked = _look(photo, one, way, found)
+        looked = _look(photo, checkpoint, way, compared)
     except UserError as error:
         st.error(str(error), icon=":material/broken_image:")
         return
-    logits = [looked.logits[_key(one, way, version)] for version in found]
+    logits = [looked.logits[_key(checkpoint, way, version)] for version in compared]
     st.image(
         looked.thumb,
         caption=photo.caption,
         width=160,
         alt=_("The photo {name}").format(name=photo.name),
     )
-    said = [
+    answers = [
         Bars(
             version.name,
-            version.role or role_of(one),
-            bars_frame(Answer(one, each, 0.0)),
+            version.role or role_of(checkpoint),
+            bars_frame(Answer(checkpoint, each, 0.0)),
             f"photo-{version.name}",
         )
-        for version, each in zip(found, logits, strict=True)
+        for version, each in zip(compared, logits, strict=True)
     ]
-    answer_bars(said, name)
-    st.markdown(_verdict(said, way))
+    answer_bars(answers, name)
+    st.markdown(_verdict(answers, way))
 
 
 class _Looked(NamedTuple):
@@ -117,8 +117,8 @@ class _Looked(NamedTuple):
     """By `_key`; (11,) each."""
 
 
-def _key(one: Checkpoint, way: str, version: Version) -> tuple[str, ...]:
-    return one.id, one.weights_sha256, way, version.name
+def _key(checkpoint: Checkpoint, way: str, version: Version) -> tuple[str, ...]:
+    return checkpoint.id, checkpoint.weights_sha256, way, version.name
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -127,21 +127,23 @@ def _opened(key: tuple[str, ...], _open: Callable[[], Network]) -> Network:
     return _open()
 
 
-def _look(photo: Photo, one: Checkpoint, way: str, versions: Sequence[Version]) -> _Looked:
+def _look(photo: Photo, checkpoint: Checkpoint, way: str, versions: Sequence[Version]) -> _Looked:
     """The photo's thumbnail and the versions' answers; only those that are new are asked for."""
     looked: _Looked | None = st.session_state.get("photo_check")
     if looked is not None and looked.photo == photo.key:
-        missing = [each for each in versions if _key(one, way, each) not in looked.logits]
+        missing = [each for each in versions if _key(checkpoint, way, each) not in looked.logits]
         if not missing:
             return looked
     else:
         looked, missing = None, list(versions)
     image = photo.read()
     looked = looked or _Looked(photo.key, thumbnail(image), {})
-    pixels = prepare(image, one.input_px, one.crop)[None]  # (1, 3, px, px)
+    pixels = prepare(image, checkpoint.input_px, checkpoint.crop)[None]  # (1, 3, px, px)
     with st.spinner(_("Looking at {name} ...").format(name=photo.name)):
         answers = {
-            _key(one, way, each): _opened(_key(one, way, each), each.open).logits(pixels)[0]
+            _key(checkpoint, way, each): _opened(_key(checkpoint, way, each), each.open).logits(
+                pixels
+            )[0]
             for each in missing
         }
     looked.logits.update(answers)
@@ -149,14 +151,14 @@ def _look(photo: Photo, one: Checkpoint, way: str, versions: Sequence[Version]) 
     return looked
 
 
-def _verdict(said: Sequence[Bars], way: str) -> str:
+def _verdict(answers: Sequence[Bars], way: str) -> str:
     """Which versions answer something else than the first."""
-    foods = [str(bars.frame.iloc[0].food) for bars in said]
-    changed = [bars.name for bars, food in zip(said, foods, strict=True) if food != foods[0]]
+    foods = [str(bars.frame.iloc[0].food) for bars in answers]
+    changed = [bars.name for bars, food in zip(answers, foods, strict=True) if food != foods[0]]
     if not changed:
         return _("**{way}**: the answer stays {food} in every version.").format(
             way=way, food=foods[0]
         )
     return _("**{way}**: {first} it is {food}; the answer changes at: {names}.").format(
-        way=way, first=said[0].name, food=foods[0], names=", ".join(changed)
+        way=way, first=answers[0].name, food=foods[0], names=", ".join(changed)
     )

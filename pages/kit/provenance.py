@@ -51,20 +51,20 @@ def provenance(checkpoints: Sequence[Checkpoint]) -> None:
     if not checkpoints:
         return
     sets: dict[str, list[Checkpoint]] = {}
-    for one in checkpoints:
-        sets.setdefault(one.data.fingerprint, []).append(one)
-    said = []
+    for checkpoint in checkpoints:
+        sets.setdefault(checkpoint.data.fingerprint, []).append(checkpoint)
+    lines = []
     for of_set in sets.values():
         name = data_name(own_data(of_set))
-        counts = sorted({one.test.n for one in of_set if one.test})
-        said.append(
+        counts = sorted({checkpoint.test.n for checkpoint in of_set if checkpoint.test})
+        lines.append(
             _("{n} test photographs of {data}").format(
                 n=" / ".join(map(numbers.count, counts)), data=name
             )
             if counts
             else name
         )
-    st.caption(_("Accuracies measured on {data}.").format(data="; ".join(said)))
+    st.caption(_("Accuracies measured on {data}.").format(data="; ".join(lines)))
     _sources(checkpoints)
 
 
@@ -72,24 +72,24 @@ def provenance(checkpoints: Sequence[Checkpoint]) -> None:
 def _sources(checkpoints: Sequence[Checkpoint]) -> None:
     """The box; a touch in it redraws it alone."""
     with st.popover(_("Where these numbers come from"), icon=":material/fact_check:"):
-        for one in _some(checkpoints):
-            st.markdown(f"**{name_of(one)}**")
-            st.markdown("\n".join(f"- {line}" for line in _details(one)))
+        for checkpoint in _some(checkpoints):
+            st.markdown(f"**{name_of(checkpoint)}**")
+            st.markdown("\n".join(f"- {line}" for line in _details(checkpoint)))
             entry = st.expander(
                 _("Its manifest entry, configuration and all"),
                 on_change="rerun",
-                key=f"entry-{one.id}",
+                key=f"entry-{checkpoint.id}",
             )
             if entry.open:
-                entry.json(one.model_dump(mode="json"), expanded=False)
+                entry.json(checkpoint.model_dump(mode="json"), expanded=False)
 
 
 def _some(checkpoints: Sequence[Checkpoint]) -> Sequence[Checkpoint]:
     """A few are listed; of many, the reader picks one."""
     if len(checkpoints) <= MOST_LISTED:
         return checkpoints
-    by_id = {one.id: one for one in checkpoints}
-    titles = {id: name_of(one) for id, one in by_id.items()}
+    by_id = {checkpoint.id: checkpoint for checkpoint in checkpoints}
+    titles = {id: name_of(checkpoint) for id, checkpoint in by_id.items()}
     return [by_id[one_of(st.selectbox, _("Network"), titles, "provenance", checkpoints[0].id)]]
 
 
@@ -122,34 +122,42 @@ def accuracy_line(checkpoint: Checkpoint) -> str:
 
 def accuracy_lines(checkpoints: Sequence[Checkpoint]) -> list[tuple[Checkpoint, str]]:
     """`accuracy_line` of each; with its photographs, where those are not the same for all."""
-    several = len({one.data.fingerprint for one in checkpoints}) > 1
+    several = len({checkpoint.data.fingerprint for checkpoint in checkpoints}) > 1
     return [
-        (one, f"{accuracy_line(one)}, {data_name(one.data)}" if several else accuracy_line(one))
-        for one in checkpoints
+        (
+            checkpoint,
+            f"{accuracy_line(checkpoint)}, {data_name(checkpoint.data)}"
+            if several
+            else accuracy_line(checkpoint),
+        )
+        for checkpoint in checkpoints
     ]
 
 
-def _details(one: Checkpoint) -> list[str]:
+def _details(checkpoint: Checkpoint) -> list[str]:
     lines = [
-        _("checkpoint `{id}`, recipe {recipe}").format(id=one.id, recipe=one.recipe),
-        accuracy_line(one),
+        _("checkpoint `{id}`, recipe {recipe}").format(id=checkpoint.id, recipe=checkpoint.recipe),
+        accuracy_line(checkpoint),
         _("data: {data}, fingerprint `{mark}`").format(
-            data=data_name(one.data), mark=one.data.fingerprint
+            data=data_name(checkpoint.data), mark=checkpoint.data.fingerprint
         ),
         _("trained on {n} photographs at {px} px, {epochs} epochs, seed {seed}").format(
-            n=numbers.count(one.data.training), px=one.input_px, epochs=one.epochs, seed=one.seed
+            n=numbers.count(checkpoint.data.training),
+            px=checkpoint.input_px,
+            epochs=checkpoint.epochs,
+            seed=checkpoint.seed,
         ),
         _("on {date}, {device}, {minutes} minutes, commit {commit}").format(
-            date=one.date[:10],
-            device=one.device,
-            minutes=numbers.count(round(one.wall_s / 60)),
-            commit=commit_text(one.commit, 10),
+            date=checkpoint.date[:10],
+            device=checkpoint.device,
+            minutes=numbers.count(round(checkpoint.wall_s / 60)),
+            commit=commit_text(checkpoint.commit, 10),
         ),
     ]
-    if one.config.get("start_from"):
-        lines.insert(1, _("started from `{id}`").format(id=one.config["start_from"]))
-    if one.teacher:
-        lines.insert(1, _("taught by `{id}`").format(id=one.teacher))
+    if checkpoint.config.get("start_from"):
+        lines.insert(1, _("started from `{id}`").format(id=checkpoint.config["start_from"]))
+    if checkpoint.teacher:
+        lines.insert(1, _("taught by `{id}`").format(id=checkpoint.teacher))
     return lines
 
 

@@ -133,12 +133,12 @@ class BoundedUploads:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 413 (this visitor's limit) or 429 (the server's)."""
         upload = scope["type"] == "http" and scope["method"] == "PUT"
-        found = self.address.fullmatch(scope["path"]) if upload else None
-        if found is None or not runtime.get_instance().is_active_session(found["session"]):
+        match = self.address.fullmatch(scope["path"]) if upload else None
+        if match is None or not runtime.get_instance().is_active_session(match["session"]):
             await self.app(scope, receive, send)
             return
-        session, size = found["session"], _announced(scope)
-        refusal = self.uploads.why_not(session, found["file"], size)
+        session, size = match["session"], _announced(scope)
+        refusal = self.uploads.why_not(session, match["file"], size)
         if refusal is None:
             await self._receive(session, size, scope, receive, send)
             return
@@ -192,9 +192,9 @@ async def _refuse(status: int, sentence: str, receive: Receive, send: Send) -> N
 async def _run_again(session: str) -> None:
     """Run a visitor's page once more, as soon as it is not running."""
     until = time.monotonic() + DRAIN_S
-    while (found := runtime.get_instance().get_app_session(session)) is not None:
-        if found._state is AppSessionState.APP_NOT_RUNNING:
-            found.request_rerun(found._client_state)
+    while (running := runtime.get_instance().get_app_session(session)) is not None:
+        if running._state is AppSessionState.APP_NOT_RUNNING:
+            running.request_rerun(running._client_state)
             return
         if time.monotonic() > until:
             return
@@ -345,7 +345,7 @@ def end_closed_sessions() -> None:
         server.media_file_mgr.remove_orphaned_files()
         gc.collect()  # an error about a photo holds it in a cycle; 0.1 s, when somebody has left
         _give_memory_back()
-    for left in [one for one in _uploads.refused if not server.is_active_session(one)]:
+    for left in [session for session in _uploads.refused if not server.is_active_session(session)]:
         del _uploads.refused[left]
 
 

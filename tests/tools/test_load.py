@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.pages import shelf
-from tools.load import Report, quantile, told
+from tools.load import Report, as_text, quantile
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -31,7 +31,7 @@ def test_the_report_can_be_read() -> None:
     report.alone_cpu_ms = {"touch": {"n": 3, "median": 20.0, "mean": 30.0, "most": 40.0}}
     report.memory_mb = {"before": 500, "most": 520, "per_session": 10.0}
     report.pages = {"home": {"n": 4, "p50": 0.1, "p95": 0.2}}
-    said = told(report)
+    said = as_text(report)
     assert "2.0 s (last)" in said and "10.0 MB a session" in said and "it broke" in said
 
 
