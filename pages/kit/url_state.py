@@ -421,7 +421,7 @@ def next_of(place: Any, label: str, key: str, first: int = 0, last: int = 9999) 
 # the server a moment after something else was touched: before that, nobody needs to know.
 _SCRIPT = """
 const moved = {};
-let number = 0, told = 0, toldAt = 0, lastByHand = false, waiting, send;
+let number = 0, told = 0, toldAt = 0, leavingAt = 0, lastByHand = false, waiting, send;
 
 const inside = (place) => place instanceof Element && place.closest(".vega-bindings");
 const here = () => location.pathname.replace(/\\/+$/, "").split("/").pop();
@@ -445,10 +445,23 @@ function tell() {
 
 // Streamlit sends what changes at the same time as one message, and then draws only the fragment
 // of the first change: so let go first what is just being touched
-function soon() {
+//
+// A message sent between a click on another page and that page's first answer names the page before
+// it: Streamlit then throws away what it has drawn of the new page. And one that comes while a run
+// ends loses the end of that run. So wait until the page is there and the run has ended.
+function soon(ms = 50) {
   clearTimeout(waiting);
-  waiting = setTimeout(tell, 50);
+  waiting = setTimeout(() => {
+    const isOnItsWay = leavingAt && Date.now() - leavingAt < 10000;
+    if (isOnItsWay || state() === "running") soon(100);
+    else tell();
+  }, ms);
 }
+
+const state = () => document.querySelector('[data-testid="stApp"]')?.dataset.testScriptState;
+const leave = () => { leavingAt = Date.now(); };
+new MutationObserver(() => { if (state() === "running") leavingAt = 0; }).observe(document.body,
+  {attributes: true, attributeFilter: ["data-test-script-state"], subtree: true});
 
 // A run that began before the server was told may draw a chart anew, its inputs where they began:
 // put those back to where they were moved to
@@ -470,12 +483,16 @@ new MutationObserver(restore).observe(document.body, {childList: true, subtree: 
 
 const on = (place, name, heard) => place.addEventListener(name, heard, true);
 on(document, "input", note);
+on(document, "click", (event) => {
+  const link = event.target instanceof Element && event.target.closest("a[href]");
+  if (link && !link.target && link.pathname !== location.pathname) leave();
+});
 on(document, "pointerup", (event) => inside(event.target) || soon());
 on(document, "focusout", (event) => {
   if (inside(event.target) && !inside(event.relatedTarget)) soon();
 });
-on(document, "visibilitychange", tell);
-on(window, "popstate", () => { lastByHand = false; soon(); });
+on(document, "visibilitychange", () => soon(0));
+on(window, "popstate", () => { lastByHand = false; leave(); soon(); });
 
 export default function ({ setStateValue }) {
   send = setStateValue;

@@ -1,6 +1,7 @@
 """In a real browser: a page that was left is found again whole, and its link opens it elsewhere."""
 
 import os
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -154,6 +155,45 @@ def test_what_is_touched_is_kept(page: "Page", server: str) -> None:
     page.wait_for_function("location.search.includes('ratio=85')")
     settle(page)
     assert page.get_by_role("slider").first.input_value() == "85"
+
+
+def test_a_page_that_answers_late_is_drawn_whole(page: "Page", server: str) -> None:
+    """What a slider was moved to is told only when the page that the visitor goes to is there."""
+    sent_on: list[Any] = []
+    held: list[tuple[Any, Any]] = []
+    is_held = False
+
+    def between(socket: Any) -> None:
+        server_side = socket.connect_to_server()
+
+        def from_server(message: Any) -> None:
+            (held.append((socket, message)) if is_held else socket.send(message))
+
+        def from_page(message: Any) -> None:
+            sent_on.append(message)
+            server_side.send(message)
+
+        server_side.on_message(from_server)
+        socket.on_message(from_page)
+
+    page.route_web_socket(re.compile("_stcore/stream"), between)
+    page.goto(f"{server}/temperature?T=5")
+    settle(page)
+    page.focus('.vega-bindings input[name="T"]')
+    page.keyboard.press("ArrowRight")
+    sent, is_held = len(sent_on), True
+    page.click(f'[data-testid="stSidebarNavLink"]:has-text("{NAMES["home"]}")')
+    page.wait_for_timeout(1000)
+    assert len(sent_on) == sent + 1  # the page was asked for, and nothing else was said
+    is_held = False
+    for socket, message in held:
+        socket.send(message)
+    page.wait_for_function("location.pathname === '/'")
+    page.wait_for_timeout(1500)  # now the slider is told
+    assert len(sent_on) > sent + 1
+    settle(page)
+    go(page, "temperature")
+    assert query(page) == {"T": ["5.1"]}
 
 
 @pytest.mark.parametrize(
