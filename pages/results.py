@@ -116,26 +116,29 @@ def explore(
                 one_of(st.selectbox, _("A finding"), titles, "finding", default=GUESSED)
             ]
             reported = reported_text(chosen) or _("no number given")
-            ours = (
-                f"**{outcome_title(chosen.outcome())}:** {contrast_text(chosen)}"
-                if guessed.is_open
-                else _("**Here:** after your guess")
+            rows = {answer.claim.key: claim_row(answer) for answer in answers}
+            text = rows[chosen.claim.key]["text"] if guessed.is_open else _("after your guess")
+            st.markdown(
+                _("**The report:** {reported}").format(reported=reported)
+                + "  \n"
+                + _("**Here:** {text}").format(text=text)
             )
-            st.markdown(_("**The report:** {reported}").format(reported=reported) + "  \n" + ours)
         with picture:
-            rows = [claim_row(answer) for answer in answers]
             hidden = _("hidden until you guess")
-            lines = [f"{row['name']}: {row['text'] if guessed.is_open else hidden}" for row in rows]
+            lines = [
+                f"{row['name']}: {row['text'] if guessed.is_open else hidden}"
+                for row in rows.values()
+            ]
             show(
-                claims_chart(rows, chosen.claim.key, guessed.is_open),
+                claims_chart(list(rows.values()), chosen.claim.key, guessed.is_open),
                 _("Differences of accuracy, theirs and ours. {lines}.").format(
                     lines="; ".join(lines)
                 ),
                 key="claims",
             )
     outcome = by_key[GUESSED].outcome()
-    text = f"{outcome_title(outcome)}: {contrast_text(by_key[GUESSED])}"
-    guess.verdict(guessed, guessed.value == outcome, text)
+    answer_text = f"{outcome_title(outcome)}: {contrast_text(by_key[GUESSED])}"
+    guess.verdict(guessed, guessed.value == outcome, answer_text)
     sentence = counts_text(answers, guessed.is_open)
     st.markdown(_("**What you see.** {sentence}").format(sentence=sentence))
     st.caption(

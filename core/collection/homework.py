@@ -359,10 +359,11 @@ class Compressed(NamedTuple):
 def compressed(groups: Sequence[Collected]) -> list[Compressed]:
     """Every version of a trained network that was measured here, and every distilled student.
 
-    Of a big network whose versions were all trained as long (`core.export.same_size`), these alone.
+    Where there are versions that were all trained as long (`core.export.same_size`), these alone.
     Trial runs are left out. Raises CheckpointError for a file of rows that cannot be read.
     """
-    trials = {group.first.id: _of_trial(group.first) for group in groups}
+    if trial := [row for group in groups for row in _of_trial(group.first)]:
+        return trial
     kinds: dict[str, Way] = {"narrow": "pruned", "factored": "lowrank"}
     rows: list[Compressed] = []
     for group in groups:
@@ -378,8 +379,7 @@ def compressed(groups: Sequence[Collected]) -> list[Compressed]:
             )  # fmt: skip
         if derived is None:
             rows += _of_grids(first)
-    alone = [row for row in rows if not trials.get(row.big)]
-    return [*alone, *(row for trial in trials.values() for row in trial)]
+    return rows
 
 
 def _of_trial(checkpoint: Checkpoint) -> list[Compressed]:

@@ -158,11 +158,10 @@ def test_versions_that_were_all_trained_as_long_take_the_place_of_others() -> No
         checkpoint=one.id, weights_sha256=one.weights_sha256, data="d", fingerprint="f",
         device="x", versions={}, commit="c", date="2026-11-30", rows=tuple(rows),
     ).save()  # fmt: skip
-    of_one = [row for row in compressed(list(collected().values())) if row.big == one.id]
-    assert [(row.way, row.accuracy, row.epochs) for row in of_one] == [
+    pruned, lowrank = after = compressed(list(collected().values()))
+    assert [(row.way, row.accuracy, row.epochs) for row in after] == [
         ("pruned", 0.6, 10), ("lowrank", 0.615, 10),
     ]  # fmt: skip
-    pruned, lowrank = of_one
     assert lowrank.low < pruned.high  # the intervals overlap, the pairs tell them apart
     assert is_better(lowrank, pruned) and not is_better(pruned, lowrank)
     other = lowrank._replace(measured=None)
