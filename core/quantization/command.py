@@ -49,14 +49,14 @@ class Quantize:
         from core.quantization import measure as measuring
 
         left_out = LeftOut()
-        asked = self._asked(left_out)
-        one = measuring.QuantizationExperiment.open(self.checkpoint, threads=cores())
+        versions = self._versions(left_out)
+        experiment = measuring.QuantizationExperiment.open(self.checkpoint, threads=cores())
         rows: dict[tuple[str, int], dict[str, Any]] = {}
         graphs: dict[RowKey, bytes] = {}
-        for scheme, bits, key in asked:
+        for scheme, bits, key in versions:
             with left_out.each(scheme=scheme, bits=bits):
-                made = measuring.version(one, key)
-                row = measuring.measure(one, key, made=made)
+                made = measuring.version(experiment, key)
+                row = measuring.measure(experiment, key, made=made)
                 rows[scheme, bits] = row.report() | {"scheme": scheme}
                 if key.scheme in COMPUTED:
                     graphs[key] = made.graph
@@ -64,19 +64,23 @@ class Quantize:
                     self._write(made.file, key)
                 say(_("{scheme}, {bits} bits: done").format(scheme=scheme, bits=bits))
         if graphs:
-            timed = measuring.time_versions(graphs, one.checkpoint.input_px, (1,))
-            for scheme, bits, key in asked:
+            timed = measuring.time_versions(graphs, experiment.checkpoint.input_px, (1,))
+            for scheme, bits, key in versions:
                 if key in timed:
                     time = timed[key]["onnx_1"].model_dump(exclude={"n"})
                     rows[scheme, bits]["latency_ms"] = time
-        found = list(rows.values())
-        shown = [row | {"latency_ms": (row["latency_ms"] or {}).get("median")} for row in found]
-        notes = [] if one.pictures else [_("No photographs, so no accuracy: python -m core data")]
-        return left_out.answer({"rows": found}, "\n".join([table(shown), *notes]), found)
+        reports = list(rows.values())
+        shown = [row | {"latency_ms": (row["latency_ms"] or {}).get("median")} for row in reports]
+        notes = (
+            []
+            if experiment.pictures
+            else [_("No photographs, so no accuracy: python -m core data")]
+        )
+        return left_out.answer({"rows": reports}, "\n".join([table(shown), *notes]), reports)
 
-    def _asked(self, left_out: LeftOut) -> list[tuple[Form, int, RowKey]]:
+    def _versions(self, left_out: LeftOut) -> list[tuple[Form, int, RowKey]]:
         """Scheme and bits as they were asked for, and the row they are, as far as they fit."""
-        asked: list[tuple[Form, int, RowKey]] = []
+        versions: list[tuple[Form, int, RowKey]] = []
         for scheme in dict.fromkeys(self.scheme):
             own = FIXED_BITS.get(scheme)
             widths = dict.fromkeys(self.bits)
@@ -84,8 +88,8 @@ class Quantize:
                 widths = {own: None}
             for bits in widths:
                 with left_out.each(scheme=scheme, bits=bits):
-                    asked.append((scheme, bits, key_of(scheme, bits)))
-        return asked
+                    versions.append((scheme, bits, key_of(scheme, bits)))
+        return versions
 
     def _write(self, file: bytes, key: RowKey) -> None:
         from pathlib import Path
@@ -125,8 +129,8 @@ class QuantizeGrid:
     def run(self) -> Answer:
         from core import checkpoints
 
-        found = checkpoints.load_manifest()
-        whole = [one.id for one in found.values() if one.derived_from is None]
+        listed = checkpoints.load_manifest().values()
+        whole = [checkpoint.id for checkpoint in listed if checkpoint.derived_from is None]
         ids = [checkpoints.get(id).id for id in self.checkpoints] or whole
         if not ids:
             raise ConfigError(

@@ -146,32 +146,32 @@ def check_shapes(state: Arrays, expected: Shapes) -> None:
         _check_shape(name, tuple(state[name].shape), shape)
 
 
-def matched(found: Shapes, wanted: Shapes) -> dict[str, str] | None:
-    """For each name in `wanted` the one in `found` that is the same tensor; None if they differ.
+def matched(in_file: Shapes, wanted: Shapes) -> dict[str, str] | None:
+    """For each name in `wanted` the one in `in_file` that is the same tensor; None if they differ.
 
     Both are in the order of their state dicts. They are the same if the names are, but for a prefix
     such as `module.`; or if the shapes are the same in the same order, whatever the names. A name's
     last part (`weight`, `running_mean`) is not only a name: where both have one, it must agree.
     """
-    first = next(iter(found), "").split(".")
+    first = next(iter(in_file), "").split(".")
     for n in range(len(first)):
         prefix = "".join(f"{part}." for part in first[:n])
-        if {f"{prefix}{name}": tuple(shape) for name, shape in wanted.items()} == dict(found):
+        if {f"{prefix}{name}": tuple(shape) for name, shape in wanted.items()} == dict(in_file):
             return {name: f"{prefix}{name}" for name in wanted}
-    for ours, theirs in zip(wanted, found, strict=False):
+    for ours, theirs in zip(wanted, in_file, strict=False):
         last = {name.rpartition(".")[2] for name in (ours, theirs)}
-        if tuple(found[theirs]) != tuple(wanted[ours]) or (
+        if tuple(in_file[theirs]) != tuple(wanted[ours]) or (
             len(last) > 1 and last <= set(LAST_WORDS)
         ):
             return None
-    return dict(zip(wanted, found, strict=True)) if len(found) == len(wanted) else None
+    return dict(zip(wanted, in_file, strict=True)) if len(in_file) == len(wanted) else None
 
 
-def _check_shape(name: str, found: tuple[int, ...], wanted: tuple[int, ...] | None) -> None:
-    if wanted is not None and found != tuple(wanted):
+def _check_shape(name: str, stored: tuple[int, ...], wanted: tuple[int, ...] | None) -> None:
+    if wanted is not None and stored != tuple(wanted):
         raise CheckpointError(
-            _("The tensor {name} is {found} in the file and {wanted} in the network.").format(
-                name=name, found=_sides(found), wanted=_sides(wanted)
+            _("The tensor {name} is {stored} in the file and {wanted} in the network.").format(
+                name=name, stored=_sides(stored), wanted=_sides(wanted)
             )
         )
 
@@ -232,20 +232,20 @@ def _settings(about: dict[str, str]) -> tuple[Scheme, int, dict[str, tuple[int, 
     return scheme, bits, shapes
 
 
-def _sound(one: Quantised) -> Quantised:
+def _sound(quantised: Quantised) -> Quantised:
     """Raises ValueError unless the floats are those that the scheme needs."""
-    if one.scheme == "kmeans":
-        book = one.codebook
+    if quantised.scheme == "kmeans":
+        book = quantised.codebook
         if book is None or book.dtype != np.float32 or book.ndim != 1:
             raise ValueError(_("a codebook is missing"))
-        if one.codes.size and int(one.codes.max()) >= len(book):
+        if quantised.codes.size and int(quantised.codes.max()) >= len(book):
             raise ValueError(_("a code is not in its codebook"))
-        return one
-    groups = one.shape[0] if one.scheme.startswith("channel") and one.shape else 1
-    wanted = {"scale": one.scale}
-    if one.scheme.endswith("minmax"):
-        wanted["offset"] = one.offset
+        return quantised
+    groups = quantised.shape[0] if quantised.scheme.startswith("channel") and quantised.shape else 1
+    wanted = {"scale": quantised.scale}
+    if quantised.scheme.endswith("minmax"):
+        wanted["offset"] = quantised.offset
     for values in wanted.values():
         if values is None or values.dtype != np.float32 or values.shape != (groups,):
             raise ValueError(_("a scale or a minimum is missing"))
-    return one
+    return quantised

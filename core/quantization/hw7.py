@@ -60,8 +60,8 @@ def decode8(data: bytes, expected: Shapes | None = None) -> dict[str, NDArray[An
     unfold to more than a network of ours, has a weight above `LARGEST` or that is no number, or
     that does not fit `expected`.
     """
-    found = read_network(data)
-    codes = {name: _codes(name, value) for name, value in found.items()}
+    values = read_network(data)
+    codes = {name: _codes(name, value) for name, value in values.items()}
     if not any(array.ndim for array in codes.values()):
         raise CheckpointError(_("There are no arrays in this file."))
     if sum(array.size for array in codes.values()) > MAX_VALUES:
@@ -69,7 +69,7 @@ def decode8(data: bytes, expected: Shapes | None = None) -> dict[str, NDArray[An
     if expected is not None:
         counters = {name for name in expected if name.endswith(COUNTER)}
         check_shapes(codes, {n: s for n, s in expected.items() if n not in counters - set(codes)})
-    return {name: _restored(name, array, found[name]) for name, array in codes.items()}
+    return {name: _restored(name, array, values[name]) for name, array in codes.items()}
 
 
 def _codes(name: str, value: Value) -> NDArray[Any]:

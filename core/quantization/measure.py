@@ -461,16 +461,16 @@ def _aware(
     return grid.model_copy(update={"comparisons": tuple(pairs)}).keep(kept)
 
 
-def measure_live(asked: dict[str, Any], report: Report) -> None:
+def measure_live(point: dict[str, Any], report: Report) -> None:
     """Measure one point, and the network in float32 before it, on the same photographs.
 
     `report` hears steps, and at the end `{"rows": [...]}`: the point's row, then float32's.
 
-    `asked`: the fields of `QuantPoint`. Raises UserError.
+    `point`: the fields of `QuantPoint`. Raises UserError.
     """
-    experiment = QuantizationExperiment.open(asked["checkpoint"])
+    experiment = QuantizationExperiment.open(point["checkpoint"])
     rows = []
-    for step, key in (("whole", WHOLE), ("accuracy", key_of(asked["scheme"], asked["bits"]))):
+    for step, key in (("whole", WHOLE), ("accuracy", key_of(point["scheme"], point["bits"]))):
         report({"step": step})
 
         def on_progress(done: int, of: int, step: str = step) -> None:

@@ -1,12 +1,21 @@
-"""The codebook of k-means: the values that stand for all weights of a tensor with least error.
+"""Quantisation: a weight is kept as a small whole number, and a few floats say what it stands for.
 
-In one dimension every cluster is a run of the sorted values, so a clustering is a list of cuts, and
-prefix sums give the cost of any run at once. The best cuts could be found exactly by dynamic
-programming (Wang & Song 2011, "Ckmeans.1d.dp"), in time that grows with the number of weights. Here
-it is done in bands: from a good start, all cuts move together to the best of some places around
-each, wide steps first, until none of them wants to move. Lloyd's rounds alone stop too early: no
-single move helps any more, although a row of cuts moved together would.
-Only numpy; milliseconds, also for a layer of 400,000 weights.
+With b bits there are 2^b codes. *Uniform* schemes space the values evenly,
+
+    w ~ (code - zero) * scale + offset,
+
+*min-max* from the smallest to the largest weight (HW7's 8 bits), *symmetric* from -max|w| to
+max|w| with 0 on a level; one scale per tensor, or per output channel, whose sizes differ (Jacob
+et al. 2018; Krishnamoorthi 2018). *k-means* lets the weights choose the values: a codebook per
+tensor (Han, Mao & Dally 2016, "Deep Compression"). 16 bits are float16, whatever the scheme.
+
+The codebook has close to the least error. In one dimension every cluster is a run of the sorted
+values, so a clustering is a list of cuts, and prefix sums give the cost of any run at once. The
+best cuts could be found exactly by dynamic programming (Wang & Song 2011, "Ckmeans.1d.dp"), in time
+that grows with the number of weights. Here it is done in bands: from a good start, all cuts move
+together to the best of some places around each, wide steps first, until none of them wants to move.
+Lloyd's rounds alone stop too early: no single move helps any more, although a row of cuts moved
+together would. Only numpy; milliseconds, also for a layer of 400,000 weights.
 """
 
 from collections.abc import Iterable, Mapping
@@ -175,20 +184,6 @@ def _best_path(cost: Floats64, placed: Cuts) -> Cuts:
         path.append(int(chosen[path[-1]]))
     inner = placed[np.arange(1, len(placed) - 1), path[:0:-1]]
     return np.concatenate([placed[0, :1], inner, placed[-1, :1]])
-
-
-# ------------------------------------------------------------------------------------------------
-# Quantisation: a weight is kept as a small whole number, and a few floats say what it stands for.
-#
-# With b bits there are 2^b codes. *Uniform* schemes space the values evenly,
-#
-#     w ~ (code - zero) * scale + offset,
-#
-# *min-max* from the smallest to the largest weight (HW7's 8 bits), *symmetric* from -max|w| to
-# max|w| with 0 on a level; one scale per tensor, or per output channel, whose sizes differ (Jacob
-# et al. 2018; Krishnamoorthi 2018). *k-means* lets the weights choose the values: a codebook per
-# tensor (Han, Mao & Dally 2016, "Deep Compression"). 16 bits are float16, whatever the scheme.
-# Only numpy: a page quantises a layer in milliseconds.
 
 
 Scheme = Literal[
