@@ -32,15 +32,15 @@ def main() -> None:
         {
             section: [
                 st.Page(
-                    found.file,
-                    title=found.name,
-                    icon=found.icon,
-                    url_path=found.key,
-                    default=found.key == "home",
+                    entry.file,
+                    title=entry.name,
+                    icon=entry.icon,
+                    url_path=entry.key,
+                    default=entry.key == "home",
                 )
-                for found in listed
+                for entry in entries
             ]
-            for section, listed in frame.sections().items()
+            for section, entries in frame.sections().items()
         },
         expanded=True,
     )

@@ -49,10 +49,6 @@ class Bank(NamedTuple):
     labels: NDArray[np.int64]
 
 
-# ------------------------------------------------------------------------------------------------
-# The networks.
-
-
 def more_choices() -> Any:
     """The place for choices that are seldom changed: a popover."""
     return st.popover(_("More choices"), icon=":material/tune:", width="stretch")
@@ -132,10 +128,6 @@ def bank(checkpoint: Checkpoint) -> Bank | None:
     except CheckpointError as error:
         st.error(str(error), icon=":material/error:")
         return None
-
-
-# ------------------------------------------------------------------------------------------------
-# The picture: of the test split, generated, or the visitor's own.
 
 
 def choose(

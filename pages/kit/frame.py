@@ -37,92 +37,46 @@ def sections() -> dict[str, list[Entry]]:
 
     A new page is a new line here: nothing else lists the pages.
     """
+    # fmt: off
     return {
         "": [
-            Entry(
-                "home",
-                ":material/restaurant_menu:",
-                _("Home"),
-                _("How does a big network become a small one?"),
-            ),
+            Entry("home", ":material/restaurant_menu:", _("Home"),
+                  _("How does a big network become a small one?")),
         ],
         _("See"): [
-            Entry(
-                "compare",
-                ":material/photo_camera:",
-                _("Compare"),
-                _("What does each network see on your plate?"),
-            ),
-            Entry(
-                "results",
-                ":material/leaderboard:",
-                _("Results"),
-                _("What did the two homeworks find, and does it hold?"),
-            ),
+            Entry("compare", ":material/photo_camera:", _("Compare"),
+                  _("What does each network see on your plate?")),
+            Entry("results", ":material/leaderboard:", _("Results"),
+                  _("What did the two homeworks find, and does it hold?")),
         ],
         _("Build"): [
-            Entry(
-                "convolutions",
-                ":material/grid_on:",
-                _("Convolutions"),
-                _("What does a convolution cost, and can it cost less?"),
-            ),
-            Entry(
-                "architecture",
-                ":material/account_tree:",
-                _("Architecture"),
-                _("Where do a network's parameters sit?"),
-            ),
+            Entry("convolutions", ":material/grid_on:", _("Convolutions"),
+                  _("What does a convolution cost, and can it cost less?")),
+            Entry("architecture", ":material/account_tree:", _("Architecture"),
+                  _("Where do a network's parameters sit?")),
         ],
         _("Distil"): [
-            Entry(
-                "temperature",
-                ":material/device_thermostat:",
-                _("Temperature"),
-                _("What does a higher temperature do to an answer?"),
-            ),
-            Entry(
-                "distillation",
-                ":material/local_drink:",
-                _("Distillation"),
-                _("What does a student learn from its teacher?"),
-            ),
-            Entry(
-                "training",
-                ":material/model_training:",
-                _("Training"),
-                _("Can you train a student yourself?"),
-            ),
+            Entry("temperature", ":material/device_thermostat:", _("Temperature"),
+                  _("What does a higher temperature do to an answer?")),
+            Entry("distillation", ":material/local_drink:", _("Distillation"),
+                  _("What does a student learn from its teacher?")),
+            Entry("training", ":material/model_training:", _("Training"),
+                  _("Can you train a student yourself?")),
         ],
         _("Cut"): [
-            Entry(
-                "pruning",
-                ":material/content_cut:",
-                _("Pruning"),
-                _("Does pruning make a network smaller, or faster?"),
-            ),
-            Entry(
-                "quantization",
-                ":material/straighten:",
-                _("Quantisation"),
-                _("How few bits does a weight need?"),
-            ),
-            Entry(
-                "low_rank",
-                ":material/view_column_2:",
-                _("Low rank"),
-                _("Does a layer need all its ranks?"),
-            ),
+            Entry("pruning", ":material/content_cut:", _("Pruning"),
+                  _("Does pruning make a network smaller, or faster?")),
+            Entry("quantization", ":material/straighten:", _("Quantisation"),
+                  _("How few bits does a weight need?")),
+            Entry("low_rank", ":material/view_column_2:", _("Low rank"),
+                  _("Does a layer need all its ranks?")),
         ],
         _("Ship"): [
-            Entry(
-                "export",
-                ":material/phone_iphone:",
-                _("Export"),
-                _("What do you put on the phone?"),
-            ),
+            Entry("export", ":material/phone_iphone:", _("Export"),
+                  _("What do you put on the phone?")),
         ],
     }
+    # fmt: on
 
 
 def entries() -> Iterator[Entry]:
@@ -141,10 +95,6 @@ def after(key: str) -> Entry:
     listed = list(entries())
     place = [page.key for page in listed].index(key)
     return listed[(place + 1) % len(listed)]
-
-
-# ------------------------------------------------------------------------------------------------
-# The parts of a page.
 
 
 def section(draw: Callable[P, None]) -> Callable[P, None]:
@@ -215,10 +165,6 @@ def tabs(offered: Sequence[Tab], key: str = "tab") -> None:
                 tab.draw()
 
 
-# ------------------------------------------------------------------------------------------------
-# The foot of a page: a link to this very setting, the next page.
-
-
 def page_link(
     page: Entry, label: str, query: Mapping[str, str] | Sequence[tuple[str, str]] | None = None
 ) -> None:
@@ -253,10 +199,6 @@ def _link() -> None:
         place.code(url_state.link(), language=None, wrap_lines=True)
 
 
-# ------------------------------------------------------------------------------------------------
-# Which language this session reads: the address bar's `lang`, the menu's, or the browser's.
-
-
 def speak() -> None:
     """Set the language for this run, and offer a menu where there is more than one.
 
@@ -274,10 +216,6 @@ def menu() -> None:
     default = i18n.match_language(st.context.locale)
     chosen = one_of(st.sidebar.selectbox, _("Language"), offered, "lang", default=default)
     i18n.set_language(chosen)
-
-
-# ------------------------------------------------------------------------------------------------
-# What the theme of `.streamlit/config.toml` has no setting for.
 
 
 def style() -> None:

@@ -186,10 +186,6 @@ def choose_one(
     return by_id[one_of(place.selectbox, label, titles, key, default=next(iter(by_id)))]
 
 
-# ------------------------------------------------------------------------------------------------
-# What was measured of their versions, and what is in their files.
-
-
 def measured_rows(kind: type[Rows], listed: Iterable[Checkpoint]) -> dict[str, Rows]:
     """The measured rows of those checkpoints that have some, by id, in the order given.
 

@@ -167,10 +167,6 @@ def not_measured(text: str, command: str) -> None:
     st.code(command, language="bash")
 
 
-# ------------------------------------------------------------------------------------------------
-# The sitting in which all shipped networks were timed, and how it was held.
-
-
 def latency() -> LatencyTable | None:
     """The table of times; None where there is none. A damaged file is said."""
     try:
@@ -207,10 +203,6 @@ def latency_provenance(times: LatencyTable | None) -> None:
             commit=commit_text(times.commit, 10),
         )
     )
-
-
-# ------------------------------------------------------------------------------------------------
-# Networks measured on other photographs: named, and kept out of what is ranked or drawn.
 
 
 def measured_elsewhere(groups: Sequence[Collected]) -> None:

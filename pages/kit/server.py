@@ -62,9 +62,6 @@ def kept_minutes() -> int:
     return max(2, round((st.get_option("server.disconnectedSessionTTL") + EVERY_S) / 60))
 
 
-# --- uploads -----------------------------------------------------------------------------------
-
-
 @dataclass
 class Uploads:
     """The limits on uploads, and what is on its way. Used on the server's event loop only."""
@@ -216,9 +213,6 @@ def middleware() -> list[Middleware]:
     except ConfigError as error:
         raise SystemExit(str(error)) from None
     return [Middleware(BoundedUploads, uploads=_uploads)]
-
-
-# --- from before the first visitor to after the last -----------------------------------------
 
 
 @contextlib.asynccontextmanager
