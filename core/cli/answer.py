@@ -7,11 +7,12 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from core.errors import ConfigError, UserError
 from core.i18n import _
 
+S = TypeVar("S", bound=str)
 OK = 0
 NOT_OK = 1
 BAD_INPUT = 2
@@ -115,3 +116,18 @@ def _cell(value: Any) -> str:
     if isinstance(value, list | tuple):
         return " x ".join(map(str, value))
     return str(value)
+
+
+def chosen_stages(wanted: Sequence[str], known: Sequence[S]) -> tuple[S, ...]:
+    """Those of the `known` stages that are wanted, in their order; all without any.
+
+    Raises ConfigError for another name.
+    """
+    unknown = set(wanted) - set(known)
+    if unknown:
+        raise ConfigError(
+            _("There is no stage {unknown}. Choose from: {known}.").format(
+                unknown=", ".join(sorted(unknown)), known=", ".join(known)
+            )
+        )
+    return tuple(stage for stage in known if stage in (wanted or known))

@@ -248,11 +248,11 @@ def _filled(text: str, mark: str, expression: str) -> str:
 
 
 def _singular_values(x: Any, floor: float, two_modes: bool) -> list[Spec]:
-    low, high = VALUES_PX
+    top_px, bottom_px = VALUES_PX
     y = _axis(
         "value",
         None,
-        {"type": "log", "domain": [floor, 1], "range": [high, low], "clamp": True},
+        {"type": "log", "domain": [floor, 1], "range": [bottom_px, top_px], "clamp": True},
         {
             "values": [1, 0.1, 0.01, 1e-3, 1e-4, 1e-5],
             "format": "~g",
@@ -278,7 +278,7 @@ def _singular_values(x: Any, floor: float, two_modes: bool) -> list[Spec]:
         _rule(x, VALUES_PX),
         _layer("values", gone, "muted", {"filter": "datum.rank > R"}, **at),
         _layer("values", kept, "factored", {"filter": "datum.rank <= R"}, **at),
-        _words(None, low - 13, {"value": title}, bold=True),
+        _words(None, top_px - 13, {"value": title}, bold=True),
     ]
 
 
@@ -289,17 +289,17 @@ def _rule(x: Any, part: tuple[int, int]) -> Spec:
 
 
 def _shares(x: Any, top: float, full: int) -> list[Spec]:
-    low, high = SHARES_PX
+    top_px, bottom_px = SHARES_PX
     ticks = {"values": [0, 0.5, 1, 1.5, 2], "format": ".0%", "grid": True, "orient": "left"}
 
     def share(field: str) -> Any:
-        return _axis(field, None, {"domain": [0, top], "range": [high, low]}, ticks)
+        return _axis(field, None, {"domain": [0, top], "range": [bottom_px, top_px]}, ticks)
 
     line: dict[str, Any] = {"type": "line", "strokeWidth": 3}
     dot = {"type": "point", "size": 120, "filled": True, "opacity": 1}
     level = {"type": "rule", "strokeDash": [2, 3], "strokeWidth": 1.5}
-    one = {"calculate": "1", "as": "one"}
-    whole = ({"calculate": "0", "as": "rank"}, {"calculate": str(full), "as": "full"}, one)
+    at_one = {"calculate": "1", "as": "one"}
+    whole = ({"calculate": "0", "as": "rank"}, {"calculate": str(full), "as": "full"}, at_one)
     margin = {"field": "margin", "type": "quantitative", "title": _("Rank r")}
     name = {"type": "text", "align": "left", "fontSize": FONT_PX}
     return [
@@ -309,7 +309,9 @@ def _shares(x: Any, top: float, full: int) -> list[Spec]:
         _layer("ranks", line | {"strokeDash": [7, 4]}, "text", x=x, y=share("params_share")),
         _layer("ranks", dot, "factored", *NOW, x=x, y=share("kept")),
         _layer("ranks", dot, "text", *NOW, x=x, y=share("params_share")),
-        _layer("even", dot | {"shape": "diamond", "size": 170}, "text", one, x=x, y=share("one")),
+        _layer(
+            "even", dot | {"shape": "diamond", "size": 170}, "text", at_one, x=x, y=share("one")
+        ),
         _layer(
             "ends",
             name,
@@ -319,7 +321,7 @@ def _shares(x: Any, top: float, full: int) -> list[Spec]:
             y=share("label_at"),
             text={"field": "name", "type": "nominal"},
         ),
-        _words(None, low - 13, {"value": _("Shares of the layer; ◆ break-even")}, bold=True),
+        _words(None, top_px - 13, {"value": _("Shares of the layer; ◆ break-even")}, bold=True),
     ]
 
 
@@ -366,7 +368,9 @@ def accuracy_data(frame: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([frame, beside.rename(columns={"title": "series"})], ignore_index=True)
 
 
-def others_frame(found: Iterable[Checkpoint], whole: Checkpoint, fingerprint: str) -> pd.DataFrame:
+def others_frame(
+    shipped: Iterable[Checkpoint], whole: Checkpoint, fingerprint: str
+) -> pd.DataFrame:
     """Students of other designs to stand beside `whole`'s curves, trained in the same way.
 
     A row a recipe, at the mean of its seeds: role, name, params, accuracy, low, high (95 %
@@ -376,29 +380,29 @@ def others_frame(found: Iterable[Checkpoint], whole: Checkpoint, fingerprint: st
     """
     recipe = whole.recipe if whole.recipe in ("scratch", "distilled") else "scratch"
     groups = collect(
-        one
-        for one in found
-        if one.family == "student"
-        and (one.recipe, one.data.fingerprint) == (recipe, fingerprint)
-        and one.model != whole.model
+        entry
+        for entry in shipped
+        if entry.family == "student"
+        and (entry.recipe, entry.data.fingerprint) == (recipe, fingerprint)
+        and entry.model != whole.model
     )
     designs = [group.first.model for group in groups]
     rows = []
     for group in groups:
-        one, (mean, low, high) = group.first, group.interval()
-        role = role_of(one)
-        name = short_network(one.model, one.title)
-        name = name if designs.count(one.model) == 1 else one.title
+        entry, (mean, low, high) = group.first, group.interval()
+        role = role_of(entry)
+        name = short_network(entry.model, entry.title)
+        name = name if designs.count(entry.model) == 1 else entry.title
         between = numbers.interval(low, high, group.n)
         rows.append(
             {
                 "role": role,
                 "name": f"{glyph(role)} {name}",
-                "params": one.params,
+                "params": entry.params,
                 "accuracy": mean,
                 "low": low,
                 "high": high,
-                "title": _(one.title),
+                "title": _(entry.title),
                 "score": f"{numbers.percent(mean, group.n)} ({between})",
             }
         )

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from core.checkpoints.factored import Method
-from core.cli.answer import Answer, LeftOut, own_folder, saved_line, table
+from core.cli.answer import Answer, LeftOut, chosen_stages, own_folder, saved_line, table
 from core.cli.train import device_here, epoch_line, say
 from core.cores import cores
 from core.i18n import _
@@ -86,8 +86,8 @@ class LowRank:
                         experiment, net.cpu(), plan, self.finetune_epochs, own=True
                     )
                     saved.append(kept.id)
-                said = _("{method}, {energy:.1%} of the energy: done")
-                say(said.format(method=self.method, energy=plan.energy))
+                text = _("{method}, {energy:.1%} of the energy: done")
+                say(text.format(method=self.method, energy=plan.energy))
         hidden = ("budget",) if not self.params else ()
         shown = [
             {name: value for name, value in row.items() if name not in hidden}
@@ -100,26 +100,28 @@ class LowRank:
         document = {"rows": rows} | ({"saved": saved} if self.save else {})
         return left_out.answer(document, "\n".join([table(shown), *notes]), rows)
 
-    def _measure(self, low: Any, plan: Any, device: str | None) -> tuple[Any, Any]:
+    def _measure(self, experiment: Any, plan: Any, device: str | None) -> tuple[Any, Any]:
         """The row of one plan, and its network."""
         from core.low_rank import measure as lowrank
         from core.timing import time_networks
 
         def timed(nets: Any) -> Any:
-            return time_networks(nets, low.px, budget_s=5, device=device or "cpu")
+            return time_networks(nets, experiment.px, budget_s=5, device=device or "cpu")
 
         if self.finetune_epochs:
             net = lowrank.factor_and_finetune(
-                low,
+                experiment,
                 plan,
                 self.finetune_epochs,
                 device=device,
                 report=lambda entry: say(epoch_line(entry, self.finetune_epochs)),
             )
-            return lowrank.measure_finetuned(low, net, plan, self.finetune_epochs, timed), net
-        net = low.network(plan)
-        correct = lowrank.correct_of(low, plan)
-        return lowrank.describe(low, net, plan, correct, time=timed), net
+            return lowrank.measure_finetuned(
+                experiment, net, plan, self.finetune_epochs, timed
+            ), net
+        net = experiment.network(plan)
+        correct = lowrank.correct_of(experiment, plan)
+        return lowrank.describe(experiment, net, plan, correct, time=timed), net
 
 
 @dataclass(frozen=True)
@@ -154,9 +156,9 @@ class LowRankGrid:
         from core.low_rank.rows import MODELS
 
         ids = ids or [
-            one.id
-            for one in checkpoints.load_manifest().values()
-            if one.model in MODELS and one.derived_from is None
+            entry.id
+            for entry in checkpoints.load_manifest().values()
+            if entry.model in MODELS and entry.derived_from is None
         ]
         if not ids:
             raise ConfigError(
@@ -164,14 +166,7 @@ class LowRankGrid:
                     models=", ".join(MODELS)
                 )
             )
-        unknown = set(self.stages) - set(STAGES)
-        if unknown:
-            raise ConfigError(
-                _("There is no stage {unknown}. Choose from: {known}.").format(
-                    unknown=", ".join(sorted(unknown)), known=", ".join(STAGES)
-                )
-            )
-        stages = tuple(stage for stage in STAGES if stage in (self.stages or STAGES))
+        stages = chosen_stages(self.stages, STAGES)
         rows: list[dict[str, Any]] = []
         left_out = LeftOut()
         for id in ids:

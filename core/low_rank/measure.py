@@ -183,7 +183,7 @@ def measure_finetuned(
 
 
 def file_bytes(experiment: Experiment, net: nn.Module) -> int:
-    """Length of the weights file that `net` makes, written for real, numbers as `one` has them."""
+    """Length of the weights file of `net`, written for real, in the checkpoint's own numbers."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / checkpoints.WEIGHTS
         about = {"checkpoint": experiment.checkpoint.id, "model": experiment.checkpoint.model}
@@ -363,7 +363,7 @@ def _keep(grid: LowRankGrid, rows: Sequence[LowRankRow]) -> LowRankGrid:
     return grid.keep(kept)
 
 
-def _told(row: LowRankRow) -> str:
+def _outcome(row: LowRankRow) -> str:
     score = row.score
     return "no photographs" if score is None else f"{score.accuracy:.1%} right"
 
@@ -378,7 +378,7 @@ def _curves(experiment: LowRankExperiment, grid: LowRankGrid, log: Log) -> LowRa
             plan = experiment.plan(method, energy)
             row = _same(experiment, grid, plan) or measure(experiment, plan)
             grid = _keep(grid, [row])
-            log(f"{method}, {energy:.0%} of the energy: {row.params:,} parameters, {_told(row)}")
+            log(f"{method}, {energy:.0%} of the energy: {row.params:,} parameters, {_outcome(row)}")
     return grid
 
 
@@ -409,28 +409,28 @@ def _finetuned(
         if energy == PUBLISHED_ENERGY:
             publish_factored(experiment, net, plan, FINETUNE_EPOCHS, time.perf_counter() - began)
         grid = _keep(grid, [row])
-        log(f"{energy:.0%} of the energy after {FINETUNE_EPOCHS} epochs: {_told(row)}")
+        log(f"{energy:.0%} of the energy after {FINETUNE_EPOCHS} epochs: {_outcome(row)}")
     return grid
 
 
-def measure_live(asked: dict[str, Any], report: Report) -> None:
+def measure_live(point: dict[str, Any], report: Report) -> None:
     """Measure one point; `report` hears steps, and at the end one row, which has the whole
     network's time in it.
 
-    `asked`: the fields of `LowRankPoint`. Raises UserError.
+    `point`: the fields of `LowRankPoint`. Raises UserError.
     """
     from core.timing import Spread, time_networks
 
-    experiment = LowRankExperiment.open(asked["checkpoint"])
+    experiment = LowRankExperiment.open(point["checkpoint"])
     report({"step": "factor"})
-    plan = experiment.plan(asked["method"], asked["energy"])
+    plan = experiment.plan(point["method"], point["energy"])
     whole: dict[str, Any] = {}
 
     def timed(nets: Any) -> Any:
         report({"step": "time"})
-        found = time_networks(nets, experiment.px, repeats=20, budget_s=8)
-        whole["torch_1"] = Spread.of(found[WHOLE])
-        return found
+        timings = time_networks(nets, experiment.px, repeats=20, budget_s=8)
+        whole["torch_1"] = Spread.of(timings[WHOLE])
+        return timings
 
     def on_progress(done: int, of: int) -> None:
         report({"step": "accuracy", "done": done, "of": of})

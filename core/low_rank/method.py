@@ -1,4 +1,4 @@
-"""The linear algebra of low rank: a weight taken apart once, its factors at any rank after that.
+"""The linear algebra of low rank: a weight decomposed once, its factors at any rank after that.
 
 SVD gives the best approximation of a matrix at every rank (Eckart & Young 1936), and what it loses
 is the sum of the squared singular values left out. For Tucker-2 the HOSVD is nearly that good: the
@@ -161,8 +161,8 @@ def separable_energy(weight: Weights) -> float:
 
 def _lengths(rows: Floats) -> Floats:
     """Euclidean length of each row."""
-    found: Floats = np.sqrt((rows**2).sum(1))
-    return found
+    lengths: Floats = np.sqrt((rows**2).sum(1))
+    return lengths
 
 
 def product(form: Form, factors: tuple[Floats, ...]) -> Floats:
@@ -319,7 +319,7 @@ def ranks_for_energy(
     """
     check_energy(energy)
     check_method(method)
-    found: Ranks = {}
+    chosen: Ranks = {}
     for shape in shapes:
         offers = [
             _cheapest(shape, parts.of(shape.name, form), energy)
@@ -328,8 +328,8 @@ def ranks_for_energy(
         if offers:
             params, ranks = min(offers)
             if params < shape.params:
-                found[shape.name] = ranks
-    return found
+                chosen[shape.name] = ranks
+    return chosen
 
 
 def ranks_for_budget(
@@ -346,9 +346,9 @@ def ranks_for_budget(
     """
     if total <= budget:
         return 1.0, {}
-    low, high = 0.0, 1.0
-    found = ranks_for_energy(shapes, parts, method, low)
-    least = factored_total(shapes, found, total)
+    least_energy, most_energy = 0.0, 1.0
+    best = ranks_for_energy(shapes, parts, method, least_energy)
+    least = factored_total(shapes, best, total)
     if least > budget:
         raise ConfigError(
             _(
@@ -357,13 +357,13 @@ def ranks_for_budget(
             ).format(budget=budget, least=least, method=method)
         )
     for _halving in range(_HALVINGS):
-        middle = (low + high) / 2
+        middle = (least_energy + most_energy) / 2
         ranks = ranks_for_energy(shapes, parts, method, middle)
         if factored_total(shapes, ranks, total) <= budget:
-            low, found = middle, ranks
+            least_energy, best = middle, ranks
         else:
-            high = middle
-    return low, found
+            most_energy = middle
+    return least_energy, best
 
 
 def factored_total(shapes: Sequence[LayerShape], ranks: Ranks, total: int) -> int:

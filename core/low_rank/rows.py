@@ -93,22 +93,22 @@ class LowRankGrid(CheckpointRows[LowRankRow]):
 
     def of(self, method: Method) -> list[LowRankRow]:
         """Rows of a method without fine-tuning, the highest energy first."""
-        found = [row for row in self.rows if row.method == method and not row.finetune_epochs]
-        return sorted(found, key=lambda row: -row.energy)
+        rows = [row for row in self.rows if row.method == method and not row.finetune_epochs]
+        return sorted(rows, key=lambda row: -row.energy)
 
     def finetuned(self, method: Method) -> list[LowRankRow]:
         """Rows of a method after fine-tuning, the highest energy first."""
-        found = [row for row in self.rows if row.method == method and row.finetune_epochs]
-        return sorted(found, key=lambda row: -row.energy)
+        rows = [row for row in self.rows if row.method == method and row.finetune_epochs]
+        return sorted(rows, key=lambda row: -row.energy)
 
     def worth_showing(self, methods: Iterable[Method]) -> tuple[Method, ...]:
         """Those of the methods that take a tenth of the parameters or more at some energy."""
-        found = []
+        shown = []
         for method in methods:
             params = [row.params for row in self.of(method)]
             if params and min(params) <= 0.9 * max(params):
-                found.append(method)
-        return tuple(found)
+                shown.append(method)
+        return tuple(shown)
 
 
 # Live runs of the low-rank page: one point of the curves measured again, here and now.

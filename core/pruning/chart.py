@@ -130,9 +130,9 @@ def accuracy_frame(
     rows = []
     for network in networks:
         for method in methods:
-            found = {row.ratio: row for row in network.grid.of(method)}
+            by_ratio = {row.ratio: row for row in network.grid.of(method)}
             tuned = network.grid.finetuned(method) if finetuned else []
-            for row in (*found.values(), *tuned):
+            for row in (*by_ratio.values(), *tuned):
                 if row.score is not None:
                     rows.append(_accuracy_row(network, row, len(methods) > 1))
     columns = ["checkpoint", "network", "role", "method", "series", "tuned", "ratio", "accuracy",
@@ -281,7 +281,7 @@ def timing_noise(grid: PruningGrid, column: str) -> float:
     spreads = [
         cost(row, column) for row in grid.rows if row.form == "removed" and column in row.latency
     ]
-    return max(abs(one.median / base.median - 1) for one in spreads if one)
+    return max(abs(time.median / base.median - 1) for time in spreads if time)
 
 
 def time_frame(grid: PruningGrid, column: str) -> pd.DataFrame:
@@ -300,11 +300,11 @@ def time_frame(grid: PruningGrid, column: str) -> pd.DataFrame:
     for form in FORMS:
         for ratio in sorted({row.ratio for row in grid.rows}):
             row = timed_row(grid, form, ratio, column)
-            found = row and cost(row, column)
-            if found:
-                figures = [one / base.median for one in (found.median, found.p25, found.p75)]
-                text = cost_text(found.median, column)
-                rows.append((form, form_title(form), ratio, *figures, found.median, text))
+            spent = row and cost(row, column)
+            if spent:
+                shares = [value / base.median for value in (spent.median, spent.p25, spent.p75)]
+                text = cost_text(spent.median, column)
+                rows.append((form, form_title(form), ratio, *shares, spent.median, text))
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from core.cli.answer import Answer, LeftOut, own_folder, saved_line, table
+from core.cli.answer import Answer, LeftOut, chosen_stages, own_folder, saved_line, table
 from core.cli.train import device_here, epoch_line, say
 from core.cores import cores
 from core.i18n import _
@@ -69,15 +69,15 @@ class Prune:
         left_out = LeftOut()
         for ratio in dict.fromkeys(self.ratios):
             with left_out.each(ratio=ratio):
-                found, made = self._measure(experiment, ratio, device)
-                rows += [row.report() for row in found]
+                measured, made = self._measure(experiment, ratio, device)
+                rows += [row.report() for row in measured]
                 if self.save:
                     from core.pruning.measure import publish_pruned
 
-                    kept = found[-1]
-                    net = made[kept.form]
+                    last = measured[-1]
+                    net = made[last.form]
                     saved.append(
-                        publish_pruned(experiment, net, kept.key, own=True, draw=self.seed).id
+                        publish_pruned(experiment, net, last.key, own=True, draw=self.seed).id
                     )
                 say(_("{method} {ratio:.0%}: done").format(method=self.method, ratio=ratio))
         shown = [row | {"latency_ms": (row["latency_ms"] or {}).get("median")} for row in rows]
@@ -87,30 +87,30 @@ class Prune:
         document = {"rows": rows} | ({"saved": saved} if self.save else {})
         return left_out.answer(document, "\n".join([table(shown), *notes]), rows)
 
-    def _measure(self, one: Any, ratio: float, device: str | None) -> tuple[list[Any], Any]:
+    def _measure(self, experiment: Any, ratio: float, device: str | None) -> tuple[list[Any], Any]:
         """Rows of every form at one ratio, and the networks."""
         from core.pruning import measure as pruning
         from core.pruning.rows import RowKey
         from core.timing import time_networks
 
         def timed(nets: Any) -> Any:
-            return time_networks(nets, one.px, budget_s=5, device=device or "cpu")
+            return time_networks(nets, experiment.px, budget_s=5, device=device or "cpu")
 
         key = RowKey(self.method, ratio, "masked", self.finetune_epochs, self.rounds)
         if self.finetune_epochs:
             net = pruning.prune_and_finetune(
-                one,
+                experiment,
                 key,
                 seed=self.seed,
                 device=device,
                 report=lambda entry: say(epoch_line(entry, self.finetune_epochs)),
             )
-            correct = one.right_answers(net)
+            correct = experiment.right_answers(net)
         else:
             net = None
-            correct = pruning.correct_of(one, self.method, ratio, self.seed)
-        made = pruning.networks(one, self.method, ratio, net=net, seed=self.seed)
-        rows = pruning.describe(one, made, key, correct, timed)
+            correct = pruning.correct_of(experiment, self.method, ratio, self.seed)
+        made = pruning.networks(experiment, self.method, ratio, net=net, seed=self.seed)
+        rows = pruning.describe(experiment, made, key, correct, timed)
         return rows, {form: each.cpu() for form, each in made.items()}
 
 
@@ -142,8 +142,8 @@ class PruneGrid:
         from core import checkpoints
         from core.errors import ConfigError
 
-        found = checkpoints.load_manifest()
-        whole = [one.id for one in found.values() if one.derived_from is None]
+        shipped = checkpoints.load_manifest().values()
+        whole = [entry.id for entry in shipped if entry.derived_from is None]
         ids = [checkpoints.get(id).id for id in self.checkpoints] or whole
         if not ids:
             raise ConfigError(
@@ -152,14 +152,7 @@ class PruneGrid:
         device = device_here(self.device)
         from core.pruning.measure import STAGES, make_grid
 
-        unknown = set(self.stages) - set(STAGES)
-        if unknown:
-            raise ConfigError(
-                _("There is no stage {unknown}. Choose from: {known}.").format(
-                    unknown=", ".join(sorted(unknown)), known=", ".join(STAGES)
-                )
-            )
-        stages = tuple(stage for stage in STAGES if stage in (self.stages or STAGES))
+        stages = chosen_stages(self.stages, STAGES)
         rows: list[dict[str, Any]] = []
         left_out = LeftOut()
         for id in ids:

@@ -126,19 +126,19 @@ def tied(maps: Sequence[FeatureMap]) -> Iterator[dict[int, list[int]]]:
             links[node] = node = links[links[node]]
         return node
 
-    read = {layer for one in maps for layer in one.read_by}
-    both = read & {layer for one in maps for layer in one.written_by}
-    for number, one in enumerate(maps):
-        sides = [(layer, layer.read) for layer in one.read_by]
-        sides += [(layer, layer.written) for layer in one.written_by]
+    read = {layer for feature_map in maps for layer in feature_map.read_by}
+    both = read & {layer for feature_map in maps for layer in feature_map.written_by}
+    for number, feature_map in enumerate(maps):
+        sides = [(layer, layer.read) for layer in feature_map.read_by]
+        sides += [(layer, layer.written) for layer in feature_map.written_by]
         for layer, wide in sides:
-            for channel in range(one.channels):
+            for channel in range(feature_map.channels):
                 tie: Hashable = (number, channel % wide)
                 if layer.goes_whole:  # all of its groups stay if its other side cannot be cut
                     tie = (layer, channel // wide if layer in both else None)
                 links[root((number, channel))] = root(tie)
-    roots = [[root((number, channel)) for channel in range(one.channels)]
-             for number, one in enumerate(maps)]  # fmt: skip
+    roots = [[root((number, channel)) for channel in range(feature_map.channels)]
+             for number, feature_map in enumerate(maps)]  # fmt: skip
     done: set[int] = set()
     for number, of_map in enumerate(roots):
         if number in done:

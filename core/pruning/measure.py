@@ -53,15 +53,15 @@ if TYPE_CHECKING:
 
 def effective_parameters(net: nn.Module) -> dict[str, Tensor]:
     """Parameters as the forward pass uses them: of a masked one, its product with the mask."""
-    found = {}
+    values = {}
     for name, parameter in net.named_parameters():
         layer, _dot, own = name.rpartition(".")
         module = net.get_submodule(layer)
         if own.endswith("_orig") and f"{own.removesuffix('_orig')}_mask" in module._buffers:
             own = own.removesuffix("_orig")
             parameter = getattr(module, f"{own}_orig") * getattr(module, f"{own}_mask")
-        found[f"{layer}.{own}" if layer else own] = parameter.detach()
-    return found
+        values[f"{layer}.{own}" if layer else own] = parameter.detach()
+    return values
 
 
 def count_nonzero(net: nn.Module) -> int:
@@ -452,7 +452,7 @@ def _keep(grid: PruningGrid, rows: Sequence[PruningRow]) -> PruningGrid:
     return grid.keep(kept)
 
 
-def _told(rows: Sequence[PruningRow]) -> str:
+def _outcome(rows: Sequence[PruningRow]) -> str:
     score = rows[0].score
     return "no photographs" if score is None else f"{score.accuracy:.1%} right"
 
@@ -474,7 +474,7 @@ def _curves(experiment: PruningExperiment, grid: PruningGrid, log: Log) -> Pruni
                 rows = measure(experiment, method, ratio, zipped=True)
                 plain = rows[0].correct if ratio == 0 else plain
             grid = _keep(grid, rows)
-            log(f"{method} {ratio:.0%}, {_told(rows)}")
+            log(f"{method} {ratio:.0%}, {_outcome(rows)}")
     return grid
 
 
@@ -548,18 +548,18 @@ def _finetuned(
         if key == SLIMMED:
             publish_pruned(experiment, made[key.form], key, time.perf_counter() - began)
         grid = _keep(grid, rows)
-        log(f"{key.method} {key.ratio:.0%} after fine-tuning, {_told(rows)}")
+        log(f"{key.method} {key.ratio:.0%} after fine-tuning, {_outcome(rows)}")
     return grid
 
 
-def measure_live(asked: dict[str, Any], report: Report) -> None:
+def measure_live(point: dict[str, Any], report: Report) -> None:
     """Measure one point; `report` hears steps, and at the end `{"rows": [...]}`.
 
-    `asked`: the fields of `Point`. Raises UserError.
+    `point`: the fields of `Point`. Raises UserError.
     """
     from core.timing import time_networks
 
-    experiment = PruningExperiment.open(asked["checkpoint"])
+    experiment = PruningExperiment.open(point["checkpoint"])
     report({"step": "prune"})
 
     def timed(nets: Any) -> Any:
@@ -569,5 +569,5 @@ def measure_live(asked: dict[str, Any], report: Report) -> None:
     def on_progress(done: int, of: int) -> None:
         report({"step": "accuracy", "done": done, "of": of})
 
-    rows = measure(experiment, asked["method"], asked["ratio"], time=timed, on_progress=on_progress)
+    rows = measure(experiment, point["method"], point["ratio"], time=timed, on_progress=on_progress)
     report({"rows": [row.model_dump(mode="json") for row in rows]})

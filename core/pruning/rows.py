@@ -98,17 +98,17 @@ class PruningGrid(CheckpointRows[PruningRow]):
 
     def of(self, method: Method, form: Form | None = None) -> list[PruningRow]:
         """Rows of a method without fine-tuning, by ratio; of one form if given."""
-        found = [
+        rows = [
             row
             for row in self.rows
             if row.method == method and row.form == (form or row.form) and not row.finetune_epochs
         ]
-        return sorted(found, key=lambda row: row.ratio)
+        return sorted(rows, key=lambda row: row.ratio)
 
     def finetuned(self, method: Method) -> list[PruningRow]:
         """Rows of a method after fine-tuning, by ratio."""
-        found = [row for row in self.rows if row.method == method and row.finetune_epochs]
-        return sorted(found, key=lambda row: row.ratio)
+        rows = [row for row in self.rows if row.method == method and row.finetune_epochs]
+        return sorted(rows, key=lambda row: row.ratio)
 
 
 # Live runs of the pruning page: one point of the curves measured again, here and now.
