@@ -14,10 +14,11 @@ from core.charts.names import versions
 from core.charts.theme import glyph, role_of
 from core.checkpoints import Checkpoint
 from core.course import CLASSES
-from core.errors import CheckpointError
+from core.errors import CheckpointError, PhotoError
 from core.export.files import FilePredictor, int8_predictor
 from core.i18n import _, food_class
-from core.inference import compare, predict
+from core.inference import compare, explain, predict
+from core.photos import prepare
 from pages.kit import frame, networks
 from pages.kit.figure import data_button, show
 from pages.kit.photos import Photo, Seen, look, pick
@@ -132,6 +133,12 @@ def photographs(shipped: list[Checkpoint]) -> None:
     frame.tabs(
         [
             frame.Tab("not_food", _("Trap: not even food"), not_food),
+            frame.Tab(
+                "where",
+                _("Where they look"),
+                partial(where, results, chosen, offered.opened, names),
+                ("look_for", "shuffled"),
+            ),
             frame.Tab("classes", _("All eleven classes"), partial(all_classes, results, names)),
             frame.Tab("why", _("Why"), why),
             frame.Tab("homework", _("Homework"), partial(homework, chosen)),
@@ -342,6 +349,77 @@ def trap(
             "believe a single one."
         )
     )
+
+
+SEES_ITS_OWN = "own"
+VIEW_PX = 224
+LOOKING = 4
+"""Networks in a row: the presets."""
+
+
+def where(
+    results: Sequence[Seen],
+    chosen: Sequence[Checkpoint],
+    opened: Mapping[str, FilePredictor],
+    names: Mapping[str, str],
+) -> None:
+    """The photo as each network weighs its places: bright where they speak for the class."""
+    foods = {SEES_ITS_OWN: _("its own answer")} | {name: food_class(name) for name in CLASSES}
+    food = one_of(st.selectbox, _("Looking for"), foods, "look_for", default=SEES_ITS_OWN)
+    is_shuffled = toggle(_("Shuffle their weights"), "shuffled")
+    if not results:
+        return
+    seen, label = results[0], None if food == SEES_ITS_OWN else CLASSES.index(food)
+    try:
+        image = seen.photo.read()
+    except PhotoError as error:
+        st.error(f"{seen.photo.name}: {error}", icon=":material/broken_image:")
+        return
+    shown = [each for each in chosen if not (is_shuffled and each.id in opened)]
+    for start in range(0, len(shown), LOOKING):
+        row = shown[start : start + LOOKING]
+        for column, checkpoint in zip(st.columns(LOOKING), row, strict=False):
+            name = names[checkpoint.id]
+            try:
+                int8 = opened.get(checkpoint.id)
+                by = int8.explainer if int8 else explain.explainer(checkpoint, is_shuffled)
+                found = explain.explain_photo(image, checkpoint, by, label)
+            except CheckpointError as error:
+                column.caption(f"{name}: {error}")
+                continue
+            view = prepare(seen.thumb, VIEW_PX, checkpoint.crop).transpose(1, 2, 0)
+            text = _("{name}: {food}, {logit}").format(
+                name=name,
+                food=food_class(CLASSES[found.label]),
+                logit=f"{found.map.mean():.1f}".replace("-", "−"),
+            )
+            column.image(
+                explain.highlighted(view, found.map),
+                caption=text,
+                alt=_("{text}. Brightest {place}.").format(text=text, place=place_of(found)),
+                width="stretch",
+            )
+    st.markdown(
+        _(
+            "Bright: this place speaks for the class. The numbers are logits: the mean of what all "
+            "places add. Nothing is estimated: the last layer is linear, so each place has a share."
+        )
+        if not is_shuffled
+        else _(
+            "**The trap.** These networks know nothing: the numbers in their layers were shuffled. "
+            "Yet something is bright. A map tells what a network uses; it does not tell whether "
+            "that makes sense (Adebayo et al. 2018)."
+        )
+    )
+
+
+def place_of(found: explain.Explanation) -> str:
+    """In which ninth of the picture the map is highest."""
+    rows, columns = found.map.shape
+    y, x = divmod(int(found.map.argmax()), columns)
+    vertical = (_("at the top"), _("in the middle"), _("at the bottom"))[3 * y // rows]
+    side = (_("left"), _("centre"), _("right"))[3 * x // columns]
+    return f"{vertical}, {side}"
 
 
 def all_classes(results: Sequence[Seen], names: Mapping[str, str]) -> None:

@@ -75,7 +75,7 @@ class Explain:
     def run(self) -> Answer:
         from core.checkpoints import get
         from core.course import CLASSES
-        from core.inference.explain import explain_photo
+        from core.inference.explain import explain_photo, explainer
 
         names = {name.lower(): label for label, name in enumerate(CLASSES)}
         if self.label and self.label.lower() not in names:
@@ -84,12 +84,13 @@ class Explain:
                     name=self.label, known=", ".join(CLASSES)
                 )
             )
+        wanted = names.get(self.label.lower())
         ids, errors, photos = _opened(self.files, self.checkpoints)
         rows: list[dict[str, Any]] = []
         for file, image in photos:
             for id in ids:
                 try:
-                    (explained,) = explain_photo(image, [get(id)], names.get(self.label.lower()))
+                    explained = explain_photo(image, get(id), explainer(get(id)), wanted)
                 except CheckpointError as error:
                     errors.append({"checkpoint": id, "message": str(error)})
                     continue

@@ -24,6 +24,7 @@ from core.checkpoints import GRAPH, WEIGHTS, Checkpoint, DerivedFrom, get, read_
 from core.errors import CheckpointError
 from core.export.stack import RUNTIMES, Format, Runtime
 from core.i18n import _
+from core.inference.explain import Explainer
 from core.inference.predict import THREADS, Predictor, open_session
 from core.live import LiveRuns
 from core.quantization.graph import Ranges, float32_graph, int8_graph, prepared, stored_state
@@ -336,6 +337,12 @@ class FilePredictor(Predictor):
         )
         self.threads = THREADS
         self._session = open_file(id, format, data)
+        self._data = data
+
+    @functools.cached_property
+    def explainer(self) -> Explainer:
+        """What says where it looks; of an ONNX file. Raises CheckpointError."""
+        return Explainer(self._data)
 
 
 @functools.lru_cache(maxsize=8)

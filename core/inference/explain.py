@@ -14,27 +14,27 @@ such pictures look convincing for a network with random weights, too (Adebayo et
 Checks for Saliency Maps).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
+from PIL import Image
 
 from core.checkpoints import GRAPH, WEIGHTS, Checkpoint, read_files
+from core.checkpoints.tensors import read_header
 from core.course import CLASSES
 from core.errors import CheckpointError
 from core.i18n import _
 from core.inference.predict import open_session
+from core.photos import prepare
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-FEATURES = "features"
-_PASSES_ON = ("Reshape", "Flatten", "Squeeze", "Identity")
+_PASSES_ON = (
+    "Reshape", "Flatten", "Squeeze", "Identity", "QuantizeLinear", "DequantizeLinear",
+)  # fmt: skip
 _AVERAGES = ("ReduceMean", "GlobalAveragePool")
 
 
@@ -103,9 +103,18 @@ def _linear_head(
 def _constant(
     name: str, made_by: dict[str, Any], constants: dict[str, Any], weights: bytes | None
 ) -> NDArray[np.float64]:
-    """The value of a tensor that depends on no input: a stored one, or one stored in half."""
-    if name in made_by and made_by[name].op_type == "Cast":
-        name = made_by[name].input[0]
+    """The value of a stored tensor; of one stored in half precision or in 8 bits, in full."""
+    node = made_by.get(name)
+    if node is not None and node.op_type == "Cast":
+        return _constant(node.input[0], made_by, constants, weights)
+    if node is not None and node.op_type == "DequantizeLinear":
+        codes, scale, zero = (_constant(part, made_by, constants, weights) for part in node.input)
+        axis = next((each.i for each in node.attribute if each.name == "axis"), 1)
+        shape = [1] * codes.ndim
+        if scale.ndim:
+            shape[axis] = -1
+        restored: NDArray[np.float64] = (codes - zero.reshape(shape)) * scale.reshape(shape)
+        return restored
     if name not in constants:
         raise CheckpointError(_("This network's last layer is not stored as weights."))
     stored = constants[name]
@@ -120,32 +129,59 @@ def _constant(
     return values.reshape(stored.dims).astype(np.float64)
 
 
-def explainer(checkpoint: Checkpoint) -> Explainer:
-    """The shared explainer of a checkpoint. Raises CheckpointError if its files are not sound."""
-    return _shared(checkpoint.id, checkpoint.files[GRAPH].sha256, checkpoint.weights_sha256)
+def shuffled(weights: bytes, seed: int = 0) -> bytes:
+    """A safetensors file whose convolutions and linear layers have their numbers shuffled.
+
+    Each keeps its values, and so its scale, but no longer knows anything: what it shows is what the
+    picture alone shows.
+    """
+    rng, data = np.random.default_rng(seed), bytearray(weights)
+    for entry in read_header(weights).values():
+        if len(entry.shape) > 1:
+            size = (entry.end - entry.begin) // int(np.prod(entry.shape))
+            numbers = np.frombuffer(weights[entry.begin : entry.end], f"V{size}")
+            data[entry.begin : entry.end] = rng.permutation(numbers).tobytes()
+    return bytes(data)
+
+
+def highlighted(view: NDArray[np.uint8], map: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The picture (h, w, 3), bright where the map is high; dark where it is 0 or below.
+
+    The map is stretched over the picture by straight lines between its places.
+    """
+    height, width = view.shape[:2]
+    top = max(float(map.max()), 1e-9)
+    small = Image.fromarray(np.clip(map / top, 0, 1).astype(np.float32), mode="F")
+    light = np.asarray(small.resize((width, height), Image.Resampling.BILINEAR))
+    lit: NDArray[np.uint8] = (view * (0.15 + 0.85 * light[..., None])).round().astype(np.uint8)
+    return lit
+
+
+def explainer(checkpoint: Checkpoint, is_shuffled: bool = False) -> Explainer:
+    """The shared explainer of a checkpoint, or of one with its weights `shuffled`.
+
+    Raises CheckpointError if its files are not sound.
+    """
+    hashes = checkpoint.files[GRAPH].sha256, checkpoint.weights_sha256
+    return _shared(checkpoint.id, is_shuffled, *hashes)
 
 
 @lru_cache(maxsize=8)
-def _shared(id: str, *_hashes: str) -> Explainer:
+def _shared(id: str, is_shuffled: bool, *_hashes: str) -> Explainer:
     """The explainer of a checkpoint in one of its states."""
     files = read_files(id, GRAPH, WEIGHTS)[1]
-    return Explainer(files[GRAPH], files[WEIGHTS])
+    weights = files[WEIGHTS]
+    return Explainer(files[GRAPH], shuffled(weights) if is_shuffled else weights)
 
 
 def explain_photo(
-    image: "Image", checkpoints: Sequence[Checkpoint], label: int | None = None
-) -> list[Explanation]:
-    """Where each of the checkpoints looks for class `label`, or for its own answer.
+    image: Image.Image, checkpoint: Checkpoint, by: Explainer, label: int | None = None
+) -> Explanation:
+    """Where the network `by`, which takes pictures as `checkpoint` does, looks in an RGB photo.
 
-    `image`: an RGB photo. Raises CheckpointError as `explainer` does.
+    `label`: the class that it looks for; without it, its own answer.
     """
-    from core.photos import prepare
-
-    found = []
-    for checkpoint in checkpoints:
-        px = checkpoint.input_px
-        pixels = prepare(image, px, checkpoint.crop)[None]
-        logits, maps = explainer(checkpoint).maps(pixels)
-        shown = int(logits[0].argmax()) if label is None else label
-        found.append(Explanation(checkpoint.id, shown, maps[0, shown], px // maps.shape[-1]))
-    return found
+    px = checkpoint.input_px
+    logits, maps = by.maps(prepare(image, px, checkpoint.crop)[None])
+    shown = int(logits[0].argmax()) if label is None else label
+    return Explanation(checkpoint.id, shown, maps[0, shown], px // maps.shape[-1])

@@ -58,8 +58,8 @@ def colour_graph(noise: float, seed: int = 3) -> bytes:
     graph = helper.make_graph(
         [
             helper.make_node("Cast", ["pixels"], ["float"], to=TensorProto.FLOAT),
-            helper.make_node("ReduceMean", ["float", "axes"], ["mean"], keepdims=0),
-            helper.make_node("Div", ["mean", "scale"], ["colour"]),
+            helper.make_node("Div", ["float", "scale"], ["places"]),
+            helper.make_node("ReduceMean", ["places", "axes"], ["colour"], keepdims=0),
             helper.make_node("Gemm", ["colour", "weight", "bias"], ["logits"]),
         ],
         "colour",

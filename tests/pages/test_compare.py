@@ -161,6 +161,27 @@ def test_the_visitor_says_what_it_was_and_the_networks_are_counted(app: AppTest)
     assert re.findall(r"(\d) of 4", said) == [str(count) for count in counts]
 
 
+def test_where_a_network_looks_adds_up_to_its_logit(open_page: Open) -> None:
+    shelf.fill(*NETWORKS)
+    data = jpeg(4)
+    page = upload(open_page("compare", networks=NETWORKS, tab="where"), ("lunch.jpg", data))
+    assert not page.exception
+    shown = [caption for caption in captions(page) if ":" in caption]
+    assert len(shown) == len(NETWORKS)
+    for id, caption in zip(NETWORKS, shown, strict=True):
+        one = checkpoints.get(id)
+        logits = predictor(id).logits(prepare(read_photo(data), one.input_px, one.crop)[None])[0]
+        assert CLASSES[logits.argmax()] in caption
+        assert caption.endswith(f"{logits.max():.1f}".replace("-", "−"))
+    page.selectbox(key="look_for").set_value(CLASSES[7])
+    page = page.run()
+    assert all(CLASSES[7] in caption for caption in captions(page) if ":" in caption)
+    assert "shuffled" not in text(page)
+    page.toggle(key="shuffled").set_value(True)
+    page = page.run()
+    assert "were shuffled" in text(page) and not page.exception
+
+
 def test_one_bad_photo_does_not_stop_the_others_and_too_many_are_cut(app: AppTest) -> None:
     page = b"<!DOCTYPE html><title>no photo</title>"
     good = [(f"{i}.jpg", jpeg(i % 11, i)) for i in range(8)]
