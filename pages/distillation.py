@@ -380,7 +380,11 @@ def does_it_help(found: list[Checkpoint]) -> None:
                 )
             )
     if one_by_one:
-        table_of_pairs(verdict_frame(shown.contrasts))
+        st.dataframe(
+            verdict_frame(shown.contrasts).round(4),
+            hide_index=True,
+            alt=_("Each pair of networks: accuracies, difference, interval, McNemar's test."),
+        )
         say_left_out(comparisons)
         data_button(partial(verdict_frame, shown.contrasts), "distillation-gains")
     pairs = [pair for contrast in shown.contrasts for pair in contrast.pairs]
@@ -400,32 +404,6 @@ def say_left_out(comparisons: Compared) -> None:
                 "Left out, no matching network from scratch (same seed and photographs): {names}."
             ).format(names=", ".join(f"`{name}`" for name in comparisons.left_out))
         )
-
-
-def table_of_pairs(frame: pd.DataFrame) -> None:
-    """Every pair of networks, picture by picture."""
-    column = st.column_config.NumberColumn
-    titles: dict[str, Any] = {
-        "distilled": _("Distilled"),
-        "scratch": _("From scratch"),
-        "seed": _("Seed"),
-        "n": column(_("Photographs"), format="localized"),
-        "distilled_accuracy": column(_("Distilled, right"), format="percent"),
-        "scratch_accuracy": column(_("Scratch, right"), format="percent"),
-        "difference": column(_("Difference, points"), format="%.1f"),
-        "low": column(_("from"), format="%.1f"),
-        "high": column(_("to"), format="%.1f"),
-        "only_distilled": _("Only distilled right"),
-        "only_scratch": _("Only scratch right"),
-        "p": column(_("McNemar's p"), format="%.4f"),
-    }
-    st.dataframe(
-        frame.assign(**{name: 100 * frame[name] for name in ("difference", "low", "high")}),
-        column_order=list(titles),
-        column_config=titles,
-        hide_index=True,
-        alt=_("Each pair of networks: accuracies, difference with interval, McNemar's test."),
-    )
 
 
 # "Which T and alpha?": the stored sweep of short trainings.
@@ -702,77 +680,73 @@ def cell_rows(trap: str, readings: "Readings") -> list[Row]:
     """The measures in which this trap shows, on the batch it was run on."""
     bad, good = readings.cells[trap], readings.cells["fixed"]
 
-    def nats(value: float) -> str:
-        return f"{value:.3f}".replace("-0.000", "0.000").replace("-", "−")
-
     def times(small: float, large: float) -> str:
-        return (
-            _("{times} times too small").format(times=f"{large / small:.4g}") if small > 0 else ""
-        )
+        text = _("{times} times too small")
+        return text.format(times=f"{large / small:.4g}") if small > 0 else ""
 
-    remark = {
+    remarks = {
         "probabilities": _("must not be negative"),
         "swapped": _("not the same divergence"),
-    }.get(trap, times(bad.loss, good.loss))
-    harmless = readings.cells["harmless"].loss
-    rows = {
-        "loss": (_("Soft loss"), nats(bad.loss), nats(good.loss), remark),
-        "again": (
-            _("Soft loss with a log-softmax too many"),
-            nats(harmless), nats(good.loss), _("the same: harmless"),
-        ),
-        "same": (
-            _("Soft loss of a student that equals its teacher"),
-            nats(bad.at_teacher), nats(good.at_teacher), _("must be 0"),
+    }
+    measures = {
+        "loss": (_("Soft loss"), ".3f", remarks.get(trap, times(bad.loss, good.loss))),
+        "at_teacher": (
+            _("Soft loss of a student that equals its teacher"), ".3f", _("must be 0"),
         ),
         "gradient": (
-            _("Length of the soft gradient"),
-            f"{bad.gradient:.2g}", f"{good.gradient:.2g}", times(bad.gradient, good.gradient),
+            _("Length of the soft gradient"), ".2g", times(bad.gradient, good.gradient),
         ),
-        "label": (
-            _("Soft loss at T = 1 if the teacher is as sure as the label"),
-            nats(bad.as_label), nats(good.as_label),
-            _("must be the hard loss, {loss}").format(loss=nats(readings.hard)),
+        "as_label": (
+            _("Soft loss at T = 1 if the teacher is as sure as the label"), ".3f",
+            _("must be the hard loss, {loss}").format(loss=f"{readings.hard:.3f}"),
         ),
-        "left": (
-            _("Right soft loss left after descending on the cell"),
-            f"{bad.floor:.4f}", f"{good.floor:.4f}", _("the smaller, the more was learnt"),
+        "floor": (
+            _("Right soft loss left after descending on the cell"), ".4f",
+            _("the smaller, the more was learnt"),
         ),
     }  # fmt: skip
     shown = {
-        "probabilities": "loss same left",
-        "mean": "loss gradient label left",
-        "no_t2": "loss gradient left",
-        "swapped": "loss label",
-        "twice": "again same gradient left",
+        "probabilities": "loss at_teacher floor",
+        "mean": "loss gradient as_label floor",
+        "no_t2": "loss gradient floor",
+        "swapped": "loss as_label",
+        "twice": "at_teacher gradient floor",
     }
-    return [rows[name] for name in shown[trap].split()]
+    rows = []
+    for name in shown[trap].split():
+        what, form, must = measures[name]
+        failing, fixed = (figure(getattr(cell, name), form) for cell in (bad, good))
+        rows.append((what, failing, fixed, must))
+    if trap == "twice":
+        harmless, right = (figure(readings.cells[c].loss, ".3f") for c in ("harmless", "fixed"))
+        what = _("Soft loss with a log-softmax too many")
+        rows.insert(0, (what, harmless, right, _("the same: harmless")))
+    return rows
+
+
+def figure(value: float, form: str) -> str:
+    """A number with a true minus sign, and none before a zero."""
+    return format(value, form).replace("-0.000", "0.000").replace("-", "−")
 
 
 def teacher_rows(drift: "dict[str, Drift]") -> list[Row]:
     """What train mode did to the teacher, beside eval mode."""
     bad, good = drift["failing"], drift["fixed"]
-    zero = _("must be 0")
+    shown, asked = bad.passes * bad.batch, bad.asked
+    measures = {
+        "flipped": (
+            _("Pictures answered otherwise than in eval mode, of {n}").format(n=shown), "d",
+        ),
+        "together": (_("A picture's logit moves when its neighbours change, by up to"), ".2f"),
+        "moved": (_("Running means moved after {n} passes").format(n=bad.passes), ".2%"),
+        "changed": (
+            _("Other answers afterwards, back in eval mode, of {n}").format(n=asked), "d",
+        ),
+    }  # fmt: skip
     return [
-        (
-            _("Pictures answered otherwise than in eval mode, of {n}").format(
-                n=bad.passes * bad.batch
-            ),
-            str(bad.flipped), str(good.flipped), zero,
-        ),
-        (
-            _("A picture's logit moves when its neighbours change, by up to"),
-            f"{bad.together:.2f}", f"{good.together:.2f}", zero,
-        ),
-        (
-            _("Running means moved after {n} passes").format(n=bad.passes),
-            f"{bad.moved:.2%}", f"{good.moved:.2%}", zero,
-        ),
-        (
-            _("Other answers afterwards, back in eval mode, of {n}").format(n=bad.asked),
-            str(bad.changed), str(good.changed), zero,
-        ),
-    ]  # fmt: skip
+        (what, format(getattr(bad, name), form), format(getattr(good, name), form), _("must be 0"))
+        for name, (what, form) in measures.items()
+    ]
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -180,10 +180,6 @@ def follow_the_slider(network: Checkpoint, chosen: Example, guessed: Guess[str])
     _follow_the_slider(paragraphs, {"T": start()}, logits=[float(logit) for logit in logits])
 
 
-# ------------------------------------------------------------------------------------------------
-# The tabs.
-
-
 def why() -> None:
     """The softmax with a temperature, its limits, and the function that answers here."""
     st.latex(r"p_i(T) = \frac{e^{z_i / T}}{\sum_{j=1}^{11} e^{z_j / T}} \qquad "

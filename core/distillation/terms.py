@@ -139,32 +139,29 @@ def parts_frame(
     one), teacher_logit, student_logit, teacher_probability, student_probability, hard_gradient,
     soft_gradient, gradient.
     """
-    rows = []
+    z, v = (np.asarray(logits, dtype=float) for logits in (student, teacher))
+    frames = []
     for alpha in alphas:
         for temperature in temperatures:
-            parts = take_apart(student, teacher, label, alpha, temperature)
-            rows += [
-                (
-                    alpha,
-                    temperature,
-                    parts.hard,
-                    parts.soft,
-                    parts.total,
-                    food,
-                    int(k == label),
-                    float(np.asarray(teacher)[k]),
-                    float(np.asarray(student)[k]),
-                    parts.teacher[k],
-                    parts.student[k],
-                    parts.hard_gradient[k],
-                    parts.soft_gradient[k],
-                    parts.gradient[k],
-                )
-                for k, food in enumerate(CLASSES)
-            ]
-    names = "alpha temperature hard_loss soft_loss total_loss class label teacher_logit"
-    names += " student_logit teacher_probability student_probability hard_gradient soft_gradient"
-    return pd.DataFrame(rows, columns=[*names.split(), "gradient"])
+            parts = take_apart(z, v, label, alpha, temperature)
+            columns = {
+                "alpha": alpha,
+                "temperature": temperature,
+                "hard_loss": parts.hard,
+                "soft_loss": parts.soft,
+                "total_loss": parts.total,
+                "class": CLASSES,
+                "label": np.arange(len(z)) == label,
+                "teacher_logit": v,
+                "student_logit": z,
+                "teacher_probability": parts.teacher,
+                "student_probability": parts.student,
+                "hard_gradient": parts.hard_gradient,
+                "soft_gradient": parts.soft_gradient,
+                "gradient": parts.gradient,
+            }
+            frames.append(pd.DataFrame(columns).astype({"label": int}))
+    return pd.concat(frames, ignore_index=True)
 
 
 def _log_softmax(logits: Vector) -> Vector:

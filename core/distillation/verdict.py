@@ -35,7 +35,7 @@ def compare(found: Iterable[Checkpoint]) -> tuple[list[Contrast], list[str]]:
     Returns one contrast for each network, recipe and teacher (most seeds first), and the ids of
     distilled students that were left out because they have no twin, or no stored answers to the
     same pictures. Versions of a trained network do not count, nor the arms of the trial with
-    dreams, which have a judge of their own.
+    generated pictures (`trials`).
     """
     trained = (one for one in found if one.derived_from is None)
     whole = [one for one in trained if not is_dream_trial(one.recipe)]
@@ -114,17 +114,9 @@ def verdict_frame(contrasts: Sequence[Contrast]) -> pd.DataFrame:
     )
 
 
-# ------------------------------------------------------------------------------------------------
-# Learned from dreams alone: how far does it carry on real photographs?
-#
-# A student that was distilled on nothing but what its teacher dreamed (`core.data.dreams`) is
-# tested on real photographs, and set against twins that the same teacher taught, with the same
-# network, picture side and settings, on real ones. Twins may have seen as many photographs as there
-# are dreams, or all of them in as many steps: which, is told.
-
-
 AMOUNT = frozenset({"data", "share", "epochs", "select"})
-"""Settings that say how much was seen of what: these are what is compared."""
+"""Settings that say how much was seen of what: a student that learned from generated pictures is set
+against those that the same teacher taught on photographs, as many or all of them."""
 
 
 @dataclass(frozen=True)
