@@ -85,9 +85,9 @@ class World:
         """What the first process gives, if JSON can hold it."""
         if self.size == 1:
             return content
-        told = self.share_bytes(json.dumps(content).encode() if self.leads else None)
-        assert told is not None  # the first process gives bytes
-        return json.loads(told)
+        shared = self.share_bytes(json.dumps(content).encode() if self.leads else None)
+        assert shared is not None  # the first process gives bytes
+        return json.loads(shared)
 
     @contextmanager
     def together(self) -> Iterator[None]:

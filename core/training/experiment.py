@@ -66,8 +66,8 @@ class Experiment:
         """The labelled pictures of a split, or None where there are none."""
         if self.pixels is None:
             return None
-        found = labelled(self.pixels, split, self.px)
-        return found if len(found.labels) else None
+        pictures = labelled(self.pixels, split, self.px)
+        return pictures if len(pictures.labels) else None
 
     def publish(
         self,
@@ -121,8 +121,8 @@ class Experiment:
         with torch.inference_mode():
             for at in range(0, len(pictures.labels), 64):
                 pixels = torch.from_numpy(pictures.pixels[at : at + 64].copy())
-                found = net(self.spec.normalize(pixels)).argmax(1).numpy()
-                right += int((found == pictures.labels[at : at + 64]).sum())
+                answers = net(self.spec.normalize(pixels)).argmax(1).numpy()
+                right += int((answers == pictures.labels[at : at + 64]).sum())
         return right
 
 

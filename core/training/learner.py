@@ -73,7 +73,7 @@ def evaluate(
     net.eval()
     batches = torch.arange(len(data)).split(BATCH)
     empty = torch.zeros(2, device=compute.device)
-    found = [empty] * len(batches)  # loss, right answers of each batch
+    sums = [empty] * len(batches)  # loss, right answers of each batch
     for number, rows in enumerate(batches):
         if not world.takes(number):
             continue
@@ -82,10 +82,10 @@ def evaluate(
             logits = net(compute.lay(x)).float()
         y = data.labels[rows].to(compute.device)
         batch_loss = nn.functional.cross_entropy(logits, y, reduction="sum")
-        found[number] = torch.stack([batch_loss, (logits.argmax(1) == y).sum().float()])
+        sums[number] = torch.stack([batch_loss, (logits.argmax(1) == y).sum().float()])
     loss, correct = 0.0, 0
     # the only wait for a GPU; float64 because losses are added up (`mps` has none)
-    for batch_loss, batch_correct in world.add(torch.stack(found).cpu().double()).tolist():
+    for batch_loss, batch_correct in world.add(torch.stack(sums).cpu().double()).tolist():
         loss += batch_loss
         correct += int(batch_correct)
     return loss / len(data), correct
@@ -141,7 +141,7 @@ class Learner:
         self.optimizer = adamw(self.net, config.lr, config.weight_decay)
         self.called = world.wrap(self.net)
         self.labels = training.labels.to(compute.device)
-        for data in {id(one): one for one in (training, self.shown, validation)}.values():
+        for data in {id(split): split for split in (training, self.shown, validation)}.values():
             data.keep(compute.device, room_for_photographs(compute.device))
 
     def epoch(self, epoch: int) -> dict[str, Any]:
@@ -217,10 +217,10 @@ class Learner:
         with self.compute.autocast():
             logits = net(self.compute.lay(x)).float()
         net.train(was_training)
-        found: list[list[float]] = [
+        probabilities: list[list[float]] = [
             [round(share, 4) for share in row] for row in logits.softmax(1).cpu().tolist()
         ]
-        return found
+        return probabilities
 
     def chosen(self) -> nn.Module:
         """The weights that count: the moving average where there is one."""
@@ -293,8 +293,8 @@ class Learner:
         rest[order.cpu()] = False
         for number, rows in enumerate(rest.nonzero().flatten().split(BATCH)):
             if len(rows) and self.world.takes(number):  # nothing is split into one empty part
-                asked = self.teacher.logits(self._see(rows, view, self.teacher.px, self.shown))
-                answers.logits[rows.to(answers.logits.device)] = asked
+                logits = self.teacher.logits(self._see(rows, view, self.teacher.px, self.shown))
+                answers.logits[rows.to(answers.logits.device)] = logits
         self.teacher.keep(answers.logits, answers.view, self.world)
 
     def _see(self, rows: Tensor, view: View, px: int, data: Photographs) -> Tensor:
@@ -325,8 +325,8 @@ class Learner:
             teacher_logits = answers.logits[rows.to(device)]
         elif self.teacher is not None:
             same = px == self.teacher.px and self.shown is self.training
-            asked = x if same else self._see(rows, view, self.teacher.px, self.shown)
-            teacher_logits = self.teacher.logits(asked)
+            shown = x if same else self._see(rows, view, self.teacher.px, self.shown)
+            teacher_logits = self.teacher.logits(shown)
             if answers is not None:
                 answers.logits[rows.to(device)] = teacher_logits
         with self.compute.autocast():
@@ -356,8 +356,8 @@ class Learner:
         agreed = torch.zeros_like(correct)
         if teacher_logits is not None:
             agreed = (answered == teacher_logits.argmax(1)).float().mean()
-        told = (loss.total, loss.hard, loss.soft, correct, agreed)
-        return torch.stack([value.detach() for value in told])
+        means = (loss.total, loss.hard, loss.soft, correct, agreed)
+        return torch.stack([value.detach() for value in means])
 
     def _look(self, sums: Tensor) -> None:
         """Raises LossError where the loss has become no number: once it is none, so is its sum."""

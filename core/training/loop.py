@@ -59,8 +59,8 @@ def train(
                 finished = finished if finished is not None and run.config() == config else None
         finished = world.share(finished)
         if finished is not None:
-            found: dict[str, Any] = finished
-            return found
+            result: dict[str, Any] = finished
+            return result
         keep_memory()
         return _Run(config, run, world.device, world, on_progress).go(report)
 
@@ -125,16 +125,16 @@ class _Run:
 
     def _compute(self, device: str) -> Compute:
         """Number format and layout: the stored run's, else the fastest here; the same for all."""
-        config, found = self.config, None
+        config, compute = self.config, None
         with self.world.together():
             if self.world.leads:
                 stored = self.folder.stored_compute()
                 if stored and torch.device(stored["device"]).type == torch.device(device).type:
-                    found = stored
+                    compute = stored
                 else:
                     part = -(-config.batch_size // self.world.size)
-                    found = vars(choose(self.spec, config.px, part, config.precision, device))
-        return Compute(**(self.world.share(found) | {"device": device}))
+                    compute = vars(choose(self.spec, config.px, part, config.precision, device))
+        return Compute(**(self.world.share(compute) | {"device": device}))
 
     def _agree(self, fingerprint: str) -> None:
         """Raises ConfigError where the processes do not train the same run on the same pictures."""

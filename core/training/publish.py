@@ -283,7 +283,7 @@ def publish_finished(
     what the manifest keeps of its settings. Without labelled test photographs the test score is
     left out. Raises CheckpointError where the export fails.
     """
-    settings, said, result = run.config(), run.read(), run.result()
+    settings, facts, result = run.config(), run.read(), run.result()
     assert result is not None  # callers ask for finished runs
     spec = get(settings.model)
     net = set_widths(spec.build(), run.widths())
@@ -291,14 +291,14 @@ def publish_finished(
     testing = labelled(pixels, "testing", settings.px)
     data = checkpoints.DataInfo.of(pixels)
     if learned_from is not None:
-        told = {
+        changes = {
             "name": f"{data.name}, having learned from: {learned_from.index.name}",
             "is_food11": data.is_food11 and learned_from.index.is_food11,
             "training": len(learned_from.split("training")),
         }
-        data = data.model_copy(update=told)
-    if said["data"].get("more"):
-        further = checkpoints.FurtherData.model_validate(said["data"]["more"])
+        data = data.model_copy(update=changes)
+    if facts["data"].get("more"):
+        further = checkpoints.FurtherData.model_validate(facts["data"]["more"])
         data = data.model_copy(update={"more": further})
     return publish(
         net,
@@ -315,8 +315,8 @@ def publish_finished(
         validation=labelled(pixels, "validation", settings.px),
         test=testing if len(testing.labels) else None,
         config=config,
-        commit=said["commit"],
-        device=said["device"],
+        commit=facts["commit"],
+        device=facts["device"],
         wall_s=result["wall_s"],
         history=_history(run, result),
         root=root,

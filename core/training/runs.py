@@ -108,16 +108,16 @@ class RunFolder:
 
     def note_processes(self, epochs_done: int, processes: int) -> None:
         """Note in run.json that from the next epoch on so many processes train."""
-        said = self.read()
-        known: dict[str, int] = said.get("processes") or {"1": 1}
+        facts = self.read()
+        known: dict[str, int] = facts.get("processes") or {"1": 1}
         if list(known.values())[-1] != processes:
-            said["processes"] = known | {str(epochs_done + 1): processes}
-            write_json(self.path / "run.json", said)
+            facts["processes"] = known | {str(epochs_done + 1): processes}
+            write_json(self.path / "run.json", facts)
 
     def widths(self) -> dict[str, tuple[int, ...]]:
         """Layers that are narrower than the model's, where it started from a pruned network."""
-        said: dict[str, list[int]] = self.read().get("widths") or {}
-        return {name: tuple(width) for name, width in said.items()}
+        widths: dict[str, list[int]] = self.read().get("widths") or {}
+        return {name: tuple(width) for name, width in widths.items()}
 
     def save_weights(self, state_dict: dict[str, Any]) -> None:
         """Replace best.safetensors."""
@@ -169,23 +169,25 @@ def start(folder: RunFolder, config: TrainConfig, facts: dict[str, Any]) -> None
     if not (folder.path / "run.json").exists():
         write_json(folder.path / "run.json", wanted)
         return
-    there = folder.read()
-    if there.get("config") != wanted["config"]:
+    stored = folder.read()
+    if stored.get("config") != wanted["config"]:
         changed = sorted(
-            name for name in wanted["config"] if there["config"].get(name) != wanted["config"][name]
+            name
+            for name in wanted["config"]
+            if stored["config"].get(name) != wanted["config"][name]
         )
         raise ConfigError(
             _("{folder} holds a run with other settings ({names}). Choose another folder.").format(
                 folder=folder.path, names=", ".join(changed)
             )
         )
-    if _fingerprints(there) != _fingerprints(facts):
+    if _fingerprints(stored) != _fingerprints(facts):
         raise ConfigError(
             _("The photographs have changed since {folder} began. Start a new run.").format(
                 folder=folder.path
             )
         )
-    if there.get("teacher_sha256") != facts["teacher_sha256"]:
+    if stored.get("teacher_sha256") != facts["teacher_sha256"]:
         raise ConfigError(
             _(
                 "The teacher {teacher} has other weights than when {folder} began. Start a new run."
@@ -207,7 +209,7 @@ def _fingerprints(facts: dict[str, Any]) -> tuple[str, str]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        said = read_json(file)
+        content = read_json(file)
     except FileNotFoundError:
         raise ConfigError(_("{folder} holds no training run.").format(folder=file.parent)) from None
     except OSError as error:
@@ -215,8 +217,8 @@ def _read(file: Path) -> dict[str, Any]:
     except ValueError as error:
         why = str(error)
     else:
-        if isinstance(said, dict):
-            return said
+        if isinstance(content, dict):
+            return content
         why = _("it is no table of facts")
     raise ConfigError(_("{file} cannot be read ({why}).").format(file=file, why=why))
 
@@ -233,15 +235,15 @@ def list_runs(folder: Path | None = None) -> list[RunFolder]:
         if folder is not None:
             raise
         return []
-    found = []
+    runs = []
     for run in inside:
         try:
-            found.append(((run / "run.json").stat().st_mtime, run))
+            runs.append(((run / "run.json").stat().st_mtime, run))
         except (FileNotFoundError, NotADirectoryError):  # no run, or deleted meanwhile
             continue
         except OSError:  # whoever reads it will say why not
-            found.append((0.0, run))
-    return [RunFolder(run) for _when, run in sorted(found)]
+            runs.append((0.0, run))
+    return [RunFolder(run) for _when, run in sorted(runs)]
 
 
 def starting_point(name: str) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
@@ -351,15 +353,15 @@ class Teller:
 def read_progress(folder: Path, epochs_done: int) -> Progress | None:
     """How far the epoch after `epochs_done` is; None where nothing whole is known."""
     try:
-        found = read_json(folder / FILE)
-        told = Progress(
-            int(found["epoch"]),
-            found["phase"],
-            int(found["done"]),
-            int(found["of"]),
-            float(found["images_per_s"]),
+        content = read_json(folder / FILE)
+        progress = Progress(
+            int(content["epoch"]),
+            content["phase"],
+            int(content["done"]),
+            int(content["of"]),
+            float(content["images_per_s"]),
         )
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
-    sound = told.epoch == epochs_done + 1 and told.phase in get_args(Phase)
-    return told if sound and told.done >= 0 and told.of > 0 else None
+    sound = progress.epoch == epochs_done + 1 and progress.phase in get_args(Phase)
+    return progress if sound and progress.done >= 0 and progress.of > 0 else None

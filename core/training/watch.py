@@ -143,16 +143,16 @@ class Watch:
 def read_watch(folder: Path) -> Watched | None:
     """What watch.json of a run says; None where there is none, or none that is whole."""
     try:
-        found = read_json(folder / FILE)
+        content = read_json(folder / FILE)
         watched = Watched(
-            steps=int(found["steps"]),
-            steps_per_epoch=int(found["steps_per_epoch"]),
-            done=int(found["done"]),
-            stride=int(found["stride"]),
-            loss=[float(loss) for loss in found["loss"]],
-            pictures=[Picture(str(file), int(label)) for file, label in found["pictures"]],
-            first=_answers(found["first"]),
-            latest=_answers(found["latest"]),
+            steps=int(content["steps"]),
+            steps_per_epoch=int(content["steps_per_epoch"]),
+            done=int(content["done"]),
+            stride=int(content["stride"]),
+            loss=[float(loss) for loss in content["loss"]],
+            pictures=[Picture(str(file), int(label)) for file, label in content["pictures"]],
+            first=_answers(content["first"]),
+            latest=_answers(content["latest"]),
         )
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
@@ -167,8 +167,8 @@ def read_watch(folder: Path) -> Watched | None:
     return watched if sound else None
 
 
-def _answers(found: Any) -> Answers:
-    answers = [[float(share) for share in answer] for answer in found]
+def _answers(content: Any) -> Answers:
+    answers = [[float(share) for share in answer] for answer in content]
     if any(len(answer) != len(CLASSES) or not np.isfinite(answer).all() for answer in answers):
         raise ValueError("no probabilities of all classes")
     return answers

@@ -209,11 +209,13 @@ def test_the_running_run_is_shown_step_by_step_with_its_answers(
     assert len(app.get("image")) == 6
     assert "1 answer in 11 is right by chance" in text(app)
     id = running(queue, 0, None)
+    assert training_form.states(queue.jobs(ME)) == {id: "starting"}
     told = Watch(queue.root / id, pictures, 50, 10)
     surely_egg = [[0.04] * 3 + [0.6] + [0.04] * 7] * 6
     for loss in (8.0, 6.0, 4.5):
         told.step(loss, lambda: surely_egg)
     told.write(lambda: surely_egg)
+    assert training_form.states(queue.jobs(ME)) == {id: "running"}
     app = open_page("training", tab="why")
     assert not app.exception
     assert "After 3 of 50 steps its loss is 4.5; it was 8 at the start." in text(app)

@@ -205,8 +205,8 @@ def _is_held(folder: Path) -> bool | None:
 
 def _noted(folder: Path) -> _Noted | None:
     try:
-        told = read_json(folder / PROCESS)
-        return _Noted(int(told["pid"]), float(told["since"]))
+        content = read_json(folder / PROCESS)
+        return _Noted(int(content["pid"]), float(content["since"]))
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
 
@@ -246,9 +246,9 @@ def ending(folder: Path, exit_code: int | None) -> Ending:
     Its own word counts first. Without it: a negative code is a signal, i.e. the system or a person
     killed it; 2 is a message for the user in the last line of the log; anything else is a crash.
     """
-    told = _told(folder)
-    if told is not None:
-        return Ending(str(told["state"]), str(told["reason"]), str(told["message"]))
+    content = _written_ending(folder)
+    if content is not None:
+        return Ending(str(content["state"]), str(content["reason"]), str(content["message"]))
     lines = last_lines(folder)
     last = lines[-1] if lines else ""
     if exit_code is None:
@@ -261,10 +261,10 @@ def ending(folder: Path, exit_code: int | None) -> Ending:
     return Ending("failed", "said" if exit_code == 2 else "crashed", last)
 
 
-def _told(folder: Path) -> dict[str, Any] | None:
+def _written_ending(folder: Path) -> dict[str, Any] | None:
     try:
-        told = read_json(folder / ENDED)
+        content = read_json(folder / ENDED)
     except (OSError, ValueError):
         return None
-    complete = isinstance(told, dict) and {"state", "reason", "message"} <= told.keys()
-    return told if complete else None
+    complete = isinstance(content, dict) and {"state", "reason", "message"} <= content.keys()
+    return content if complete else None

@@ -96,10 +96,10 @@ class Store:
                         base.execute("ROLLBACK")
                     raise
         except (sqlite3.Error, OSError, Timeout) as error:
-            said = _("The list of trainings, {file}, cannot be used ({reason}).").format(
+            problem = _("The list of trainings, {file}, cannot be used ({reason}).").format(
                 file=self.path, reason=getattr(error, "strerror", None) or error
             )
-            raise JobError(f"{said} {remedy(self.path)}".strip()) from error
+            raise JobError(f"{problem} {remedy(self.path)}".strip()) from error
 
     def _make(self) -> None:
         """The file with its tables, if there is none: made under another name, then renamed."""
@@ -133,13 +133,13 @@ class Change:
 
     def rows(self, *states: State) -> list[Row]:
         """Jobs in these states (all, if none is named), in the order of the queue."""
-        found = map(Row._make, self._base.execute(f"SELECT {_COLUMNS} FROM jobs ORDER BY turn"))
-        return [row for row in found if not states or row.state in states]
+        rows = map(Row._make, self._base.execute(f"SELECT {_COLUMNS} FROM jobs ORDER BY turn"))
+        return [row for row in rows if not states or row.state in states]
 
     def row(self, id: str) -> Row | None:
         """One job, or None."""
-        found = self._base.execute(f"SELECT {_COLUMNS} FROM jobs WHERE id = ?", (id,)).fetchone()
-        return None if found is None else Row._make(found)
+        values = self._base.execute(f"SELECT {_COLUMNS} FROM jobs WHERE id = ?", (id,)).fetchone()
+        return None if values is None else Row._make(values)
 
     def add(self, id: str, config: str, asked: float) -> None:
         """A new job, last in the queue."""
@@ -167,10 +167,10 @@ class Change:
 
     def owners(self) -> dict[str, dict[str, bool]]:
         """Job -> {visitor's hash: whether they want it to run}."""
-        found: dict[str, dict[str, bool]] = {}
+        owners: dict[str, dict[str, bool]] = {}
         for job, visitor, wants in self._base.execute("SELECT job, visitor, wants FROM owners"):
-            found.setdefault(job, {})[visitor] = bool(wants)
-        return found
+            owners.setdefault(job, {})[visitor] = bool(wants)
+        return owners
 
     def own(self, job: str, visitor: str, wants: bool) -> None:
         """Note that a visitor (a hash) has this job, and whether they want it to run."""

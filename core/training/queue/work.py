@@ -58,10 +58,10 @@ def run_job(
         return result
     try:
         publish_run(config, folder)
-        reason, said = "", ""
+        reason, message = "", ""
     except (UserError, OSError) as error:
-        reason, said = "unpublished", _sentence(error)
-    _tell(folder, "done", reason, said)
+        reason, message = "unpublished", _sentence(error)
+    _tell(folder, "done", reason, message)
     return result
 
 
@@ -109,20 +109,23 @@ def _version_of(start: str, run: RunFolder) -> checkpoints.DerivedFrom | None:
     return checkpoints.DerivedFrom(id=name, kind="narrow") if narrow else None
 
 
-def _report(one: checkpoints.Checkpoint, root: Path, pixels: Pixels, px: int) -> dict[str, Any]:
+def _report(
+    checkpoint: checkpoints.Checkpoint, root: Path, pixels: Pixels, px: int
+) -> dict[str, Any]:
     from core.inference.predict import open_session, run_batches
 
-    split = "testing" if one.test is not None else "validation"
+    split = "testing" if checkpoint.test is not None else "validation"
     pictures: Labelled = labelled(pixels, split, px)
     graph, weights = (
-        (root / one.id / name).read_bytes() for name in (checkpoints.GRAPH, checkpoints.WEIGHTS)
+        (root / checkpoint.id / name).read_bytes()
+        for name in (checkpoints.GRAPH, checkpoints.WEIGHTS)
     )
     logits = run_batches(open_session(graph, weights), pictures.pixels)
     rows = pixels.split(split)
     rows = rows[pixels.labels[rows] >= 0]
     files = [pixels.index.files[pixels.rows[row]] for row in rows]
     return {
-        "checkpoint": one.id,
+        "checkpoint": checkpoint.id,
         "split": split,
         "data": {"name": pixels.index.name, "fingerprint": pixels.index.fingerprint},
         "unreadable": [list(pair) for pair in pixels.unreadable[:20]],
@@ -180,8 +183,8 @@ def _sentence(error: Exception) -> str:
 
 
 def _tell(folder: Path, state: str, reason: str, message: str) -> None:
-    told = {"state": state, "reason": reason, "message": message, "at": time.time()}
+    ending = {"state": state, "reason": reason, "message": message, "at": time.time()}
     try:
-        write_json(folder / ENDED, told)
+        write_json(folder / ENDED, ending)
     except OSError:  # a full disk: the log and the exit code have to do
         return

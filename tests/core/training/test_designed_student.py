@@ -127,9 +127,8 @@ def test_it_has_learned_and_its_downloaded_source_says_the_same(student: str, as
     assert (found["n"], found["correct"]) == (one.test.n, one.test.correct)
 
 
-@pytest.mark.parametrize("method", ["l1", "global_l1", "random"])
-def test_weights_are_zeroed(student: str, ask: Ask, method: str) -> None:
-    whole, half = (ask("prune", "--method", method, "--ratios", r)["rows"] for r in ("0", "0.5"))
+def test_weights_are_zeroed(student: str, ask: Ask) -> None:
+    whole, half = (ask("prune", "--method", "l1", "--ratios", r)["rows"] for r in ("0", "0.5"))
     assert {row["form"] for row in half} == {"masked", "removed"}
     assert {row["correct"] for row in whole} == {checkpoints.get(student).test.correct}  # type: ignore[union-attr]
     convs = sum(p.numel() for p in from_source(student).parameters() if p.dim() == 4)
@@ -139,9 +138,8 @@ def test_weights_are_zeroed(student: str, ask: Ask, method: str) -> None:
         assert row["params"] - row["nonzero"] == pytest.approx(convs / 2, abs=40)
 
 
-@pytest.mark.parametrize("method", ["channel_l2", "bn_gamma"])
-def test_channels_are_cut_out(student: str, ask: Ask, method: str) -> None:
-    found = ask("prune", "--method", method, "--ratios", "0.5", "--save")
+def test_channels_are_cut_out(student: str, ask: Ask) -> None:
+    found = ask("prune", "--method", "channel_l2", "--ratios", "0.5", "--save")
     masked, narrow = (next(row for row in found["rows"] if row["form"] == form)
                       for form in ("masked", "narrow"))  # fmt: skip
     (id,) = found["saved"]
@@ -183,9 +181,6 @@ def test_it_is_factored(student: str, ask: Ask) -> None:
     assert one.ranks and counted(student) > row["params"] == counted(id)
     assert abs(row["correct"] - right(answers(net))) <= 1
     assert one.test is not None and abs(one.test.correct - row["correct"]) <= 1
-    for method in ("svd", "spatial", "tucker2"):
-        (other,) = ask("lowrank", "--method", method, "--energy", "0.8")["rows"]
-        assert other["params"] < counted(student) and other["n"] == 66
 
 
 @pytest.mark.parametrize("format", ["safetensors", "onnx", "onnx-fp16", "onnx-int8", "hw7-8bit"])

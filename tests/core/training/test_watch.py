@@ -23,38 +23,20 @@ from core.training.watch import MOST_POINTS, Picture, Watch, fixed_pictures, fix
 BLIND = [[round(1 / 11, 4)] * 11]
 
 
-def test_a_run_is_the_same_whether_it_is_watched_or_not(
+def test_losses_and_answers_are_those_of_the_run_and_change_nothing(
     tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "EVERY_S", 0.0)  # asked about the pictures after every step
-    train(tiny, tmp_path / "watched")
-    monkeypatch.setattr(Learner, "answers_to_watched", lambda _self: [])
-    monkeypatch.setattr(watch, "EVERY_S", 1e9)
-    train(tiny, tmp_path / "alone")
-    one, two = (RunFolder(tmp_path / name) for name in ("watched", "alone"))
-    for a, b in zip(one.metrics(), two.metrics(), strict=True):
-        assert {k: a[k] for k in a if k not in ("seconds", "images_per_s")} == {
-            k: b[k] for k in b if k not in ("seconds", "images_per_s")
-        }
-    weights, others = one.load_weights(), two.load_weights()
-    assert all(torch.equal(weights[name], others[name]) for name in weights)
-
-
-def test_losses_and_answers_are_those_of_the_run(
-    tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watch, "EVERY_S", 0.0)
     config = tiny.model_copy(update={"select": "last"})
     train(config, tmp_path / "run")
     run, index = RunFolder(tmp_path / "run"), find_food11(Path(config.data))
-    found = read_watch(run.path)
-    assert found is not None
-    assert found.pictures == fixed_pictures(index) and len(found.pictures) == 6
-    assert found.done == found.steps == config.epochs * found.steps_per_epoch == len(found.loss)
-    metrics = run.metrics()
-    steps = found.steps_per_epoch
-    for epoch, entry in enumerate(metrics):  # all batches are equally large
-        part = found.loss[epoch * steps : (epoch + 1) * steps]
+    watched = read_watch(run.path)
+    assert watched is not None
+    assert watched.pictures == fixed_pictures(index) and len(watched.pictures) == 6
+    steps = watched.steps_per_epoch
+    assert watched.done == watched.steps == config.epochs * steps == len(watched.loss)
+    for epoch, entry in enumerate(run.metrics()):  # all batches are equally large
+        part = watched.loss[epoch * steps : (epoch + 1) * steps]
         assert np.mean(part) == pytest.approx(entry["loss"], abs=1e-3)
 
     spec = get(config.model)
@@ -64,8 +46,30 @@ def test_losses_and_answers_are_those_of_the_run(
     with torch.inference_mode():
         logits = net.eval()(spec.normalize(torch.from_numpy(pictures.pixels.copy())))
     wanted = logits.softmax(1)[fixed_rows(pictures.labels)].numpy()
-    assert np.allclose(found.latest, wanted, atol=2e-3)
-    assert not np.allclose(found.first, wanted, atol=2e-3)
+    assert np.allclose(watched.latest, wanted, atol=2e-3)
+    assert not np.allclose(watched.first, wanted, atol=2e-3)
+
+    monkeypatch.setattr(Learner, "answers_to_watched", lambda _self: [])
+    monkeypatch.setattr(watch, "EVERY_S", 1e9)
+    train(config, tmp_path / "alone")
+    alone = RunFolder(tmp_path / "alone")
+    times = {"seconds", "images_per_s"}
+    for a, b in zip(run.metrics(), alone.metrics(), strict=True):
+        assert {k: a[k] for k in a.keys() - times} == {k: b[k] for k in b.keys() - times}
+    weights, others = run.load_weights(), alone.load_weights()
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
+
+
+def test_the_first_loss_is_told_at_once_and_others_when_it_is_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "EVERY_S", 1e9)
+    told = Watch(tmp_path, [Picture("a.jpg", 3)], 4)
+    told.write(lambda: BLIND)
+    for loss in (2.5, 2.25):
+        told.step(loss, lambda: BLIND)
+        watched = read_watch(tmp_path)
+        assert watched is not None and watched.loss == [2.5]
 
 
 @given(st.lists(st.floats(0, 10), max_size=3000), st.integers(1, 700))

@@ -15,7 +15,8 @@ import json, os, pathlib, sys, time
 folder = pathlib.Path(sys.argv[1])
 with open(folder / "starts.txt", "a") as file:
     file.write(f"{os.getpid()} {time.time()}\\n")
-print("hello from", os.environ["OMP_NUM_THREADS"], os.nice(0), flush=True)
+threads, waits = os.environ["OMP_NUM_THREADS"], os.environ.get("OMP_WAIT_POLICY")
+print("hello from", threads, waits, os.nice(0), flush=True)
 give_up = time.monotonic() + 60
 while not (folder / "go").exists():
     time.sleep(0.02)

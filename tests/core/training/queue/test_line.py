@@ -162,7 +162,8 @@ def test_every_end_is_told_with_its_last_lines(root: Path) -> None:
         ("killed", "signal"), ("failed", "said"), ("failed", "disk"),
     ]  # fmt: skip
     assert [job.message for job in ends[:2]] == ["9", "The soup is cold."]
-    assert ends[0].lines() == ["hello from 1 10"]  # OMP_NUM_THREADS and a low priority reached it
+    # its threads, which sleep while they wait, and a low priority reached it
+    assert ends[0].lines() == ["hello from 1 PASSIVE 10"]
     assert jobs.resume(killed, "v").is_active
 
 
