@@ -87,12 +87,12 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 DREAMED: dict[str, dict[str, Any]] = {
     "minute": {
-        "share": 1.0, "epochs": 30, "augment": "standard", "views": 8, "mixup": 0.2,
+        "share": 1.0, "epochs": 30, "batch_size": 16, "augment": "standard", "views": 8,
         "ema_decay": 0.98,
     },
 }  # fmt: skip
-"""What presets say otherwise where there is nothing to learn from but dreams: they are few, and a
-student soon knows them by heart."""
+"""What presets say otherwise where there is nothing to learn from but dreams: they are few, so a
+student needs many small steps on different views of them before it is better than chance."""
 
 
 def preset(name: str, dreamed: bool = False) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """A process that waits for a job: it becomes the job, with its log, its lock and its exit code."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -33,9 +32,17 @@ def light(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(warm_module, "COMMAND", [sys.executable, "-c", LIGHT])
 
 
-def _waiting() -> list[psutil.Process]:
-    children = psutil.Process().children()
-    return [child for child in children if child.status() != "zombie" and LIGHT in child.cmdline()]
+def waiting(warm: WarmProcess) -> psutil.Process:
+    """The process that waits."""
+    assert warm._idle is not None
+    return psutil.Process(warm._idle[0].pid)
+
+
+def lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.fixture
@@ -43,44 +50,45 @@ def warm(light: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setenv("SMALL_PLATES_RUNS", str(tmp_path / "none"))
     made = WarmProcess()
     made.prepare(jobs_process.environment(1))
+    first = waiting(made)
     made.prepare(jobs_process.environment(1))
-    assert len(_waiting()) == 1, "at most one"
+    assert waiting(made) == first, "at most one"
     yield made
     made.end()
 
 
 def test_it_becomes_the_job(warm: WarmProcess, tmp_path: Path) -> None:
     """`runs --json` in its place: the log holds what it says, the lock is held to its end."""
-    (waiting,) = _waiting()
+    ready = waiting(warm)
     command = [*jobs_process.PROGRAM, "runs", "--json"]
     started = jobs_process.start(command, tmp_path, 1, warm)
-    assert started.process.pid == waiting.pid
+    assert started.process.pid == ready.pid
     assert started.process.wait(60) == 0
     assert json.loads((tmp_path / jobs_process.LOG).read_text()) == {"runs": []}
     assert jobs_process.find(tmp_path, started.process.pid) is None
     again = jobs_process.start([*jobs_process.PROGRAM, "runs", "--nonsense"], tmp_path, 1, warm)
-    assert again.process.pid != waiting.pid and again.process.wait(60) == 2, "one job only"
+    assert again.process.pid != ready.pid and again.process.wait(60) == 2, "one job only"
 
 
 def test_the_lock_is_held_while_it_runs_and_it_can_be_ended(
     warm: WarmProcess, tmp_path: Path
 ) -> None:
-    os.kill(_waiting()[0].pid, 19)  # it cannot begin yet
+    waiting(warm).suspend()  # it cannot begin yet
     command = [*jobs_process.PROGRAM, "runs"]
     started = jobs_process.start(command, tmp_path, 1, warm)
     found = jobs_process.find(tmp_path, started.process.pid)
     assert found is not None and found.pid == started.process.pid
-    os.kill(started.process.pid, 18)
+    psutil.Process(started.process.pid).resume()
     jobs_process.end(tmp_path, started.process.pid)
     wait_until(lambda: jobs_process.find(tmp_path, started.process.pid) is None)
 
 
 def test_one_that_was_killed_is_not_used(warm: WarmProcess, tmp_path: Path) -> None:
-    (waiting,) = _waiting()
-    waiting.kill()
-    wait_until(lambda: waiting.status() == "zombie")
+    ready = waiting(warm)
+    ready.kill()
+    wait_until(lambda: not lives(ready))
     started = jobs_process.start([*jobs_process.PROGRAM, "runs"], tmp_path, 1, warm)
-    assert started.process.pid != waiting.pid and started.process.wait(60) == 0
+    assert started.process.pid != ready.pid and started.process.wait(60) == 0
 
 
 def test_it_ends_when_it_is_not_wanted(
@@ -88,13 +96,11 @@ def test_it_ends_when_it_is_not_wanted(
 ) -> None:
     monkeypatch.setattr(warm_module, "IDLE_S", 0.3)
     idle = WarmProcess()
-    idle.prepare(jobs_process.environment(1))
-    assert len(_waiting()) == 1
-    wait_until(lambda: not _waiting())
-    idle.prepare(jobs_process.environment(1))
-    assert len(_waiting()) == 1, "and comes again"
-    idle.end()
-    wait_until(lambda: not _waiting())
+    for _time in range(2):  # it comes again
+        idle.prepare(jobs_process.environment(1))
+        ready = waiting(idle)
+        assert lives(ready)
+        wait_until(lambda ready=ready: not lives(ready))
 
 
 def test_it_ends_with_its_server(tmp_path: Path) -> None:
@@ -114,14 +120,14 @@ def test_it_ends_with_its_server(tmp_path: Path) -> None:
 def test_a_queue_keeps_one_only_while_a_job_could_begin(light: None, tmp_path: Path) -> None:
     queue = JobQueue(tmp_path / "runs", JobSettings(), script)
     queue.prepare()
-    assert len(_waiting()) == 1
+    ready = waiting(queue._warm)
     job = queue.ask(config(), "ann", FINGERPRINT)  # a script, which it cannot become
     queue._warm.end()
-    wait_until(lambda: not _waiting())
+    wait_until(lambda: not lives(ready))
     queue.prepare()
-    assert not _waiting(), "the place is taken"
+    assert queue._warm._idle is None, "the place is taken"
     (job.run.path / "go").write_text("")
     wait_until(lambda: not queue.jobs()[0].is_active)
     queue.prepare()
-    assert len(_waiting()) == 1
+    assert lives(waiting(queue._warm))
     queue._warm.end()
