@@ -181,11 +181,6 @@ def child_that_stays() -> int:
     return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid
 
 
-@task
-def environment(name: str) -> str | None:
-    return os.environ.get(name)
-
-
 def unmarked() -> None:
     raise AssertionError("only tasks are run")
 

@@ -88,9 +88,13 @@ def unpickles(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
             continue
-        call = ast.unparse(node.func)
-        given = {word.arg: ast.unparse(word.value) for word in node.keywords}
-        if call == "torch.load" and given.get("weights_only") != "True":
+        given = {
+            word.arg: ast.unparse(word.value)
+            for word in node.keywords
+            if word.arg in ("weights_only", "allow_pickle")
+        }
+        is_load = node.func.attr == "load" and ast.unparse(node.func) == "torch.load"
+        if is_load and given.get("weights_only") != "True":
             yield f"line {node.lineno}: torch.load without weights_only=True"
         if given.get("allow_pickle", "False") != "False":
             yield f"line {node.lineno}: allow_pickle={given['allow_pickle']}"

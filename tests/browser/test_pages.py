@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-PAGES = ("", "compare", "temperature")
-
 
 def settle(page: "Page", chart: bool = True) -> None:
     """Until Streamlit has stopped running and its charts are drawn."""
@@ -173,25 +171,9 @@ def expected_entropies(t: float) -> list[str]:
     return found
 
 
-def test_the_same_slider_stays_where_it_is_for_another_example(page: "Page", server: str) -> None:
-    page.goto(f"{server}/temperature?T=5")
-    settle(page)
-    assert "T = 5.0" in chart_texts(page)
-    page.focus('input[type="range"][name="T"]')
-    page.keyboard.press("ArrowRight")
-    wait_for_temperature(page, "T = 5.1")
-    before = chart_texts(page)
-    page.click('[data-testid="stMain"] button:has-text("Next")')
-    page.wait_for_function(
-        "before => JSON.stringify([...document.querySelectorAll('svg.marks text')]"
-        ".map(t => t.textContent)) != JSON.stringify(before)",
-        arg=before,
-    )
-    assert "T = 5.1" in chart_texts(page)
-
-
-@pytest.mark.parametrize("path", PAGES)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("path", "scheme"), [("", "light"), ("compare", "light"), ("temperature", "dark")]
+)
 def test_a_phone_needs_no_sideways_scroll(
     page: "Page", server: str, path: str, scheme: str
 ) -> None:

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -151,13 +150,6 @@ def test_an_error_for_the_user_arrives_as_it_is(raised: str, arrives: type[UserE
     assert type(caught.value) is arrives
     assert str(caught.value) == "Neither bread nor soup: 麵包."
     assert call(tasks.process) == pid, "a refusal is no fault: the worker stays"
-
-
-def test_an_endless_message_is_cut_and_can_be_written() -> None:
-    with pytest.raises(PhotoError) as caught:
-        call(tasks.refuse, "PhotoError", "\ud800" * 10_000)
-    assert len(str(caught.value)) <= 2_000
-    str(caught.value).encode()
 
 
 def test_a_task_speaks_the_callers_language() -> None:
@@ -367,13 +359,6 @@ def test_a_worker_that_does_not_start_is_a_sentence(monkeypatch: pytest.MonkeyPa
         limited._pool.close()
 
 
-def test_the_environment_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "1")
-    monkeypatch.setattr(limited, "_pool", limited._Pool(1))
-    assert call(tasks.environment, "ORT_DISABLE_TELEMETRY") == "1"
-    limited._pool.close()
-
-
 PARENT = """
     import os, sys, threading, time
     from core.limited import Limits, call, call_each
@@ -404,25 +389,6 @@ def test_workers_end_when_their_parent_does(state: str) -> None:
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline, f"{state}: the worker lives on"
         time.sleep(0.1)
-
-
-ORDERLY = """
-    import sys
-    from core.limited import call
-    from tests import limited_tasks as tasks
-    print(call(tasks.echo, 1))
-"""
-
-
-def test_a_program_ends_without_a_word() -> None:
-    done = subprocess.run(
-        [sys.executable, "-X", "dev", "-c", textwrap.dedent(ORDERLY)],
-        cwd=paths.REPO,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "[1]\n", "")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # to fork with threads about
@@ -460,14 +426,3 @@ def test_memory_is_watched_where_the_kernel_does_not_hold_it(
     with pytest.raises(PhotoError, match="memory"):
         call(tasks.hog_in_steps, limits=Limits(memory_bytes=300 * 2**20), error=PhotoError)
     limited._pool.close()
-
-
-@pytest.mark.slow
-def test_an_idle_pool_does_nothing() -> None:
-    call(tasks.echo, 1)
-    processes = [psutil.Process(), *psutil.Process().children()]
-    before = [sum(each.cpu_times()[:2]) for each in processes]
-    time.sleep(1)
-    after = [sum(each.cpu_times()[:2]) for each in processes]
-    assert sum(after) - sum(before) < 0.1
-    assert threading.active_count() < 20

@@ -175,13 +175,6 @@ def test_a_run_that_takes_too_long_is_ended(started: Callable[[], list[str]]) ->
     until(lambda: started() and not is_alive(started()[0]))
 
 
-def test_a_worker_that_cannot_start_is_said() -> None:
-    line: LiveRuns[Point, PruningRow] = LiveRuns(PruningRow, "")
-    line._worker = ("/nowhere/python",)
-    job = line.ask(point(), "ann")
-    assert (job.state, job.reason) == ("failed", "crashed")
-
-
 def test_the_worker_ends_with_its_server(tmp_path: Path) -> None:
     """The real worker's watch: when stdin ends, so does the process, in the middle of its work."""
     import subprocess

@@ -118,9 +118,6 @@ def test_a_training_of_another_version_hides_no_other(runs: Path, capsys: Captur
     assert one.unreadable(None) == []
 
 
-# -- checkpoints ---------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def three(tiny_checkpoint: str, pretrained: Path, runs: Path) -> list[str]:
     """Three checkpoints: sound, with a damaged file, with an entry that cannot be read."""
@@ -169,26 +166,6 @@ def test_check_says_no_to_the_bad_and_proves_the_others(
     )
     assert main(["check"]) == 1
     assert "1 of 3 checkpoints" in capsys.readouterr().out
-
-
-def test_check_proves_only_what_it_is_asked_for(
-    three: list[str], capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FOOD11_ROOT", "/nowhere")
-    found, _err = told(capsys, "check", three[0])
-    assert [row["checkpoint"] for row in found["checkpoints"]] == three[:1]
-    found, _err = told(capsys, "check", three[1], three[0], three[1], code=1)
-    assert [row["checkpoint"] for row in found["checkpoints"]] == [three[1], three[0]]
-    entry, files = checkpoints.read_files(three[0])
-    checkpoints.store(entry.model_copy(update={"id": "mine-s0"}), files, checkpoints.own_dir())
-    assert told(capsys, "check", "mine-s0")[0]["ok"] is True
-    for unknown in ("soup-s0", three[2]):
-        assert main(["check", three[0], unknown]) == 2
-        out, err = capsys.readouterr()
-        assert out == "" and err.count("\n") == 1 and unknown in err
-
-
-# -- folders -------------------------------------------------------------------------------------
 
 
 def test_predict_answers_for_every_photo_of_a_folder(

@@ -33,12 +33,6 @@ def test_the_interval_by_hand() -> None:
     assert mean - low == pytest.approx(high - mean)
 
 
-@pytest.mark.parametrize("values", [[], [0.1]])
-def test_one_run_has_no_interval(values: list[float]) -> None:
-    with pytest.raises(ValueError, match="two"):
-        mean_interval(values)
-
-
 @pytest.mark.parametrize(("df", "level"), [(0, 0.95), (3, 1.0), (3, 0.0)])
 def test_senseless_quantiles_are_refused(df: int, level: float) -> None:
     with pytest.raises(ValueError, match="no t quantile"):

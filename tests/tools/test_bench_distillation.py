@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from core.errors import CheckpointError, ConfigError
 from core.training import teacher_cache
 from core.training.config import TrainConfig
 from core.training.speed import Compute
@@ -81,13 +80,3 @@ def test_the_ways_take_turns(
     whole = new * ratio["asked"]["median"] + (run["epochs"] - new) * ratio["kept"]["median"]
     assert run["first_student"] == pytest.approx(whole / run["epochs"], abs=2e-3)
     assert run["later_students"] == pytest.approx(ratio["kept"]["median"], abs=2e-3)
-
-
-def test_without_a_teacher_it_says_so(
-    tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(tmp_path))
-    with pytest.raises(ConfigError, match="no teacher among"):
-        bench_distillation(data=Path(tiny.data))
-    with pytest.raises(CheckpointError):
-        bench_distillation(teacher="nobody", data=Path(tiny.data))

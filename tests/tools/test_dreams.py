@@ -23,7 +23,6 @@ from tools.dreams import (
     dream,
     gathered,
     make_dreams,
-    moved,
     priors,
     run_folder,
     state,
@@ -72,23 +71,6 @@ def test_the_batch_comes_to_what_batchnorm_remembers() -> None:
     settings = DreamSettings(px=PX, steps=60, lr=0.1, bn=10.0, reach=0.05)
     dream(trained(), SPEC, labels, settings, generator(), lambda step, terms: told.append(terms))
     assert told[-1]["bn"] < told[0]["bn"] / 2
-
-
-def test_equal_seeds_dream_equally_and_others_differ() -> None:
-    labels, net = torch.arange(11), trained()
-    first = dream(net, SPEC, labels, SMALL, generator(1))
-    assert torch.equal(first, dream(net, SPEC, labels, SMALL, generator(1)))
-    assert not torch.equal(first, dream(net, SPEC, labels, SMALL, generator(2)))
-
-
-def test_moving_by_nothing_changes_nothing_and_mirrors_half() -> None:
-    still = DreamSettings(px=16, reach=0, turn=0, zoom=0)
-    x = torch.randn(40, 3, 16, 16)
-    y = moved(x, still, generator())
-    plain = torch.isclose(y, x, atol=1e-4).flatten(1).all(1)
-    mirrored = torch.isclose(y, x.flip(3), atol=1e-4).flatten(1).all(1)
-    assert (plain ^ mirrored).all() and 8 < mirrored.sum() < 32
-    assert moved(x, still.model_copy(update={"seen_px": 24}), generator()).shape == (40, 3, 24, 24)
 
 
 def test_the_priors_are_what_they_say() -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from core.checkpoints import load_manifest
 from core.cli.main import main
-from core.errors import UserError
 from core.paths import REPO
 from tests import results_shelf
 from tools import tables
@@ -68,17 +67,6 @@ def test_each_checkpoint_says_how_it_is_made(documents: Path) -> None:
     assert "`results/latency.json` | `reproduce --steps latency`" in tables.cached_table()
 
 
-def test_code_that_was_not_committed_is_not_hidden(documents: Path) -> None:
-    results_shelf.publish("dwpw_256k-scratch", 0, 640, commit="0123456789ab+")
-    said = {"device": "A", "commit": "fedcba9876543210+", "date": "2026-11-22T"}
-    path = documents / "pretrained" / "results" / "sweep-dwpw_256k.json"
-    path.write_text(json.dumps(said))
-    table = tables.remake_table()
-    assert table.count("uncommitted") == 1
-    assert "| `0123456789ab+` with uncommitted changes |" in table
-    assert "| `fedcba987654+` with uncommitted changes |" in tables.cached_table()
-
-
 def test_every_printed_command_knows_what_it_names(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -95,12 +83,6 @@ def test_every_printed_command_knows_what_it_names(
         only = re.search(r"--only (\S+)", command)
         assert step and rows and {row["step"] for row in rows} == {step[1]}, command
         assert only is None or [row["checkpoint"] for row in rows] == [only[1]], command
-
-
-def test_a_lost_place_is_said(documents: Path) -> None:
-    (documents / "README.md").write_text("# Title\n")
-    with pytest.raises(UserError, match="no place for the table results"):
-        tables.write_tables(documents)
 
 
 def test_each_data_set_has_its_own_table(documents: Path) -> None:

@@ -9,6 +9,7 @@ and by itself when the server has gone. Windows passes no open files on: there i
 """
 
 import contextlib
+import importlib
 import json
 import os
 import socket
@@ -21,6 +22,8 @@ from typing import Any
 from core.paths import REPO
 
 COMMAND = [sys.executable, "-m", "core.training.queue.warm"]
+JOB_MODULES = ("core.cli.train", "core.training.queue.work")
+"""What a job imports. By name: they import this module, in the server that starts jobs."""
 IDLE_S = 300.0
 _MOST_BYTES = 1 << 16
 
@@ -116,11 +119,11 @@ def warm_up() -> None:
     """What every training does before its first loss: imports, and one step of a small network."""
     import torch
 
-    import core.cli.train  # noqa: F401
-    import core.training.queue.work  # noqa: F401
     from core.models import get
     from core.training.learner import adamw
 
+    for name in JOB_MODULES:
+        importlib.import_module(name)
     spec = get("dwpw_256k")
     net: Any = spec.build()
     optimizer = adamw(net, 1e-3, 0.01)

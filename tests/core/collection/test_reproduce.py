@@ -139,6 +139,7 @@ def test_a_grid_is_missing_then_begun_then_done(
     assert asked == [(PLAIN, rest)] and state() == "done"
 
 
+@pytest.mark.slow
 def test_only_networks_of_k_x_k_convolutions_are_factored(
     plan: tuple[Recipe, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:

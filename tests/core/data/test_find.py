@@ -162,14 +162,6 @@ def test_a_split_counted_from_1_beside_one_counted_from_0_is_refused(tmp_path: P
         find_food11(tmp_path)
 
 
-def test_a_small_split_may_lack_class_0(tmp_path: Path) -> None:
-    for label in range(11):
-        photograph(tmp_path / "training" / f"{label}_0.jpg")
-    for label in range(1, 11):
-        photograph(tmp_path / "validation" / f"{label}_0.jpg")
-    assert counts(find_food11(tmp_path))["validation"] == [0] + [1] * 10
-
-
 @pytest.mark.parametrize(
     ("names", "says"),
     [
@@ -253,24 +245,6 @@ def test_what_only_looks_like_a_number_is_none(tmp_path: Path, place: str) -> No
     assert index.labels.tolist() == [3]
     skipped = [] if place.startswith("{") else [place.format(name) for name in names]
     assert sorted(index.skipped) == sorted(skipped)
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ("train", "val", "test"),
-        ("Training", "Validation", "Evaluation"),
-        ("TRAIN", "valid", "eval"),
-        ("training", "validation", "testing"),
-    ],
-)
-def test_split_folders_however_they_are_called(tmp_path: Path, names: tuple[str, ...]) -> None:
-    for name in names:
-        (tmp_path / name).mkdir()
-        food_picture(4, 0, (8, 8)).save(tmp_path / name / "4_0.jpg")
-    index = find_food11(tmp_path)
-    assert sorted(index.splits.tolist()) == ["testing", "training", "validation"]
-    assert index.labels.tolist() == [4, 4, 4]
 
 
 def test_the_folder_an_archive_unpacked_into_may_be_named(tmp_path: Path) -> None:
@@ -391,13 +365,6 @@ def test_folders_that_cannot_be_food11(tmp_path: Path) -> None:
     (tmp_path / "training" / "lunch.jpg").write_bytes(b"x")
     with pytest.raises(DataError, match="says its class"):
         find_food11(tmp_path)
-
-
-def test_an_unknown_split_is_refused(tmp_path: Path) -> None:
-    index = find_food11(make_food11(tmp_path, size=(8, 8)))
-    for wrong in ("evaluation", "", "Training"):
-        with pytest.raises(DataError, match="training, validation, testing"):
-            index.of(wrong)
 
 
 @pytest.mark.photographs
