@@ -62,7 +62,7 @@ SCENES: dict[str, list[Link]] = {
     ],
     "quantization": [
         {"tab": "time", "network": "dwpw_256k-scratch-s0", "scheme": "kmeans", "bits": "3",
-         "against": "bytes", "reveal": "true", "all_schemes": "true", "more_network": "true"},
+         "options": ["bytes", "methods", "networks"], "reveal": "true"},
         {"layer": "features.1.3.weight", "line_bits": "2"},
         {"time_with": "onnx_32", "reveal": "true"},
         {"photo_bits": ["3", "5"], "photo_from": "dream", "dream_of": "Soup", "dream": "1"},

@@ -76,8 +76,8 @@ def test_what_was_worked_out_belongs_to_its_weights(
     monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(tmp_path))
 
     def network(weights: bytes) -> Any:
-        files = {"weights.safetensors": checkpoints.FileInfo.of(weights)}
-        return SimpleNamespace(id="tiny-scratch-s0", files=files)
+        sha256 = checkpoints.FileInfo.of(weights).sha256
+        return SimpleNamespace(id="tiny-scratch-s0", weights_sha256=sha256)
 
     one = network(b"weights")
     assert LayerRows.of_checkpoint(one) is None
