@@ -288,13 +288,14 @@ async def prewarm() -> None:
                 await asyncio.wait_for(client.finished.wait(), PREWARM_S)
                 gc.enable()
         finally:
-            gc.enable()
             server.close_session(session)
         gc.collect()
         gc.freeze()
         print(_("Every page was opened once: no visitor waits for its preparation."), flush=True)
     except Exception:  # the server serves without it, only slower
         _log.exception("pages could not be opened beforehand")
+    finally:
+        gc.enable()
 
 
 def _others_run(session: str) -> bool:

@@ -2,6 +2,8 @@
 each chart and picture has words for who cannot see it."""
 
 import ast
+import asyncio
+import gc
 import json
 import os
 import re
@@ -18,7 +20,7 @@ from streamlit.testing.v1 import AppTest
 
 from core import i18n
 from core.models.registry import MODELS
-from pages.kit import frame
+from pages.kit import frame, server
 from tests.food import make_food11
 from tests.pages import shelf
 from tests.pages.conftest import REPO
@@ -293,3 +295,18 @@ def test_one_set_of_photographs_is_named_once(open_page: Open, pretrained: Path)
     captions = [caption.value for caption in open_page("home", tab="sources").caption]
     (line,) = (caption for caption in captions if "Accuracies measured on" in caption)
     assert line == "Accuracies measured on 66 test photographs of Generated colours (not Food-11)."
+
+
+def test_the_garbage_collector_works_again_whatever_happens_to_the_prewarm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(_name: str) -> None:
+        raise ImportError
+
+    monkeypatch.setattr("pages.kit.server.importlib.import_module", broken)
+    try:
+        gc.disable()  # as app.py does when the server imports it
+        asyncio.run(server.prewarm())
+        assert gc.isenabled()
+    finally:
+        gc.enable()
