@@ -485,7 +485,7 @@ def stage_controls(made: Design) -> None:
     codes = made.line.split("-")[-len(made.stages) :]
     titles = {number: f"{number} · {code}" for number, code in enumerate(codes, start=1)}
     stage = made.stages[one_of(st.pills, _("Stage"), titles, STAGE, 1, required=True) - 1]
-    blocks = {block: block_words()[block][0] for block in spec.BLOCKS}
+    blocks = {block: title for block, (title, _note) in block_words().items()}
     control(st.selectbox, _("Block"), "block", stage.block, blocks)
     number(_("Width"), "width", stage.width, 1, spec.MAX_WIDTH, 8)
     number(_("Repeats"), "repeats", stage.repeats, 1, spec.MAX_REPEATS)

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import altair as alt
 
+from core import i18n
 from core.charts import numbers
 from core.charts.compiled import Spec, compiled, with_rows
 from core.charts.numbers import short_count
@@ -442,10 +443,14 @@ def wiring_chart(wiring: Wiring) -> Spec:
     It is output channel 1 to begin with; pointing at (or tapping) another output channel shows
     what that one reads, in the browser.
     """
-    return with_rows(_wiring(len(wiring.columns) - 1), **_wiring_rows(wiring))
+    return _drawn(i18n.language(), wiring)
 
 
 @lru_cache(maxsize=64)
+def _drawn(_language: str, wiring: Wiring) -> Spec:
+    return with_rows(_wiring(len(wiring.columns) - 1), **_wiring_rows(wiring))
+
+
 def _wiring_rows(wiring: Wiring) -> dict[str, list[dict[str, Any]]]:
     nodes, rows = picture(wiring)
     last = len(wiring.columns) - 1
