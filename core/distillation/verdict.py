@@ -115,8 +115,8 @@ def verdict_frame(contrasts: Sequence[Contrast]) -> pd.DataFrame:
 
 
 AMOUNT = frozenset({"data", "share", "epochs", "select"})
-"""Settings that say how much was seen of what: a student that learned from generated pictures is set
-against those that the same teacher taught on photographs, as many or all of them."""
+"""Settings that say how much was seen of what: a student that learned from generated pictures is
+set against those that the same teacher taught on photographs, as many or all of them."""
 
 
 @dataclass(frozen=True)
