@@ -20,6 +20,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no files are pa
 
 LIGHT = """
 import sys
+from functools import partial
 from core.training.queue import warm
 warm.warm_up = lambda: None
 sys.exit(warm.main(int(sys.argv[1])))
@@ -30,6 +31,10 @@ sys.exit(warm.main(int(sys.argv[1])))
 def light(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waiting processes import nothing heavy."""
     monkeypatch.setattr(warm_module, "COMMAND", [sys.executable, "-c", LIGHT])
+
+
+def has_ended(process: psutil.Process) -> bool:
+    return not lives(process)
 
 
 def waiting(warm: WarmProcess) -> psutil.Process:
@@ -100,7 +105,7 @@ def test_it_ends_when_it_is_not_wanted(
         idle.prepare(jobs_process.environment(1))
         ready = waiting(idle)
         assert lives(ready)
-        wait_until(lambda ready=ready: not lives(ready))
+        wait_until(partial(has_ended, ready))
 
 
 def test_it_ends_with_its_server(tmp_path: Path) -> None:
