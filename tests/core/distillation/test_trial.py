@@ -18,6 +18,7 @@ def nothing_is_kept() -> None:
     trial._run_traps.cache_clear()
 
 
+@pytest.mark.slow
 def test_a_student_that_knows_nothing_against_a_real_teacher(tiny_checkpoint: str) -> None:
     tried = trial.run_traps(get(tiny_checkpoint), None, 2.0)
     logits, labels = stored_logits(tiny_checkpoint)
