@@ -640,7 +640,7 @@ def upload(shipped: list[Checkpoint], at: Setting) -> None:
         max_upload_size=10,  # what can be read within its limits of time and memory
         help=_(
             "Pickles of NumPy arrays (8-bit codes, 16 or 32 bits), PyTorch state dicts, .npz and "
-            "safetensors; also compressed with gzip or zip."
+            "safetensors; also compressed with gzip, bz2, xz or zip."
         ),
     )
     sample = ""

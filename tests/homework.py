@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.conftest import REPO
 
 WRITE = """
-import collections, gzip, io, pickle, sys, warnings, zipfile
+import bz2, collections, gzip, io, lzma, pickle, sys, warnings, zipfile
 import numpy as np, safetensors.torch, torch
 from core import checkpoints
 warnings.simplefilter("ignore")
@@ -83,6 +83,9 @@ def forms(net, params, few):
     yield "8bit-list.pkl", pickle.dumps(lists)
     yield "8bit-tensor.pth", saved(ends(coded, torch.tensor))
     yield "8bit.pkl.gz", gzip.compress(pickle.dumps(coded))
+    yield "8bit.pkl.bz2", bz2.compress(pickle.dumps(coded))
+    yield "8bit.pkl.xz", lzma.compress(pickle.dumps(coded))
+    yield "8bit.pkl.lzma", lzma.compress(pickle.dumps(coded), lzma.FORMAT_ALONE)
     yield "8bit.pkl.zip", zipped(pickle.dumps(coded))
     yield "8bit.npy", numpied(np.save, coded, allow_pickle=True)
     yield "8bit.npz", numpied(np.savez_compressed, weights=coded)

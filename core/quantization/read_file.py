@@ -1,7 +1,7 @@
 """Networks that strangers bring, read to arrays by name: nothing is unpickled, nor torch needed.
 
 A file is known by its first bytes. Read are pickles of numpy arrays or torch tensors, torch's own
-files, .npz, .npy and safetensors, and such a file compressed (gzip, a zip of one file),
+files, .npz, .npy and safetensors, and such a file compressed (gzip, bz2, xz, a zip of one file),
 which is unpacked up to `MAX_FILE_BYTES` and no further. Other formats that networks come in are
 called by their names.
 
@@ -18,8 +18,10 @@ Memory is bounded by the file's length: an array is a view of its bytes, all tex
 functions are at most twice as long as the file, and the steps are counted.
 """
 
+import bz2
 import io
 import json
+import lzma
 import math
 import pickletools
 import re
@@ -445,6 +447,7 @@ def _collector(storages: dict[str, _Storage]) -> Callable[..., _Storage]:
 
 MAX_MEMBERS = 5_000
 """Files in a zip: torch and numpy write one for each tensor."""
+_LZMA_MEMORY = 100_000_000
 _SAFETENSORS = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "bf16", "BOOL": "|b1", "I64": "<i8",
     "I32": "<i4", "I16": "<i2", "I8": "|i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "|u1",
@@ -464,18 +467,32 @@ def read_network(data: bytes) -> dict[str, Value]:
     """
     if len(data) > MAX_FILE_BYTES:
         raise CheckpointError(_("The file is larger than any network of ours."))
-    if data.startswith(b"\x1f\x8b"):
-        with refusals(_("gzip file")):
-            return _read(_unzipped(data))
+    for start, what, opened in _compressed():
+        if data.startswith(start):
+            with refusals(what):
+                return _read(opened(data))
     return _read(data)
 
 
-def _unzipped(data: bytes) -> bytes:
-    """The content of a gzip file, up to MAX_FILE_BYTES."""
-    decompressor = zlib.decompressobj(31)
+def _compressed() -> list[tuple[bytes, str, Callable[[bytes], bytes]]]:
+    """First bytes, name and opener of each compression."""
+
+    def xz(data: bytes) -> bytes:
+        return _whole(lzma.LZMADecompressor(memlimit=_LZMA_MEMORY), data)
+
+    return [
+        (b"\x1f\x8b", _("gzip file"), lambda data: _whole(zlib.decompressobj(31), data)),
+        (b"BZh", _("bz2 file"), lambda data: _whole(bz2.BZ2Decompressor(), data)),
+        (b"\xfd7zXZ\0", _("xz file"), xz),
+        (b"\x5d\0\0", _("lzma file"), xz),
+    ]
+
+
+def _whole(decompressor: Any, data: bytes) -> bytes:
+    """The content of a compressed file, up to MAX_FILE_BYTES."""
     try:
-        content = decompressor.decompress(data, MAX_FILE_BYTES)
-    except zlib.error as error:
+        content: bytes = decompressor.decompress(data, MAX_FILE_BYTES)
+    except (zlib.error, lzma.LZMAError) as error:  # their own classes, unlike bz2's OSError
         raise ValueError(str(error)) from error
     if not decompressor.eof or decompressor.unused_data:
         if len(content) == MAX_FILE_BYTES:
@@ -593,8 +610,7 @@ def _refuse_named(data: bytes) -> None:
         (0, b"\x89HDF\r\n\x1a\n", _("an HDF5 file, as Keras saves networks")),
         (4, b"TFL3", _("a TensorFlow Lite model")),
         (257, b"ustar", _("a tar archive")),
-        (0, b"BZh", _("a bz2 file")),
-        (0, b"\xfd7zXZ\0", _("an xz file")),
+        (0, b"GGUF", _("a GGUF file")),
         (0, b"7z\xbc\xaf\x27\x1c", _("a 7-Zip archive")),
         (0, b"Rar!", _("a RAR archive")),
         (0, b"\x28\xb5\x2f\xfd", _("a Zstandard file")),

@@ -1,8 +1,10 @@
 """Networks' files as people have them: each is read, or named; none takes memory or time."""
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import struct
 import time
 import tracemalloc
@@ -57,7 +59,7 @@ def saved(save: Callable[..., None], *arrays: Any, **named: Any) -> bytes:
 def test_every_form_of_a_network_is_read(folder: Path) -> None:
     wanted = {n: v for n, v in np.load(folder / f"{ID}-expected.npz").items() if v.ndim}
     files = [path for path in folder.iterdir() if path.suffix != ".refused"]
-    assert len(files) > 42
+    assert len(files) > 45
     for path in files:
         state = {n: v for n, v in decode8(path.read_bytes()).items() if v.ndim}
         names = matched(
@@ -135,8 +137,7 @@ NAMED = {
     "HDF5": b"\x89HDF\r\n\x1a\n" + bytes(100),
     "TensorFlow Lite": b"\x1c\x00\x00\x00TFL3" + bytes(100),
     "ONNX": b"\x08\x0a\x12\x07pytorch" + bytes(50),
-    "bz2": b"BZh91AY&SY",
-    "xz": b"\xfd7zXZ\0\0\x04",
+    "GGUF": b"GGUF\x03\x00\x00\x00",
     "tar archive": b"model.pth".ljust(257, b"\0") + b"ustar\x0000" + bytes(300),
     "TorchScript": zipped({"m/data.pkl": b"}.", "m/constants.pkl": b").", "m/code/x.py": b""}),
     "Keras": zipped({"config.json": b"{}", "model.weights.h5": b"\x89HDF"}),
@@ -198,6 +199,8 @@ def sound() -> dict[str, bytes]:
     return {
         "pickle": encode8(STATE),
         "gzip": gzip.compress(encode8(STATE)),
+        "bz2": bz2.compress(encode8(STATE)),
+        "xz": lzma.compress(encode8(STATE)),
         "zip": zipped({"net.pkl": encode8(STATE)}),
         "npz": saved(np.savez, **STATE),
         "npz compressed": saved(np.savez_compressed, **STATE),
@@ -228,6 +231,8 @@ HEADER = "{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}"
 BROKEN = {
     "gzip cut off": gzip.compress(encode8(STATE))[:-9],
     "gzip with a tail": gzip.compress(encode8(STATE)) + b"x",
+    "bz2 cut off": bz2.compress(encode8(STATE))[:-9],
+    "xz changed": lzma.compress(encode8(STATE)).replace(b"YZ", b"YY"),
     "gzip of nothing": gzip.compress(b""),
     "gzip of gzip": gzip.compress(gzip.compress(encode8(STATE))),
     "zip of zip": zipped({"a.zip": zipped({"b.pkl": encode8(STATE)})}),
@@ -319,6 +324,10 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "storages recalled": lambda: nested_storages(10_000),
     "storages in storages": lambda: storages_in_storages(2_000),
     "gzip": lambda: gzip.compress(bytes(400_000_000), 1),
+    "bz2": lambda: bz2.compress(bytes(400_000_000), 1),
+    "xz": lambda: lzma.compress(bytes(400_000_000), preset=0),
+    "xz with a dictionary of gigabytes": lambda: lzma.compress(
+        b"a", filters=[{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1_500_000_000}]),
     "zip": lambda: zipped({"a.npy": bytes(400_000_000)}),
     "zip of overlapping members": lambda: overlapping(3_000),
     "zip of very many members": lambda: overlapping(60_000),
