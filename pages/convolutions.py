@@ -116,12 +116,12 @@ def layer_controls() -> ConvSetting:
         setting = ConvSetting(**sizes, bias=bias)
         setting = replace(setting, rank=setting.rank_at(percent / 100))
         st.caption(_("Rank {r} of {full}").format(r=setting.rank, full=setting.full_rank))
-    titles = {
-        "plain_2m_4": _("HW7 plain_2m, layer 4"),
-        "plain_2m_8": _("HW7 plain_2m, layer 8"),
-        "hw13_residual": _("HW13 residual, stage 2"),
-    }
-    with st.popover(_("Homework layers"), icon=":material/school:", width="stretch"):
+        st.markdown(f"**{_('Homework layers')}**")
+        titles = {
+            "plain_2m_4": _("HW7 plain_2m, layer 4"),
+            "plain_2m_8": _("HW7 plain_2m, layer 8"),
+            "hw13_residual": _("HW13 residual, stage 2"),
+        }
         for name, title in titles.items():
             values = {field: getattr(EXAMPLES[name], field) for field in LIMITS}
             st.button(title, key=f"example_{name}", on_click=set_sizes, args=(values,),
