@@ -36,8 +36,7 @@ def pretrained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def checkpoint(sha256: str = SHA, id: str = "tiny-scratch-s0") -> Any:
-    files = {"weights.safetensors": SimpleNamespace(sha256=sha256)}
-    return SimpleNamespace(id=id, files=files)
+    return SimpleNamespace(id=id, weights_sha256=sha256)
 
 
 def measured(correct: int = 30) -> Made:
