@@ -98,9 +98,8 @@ def softened(found: list[Checkpoint]) -> None:
         ]
     )
     rows = partial(probabilities_frame, chosen.logits, [one.id for one in pair])
-    with st.container(horizontal=True, vertical_alignment="center"):
-        provenance(pair)
-        data_button(rows, "temperature")
+    provenance(pair)
+    data_button(rows, "temperature")
 
 
 def ask() -> Guess[str]:
