@@ -49,6 +49,7 @@ from pages.kit import frame, guess, networks, url_state
 from pages.kit.figure import data_button, show
 from pages.kit.guess import Guess
 from pages.kit.provenance import accuracy_line, provenance
+from pages.kit.server import has_few_visitors
 from pages.kit.url_state import choice, choices, number_of, one_of, several_of, toggle
 from pages.kit.visitor import remember, visitor
 
@@ -93,7 +94,7 @@ def main() -> None:
 def workshop(index: Index | None) -> None:
     """The recipe's controls, the run that goes on, and the tabs."""
     who, queue = visitor(), shared_queue()
-    if st.context.url:  # a browser's visit: not the server's own, when it starts
+    if has_few_visitors():  # it takes memory, and a class shares the places there are anyway
         queue.prepare()
     with_dreams = index is not None and index.is_dreamed
     with frame.instrument() as (controls, picture):

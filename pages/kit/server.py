@@ -51,7 +51,17 @@ PREWARM_S = 120.0
 DRAIN_S = 60.0
 """How long the rest of a refused upload is listened to."""
 
+FEW_VISITORS = 8
+"""Up to so many, the server spends memory on what a single one may ask for next."""
+
 _log = logging.getLogger(__name__)
+
+
+def has_few_visitors() -> bool:
+    """Whether no class is here: a browser asks, and few are connected."""
+    if not st.context.url or not runtime.exists():  # the server's own visit, when it starts
+        return False
+    return runtime.get_instance()._session_mgr.num_active_sessions() <= FEW_VISITORS
 
 
 def kept_minutes() -> int:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from core.training.config import TrainConfig
 from core.training.queue.line import JobQueue
 from core.training.queue.store import JobSettings, Store
 from pages import training as training_form
+from pages.kit import server
 from tests.core.training.queue.queueing import script
 from tests.food import make_food11
 from tests.pages import shelf
@@ -567,3 +569,21 @@ def test_controls_are_told_their_values_again_where_the_first_run_was_lost(
     app._tree.children.clear()  # as a browser has it that never got the first run
     assert told(app.run()) == [True] * 3
     assert app.number_input("epochs").value == 20
+
+
+@pytest.mark.parametrize(
+    ("url", "visitors", "few"),
+    [("http://here/training", 1, True), ("http://here/training", 8, True),
+     ("http://here/training", 9, False), ("", 1, False)],
+)  # fmt: skip
+def test_a_class_does_not_keep_a_process_waiting(
+    url: str, visitors: int, few: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes hundreds of megabytes, which a class has better uses for."""
+    sessions = SimpleNamespace(num_active_sessions=lambda: visitors)
+    monkeypatch.setattr(server.st, "context", SimpleNamespace(url=url))
+    monkeypatch.setattr(server.runtime, "exists", lambda: True)
+    monkeypatch.setattr(
+        server.runtime, "get_instance", lambda: SimpleNamespace(_session_mgr=sessions)
+    )
+    assert server.has_few_visitors() is few
