@@ -331,7 +331,7 @@ class _Worker:
                     pipe.close()
 
     def memory(self) -> int:
-        """Bytes resident now; 0 where that cannot be told."""
+        """Bytes resident now; 0 where that is unknown."""
         import psutil  # only where the kernel does not hold memory
 
         with suppress(psutil.Error):

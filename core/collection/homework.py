@@ -108,7 +108,7 @@ CLAIMS: tuple[Claim, ...] = (
 )  # fmt: skip
 
 HARDLY = (REPORTED[STRONG].accuracy - REPORTED[DWPW].accuracy) / 4
-"""The most that counts as "hardly better" or "as good as equal": a quarter of what a strong teacher
+"""The most that counts as "hardly better" or "nearly equal": a quarter of what a strong teacher
 brought in the report, 3.2 points."""
 
 Outcome = Literal["agrees", "differs", "unclear", "answers", "missing"]

@@ -316,7 +316,7 @@ def _row(recipe: Recipe, schedule: Schedule) -> dict[str, Any]:
 
 
 def _without_photographs(chosen: tuple[Recipe, ...], log: Callable[[str], None]) -> set[str]:
-    """Ids that cannot be trained for want of a data set, nor what starts from them; says why.
+    """Ids that cannot be trained because a data set is missing, and what starts from them; why.
 
     Such a set is one to learn from before these photographs, or beside them: it must be distinct
     from them. Or it is the dreams: they must be those of the teacher that is here.

@@ -201,7 +201,7 @@ def smallest(rows: Sequence["FileRow"]) -> Format:
 
 
 def fastest(rows: Sequence["FileRow"]) -> list[Format]:
-    """The quickest format first, then those whose calls cannot be told from it; [] without times.
+    """The quickest format, then those not distinguishable from it in time; [] without times.
 
     Cannot be told: the middle halves of their calls overlap.
     """

@@ -1,4 +1,4 @@
-"""A chart on the page: full width, the theme's colours, and words for who cannot see it."""
+"""A chart on the page: full width, the theme's colours, and alt text."""
 
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple, TypeVar

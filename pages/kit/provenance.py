@@ -219,7 +219,7 @@ def measured_elsewhere(groups: Sequence[Collected]) -> None:
         for group in groups
     ]
     st.caption(
-        _("Not among them, because other photographs give other accuracies: {networks}.").format(
+        _("Not shown, tested on other photographs: {networks}.").format(
             networks="; ".join(lines)
         )
     )

@@ -177,7 +177,7 @@ def test_other_photographs_uncommitted_code_and_damaged_times_are_said(
     assert not app.exception
     for name in ("fedcba9876+", "0123456789+"):
         assert f"commit `{name}` with uncommitted changes" in said(app)
-    (line,) = [each.value for each in app.caption if "Not among them" in str(each.value)]
+    (line,) = [each.value for each in app.caption if "Not shown" in str(each.value)]
     assert "Learned elsewhere" in line and "Another set (not Food-11)" in line and "99.9" in line
     charts = [chart.proto for chart in app.get("vega_lite_chart")]
     assert not any("Learned elsewhere" in chart.alt + chart.spec for chart in charts)
