@@ -219,7 +219,5 @@ def measured_elsewhere(groups: Sequence[Collected]) -> None:
         for group in groups
     ]
     st.caption(
-        _("Not shown, tested on other photographs: {networks}.").format(
-            networks="; ".join(lines)
-        )
+        _("Not shown, tested on other photographs: {networks}.").format(networks="; ".join(lines))
     )

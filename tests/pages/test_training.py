@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import streamlit as st
+from streamlit import runtime
 from streamlit.testing.v1 import AppTest
 
 from core import checkpoints
@@ -581,9 +582,7 @@ def test_a_class_does_not_keep_a_process_waiting(
 ) -> None:
     """It takes hundreds of megabytes, which a class has better uses for."""
     sessions = SimpleNamespace(num_active_sessions=lambda: visitors)
-    monkeypatch.setattr(server.st, "context", SimpleNamespace(url=url))
-    monkeypatch.setattr(server.runtime, "exists", lambda: True)
-    monkeypatch.setattr(
-        server.runtime, "get_instance", lambda: SimpleNamespace(_session_mgr=sessions)
-    )
+    monkeypatch.setattr(st, "context", SimpleNamespace(url=url))
+    monkeypatch.setattr(runtime, "exists", lambda: True)
+    monkeypatch.setattr(runtime, "get_instance", lambda: SimpleNamespace(_session_mgr=sessions))
     assert server.has_few_visitors() is few
