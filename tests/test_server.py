@@ -93,6 +93,13 @@ def test_a_visitor_may_upload_so_much_and_is_told(server: Server) -> None:
         assert visitor.upload(bytes(9 * MB), answers[1][0])[1] == 204  # in place of itself
 
 
+def test_empty_files_are_counted(server: Server) -> None:
+    with Visitor(server, "compare") as visitor:
+        answers = [visitor.upload(b"") for _number in range(60)]
+    assert [status for _file, status, _said in answers] == [204] * 40 + [413] * 20
+    assert "you may have 40 files" in answers[-1][2]
+
+
 def test_all_visitors_may_upload_so_much_together(pretrained: Path) -> None:
     with serve(pretrained, SMALL_PLATES_UPLOAD_MB="30") as server:
         with Visitor(server, "compare") as first, Visitor(server, "compare") as second:
@@ -203,6 +210,25 @@ def test_a_closed_tab_is_forgotten_with_no_other_visitor(pretrained: Path) -> No
             assert running.get(address)[0] == 200
         assert running.get(address)[0] == 200  # the visitor's connection may have broken
         assert until(lambda: running.get(address)[0] == 404, KEPT_S + 30)
+
+
+def test_the_memory_of_a_closed_tab_is_free_again(pretrained: Path) -> None:
+    with serve(pretrained) as running:
+        process = psutil.Process(running.process.pid)
+
+        def memory_mb() -> float:
+            return process.memory_info().rss / MB
+
+        with Visitor(running, "compare"):
+            pass
+        time.sleep(1)
+        before = memory_mb()
+        with Visitor(running, "compare") as visitor:
+            (uploader,) = visitor.drawn("file_uploader")
+            files = [visitor.upload(bytes(9 * MB))[0] for _number in range(8)]
+            visitor.run({uploader.id: [(file, "a.jpg", 9 * MB) for file in files]})
+            assert memory_mb() > before + 60
+        assert until(lambda: memory_mb() < before + 30, KEPT_S + 30)
 
 
 def test_who_comes_back_in_time_finds_the_photo(pretrained: Path) -> None:

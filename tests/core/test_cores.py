@@ -69,6 +69,12 @@ def test_version_1_of_cgroups_counts_too(groups: Path, kinds: str) -> None:
     assert cores() == 16
 
 
+def test_a_path_that_is_the_hosts_finds_the_root(groups: Path) -> None:
+    (groups / "own").write_text("0::/docker/0123\n")
+    put(groups / "cgroup", "cpu.max", "200000 100000")
+    assert cores() == 2
+
+
 def test_without_cgroups_affinity_counts(groups: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (groups / "own").unlink()
     assert cores() == 16

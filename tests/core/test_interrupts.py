@@ -156,3 +156,15 @@ def test_what_runs_in_the_background_stays_deaf(tmp_path: Path) -> None:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
     )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_an_error_of_our_own_is_still_a_traceback(tmp_path: Path) -> None:
+    """Nothing is hidden that nobody interrupted."""
+    (tmp_path / "some_command.py").write_text("def main(words):\n    1 / 0\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", "from core.cli.start import start; start('some_command:main')"],
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{REPO}"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1 and "ZeroDivisionError" in done.stderr

@@ -130,6 +130,12 @@ def test_a_fault_is_one_sentence(function: Callable[..., Any], args: tuple[Any, 
     assert text == "This file is damaged and cannot be opened. Choose another one."
 
 
+@pytest.mark.parametrize("error", [PhotoError, CheckpointError])
+def test_a_fault_is_the_callers_kind_of_error(error: type[UserError]) -> None:
+    with pytest.raises(error):
+        call(tasks.fail, limits=FEW, error=error)
+
+
 def test_a_worker_killed_in_its_task_is_like_one_without_memory() -> None:
     assert "memory" in refused(tasks.signal_itself, "SIGKILL")
 
@@ -150,6 +156,13 @@ def test_an_error_for_the_user_arrives_as_it_is(raised: str, arrives: type[UserE
     assert type(caught.value) is arrives
     assert str(caught.value) == "Neither bread nor soup: 麵包."
     assert call(tasks.process) == pid, "a refusal is no fault: the worker stays"
+
+
+def test_an_endless_message_is_cut_and_can_be_written() -> None:
+    with pytest.raises(PhotoError) as caught:
+        call(tasks.refuse, "PhotoError", "\ud800" * 10_000)
+    assert len(str(caught.value)) <= 2_000
+    str(caught.value).encode()
 
 
 def test_a_task_speaks_the_callers_language() -> None:
@@ -183,13 +196,19 @@ def header(tree: Any, sizes: Any) -> bytes:
         "no message": b"\xff" * 50,
         "a header of 4 GB": b"\xff\xff\xff\xff",
         "a buffer of a terabyte": header({"d": [["value", {"b": 0}]]}, [2**40]),
+        "negative": header({"d": [["value", {"b": 0}]]}, [-1]),
+        "a buffer that is not there": header({"d": [["value", {"b": 7}]]}, []),
         "no json": (5).to_bytes(4, "little") + b"{[}]!",
         "deep": (200_000).to_bytes(4, "little") + b"[" * 200_000,
+        "no dict": header(["value"], []),
         "no value": header({"d": []}, []),
         "an object": header({"d": [["value", {"a": [0, "|O", [1]]}]]}, [8]) + bytes(8),
         "a shape of its own": header({"d": [["value", {"a": [0, "|u1", [99]]}]]}, [8]) + bytes(8),
+        "a negative shape": header({"d": [["value", {"a": [0, "|u1", [-8]]}]]}, [8]) + bytes(8),
         "a class of its own": header({"d": [["error", "SystemExit"], ["text", "x"]]}, []),
         "no text": header({"d": [["error", "PhotoError"], ["text", [1]]]}, []),
+        "an unknown kind": header({"d": [["value", {"z": [1, 2, 3]}]]}, []),
+        "two kinds": header({"t": [], "b": 0}, []),
         "a key that is a list": header({"d": [[["value"], 1]]}, []),
     }.items(),
     ids=lambda pair: pair[0],
@@ -426,3 +445,12 @@ def test_memory_is_watched_where_the_kernel_does_not_hold_it(
     with pytest.raises(PhotoError, match="memory"):
         call(tasks.hog_in_steps, limits=Limits(memory_bytes=300 * 2**20), error=PhotoError)
     limited._pool.close()
+
+
+@pytest.mark.slow
+def test_an_idle_pool_does_nothing() -> None:
+    call(tasks.echo, 1)
+    processes = [psutil.Process(), *psutil.Process().children()]
+    before = [sum(process.cpu_times()[:2]) for process in processes]
+    time.sleep(1)
+    assert sum(sum(process.cpu_times()[:2]) for process in processes) - sum(before) < 0.1

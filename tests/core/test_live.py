@@ -135,6 +135,21 @@ def test_one_of_two_watchers_leaving_stops_nothing(started: Callable[[], list[st
     assert state(job) == "stopped"
 
 
+def test_asking_for_another_point_leaves_the_first(started: Callable[[], list[str]]) -> None:
+    line = runs(WAIT + GIVE)
+    first = line.ask(point(0.1), "ann")
+    second = line.ask(point(0.2), "ann")
+    assert (first.state, second.state) == ("stopped", "running")
+    line.leave(second.point, "ann")
+
+
+def test_a_worker_that_cannot_start_is_said() -> None:
+    line: LiveRuns[Point, PruningRow] = LiveRuns(PruningRow, "")
+    line._worker = ("/nowhere/python",)
+    job = line.ask(point(), "ann")
+    assert (job.state, job.reason) == ("failed", "crashed")
+
+
 def test_a_closed_tab_gives_the_machine_back(
     started: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

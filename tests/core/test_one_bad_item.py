@@ -10,9 +10,11 @@ import pytest
 from core import checkpoints
 from core.cli import serve
 from core.cli.main import main
+from core.errors import ConfigError
 from core.training.config import TrainConfig
 from core.training.queue.line import JobQueue
 from core.training.queue.store import JobSettings, Store
+from core.training.runs import RunFolder
 from tests.core.training.queue.queueing import FINGERPRINT, config, script
 from tests.food import make_food11
 
@@ -99,6 +101,13 @@ def test_metrics_that_are_cut_short_are_read_up_to_there(
     assert row["epochs_done"] == epochs
 
 
+def test_a_result_that_cannot_be_read_is_said(runs: Path) -> None:
+    for text in ("{", "[]", ""):
+        run = RunFolder(a_run(runs, f"run{len(text)}", result_json=text))
+        with pytest.raises(ConfigError, match=r"result\.json cannot be read"):
+            run.result()
+
+
 def test_a_training_of_another_version_hides_no_other(runs: Path, capsys: Capture) -> None:
     one = JobQueue(runs, JobSettings(("",), 1, 4, 60), script)
     ids = [one.ask(config(seed), "v", FINGERPRINT).id for seed in (0, 1, 2)]
@@ -166,6 +175,23 @@ def test_check_says_no_to_the_bad_and_proves_the_others(
     )
     assert main(["check"]) == 1
     assert "1 of 3 checkpoints" in capsys.readouterr().out
+
+
+def test_check_proves_only_what_it_is_asked_for(
+    three: list[str], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOOD11_ROOT", "/nowhere")
+    found, _err = told(capsys, "check", three[0])
+    assert [row["checkpoint"] for row in found["checkpoints"]] == three[:1]
+    found, _err = told(capsys, "check", three[1], three[0], three[1], code=1)
+    assert [row["checkpoint"] for row in found["checkpoints"]] == [three[1], three[0]]
+    entry, files = checkpoints.read_files(three[0])
+    checkpoints.store(entry.model_copy(update={"id": "mine-s0"}), files, checkpoints.own_dir())
+    assert told(capsys, "check", "mine-s0")[0]["ok"] is True
+    for unknown in ("soup-s0", three[2]):
+        assert main(["check", three[0], unknown]) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and err.count("\n") == 1 and unknown in err
 
 
 def test_predict_answers_for_every_photo_of_a_folder(

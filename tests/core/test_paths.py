@@ -77,6 +77,13 @@ def test_what_is_written_is_read(tmp_path: Path, content: Any) -> None:
     assert read_json(tmp_path / "b.json") == content  # an editor's byte order mark
 
 
+def test_a_file_name_that_is_no_utf_8_survives(tmp_path: Path) -> None:
+    name = os.fsdecode(b"lunch-\xff.jpg") if os.name == "posix" else "lunch-\udcff.jpg"
+    write_json(tmp_path / "a.json", {"file": name})
+    (tmp_path / "a.json").read_bytes().decode("utf-8")
+    assert read_json(tmp_path / "a.json") == {"file": name}
+
+
 @pytest.mark.parametrize(
     "data",
     [b"", b"{", b"\xff\xfe{\x00}\x00", b'{"a": "\xe7"}', b"[" * 200_000, b"\x00", b"9" * 5000],

@@ -33,6 +33,21 @@ def test_the_interval_by_hand() -> None:
     assert mean - low == pytest.approx(high - mean)
 
 
+def test_three_seeds_cover_the_truth_in_95_of_100() -> None:
+    rng = np.random.default_rng(0)
+    held = 0
+    for draw in rng.normal(1.0, 2.0, (2000, 3)):
+        _mean, low, high = mean_interval([float(value) for value in draw])
+        held += low <= 1.0 <= high
+    assert held / 2000 == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.mark.parametrize("values", [[], [0.1]])
+def test_one_run_has_no_interval(values: list[float]) -> None:
+    with pytest.raises(ValueError, match="two"):
+        mean_interval(values)
+
+
 @pytest.mark.parametrize(("df", "level"), [(0, 0.95), (3, 1.0), (3, 0.0)])
 def test_senseless_quantiles_are_refused(df: int, level: float) -> None:
     with pytest.raises(ValueError, match="no t quantile"):

@@ -55,6 +55,16 @@ def answers(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
     return a, b
 
 
+def test_the_paired_interval_agrees_with_a_bootstrap() -> None:
+    rng = np.random.default_rng(0)
+    a, b = answers(rng, 1500)
+    diff, low, high = paired_difference(a, b)
+    assert diff == pytest.approx(a.mean() - b.mean())
+    rows = rng.integers(0, 1500, (4000, 1500))
+    resampled = a[rows].mean(axis=1) - b[rows].mean(axis=1)
+    assert (low, high) == pytest.approx(np.percentile(resampled, (2.5, 97.5)), abs=0.003)
+
+
 def test_the_paired_interval_holds_the_truth_as_often_as_it_says() -> None:
     rng = np.random.default_rng(1)
     held = 0
@@ -126,6 +136,21 @@ def test_the_interval_over_seeds_and_pictures_holds_the_truth(seeds: int, luck: 
         alone += low <= truth(luck) <= high
     assert held / 300 >= 0.94
     assert alone <= held  # what the seeds alone promise is less
+
+
+def test_with_many_seeds_it_agrees_with_a_bootstrap_of_seeds_and_pictures() -> None:
+    """Owen's pigeonhole bootstrap (2007, Annals of Applied Statistics 1:386) draws rows and columns
+    anew, independently; it counts the rest three times, which hardly matters here."""
+    rng = np.random.default_rng(4)
+    a, b = trained(rng, 40, 800, 0.15)
+    difference, low, high = paired_over_seeds(a, b)
+    apart = a.astype(float) - b
+    assert difference == pytest.approx(apart.mean())
+    drawn = [
+        apart[rng.integers(0, 40, 40)][:, rng.integers(0, 800, 800)].mean() for _ in range(2000)
+    ]
+    expected = np.subtract(*np.percentile(drawn, (97.5, 2.5)))
+    assert high - low == pytest.approx(expected, rel=0.12)
 
 
 def test_the_parts_of_its_variance_are_those_of_a_two_way_table() -> None:

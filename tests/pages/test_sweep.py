@@ -59,6 +59,7 @@ def test_it_names_the_best_and_what_labels_alone_reach(open_page: Open) -> None:
     app = open_page("distillation", tab="settings")
     assert not app.exception
     said = "\n".join(str(one.value) for kind in (app.markdown, app.caption) for one in kind)
+    assert "uncommitted" not in said
     assert "The best of 3 settings is T = 8, α = 0.5" in said and "(60" in said  # 121 of 200
     assert "the worst T = 2, α = 0.9" in said
     assert "2 of the 3 taught settings lie above that" in said
@@ -68,6 +69,9 @@ def test_it_names_the_best_and_what_labels_alone_reach(open_page: Open) -> None:
     values = {name: {round(row["accuracy"], 2) for row in rows} for name, rows in drawn.items()}
     assert values["means"] == {60.5, 55.5, 45.5} and values["alone"] == {51.0}  # of two seeds
     assert {60.0, 61.0} <= values["points"]  # and each of them
+    kept.model_copy(update={"commit": "fedcba987654+"}).save()
+    captions = open_page("distillation", tab="settings").caption
+    assert any("commit `fedcba9876+` with uncommitted changes" in one.value for one in captions)
 
 
 def test_without_a_sweep_it_says_how_to_make_one(open_page: Open) -> None:

@@ -267,6 +267,15 @@ def test_a_widget_that_comes_back_has_its_value() -> None:
     assert address(app) == {"px_dwpw_256k": ["96"], "px_both": ["160"]}
 
 
+@pytest.mark.slow
+def test_an_emptied_choice_is_a_setting_as_well() -> None:
+    app = visit(new_session(), "compare")
+    app.multiselect(key="networks").set_value([]).run()
+    assert app.session_state["url_state"].whole() == {"networks": [""]}  # AppTest drops it
+    visit(app, "home")
+    assert visit(app, "compare").multiselect(key="networks").value == []
+
+
 def test_back_in_the_browser_takes_the_address_at_its_word(monkeypatch: pytest.MonkeyPatch) -> None:
     app = visit(new_session(), "pruning")
     app.slider(key="ratio").set_value(85).run()
@@ -345,6 +354,13 @@ def test_whatever_a_link_says_is_none_or_a_value_that_a_control_shows(said: list
         if value is not None:
             assert possible(value)
             assert spelling.read(spelling.write(value)) == value
+
+
+@given(strategies.floats(1e-5, 0.1))
+def test_a_number_is_the_same_after_a_link(value: float) -> None:
+    spelling = url_state.number(1e-5, 0.1)
+    read = spelling.read(spelling.write(value))
+    assert read is not None and abs(read - value) <= 1e-11 * value + 1e-12
 
 
 @pytest.mark.parametrize("said", ["1e999", "-inf", "nan", "0x10", "1_000", "٣", "", " 3", "1e5"])

@@ -81,6 +81,14 @@ def test_it_says_what_it_is(sets: tuple[Index, Index], tmp_path: Path) -> None:
     assert not is_distinct(index.root, source) and not is_distinct(source.root, against)
 
 
+def test_what_does_not_say_what_it_is_gets_no_name(tmp_path: Path) -> None:
+    source = find_food11(photographs(tmp_path / "source", 2))
+    against = find_food11(photographs(tmp_path / "against", 3))
+    index = written(source, against, tmp_path / "made").index
+    title = "Photographs in Food-11's layout, without those of its test set"
+    assert not index.is_food11 and index.name == f"{title} (44 photographs, not Food-11)"
+
+
 @pytest.mark.parametrize("alike", [True, False])
 def test_a_part_of_food11_is_not_food11(
     alike: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -127,6 +135,13 @@ def test_what_is_there_is_left_as_it_is(
     (tmp_path / "made" / DISTINCT).write_text("{")
     with pytest.raises(DataError, match="holds something else"):
         written(*sets, tmp_path / "made")
+
+
+def test_it_does_not_land_in_a_data_set(sets: tuple[Index, Index]) -> None:
+    for index in sets:
+        with pytest.raises(DataError, match="lies in the data set"):
+            written(*sets, index.root / "training" / "made")
+        assert find_food11(index.root).fingerprint == index.fingerprint
 
 
 def test_a_stopped_one_leaves_nothing(

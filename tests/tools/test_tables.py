@@ -67,6 +67,17 @@ def test_each_checkpoint_says_how_it_is_made(documents: Path) -> None:
     assert "`results/latency.json` | `reproduce --steps latency`" in tables.cached_table()
 
 
+def test_code_that_was_not_committed_is_not_hidden(documents: Path) -> None:
+    results_shelf.publish("dwpw_256k-scratch", 0, 640, commit="0123456789ab+")
+    facts = {"device": "A", "commit": "fedcba9876543210+", "date": "2026-11-22T"}
+    path = documents / "pretrained" / "results" / "sweep-dwpw_256k.json"
+    path.write_text(json.dumps(facts))
+    table = tables.remake_table()
+    assert table.count("uncommitted") == 1
+    assert "| `0123456789ab+` with uncommitted changes |" in table
+    assert "| `fedcba987654+` with uncommitted changes |" in tables.cached_table()
+
+
 def test_every_printed_command_knows_what_it_names(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

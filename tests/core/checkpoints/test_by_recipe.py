@@ -36,6 +36,16 @@ def test_seeds_of_a_recipe_are_one(pretrained: Path) -> None:
     assert mean - low == pytest.approx(high - mean, rel=0.02)
 
 
+def test_other_photographs_and_a_visitors_run_are_recipes_of_their_own() -> None:
+    data = shelf.publish("dwpw_256k-scratch", 0, 600).data
+    other = data.model_copy(update={"fingerprint": "f" * 16})
+    shelf.publish("dwpw_256k-scratch", 1, 600, data=other)
+    assert [len(group.seeds) for group in collect(load_manifest().values())] == [1, 1]
+    shelf.publish("plain_2m-scratch", 0, 600)
+    shelf.publish("plain_2m-scratch", 0, 640, id="plain_2m-scratch-s0-0a1b2c3d4e")
+    assert {"plain_2m-scratch", "plain_2m-scratch-s0-0a1b2c3d4e"} <= set(found())
+
+
 def test_one_seed_is_compared_picture_by_picture() -> None:
     shelf.fill({"dwpw_256k-scratch": (600,), "dwpw_256k-distilled": (690,)})
     groups = found()

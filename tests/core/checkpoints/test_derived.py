@@ -145,6 +145,35 @@ def test_saved_copies_change_no_verdict_and_no_shipped_file(
     assert tree(shelf) == files and comparisons_made() == before
 
 
+@pytest.mark.slow
+def test_copies_that_an_earlier_version_put_among_the_shipped_ones_are_known(
+    shelf: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever they are called: by their settings, or by shapes that are not their model's."""
+    before = comparisons_made()
+    answer(capfd, "prune", BASE, "--ratios", 0, 0.9, "--save")
+    answer(capfd, "prune", BASE, "--method", "channel_l2", "--ratios", 0.5, "--save")
+    answer(capfd, "lowrank", BASE, "--energy", 0.5, "--save")
+    for number, id in enumerate(load_manifest(own_dir())):
+        entry, files = checkpoints.read_files(id)
+        new = f"tiny-distilled-s{number + 2}"  # a name as a training has it
+        changes = {"id": new, "recipe": "distilled", "seed": number + 2}
+        config = entry.config if number % 2 else {**entry.config, "pruned_from": ""}
+        if not (entry.widths or entry.ranks):
+            config = entry.config
+        checkpoints.store(entry.model_copy(update={**changes, "config": config}), files)
+        checkpoints.remove(id, own_dir())
+    path = shelf / "manifest.json"
+    content = json.loads(path.read_text())
+    for entry in content["checkpoints"].values():
+        del entry["derived_from"]
+    path.write_text(json.dumps(content))
+    known = (entry.derived_from for entry in load_manifest().values())
+    kinds = sorted(made.kind for made in known if made)
+    assert kinds == ["factored", "narrow", "pruned", "pruned"]
+    assert comparisons_made() == before
+
+
 @pytest.mark.parametrize(
     "kind", [KINDS[0], *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS[1:])]
 )

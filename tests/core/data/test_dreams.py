@@ -105,3 +105,12 @@ def test_they_are_a_data_set_that_says_what_it_is() -> None:
     assert len(pixels) == 55 and not pixels.unreadable
     again = find_food11(unpack())
     assert again.fingerprint == index.fingerprint
+
+
+def test_new_dreams_are_unpacked_anew() -> None:
+    fill_dreams(per_class=5)
+    first = unpack()
+    fill_dreams(per_class=6)
+    second = unpack()
+    assert first != second
+    assert len(find_food11(second)) == 66

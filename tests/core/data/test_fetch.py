@@ -57,6 +57,7 @@ def test_it_lands_where_it_is_looked_for(
     assert kaggle.calls[0]["handle"] == KAGGLE
     assert data(tmp_path) == ["food11"]
     assert capsys.readouterr().out == "", "stdout belongs to the command's own answer"
+    assert fetch() == folder and len(kaggle.calls) == 1, "what is there is not downloaded again"
 
 
 def test_an_empty_folder_is_filled(kaggle: Kaggle, tmp_path: Path) -> None:
@@ -121,6 +122,15 @@ def test_something_else_than_food11_is_refused(
     with pytest.raises(DataError, match="training"):
         fetch()
     assert data(tmp_path) == []
+
+
+def test_a_hosted_notebook_keeps_its_own_copy(
+    kaggle: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = make_food11(tmp_path / "input", "kaggle", size=(8, 8))
+    monkeypatch.setattr(kaggle, "dataset_download", lambda *_a, **_k: str(own))
+    assert fetch() == own.resolve()
+    assert len(list(own.rglob("*.jpg"))) == 44
 
 
 def test_a_place_that_cannot_be_written(

@@ -1,6 +1,7 @@
 """The index of Food-11: every layout, what cannot be used, a fingerprint that notices changes."""
 
 import csv
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -385,3 +386,39 @@ def test_the_photographs_agree_with_their_own_manifest(photographs: Path) -> Non
     assert found == said
     assert not index.is_food11
     assert np.all(index.class_counts("training") > 0)
+
+
+def test_a_small_split_may_lack_class_0(tmp_path: Path) -> None:
+    for label in range(11):
+        photograph(tmp_path / "training" / f"{label}_0.jpg")
+    for label in range(1, 11):
+        photograph(tmp_path / "validation" / f"{label}_0.jpg")
+    assert counts(find_food11(tmp_path))["validation"] == [0] + [1] * 10
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_a_linked_folder_is_followed(tmp_path: Path) -> None:
+    make_food11(tmp_path / "real", size=(8, 8))
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert len(find_food11(tmp_path / "link")) == 44
+
+
+def test_a_second_spelling_without_photographs_is_no_second_folder(tmp_path: Path) -> None:
+    photograph(tmp_path / "training" / "Egg" / "photo.jpg")
+    (tmp_path / "training" / "eggs").mkdir()
+    (tmp_path / "train").mkdir()
+    assert find_food11(tmp_path).labels.tolist() == [3]
+
+
+def test_an_unknown_split_is_refused(tmp_path: Path) -> None:
+    index = find_food11(make_food11(tmp_path, size=(8, 8)))
+    for wrong in ("evaluation", "", "Training"):
+        with pytest.raises(DataError, match="training, validation, testing"):
+            index.of(wrong)
+
+
+def test_other_picture_formats_count(tmp_path: Path) -> None:
+    (tmp_path / "training").mkdir()
+    for i, suffix in enumerate((".JPG", ".jpeg", ".png", ".webp", ".HEIC")):
+        (tmp_path / "training" / f"1_{i}{suffix}").write_bytes(b"x")
+    assert len(find_food11(tmp_path)) == 5

@@ -95,6 +95,14 @@ def test_unreadable_photographs_are_left_out_and_named(cache: Path, food: Path) 
         assert np.array_equal(pixels.pixels[-1], last), "rows moved up together with their labels"
 
 
+def test_no_readable_photograph_at_all(cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "food" / "training").mkdir(parents=True)
+    (tmp_path / "food" / "training" / "0_0.jpg").write_bytes(b"not a picture")
+    with pytest.raises(DataError, match=r"training/0_0\.jpg"):
+        load_pixels(find_food11(tmp_path / "food"), PX, progress=False)
+    assert folders(cache) == []
+
+
 def folders(cache: Path) -> list[str]:
     return sorted(entry.name for entry in cache.iterdir() if entry.is_dir())
 
@@ -110,21 +118,30 @@ def test_the_cache_follows_the_photographs_and_the_size(cache: Path, food: Path)
     assert len(folders(cache)) == 3
 
 
+def test_it_lies_outside_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SMALL_PLATES_CACHE")
+    assert not paths.cache_dir().resolve().is_relative_to(paths.REPO)
+
+
 @pytest.mark.parametrize(
     ("file", "content"),
     [
         ("pixels.npy", b""),
         ("pixels.npy", b"\x93NUMPY"),
+        ("pixels.npy", None),
         ("meta.json", b"{"),
         ("meta.json", b"[]"),
         ("meta.json", b'{"unreadable": [1]}'),
     ],
 )
-def test_a_damaged_cache_is_built_anew(cache: Path, food: Path, file: str, content: bytes) -> None:
+def test_a_damaged_cache_is_built_anew(
+    cache: Path, food: Path, file: str, content: bytes | None
+) -> None:
     index = find_food11(food)
     first = np.array(load_pixels(index, PX, progress=False).pixels)
     (folder,) = (cache / name for name in folders(cache))
-    (folder / file).write_bytes(content)
+    cut_off = (folder / file).read_bytes()[:5000]
+    (folder / file).write_bytes(cut_off if content is None else content)
     assert np.array_equal(load_pixels(index, PX, progress=False).pixels, first)
     json.loads((folder / "meta.json").read_text())
 

@@ -119,6 +119,22 @@ def test_a_checkpoint_published_anew_is_opened_anew(tiny_checkpoint: str) -> Non
     assert np.abs(after.logits(pixels) - expected).max() <= 1e-4
 
 
+def test_only_so_many_sessions_are_kept(
+    pretrained: Path, tiny_checkpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predict, "_shelf", predict._Shelf())
+    monkeypatch.setattr(predict, "MAX_SESSIONS", 2)
+    entry, files = checkpoints.read_files(tiny_checkpoint)
+    ids = [f"tiny-copy-s{number}" for number in range(3)]
+    for name in ids:
+        checkpoints.store(entry.model_copy(update={"id": name}), files)
+    first, second = predictor(ids[0]), predictor(ids[1])
+    assert predictor(ids[0]) is first  # so the second is now the longest unused
+    predictor(ids[2])
+    assert predictor(ids[0]) is first
+    assert predictor(ids[1]) is not second
+
+
 LOGITS = st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=11)
 
 

@@ -63,6 +63,14 @@ def test_a_row_counts_what_is_there(here: Path, method: Any) -> None:
     assert row.size_bytes < whole.size_bytes
 
 
+def test_the_whole_network_keeps_its_published_score(here: Path) -> None:
+    low = LowRankExperiment.open(ID)
+    row, entry = measure(low, low.plan("auto", 1.0)), low.checkpoint
+    assert row.ranks == {} and row.kept == 1
+    assert entry.test and (row.n, row.correct) == (entry.test.n, entry.test.correct)
+    assert (row.params, row.macs) == (entry.params, entry.macs)
+
+
 def test_without_photographs_there_is_no_accuracy(
     here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

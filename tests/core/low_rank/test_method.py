@@ -120,6 +120,15 @@ def test_singular_values_are_numpys(name: str, form: str) -> None:
         np.testing.assert_allclose(ours, np.linalg.svd(matrix, compute_uv=False), atol=1e-7)
 
 
+def test_svd_loses_least_of_all_matrices_of_its_rank() -> None:
+    """Eckart and Young: what is lost is the sum of the squared singular values left out."""
+    parts = taken_apart(KERNELS["linear"], "svd")
+    values = np.linalg.svd(parts.weight, compute_uv=False)
+    for rank in (1, 3, 6):
+        gap = parts.weight - product("svd", parts.factors((rank,)))
+        assert (gap**2).sum() == pytest.approx((values[rank:] ** 2).sum(), rel=1e-9)
+
+
 def test_a_layer_of_rank_3_needs_3() -> None:
     rng = np.random.default_rng(0)
     kernel = product("spatial", (rng.normal(size=(3, 6, 3, 1)), rng.normal(size=(8, 3, 1, 3))))

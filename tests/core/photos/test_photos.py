@@ -191,6 +191,12 @@ def test_to_square_is_the_centre_resized_by_the_formula(size: tuple[int, int], s
     assert np.abs(got.transpose(1, 2, 0) - expected).max() <= 1.5
 
 
+def test_a_very_large_square_is_close_to_the_formula() -> None:
+    image = food_picture(6, 2, (900, 900))
+    expected = resized(np.asarray(image).astype(float), 24).clip(0, 255)
+    assert np.abs(to_square(image, 24).transpose(1, 2, 0) - expected).mean() < 1
+
+
 def test_prepare_is_the_middle_of_the_stored_square() -> None:
     image = food_picture(1, 5, (200, 170))
     stored = to_square(image, STORED(128))

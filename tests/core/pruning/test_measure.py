@@ -62,6 +62,15 @@ def test_a_row_counts_what_is_there(here: Path, method: str) -> None:
     assert rows["masked"].n == len(pictures.labels) == 22
 
 
+def test_without_photographs_there_is_no_accuracy(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOOD11_ROOT", str(tmp_path / "nowhere"))
+    row = measure(PruningExperiment.open(ID), "l1", 0.5)[0]
+    assert (row.n, row.correct, row.score) == (None, None, None)
+    assert row.report()["accuracy"] is None
+
+
 def test_fine_tuning_keeps_zeros_and_changes_the_rest(here: Path) -> None:
     one = PruningExperiment.open(ID)
     before = {name: value.clone() for name, value in one.net.state_dict().items()}

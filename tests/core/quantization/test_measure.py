@@ -291,6 +291,21 @@ def test_training_with_quantised_weights_becomes_a_checkpoint(here: Path) -> Non
     assert torch.equal(again.get_parameter("fc.weight"), net.get_parameter("fc.weight"))
 
 
+@pytest.mark.slow
+def test_a_narrow_network_can_be_quantised(here: Path) -> None:
+    from core.pruning.measure import PruningExperiment, networks, publish_pruned
+    from core.pruning.rows import RowKey as PruningKey
+
+    experiment = PruningExperiment.open(ID)
+    cut = networks(experiment, "channel_l2", 0.5)["narrow"]
+    narrow = publish_pruned(experiment, cut, PruningKey("channel_l2", 0.5, "narrow")).id
+    row, whole = (
+        measure(QuantizationExperiment.open(id), RowKey("kmeans", 4)) for id in (narrow, ID)
+    )
+    assert row.params < whole.params and row.size_bytes < whole.size_bytes
+    assert measure(QuantizationExperiment.open(narrow), RowKey("ort_int8", 8)).n == 22
+
+
 def test_a_live_run_tells_its_steps_and_both_rows(
     here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

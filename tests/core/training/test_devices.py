@@ -1,5 +1,6 @@
 """What a GPU run relies on, checked on a processor: no GPU is here to run it on."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from core.models import get
 from core.training import learner as learner_module
 from core.training.config import TrainConfig
 from core.training.distributed import joined
-from core.training.learner import Learner, adamw
+from core.training.learner import Learner, adamw, parameter_groups
 from core.training.loop import train
 from core.training.photographs import Photographs, generator, photographs
 from core.training.runs import RunFolder
@@ -46,6 +47,25 @@ def test_adamw_is_the_published_rule() -> None:
         optimizer.step()
     for name, parameter in net.named_parameters():
         assert torch.allclose(parameter.double(), hand[name], atol=1e-6)
+
+
+def test_a_state_of_the_plain_optimiser_is_taken_up() -> None:
+    """Runs begun before the optimiser was fused go on."""
+    torch.manual_seed(0)
+    nets = [torch.nn.Linear(4, 3) for _ in range(2)]
+    plain = torch.optim.AdamW(parameter_groups(nets[0], 0.1), lr=1e-2)
+    fused = adamw(nets[1], 1e-2, 0.1)
+    for _step in range(2):
+        for parameter in nets[0].parameters():
+            parameter.grad = torch.ones_like(parameter)
+        plain.step()
+    nets[1].load_state_dict(nets[0].state_dict())
+    fused.load_state_dict(copy.deepcopy(plain.state_dict()))
+    for net, optimizer in zip(nets, (plain, fused), strict=True):
+        for parameter in net.parameters():
+            parameter.grad = torch.full_like(parameter, 0.5)
+        optimizer.step()
+    assert torch.allclose(nets[0].weight, nets[1].weight, atol=1e-6)
 
 
 def _training(food: Path) -> Photographs:

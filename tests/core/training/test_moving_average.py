@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from core.training.config import TrainConfig
 from core.training.learner import Learner, moving_average
@@ -42,9 +42,14 @@ def weight(average: AveragedModel) -> Tensor:
     return average.module.get_parameter("weight").detach()
 
 
-def averaged(values: Tensor, decay: float) -> AveragedModel:
+def formerly(net: nn.Module, decay: float) -> AveragedModel:
+    """Torch's own, as it was before."""
+    return AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+
+def averaged(values: Tensor, decay: float, kind: Any = moving_average) -> AveragedModel:
     net = Weights(values.shape[1])
-    average = moving_average(net, decay)
+    average = kind(net, decay)
     for step, value in enumerate(values):
         net.become(value, step + 1)
         average.update_parameters(net)
@@ -74,6 +79,40 @@ def test_it_is_the_weighted_mean(decay: float, steps: int) -> None:
     weights = walk(steps)
     mean = weight(averaged(weights, decay)).double()
     assert torch.allclose(mean, corrected(weights, decay), rtol=2e-5, atol=2e-6)
+
+
+# Decay and steps up to the chosen epoch of shipped checkpoints: the shortest, and a usual one.
+# float16 rounds by up to 2^-11 of a weight.
+@pytest.mark.parametrize(
+    ("decay", "steps", "within"), [(0.98, 448, 2**-11), (0.98, 560, 2**-14), (0.99, 1350, 2e-6)]
+)
+def test_long_runs_keep_what_they_had(decay: float, steps: int, within: float) -> None:
+    weights = walk(steps)
+    former = weight(averaged(weights, decay, formerly))
+    average = weight(averaged(weights, decay))
+    moved = (weights[0] - average).abs().max().item()
+    assert moved > 0.5  # otherwise nothing would be shown
+    assert (average - former).abs().max().item() <= within * max(1.0, moved)
+
+
+def test_a_state_of_the_former_average_is_taken_up() -> None:
+    """The bias that it has fades sooner than it would have, and no step is counted twice."""
+    decay, weights = 0.99, walk(400)
+    net = Weights(weights.shape[1])
+    former = averaged(weights[:100], decay, formerly)
+    average = moving_average(net, decay)
+    average.load_state_dict(former.state_dict())
+    for step, value in enumerate(weights[100:]):
+        net.become(value, 100 + step)
+        average.update_parameters(net)
+    assert int(average.n_averaged) == 400
+    bias = (weight(former).double() - corrected(weights[:100], decay)).abs()
+    left = (weight(average).double() - corrected(weights, decay)).abs()
+    # what is left of it, by the recursion written out: decay^300 (1 - decay^100) / (1 - decay^400)
+    share = decay**300 * (1 - decay**100) / (1 - decay**400)
+    assert torch.allclose(left, share * bias, rtol=1e-3, atol=1e-5)
+    kept = weight(averaged(weights, decay, formerly)).double()
+    assert left.max() <= (kept - corrected(weights, decay)).abs().max()
 
 
 def steps_of(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Tensor]]:

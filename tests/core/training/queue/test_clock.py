@@ -101,6 +101,22 @@ def test_a_live_job_is_not_orphaned_when_the_clock_is_set(
     assert one.job(id).state == "stopped"
 
 
+@pytest.mark.slow
+def test_a_wrong_moment_and_a_halt_make_no_job_dead(root: Path) -> None:
+    """Whatever moment of its start the list has; a process that is held up can be stopped, too."""
+    id = begun(queue(root))
+    with Store(root).change() as change:
+        row = change.row(id)
+    assert row is not None and row.born
+    for born in (row.born + 1, 0.0, None):
+        rewrite(root, id, born=born)
+        assert queue(root).job(id).state == "running"
+    os.kill(pid_of(root, id), signal.SIGSTOP)
+    assert queue(root).job(id).state == "running"
+    queue(root).stop(id, "v")
+    wait_until(lambda: not lives(pid_of(root, id)))
+
+
 @pytest.mark.parametrize("noted", [True, False], ids=["its lock is free", "without a lock"])
 def test_a_number_that_came_back_is_somebody_else(
     root: Path, stranger: "subprocess.Popen[bytes]", noted: bool
