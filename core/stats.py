@@ -216,7 +216,6 @@ def _phi(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
     return determinant / math.sqrt(spread)
 
 
-# ------------------------------------------------------------------------------------------------
 # A mean over training seeds and its interval: how far luck of training could have moved a result.
 #
 # Student's t interval (Student 1908): mean -+ t(k - 1) s / sqrt(k) for k runs. With two or three

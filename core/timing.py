@@ -155,7 +155,6 @@ def _summary(took_ms: list[float], threads: int) -> Timing:
     )
 
 
-# ------------------------------------------------------------------------------------------------
 # How long whole networks take for a batch of pictures, several of them in one sitting.
 #
 # Protocol of `core.timing`: warm-up, then rounds in which every network is called once, in

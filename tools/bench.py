@@ -84,10 +84,10 @@ def bench_photo(
 def _answer(data: bytes, ids: Sequence[str]) -> None:
     image = read_photo(data)
     ready = [predictor(id) for id in ids]
-    seen = [(one.checkpoint.input_px, one.checkpoint.crop) for one in ready]
+    seen = [(network.checkpoint.input_px, network.checkpoint.crop) for network in ready]
     squares = {view: prepare(image, *view)[None] for view in set(seen)}
-    for one, view in zip(ready, seen, strict=True):
-        one.logits(squares[view])
+    for network, view in zip(ready, seen, strict=True):
+        network.logits(squares[view])
 
 
 @dataclass(frozen=True)
@@ -128,18 +128,18 @@ class Training:
                 _("At least 1 turn, 1 step and a batch of 2, on pictures of 32 to 512 pixels.")
             )
         device = device_here(self.device)
-        found = bench_training(
+        measured = bench_training(
             self.model, self.px, self.batch_size, self.turns, self.steps, device, self.data
         )
         rows: list[dict[str, Any]] = [
-            {"images per second": _("the course's way")} | found["course"]["images_per_s"],
-            {"images per second": _("ours")} | found["ours"]["images_per_s"],
-            {"images per second": _("ours / the course's")} | found["ratio"],
+            {"images per second": _("the course's way")} | measured["course"]["images_per_s"],
+            {"images per second": _("ours")} | measured["ours"]["images_per_s"],
+            {"images per second": _("ours / the course's")} | measured["ratio"],
         ]
         heading = _(
             "{model}, {px} px, batch {batch_size}, {turns} turns of {steps} steps; {device}; {data}"
-        ).format(**found)
-        return Answer(found, f"{heading}\n\n{table(rows)}")
+        ).format(**measured)
+        return Answer(measured, f"{heading}\n\n{table(rows)}")
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ class Distillation:
                 _("At least 1 turn, a share up to 1, on pictures of 32 to 512 pixels (16, 32 ...).")
             )
         device = device_here(self.device)
-        found = bench_distillation(
+        measured = bench_distillation(
             self.model, self.teacher, self.px, self.share, self.turns, device, self.data
         )
         titles = {
@@ -190,22 +190,23 @@ class Distillation:
             "asked": _("with the teacher asked"),
         }
         rows: list[dict[str, Any]] = [
-            {"seconds an epoch": titles[way]} | spread for way, spread in found["epoch_s"].items()
+            {"seconds an epoch": titles[way]} | spread
+            for way, spread in measured["epoch_s"].items()
         ]
         rows += [
             {"seconds an epoch": _("{way} / labels alone").format(way=titles[way])} | spread
-            for way, spread in found["ratio"].items()
+            for way, spread in measured["ratio"].items()
         ]
         heading = _(
             "{model} taught by {teacher} ({teacher_runs_on}), {px} px, batch {batch_size}, "
             "{photographs:,} photographs, {turns} turns; {device}; {data}"
-        ).format(**found)
+        ).format(**measured)
         run = _(
             "A run of {epochs} epochs over {views} views costs {first_student:.2f} times the "
             "scratch run for a teacher's first student, {later_students:.2f} times for every later "
             "one (aim: {aim})."
-        ).format(**found["run"], aim=found["aim"])
-        return Answer(found, f"{heading}\n\n{table(rows)}\n\n{run}")
+        ).format(**measured["run"], aim=measured["aim"])
+        return Answer(measured, f"{heading}\n\n{table(rows)}\n\n{run}")
 
 
 @dataclass(frozen=True)
@@ -225,15 +226,15 @@ class Photo:
 
         if self.repeats < 1:
             raise ConfigError(_("At least 1 round."))
-        found = bench_photo(self.photo, repeats=self.repeats)
+        measured = bench_photo(self.photo, repeats=self.repeats)
         rows = [
             {"step": name, "median ms": t["median_ms"], "p95 ms": t["p95_ms"], "rounds": t["n"]}
-            for name, t in found["steps"].items()
+            for name, t in measured["steps"].items()
         ]
         heading = _(
             "{photo}: {megapixels} megapixels, {bytes:,} bytes; checkpoints {n}, threads {threads}"
-        ).format(**found, n=len(found["checkpoints"]))
-        return Answer(found, f"{heading}\n\n{table(rows)}")
+        ).format(**measured, n=len(measured["checkpoints"]))
+        return Answer(measured, f"{heading}\n\n{table(rows)}")
 
 
 @dataclass(frozen=True)

@@ -333,14 +333,14 @@ def _run(config: TrainConfig, ratio: dict[str, float]) -> dict[str, Any]:
 
 
 def _any_teacher() -> str:
-    found = [
-        one.id
-        for one in checkpoints.load_manifest().values()
-        if one.family == "teacher" and one.derived_from is None
+    teachers = [
+        checkpoint.id
+        for checkpoint in checkpoints.load_manifest().values()
+        if checkpoint.family == "teacher" and checkpoint.derived_from is None
     ]
-    if not found:
+    if not teachers:
         raise ConfigError(_("There is no teacher among the checkpoints: name one."))
-    return found[0]
+    return teachers[0]
 
 
 def _epochs(pipe: Connection, work: Training) -> None:

@@ -250,7 +250,7 @@ def dream(
     and may be given again. Same generator state, same pictures on the same machine. `report`
     hears the terms of each step.
     """
-    layers = [one for one in net.modules() if isinstance(one, MatchedNorm)] or match(net)
+    layers = [layer for layer in net.modules() if isinstance(layer, MatchedNorm)] or match(net)
     net = net.to(memory_format=torch.channels_last)
     device = next(net.parameters()).device
     wanted = labels.to(device)
@@ -375,7 +375,8 @@ def state(teacher: str, plan: Plan | None = None) -> str:
     if (
         shipped is not None
         and shipped.teacher_sha256 == entry.weights_sha256
-        and [one.settings for one in shipped.sets] == [one.model_dump() for one in plan]
+        and [dream_set.settings for dream_set in shipped.sets]
+        == [settings.model_dump() for settings in plan]
     ):
         return "done"
     return "started" if any(run_folder(entry, plan).glob("*.npy")) else "missing"
@@ -383,8 +384,12 @@ def state(teacher: str, plan: Plan | None = None) -> str:
 
 def run_folder(teacher: Checkpoint, plan: Plan) -> Path:
     """Where the batches of these dreams wait to be packed."""
-    said = [teacher.weights_sha256, RECIPE, *(one.model_dump(mode="json") for one in plan)]
-    key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
+    facts = [
+        teacher.weights_sha256,
+        RECIPE,
+        *(settings.model_dump(mode="json") for settings in plan),
+    ]
+    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
     return runs_dir() / f"dreams-{key}"
 
 
@@ -478,27 +483,27 @@ def _dream_batch(
     labels = torch.arange(len(CLASSES)).repeat(settings.batch_per_class)
     random = generator(derive(settings.seed, "dreams", settings.px), number)
     last: dict[str, float] = {}
-    pictures = dream(net, spec, labels, settings, random, lambda step, told: last.update(told))
+    pictures = dream(net, spec, labels, settings, random, lambda step, terms: last.update(terms))
     return pictures.numpy(), last
 
 
 def _read(file: Path, settings: DreamSettings) -> NDArray[np.uint8] | None:
     """A finished batch; None where there is none or it is not one of these settings."""
     try:
-        found = np.load(file, allow_pickle=False)
+        pictures = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
     n = settings.batch_per_class * len(CLASSES)
-    fits = found.shape == (n, 3, settings.px, settings.px) and found.dtype == np.uint8
-    return found if fits else None
+    fits = pictures.shape == (n, 3, settings.px, settings.px) and pictures.dtype == np.uint8
+    return pictures if fits else None
 
 
 def _spent(folder: Path) -> dict[str, Any]:
     try:
-        found = read_json(folder / "spent.json")
+        seconds = read_json(folder / "spent.json")
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return seconds if isinstance(seconds, dict) else {}
 
 
 # -- judged and packed -----------------------------------------------------------------------------
@@ -539,7 +544,7 @@ def pack(
             sheets=tuple(sheets),
         )
         sets.append(_judged(plain, teacher, checker))
-    found = Dreams(
+    dreams = Dreams(
         teacher=teacher.id,
         teacher_sha256=teacher.weights_sha256,
         checker=checker.id if checker else None,
@@ -551,12 +556,12 @@ def pack(
         compute_s=round(compute_s, 1),
         versions=versions(),
     )
-    write_json(folder / "dreams.json", found.model_dump(mode="json"))
-    named = {sheet.file for one in found.sets for sheet in one.sheets}
+    write_json(folder / "dreams.json", dreams.model_dump(mode="json"))
+    named = {sheet.file for dream_set in dreams.sets for sheet in dream_set.sheets}
     for old in folder.glob("*.jpg"):
         if old.name not in named:
             old.unlink()
-    return found
+    return dreams
 
 
 def independent(teacher: Checkpoint) -> Checkpoint | None:
@@ -565,16 +570,20 @@ def independent(teacher: Checkpoint) -> Checkpoint | None:
     None where there is none. A version of a network is that network.
     """
     others = [
-        one
-        for one in checkpoints.load_manifest().values()
-        if one.model != teacher.model
-        and one.teacher is None
-        and one.recipe.startswith("scratch")
-        and one.derived_from is None
-        and one.validation is not None
-        and one.data.fingerprint == teacher.data.fingerprint
+        checkpoint
+        for checkpoint in checkpoints.load_manifest().values()
+        if checkpoint.model != teacher.model
+        and checkpoint.teacher is None
+        and checkpoint.recipe.startswith("scratch")
+        and checkpoint.derived_from is None
+        and checkpoint.validation is not None
+        and checkpoint.data.fingerprint == teacher.data.fingerprint
     ]
-    return max(others, key=lambda one: (one.validation.accuracy, one.id), default=None)  # type: ignore[union-attr]
+    return max(
+        others,
+        key=lambda checkpoint: (checkpoint.validation.accuracy, checkpoint.id),  # type: ignore[union-attr]
+        default=None,
+    )
 
 
 def _judged(plain: DreamSet, teacher: Checkpoint, checker: Checkpoint | None) -> DreamSet:
@@ -585,7 +594,7 @@ def _judged(plain: DreamSet, teacher: Checkpoint, checker: Checkpoint | None) ->
         answers = _probabilities(checker, pictures).argmax(1).tolist() if checker else []
         judged = {
             "teacher_answers": tuple(p.argmax(1).tolist()),
-            "teacher_sure": tuple(round(float(one), 4) for one in p[:, sheet.label]),
+            "teacher_sure": tuple(round(float(sure), 4) for sure in p[:, sheet.label]),
             "checker_answers": tuple(answers),
         }
         sheets.append(sheet.model_copy(update=judged))
@@ -594,7 +603,7 @@ def _judged(plain: DreamSet, teacher: Checkpoint, checker: Checkpoint | None) ->
 
 def _probabilities(who: Checkpoint, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
     """(n, 11) of what a checkpoint says of (n, 3, px, px) uint8, prepared as an upload is."""
-    images = [Image.fromarray(one.transpose(1, 2, 0)) for one in pictures]
+    images = [Image.fromarray(picture.transpose(1, 2, 0)) for picture in pictures]
     squares = np.stack([prepare(image, who.input_px, who.crop) for image in images])
     return softmax(predictor(who.id).logits(squares))
 
@@ -628,26 +637,26 @@ class DreamCommand:
             if hasattr(os, "nice"):
                 os.nice(10)  # half an hour that nobody waits for: whatever else runs goes first
             make_dreams(self.teacher, tell, device=device)
-        found = load_dreams()
-        if found is None:
+        dreams = load_dreams()
+        if dreams is None:
             raise DataError(
                 _("There are no generated pictures here: python -m tools dreams makes them")
             )
         rows = []
-        for one in found.sets:
-            (right, n), (also, asked) = one.right("teacher"), one.right("checker")
+        for dream_set in dreams.sets:
+            (right, n), (also, checked) = dream_set.right("teacher"), dream_set.right("checker")
             rows.append(
                 {
-                    "px": one.px,
+                    "px": dream_set.px,
                     "dreams": n,
-                    "validation": one.validation * len(one.sheets),
-                    "bytes": sum(sheet.bytes for sheet in one.sheets),
+                    "validation": dream_set.validation * len(dream_set.sheets),
+                    "bytes": sum(sheet.bytes for sheet in dream_set.sheets),
                     "teacher_right": right,
-                    "checker_right": also if asked else None,
+                    "checker_right": also if checked else None,
                 }
             )
-        said = _("{teacher} dreamed them ({mark}); {checker} was asked, too.").format(
-            teacher=found.teacher, mark=MARK(), checker=found.checker or _("no other network")
+        message = _("{teacher} dreamed them ({mark}); {checker} was asked, too.").format(
+            teacher=dreams.teacher, mark=MARK(), checker=dreams.checker or _("no other network")
         )
-        document = {"folder": str(dreams_dir()), **found.model_dump(mode="json")}
-        return Answer(document, f"{table(rows)}\n{said}")
+        document = {"folder": str(dreams_dir()), **dreams.model_dump(mode="json")}
+        return Answer(document, f"{table(rows)}\n{message}")

@@ -97,9 +97,9 @@ def similarity(
         for base in (theirs, mirrored):
             cosines = ours[part] @ base.T  # (rows, m)
             rows = cosines.argmax(axis=1)
-            found = cosines.max(axis=1)
-            better = found > best[part]
-            best[part] = np.where(better, found, best[part])
+            highest = cosines.max(axis=1)
+            better = highest > best[part]
+            best[part] = np.where(better, highest, best[part])
             nearest[part] = np.where(better, rows, nearest[part])
     return best, nearest
 
@@ -120,12 +120,12 @@ def near_duplicates(
                 folder=against.root
             )
         )
-    found: dict[str, Twin] = {}
+    twins: dict[str, Twin] = {}
     for file, cosine, row in zip(files, *similarity(ours, theirs), strict=True):
-        before = found.get(file)
+        before = twins.get(file)
         if cosine >= threshold and (before is None or cosine > before.similarity):
-            found[file] = Twin(file, others[row], round(float(cosine), 4))
-    return sorted(found.values()), unreadable
+            twins[file] = Twin(file, others[row], round(float(cosine), 4))
+    return sorted(twins.values()), unreadable
 
 
 def _look(
@@ -143,10 +143,10 @@ def _look(
         file=sys.stderr,
         disable=not progress,
     )
-    found = [_NONE if isinstance(rows, str) else rows for rows in seen]
-    files = [name for name, rows in zip(names, found, strict=True) for _row in rows]
-    unreadable = [name for name, rows in zip(names, found, strict=True) if not len(rows)]
-    return files, np.concatenate([_NONE, *found]), unreadable
+    per_photo = [_NONE if isinstance(rows, str) else rows for rows in seen]
+    files = [name for name, rows in zip(names, per_photo, strict=True) for _row in rows]
+    unreadable = [name for name, rows in zip(names, per_photo, strict=True) if not len(rows)]
+    return files, np.concatenate([_NONE, *per_photo]), unreadable
 
 
 # -- the set that is left --------------------------------------------------------------------------
@@ -241,12 +241,12 @@ def _write(
     return Written(find_food11(folder), tuple(left_out), tuple(unreadable))
 
 
-def _link(there: Path, here: Path) -> None:
-    here.parent.mkdir(parents=True, exist_ok=True)
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        os.link(there.resolve(), here)  # what a link in the source points at, not the link
+        os.link(source.resolve(), target)  # what a link in the source points at, not the link
     except OSError:  # another disk, or one that knows no hard links
-        shutil.copyfile(there, here)
+        shutil.copyfile(source, target)
 
 
 def _facts(source: Index, against: Index, threshold: float) -> dict[str, Any]:
@@ -260,14 +260,14 @@ def _facts(source: Index, against: Index, threshold: float) -> dict[str, Any]:
 
 def _there(folder: Path, facts: dict[str, Any]) -> Written:
     """The set that `folder` holds. DataError where it is not the one that was asked for."""
-    said = read_distinct(folder)
-    if said is None or any(said.get(name) != fact for name, fact in facts.items()):
+    note = read_distinct(folder)
+    if note is None or any(note.get(name) != fact for name, fact in facts.items()):
         raise DataError(
             _("{folder} holds something else already. Choose another folder.").format(folder=folder)
         )
     try:
-        twins = tuple(Twin(**twin) for twin in said["left_out"])
-        return Written(find_food11(folder), twins, tuple(said["unreadable"]))
+        twins = tuple(Twin(**twin) for twin in note["left_out"])
+        return Written(find_food11(folder), twins, tuple(note["unreadable"]))
     except (KeyError, TypeError) as error:
         raise DataError(
             _("{folder} is damaged. Delete it and make it again.").format(folder=folder)

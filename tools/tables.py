@@ -42,16 +42,16 @@ def results_table() -> str:
         return "No network is published yet."
     tables = [*_trained_then_made(main)]
     while others:
-        one, others = on_one_set(others)
-        first, *rest = _trained_then_made(one)
+        same, others = on_one_set(others)
+        first, *rest = _trained_then_made(same)
         tables += [f"Measured on other photographs, not to be compared:\n\n{first}", *rest]
     return "\n\n".join(tables)
 
 
 def _trained_then_made(groups: Sequence[Collected]) -> Iterator[str]:
     """The table of one set's trainings, then that of the networks that were made from them."""
-    made = [one for one in groups if not one.is_trained]
-    trained = [one for one in groups if one.is_trained]
+    made = [group for group in groups if not group.is_trained]
+    trained = [group for group in groups if group.is_trained]
     if trained:
         yield _results(trained)
     if made:
@@ -89,8 +89,8 @@ def _result(row: NetworkRow) -> tuple[str, ...]:
 
 def remake_table() -> str:
     """Every checkpoint with the command and the minutes that made it, as Markdown."""
-    rows = [_remade(one) for one in checkpoints.load_manifest().values()]
-    minutes = sum(one.wall_s for one in checkpoints.load_manifest().values()) / 60
+    rows = [_remade(checkpoint) for checkpoint in checkpoints.load_manifest().values()]
+    minutes = sum(checkpoint.wall_s for checkpoint in checkpoints.load_manifest().values()) / 60
     heads = ("checkpoint", "made by", "after", "minutes", "on", "commit", "date")
     return (
         f"{markdown(heads, rows, 'lllrlll')}\n\n"
@@ -108,10 +108,10 @@ def cached_table() -> str:
 def _cached(path: Path) -> tuple[str, ...]:
     """What a file of measurements says of its making."""
     try:
-        said = read_json(path)
+        measured = read_json(path)
         return (
-            f"`results/{path.name}`", f"`{_command(path.stem)}`", said["device"],
-            commit_text(said["commit"]), said["date"][:10],
+            f"`results/{path.name}`", f"`{_command(path.stem)}`", measured["device"],
+            commit_text(measured["commit"]), measured["date"][:10],
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
@@ -132,25 +132,25 @@ def students_table() -> str:
     return markdown(heads, rows, "lrlrrl") if rows else "No student is published yet."
 
 
-def _remade(one: Checkpoint) -> tuple[str, ...]:
-    made, step = one.derived_from, "training"
+def _remade(checkpoint: Checkpoint) -> tuple[str, ...]:
+    made, step = checkpoint.derived_from, "training"
     if made is not None:
-        step = "stack" if _in_stack(one) else _STEPS[made.kind]
+        step = "stack" if _in_stack(checkpoint) else _STEPS[made.kind]
     base = made.id if made else None
-    command = f"reproduce --only {base or one.id} --steps {step}"
-    needs = [one.config.get("start_from"), one.config.get("teacher"), base]
+    command = f"reproduce --only {base or checkpoint.id} --steps {step}"
+    needs = [checkpoint.config.get("start_from"), checkpoint.config.get("teacher"), base]
     after = ", ".join(f"`{name}`" for name in needs if name)
     return (
-        f"`{one.id}`", f"`{command}`", after, f"{one.wall_s / 60:,.0f}", one.device,
-        commit_text(one.commit), one.date[:10],
+        f"`{checkpoint.id}`", f"`{command}`", after, f"{checkpoint.wall_s / 60:,.0f}",
+        checkpoint.device, commit_text(checkpoint.commit), checkpoint.date[:10],
     )  # fmt: skip
 
 
-def _in_stack(one: Checkpoint) -> bool:
+def _in_stack(checkpoint: Checkpoint) -> bool:
     """Whether a student's whole way leads over this network: then that step makes it."""
-    stack = Stack.load((one.derived_from and one.derived_from.id) or "")
+    stack = Stack.load((checkpoint.derived_from and checkpoint.derived_from.id) or "")
     return stack is not None and any(
-        row.step == "tuned" and row.checkpoint == one.id for row in stack.rows
+        row.step == "tuned" and row.checkpoint == checkpoint.id for row in stack.rows
     )
 
 
@@ -194,8 +194,8 @@ def filled(text: str, tables: Mapping[str, str]) -> str:
     for name, table in tables.items():
         begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         before, _begin, rest = text.partition(begin)
-        _old, found, after = rest.partition(end)
-        if not found:
+        _old, ending, after = rest.partition(end)
+        if not ending:
             raise UserError(
                 _("There is no place for the table {name}: {mark}.").format(
                     name=name, mark=f"{begin}{end}".replace("\n", " ")
@@ -207,12 +207,12 @@ def filled(text: str, tables: Mapping[str, str]) -> str:
 
 def _documents(root: Path) -> dict[Path, tuple[str, str]]:
     """File -> what it says, what it should say."""
-    found = {}
+    documents = {}
     for file in dict.fromkeys(place.file for place in PLACES):
         text = (root / file).read_text(encoding="utf-8")
         tables = {place.name: place.make() for place in PLACES if place.file == file}
-        found[root / file] = (text, filled(text, tables))
-    return found
+        documents[root / file] = (text, filled(text, tables))
+    return documents
 
 
 def stale_tables(root: Path = REPO) -> list[str]:
@@ -266,11 +266,11 @@ def aims_rows(groups: Sequence[Collected]) -> list[tuple[str, ...]]:
     """For each aim: what, aim, best recipe, what it reaches, its interval, what is missing."""
     rows: list[tuple[str, ...]] = []
     for aim in AIMS:
-        fit = [one for one in groups if aim.counts(one.first.model, one.first.recipe)]
+        fit = [group for group in groups if aim.counts(group.first.model, group.first.recipe)]
         if not fit:
             rows.append((aim.title, f"{aim.accuracy:.1%}", "not trained yet", "", "", ""))
             continue
-        best = max(fit, key=lambda one: one.interval()[0])
+        best = max(fit, key=lambda group: group.interval()[0])
         mean, low, high = best.interval()
         gap = aim.accuracy - mean
         rows.append(
@@ -285,16 +285,16 @@ def aims_rows(groups: Sequence[Collected]) -> list[tuple[str, ...]]:
 
 def student_rows(groups: Sequence[Collected]) -> list[tuple[str, ...]]:
     """Every way in which STUDENTS were trained, best last: epochs, seeds, validation, test."""
-    chosen = [one for one in groups if one.first.model in STUDENTS]
-    chosen.sort(key=lambda one: (STUDENTS.index(one.first.model), one.interval()[0]))
+    chosen = [group for group in groups if group.first.model in STUDENTS]
+    chosen.sort(key=lambda group: (STUDENTS.index(group.first.model), group.interval()[0]))
     rows: list[tuple[str, ...]] = []
-    for one in chosen:
-        mean, low, high = one.interval()
-        right = [seed.validation.accuracy for seed in one.seeds if seed.validation]
+    for group in chosen:
+        mean, low, high = group.interval()
+        right = [seed.validation.accuracy for seed in group.seeds if seed.validation]
         rows.append(
             (
-                one.first.title, str(one.first.epochs),
-                ", ".join(str(seed.seed) for seed in one.seeds),
+                group.first.title, str(group.first.epochs),
+                ", ".join(str(seed.seed) for seed in group.seeds),
                 f"{fmean(right):.1%}" if right else "", f"{mean:.1%}", f"{low:.1%} to {high:.1%}",
             )
         )  # fmt: skip
@@ -317,9 +317,9 @@ class Tables:
     def run(self) -> Answer:
         names = stale_tables() if self.check else write_tables()
         if self.check:
-            said = _("Out of date: {names}. Write them with: python -m tools tables")
+            message = _("Out of date: {names}. Write them with: python -m tools tables")
         else:
-            said = _("Written: {names}.")
-        text = said.format(names=", ".join(names)) if names else _("All tables are up to date.")
+            message = _("Written: {names}.")
+        text = message.format(names=", ".join(names)) if names else _("All tables are up to date.")
         document = {"stale" if self.check else "written": names}
         return Answer(document, text, NOT_OK if self.check and names else OK)

@@ -67,7 +67,6 @@ def stacked(name: str) -> str:
     return "\n".join(textwrap.wrap(name, 15))
 
 
-# ------------------------------------------------------------------------------------------------
 # Accuracy against what was taken away: one curve a method or network, with its 95 % band.
 
 

@@ -98,42 +98,42 @@ def _row(id: str, *problems: str) -> dict[str, Any]:
     }
 
 
-def _check_one(one: Checkpoint, data: "_Photographs | None") -> dict[str, Any]:
-    row = _row(one.id) | {
-        "params": one.params,
-        "size_bytes": one.size_bytes,
-        "test": None if one.test is None else one.test.model_dump(mode="json"),
+def _check_one(checkpoint: Checkpoint, data: "_Photographs | None") -> dict[str, Any]:
+    row = _row(checkpoint.id) | {
+        "params": checkpoint.params,
+        "size_bytes": checkpoint.size_bytes,
+        "test": None if checkpoint.test is None else checkpoint.test.model_dump(mode="json"),
     }
     try:
-        files = checkpoints.read_files(one.id, *{WEIGHTS, GRAPH, *one.files})[1]
-        row["problems"] += _stated_figures(one, files)
+        files = checkpoints.read_files(checkpoint.id, *{WEIGHTS, GRAPH, *checkpoint.files})[1]
+        row["problems"] += _stated_figures(checkpoint, files)
         if TEST_LOGITS in files:
-            row["problems"] += _stored_logits(one)
-        row["problems"] += _opens(one, files)
+            row["problems"] += _stored_logits(checkpoint)
+        row["problems"] += _opens(checkpoint, files)
         if data is not None and not row["problems"]:
-            _from_photographs(one, data, row)
+            _from_photographs(checkpoint, data, row)
     except UserError as error:
         row["problems"].append(str(error))
     row["ok"] = not row["problems"]
     return row
 
 
-def _stated_figures(one: Checkpoint, files: dict[str, bytes]) -> list[str]:
+def _stated_figures(checkpoint: Checkpoint, files: dict[str, bytes]) -> list[str]:
     problems = []
     params = count_params(files[WEIGHTS])
-    if params != one.params:
+    if params != checkpoint.params:
         problems.append(
             _("The manifest says {stated:,} parameters, the weights file holds {found:,}.").format(
-                stated=one.params, found=params
+                stated=checkpoint.params, found=params
             )
         )
-    if len(files[WEIGHTS]) != one.size_bytes:
+    if len(files[WEIGHTS]) != checkpoint.size_bytes:
         problems.append(
             _("The manifest says {stated:,} bytes of weights, the file has {found:,}.").format(
-                stated=one.size_bytes, found=len(files[WEIGHTS])
+                stated=checkpoint.size_bytes, found=len(files[WEIGHTS])
             )
         )
-    for name, score in (("validation", one.validation), ("testing", one.test)):
+    for name, score in (("validation", checkpoint.validation), ("testing", checkpoint.test)):
         if score is None:
             continue
         again = Score.of(score.correct, score.n)
@@ -144,32 +144,37 @@ def _stated_figures(one: Checkpoint, files: dict[str, bytes]) -> list[str]:
                     split=name, correct=score.correct, n=score.n
                 )
             )
-    if (one.test is None) != (TEST_LOGITS not in files):
+    if (checkpoint.test is None) != (TEST_LOGITS not in files):
         problems.append(_("A test accuracy needs its stored logits, and the other way round."))
     return problems
 
 
-def _stored_logits(one: Checkpoint) -> list[str]:
-    logits, labels = checkpoints.test_logits(one.id)
+def _stored_logits(checkpoint: Checkpoint) -> list[str]:
+    logits, labels = checkpoints.test_logits(checkpoint.id)
     if logits.shape != (len(labels), len(CLASSES)) or not np.isfinite(logits).all():
         return [
             _("The stored test logits are not {n} finite numbers a picture.").format(n=len(CLASSES))
         ]
     correct = int((logits.argmax(1) == labels).sum())
-    if one.test is not None and (correct, len(labels)) != (one.test.correct, one.test.n):
+    if checkpoint.test is not None and (correct, len(labels)) != (
+        checkpoint.test.correct,
+        checkpoint.test.n,
+    ):
         return [
             _(
                 "The manifest says {stated} of {n} test pictures right, its stored logits give "
                 "{found} of {m}."
-            ).format(stated=one.test.correct, n=one.test.n, found=correct, m=len(labels))
+            ).format(
+                stated=checkpoint.test.correct, n=checkpoint.test.n, found=correct, m=len(labels)
+            )
         ]
     return []
 
 
-def _opens(one: Checkpoint, files: dict[str, bytes]) -> list[str]:
+def _opens(checkpoint: Checkpoint, files: dict[str, bytes]) -> list[str]:
     """The graph opens and answers with eleven finite numbers a picture."""
     session = open_session(files[GRAPH], files[WEIGHTS])
-    shape = (1, 3, one.input_px, one.input_px)
+    shape = (1, 3, checkpoint.input_px, checkpoint.input_px)
     try:
         logits = run_batches(session, np.zeros(shape, np.uint8))
     except Exception as error:  # ONNX Runtime's exceptions share no base class
@@ -192,19 +197,19 @@ class _Photographs:
         return labelled(self._pixels[px, crop], name, px)
 
 
-def _from_photographs(one: Checkpoint, data: _Photographs, row: dict[str, Any]) -> None:
-    if data.index.fingerprint != one.data.fingerprint:
+def _from_photographs(checkpoint: Checkpoint, data: _Photographs, row: dict[str, Any]) -> None:
+    if data.index.fingerprint != checkpoint.data.fingerprint:
         row["notes"].append(
             _("Measured on other photographs ({theirs}) than those here ({ours}).").format(
-                theirs=one.data.name, ours=data.index.name
+                theirs=checkpoint.data.name, ours=data.index.name
             )
         )
         return
-    predictor = Predictor(one.id)
-    for split, stated in (("validation", one.validation), ("testing", one.test)):
+    predictor = Predictor(checkpoint.id)
+    for split, stated in (("validation", checkpoint.validation), ("testing", checkpoint.test)):
         if stated is None:
             continue
-        pictures = data.split(split, one.input_px, one.crop)
+        pictures = data.split(split, checkpoint.input_px, checkpoint.crop)
         logits = predictor.logits(pictures.pixels)
         score = Score.from_logits(logits, pictures.labels)
         row["recomputed"][split] = score.model_dump(mode="json")

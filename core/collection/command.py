@@ -68,10 +68,12 @@ class Reproduce:
         lost = [
             f"{row['step']} {row['checkpoint']}" for row in rows if row["state"] == "unreadable"
         ]
-        said = _("What was measured cannot be read: {lost}. Get it again with git, or delete it.")
+        message = _(
+            "What was measured cannot be read: {lost}. Get it again with git, or delete it."
+        )
         document = {"schedule": self.schedule, "trainings": rows}
         return Answer(
             document,
             f"{table(rows)}\n{closing}",
-            notes=(said.format(lost=", ".join(lost)),) if lost else (),
+            notes=(message.format(lost=", ".join(lost)),) if lost else (),
         )

@@ -48,11 +48,10 @@ class LatencyTable(ResultFile):
 
     def of(self, id: str, weights_sha256: str) -> Spread | None:
         """The time of these very weights, if they took part."""
-        found = self.networks.get(id)
-        return found.ms if found is not None and found.weights_sha256 == weights_sha256 else None
+        timed = self.networks.get(id)
+        return timed.ms if timed is not None and timed.weights_sha256 == weights_sha256 else None
 
 
-# ------------------------------------------------------------------------------------------------
 # Time every shipped network in one sitting, on an otherwise quiet machine.
 #
 # One picture at a time through ONNX Runtime on the processor, one thread, as the app answers a
@@ -68,9 +67,9 @@ def missing_latency() -> list[str]:
     """Ids of shipped checkpoints whose present weights have no time."""
     table = LatencyTable.load()
     return [
-        one.id
-        for one in checkpoints.load_manifest().values()
-        if table is None or table.of(one.id, one.weights_sha256) is None
+        checkpoint.id
+        for checkpoint in checkpoints.load_manifest().values()
+        if table is None or table.of(checkpoint.id, checkpoint.weights_sha256) is None
     ]
 
 
@@ -91,12 +90,13 @@ def measure_latency(
     rng = np.random.default_rng(0)
     pixels = {
         px: rng.integers(0, 256, (BATCH, 3, px, px), dtype=np.uint8)
-        for px in {one.checkpoint.input_px for one in ready}
+        for px in {predictor.checkpoint.input_px for predictor in ready}
     }
     calls = {
-        one.checkpoint.id: partial(one.logits, pixels[one.checkpoint.input_px]) for one in ready
+        predictor.checkpoint.id: partial(predictor.logits, pixels[predictor.checkpoint.input_px])
+        for predictor in ready
     }
-    found = time_calls(calls, repeats=rounds, warmup=warmup, threads=THREADS)
+    timings = time_calls(calls, repeats=rounds, warmup=warmup, threads=THREADS)
     table = LatencyTable(
         engine=f"ONNX Runtime {ort.__version__}",
         device=processor_name(),
@@ -107,12 +107,12 @@ def measure_latency(
         date=time.strftime("%Y-%m-%d"),
         commit=commit(),
         networks={
-            one.checkpoint.id: Timed(
-                weights_sha256=one.checkpoint.weights_sha256,
-                px=one.checkpoint.input_px,
-                ms=Spread.of(found[one.checkpoint.id]),
+            predictor.checkpoint.id: Timed(
+                weights_sha256=predictor.checkpoint.weights_sha256,
+                px=predictor.checkpoint.input_px,
+                ms=Spread.of(timings[predictor.checkpoint.id]),
             )
-            for one in ready
+            for predictor in ready
         },
     )
     table.save()

@@ -194,9 +194,9 @@ def unpack() -> Path:
 
     Raises DataError where there are none, or they are damaged, or the cache cannot be written.
     """
-    found = load_dreams()
-    chosen = found.of(TRAIN_PX) if found else None
-    if found is None or chosen is None:
+    dreams = load_dreams()
+    chosen = dreams.of(TRAIN_PX) if dreams else None
+    if dreams is None or chosen is None:
         raise DataError(
             _("There are no generated pictures here. Make them with: python -m tools dreams")
         )
@@ -209,7 +209,7 @@ def unpack() -> Path:
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / f"{mark}.lock"):
             if not folder.is_dir():
-                _write(root / f".{mark}.{os.getpid()}", folder, found, chosen)
+                _write(root / f".{mark}.{os.getpid()}", folder, dreams, chosen)
     except OSError as error:
         raise DataError(
             _(
@@ -222,8 +222,8 @@ def unpack() -> Path:
 
 def dreams_mark() -> str:
     """16 hex digits that change when the dreams to train on do; empty where there are none."""
-    found = load_dreams()
-    chosen = found.of(TRAIN_PX) if found else None
+    dreams = load_dreams()
+    chosen = dreams.of(TRAIN_PX) if dreams else None
     return _mark(chosen) if chosen else ""
 
 
@@ -231,7 +231,7 @@ def _mark(chosen: DreamSet) -> str:
     return hashlib.sha256(chosen.model_dump_json().encode()).hexdigest()[:16]
 
 
-def _write(work: Path, folder: Path, found: Dreams, chosen: DreamSet) -> None:
+def _write(work: Path, folder: Path, dreams: Dreams, chosen: DreamSet) -> None:
     try:
         for label in range(len(CLASSES)):
             pictures = tiles(chosen, label)
@@ -244,7 +244,7 @@ def _write(work: Path, folder: Path, found: Dreams, chosen: DreamSet) -> None:
                 Image.fromarray(picture.transpose(1, 2, 0)).save(path, compress_level=0)
         (work / "PROVENANCE.md").write_text(
             f"# Dreamed by the teacher\n\n{chosen.n} pictures made from the weights of "
-            f"{found.teacher} alone. They are dreams of a network, not photographs, and they are "
+            f"{dreams.teacher} alone. They are dreams of a network, not photographs, and they are "
             "NOT Food-11.\n",
             encoding="utf-8",
         )

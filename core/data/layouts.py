@@ -173,9 +173,13 @@ def _labelled_part(folder: Path) -> Path:
 
 def _check_folders(folder: Path, inner: list[_ClassFolder]) -> None:
     """Raises DataError where the class folders of a split contradict each other or their files."""
-    filled = [one for one in inner if one.pictures and _means_class(one.path.name)]
-    names = [one.path.name for one in filled if not one.numbered]
-    numbers = [one.path.name for one in filled if one.numbered]
+    filled = [
+        class_folder
+        for class_folder in inner
+        if class_folder.pictures and _means_class(class_folder.path.name)
+    ]
+    names = [class_folder.path.name for class_folder in filled if not class_folder.numbered]
+    numbers = [class_folder.path.name for class_folder in filled if class_folder.numbered]
     if names and numbers:
         raise DataError(
             _(

@@ -108,7 +108,7 @@ def _common(configs: Sequence[TrainConfig]) -> tuple[str, str, dict[str, object]
         for config in configs
     ]
     teachers = {config.teacher for config in configs if config.teacher}
-    if not every or any(one != every[0] for one in every) or len(teachers) != 1:
+    if not every or any(settings != every[0] for settings in every) or len(teachers) != 1:
         raise UserError(_("The points of a sweep may differ in T, alpha and seed only."))
     return configs[0].model, teachers.pop(), every[0]
 

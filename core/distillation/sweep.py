@@ -93,11 +93,11 @@ class Setting(NamedTuple):
 
 def settings(sweep: Sweep) -> list[Setting]:
     """Every setting, averaged over its seeds: labels alone first, then by alpha and temperature."""
-    found: dict[tuple[float | None, float | None], list[Score]] = {}
+    by_setting: dict[tuple[float | None, float | None], list[Score]] = {}
     for point in sweep.points:
-        found.setdefault(point.setting, []).append(point.test or point.validation)
+        by_setting.setdefault(point.setting, []).append(point.test or point.validation)
     rows = []
-    for (temperature, alpha), scores in found.items():
+    for (temperature, alpha), scores in by_setting.items():
         accuracies = [score.accuracy for score in scores]
         low, high = scores[0].ci95
         if len(scores) > 1:

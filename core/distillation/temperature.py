@@ -44,12 +44,12 @@ def examples(
         "disagree": (right_teacher & ~right_student, -sure_student),
         "both_wrong": (known & ~right_teacher & ~right_student, -sure_teacher),
     }
-    found: dict[Kind, NDArray[np.int64]] = {}
+    rows_of: dict[Kind, NDArray[np.int64]] = {}
     for kind, (chosen, badness) in cases.items():
         rows = np.flatnonzero(chosen)
         if len(rows):
-            found[kind] = rows[np.argsort(badness[rows], kind="stable")]
-    return found
+            rows_of[kind] = rows[np.argsort(badness[rows], kind="stable")]
+    return rows_of
 
 
 @dataclass(frozen=True)
@@ -117,9 +117,9 @@ def probabilities_frame(
     """
     rows = [
         (name, food, float(logit), t, float(p))
-        for name, one in zip(names, logits, strict=True)
+        for name, answer in zip(names, logits, strict=True)
         for t in at
-        for food, logit, p in zip(CLASSES, one, softmax(one, t), strict=True)
+        for food, logit, p in zip(CLASSES, answer, softmax(answer, t), strict=True)
     ]
     return pd.DataFrame(
         rows, columns=["checkpoint", "class", "logit", "temperature", "probability"]

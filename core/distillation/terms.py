@@ -116,8 +116,8 @@ def largest_gradient(student: ArrayLike, teacher: ArrayLike, moves: bool = True)
     `moves`: whether there is one that moves a logit of the student.
     """
     z, v = np.asarray(student, dtype=float), np.asarray(teacher, dtype=float)
-    one = np.eye(len(z)) * (MOVE if moves else 0.0)
-    steps = np.concatenate([np.zeros((1, len(z))), one, -one])
+    shifts = np.eye(len(z)) * (MOVE if moves else 0.0)
+    steps = np.concatenate([np.zeros((1, len(z))), shifts, -shifts])
     t = np.array(GRID[::3])[:, None, None]
     p, q = (np.exp(_log_softmax(logits / t)) for logits in (v, z + steps))  # (T, moved, 11)
     # the hard part is a probability minus 0 or 1

@@ -199,19 +199,19 @@ class Drift:
 
 
 def measure_teacher(
-    teacher: nn.Module, batches: list[Tensor], asked: Tensor
+    teacher: nn.Module, batches: list[Tensor], pictures: Tensor
 ) -> dict[str, Drift] | None:
-    """Show `batches` to copies of a teacher, one by each cell, and `asked` before and after.
+    """Show `batches` to copies of a teacher, one by each cell, and `pictures` before and after.
 
-    batches: (B, 3, px, px) each, B >= 2, at least two of them; asked: (N, 3, px, px); all
+    batches: (B, 3, px, px) each, B >= 2, at least two of them; pictures: (N, 3, px, px); all
     normalised as the network wants it. The teacher itself is not touched. None if it has no
     BatchNorm, which alone makes this trap.
     """
     if not _norms(teacher):
         return None
     return {
-        "failing": _drift(train_mode_failing, copy.deepcopy(teacher), batches, asked),
-        "fixed": _drift(train_mode_fixed, copy.deepcopy(teacher), batches, asked),
+        "failing": _drift(train_mode_failing, copy.deepcopy(teacher), batches, pictures),
+        "fixed": _drift(train_mode_fixed, copy.deepcopy(teacher), batches, pictures),
     }
 
 
@@ -219,18 +219,18 @@ def _drift(
     cell: Callable[[nn.Module, Tensor], Tensor],
     net: nn.Module,
     batches: list[Tensor],
-    asked: Tensor,
+    pictures: Tensor,
 ) -> Drift:
-    before, means = train_mode_fixed(net, asked), _means(net)
+    before, means = train_mode_fixed(net, pictures), _means(net)
     in_eval = [train_mode_fixed(net, batch).argmax(1) for batch in batches]
     in_cell = [cell(net, batch).argmax(1) for batch in batches]
-    after, later = train_mode_fixed(net, asked), _means(net)
+    after, later = train_mode_fixed(net, pictures), _means(net)
     mixed = torch.cat([batches[0][:1], batches[1][1:]])
     alone = cell(net, batches[0])[0] - cell(net, mixed)[0]
     return Drift(
         passes=len(batches),
         batch=len(batches[0]),
-        asked=len(asked),
+        asked=len(pictures),
         norms=len(_norms(net)),
         moved=float((later - means).norm() / means.norm().clamp_min(1e-12)),
         changed=int((after.argmax(1) != before.argmax(1)).sum()),

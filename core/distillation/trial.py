@@ -120,10 +120,10 @@ def _drift(teacher: str) -> "tuple[dict[str, Drift] | None, str | None]":
     px = min(entry.input_px, MAX_PX)
     spec = registry.get(entry.model)
     images, data = _pictures(PASSES * BATCH + ASKED)
-    pixels = torch.from_numpy(np.stack([prepare(one, px, entry.crop) for one in images]))
+    pixels = torch.from_numpy(np.stack([prepare(image, px, entry.crop) for image in images]))
     x = spec.normalize(pixels.float())  # (64, 3, px, px)
-    seen, asked = x[: PASSES * BATCH], x[PASSES * BATCH :]
-    return measure_teacher(load_model(teacher), list(seen.split(BATCH)), asked), data
+    seen, unseen = x[: PASSES * BATCH], x[PASSES * BATCH :]
+    return measure_teacher(load_model(teacher), list(seen.split(BATCH)), unseen), data
 
 
 def _pictures(n: int) -> tuple[list[Image], str | None]:

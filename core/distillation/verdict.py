@@ -28,7 +28,7 @@ ITS_OWN = frozenset({"teacher", "alpha", "temperature", "seed"})
 """Settings in which a distilled run and its twin from scratch may differ."""
 
 
-def compare(found: Iterable[Checkpoint]) -> tuple[list[Contrast], list[str]]:
+def compare(checkpoints: Iterable[Checkpoint]) -> tuple[list[Contrast], list[str]]:
     """Every distilled student minus its twin from scratch: same network, photographs, side, seed,
     start.
 
@@ -37,18 +37,24 @@ def compare(found: Iterable[Checkpoint]) -> tuple[list[Contrast], list[str]]:
     same pictures. Versions of a trained network do not count, nor the arms of the trial with
     generated pictures (`trials`).
     """
-    trained = (one for one in found if one.derived_from is None)
-    whole = [one for one in trained if not is_dream_trial(one.recipe)]
+    trained = (checkpoint for checkpoint in checkpoints if checkpoint.derived_from is None)
+    whole = [checkpoint for checkpoint in trained if not is_dream_trial(checkpoint.recipe)]
     groups: dict[tuple[str, ...], list[PairedSeed]] = {}
     left_out = []
-    for one in whole:
-        if one.teacher is None or "distil" not in one.recipe:
+    for checkpoint in whole:
+        if checkpoint.teacher is None or "distil" not in checkpoint.recipe:
             continue
-        pair = _with_twin(one, whole)
+        pair = _with_twin(checkpoint, whole)
         if pair is None:
-            left_out.append(one.id)
+            left_out.append(checkpoint.id)
             continue
-        key = (one.model, one.recipe, one.teacher, one.data.fingerprint, str(one.input_px))
+        key = (
+            checkpoint.model,
+            checkpoint.recipe,
+            checkpoint.teacher,
+            checkpoint.data.fingerprint,
+            str(checkpoint.input_px),
+        )
         groups.setdefault(key, []).append(pair)
     made = [_contrast(sorted(pairs, key=lambda pair: pair.a.seed)) for pairs in groups.values()]
     return sorted(made, key=lambda each: (-len(each.pairs), each.a.stem)), left_out
@@ -63,22 +69,31 @@ def _contrast(pairs: Sequence[PairedSeed]) -> Contrast:
     )
 
 
-def _with_twin(distilled: Checkpoint, found: Sequence[Checkpoint]) -> PairedSeed | None:
+def _with_twin(distilled: Checkpoint, checkpoints: Sequence[Checkpoint]) -> PairedSeed | None:
     twins = [
-        one
-        for one in found
-        if one.teacher is None and "scratch" in one.recipe and _shared(one) == _shared(distilled)
+        other
+        for other in checkpoints
+        if other.teacher is None
+        and "scratch" in other.recipe
+        and _shared(other) == _shared(distilled)
     ]
     if not twins:
         return None
-    return pair_seed(distilled, min(twins, key=lambda one: len(_differing(one, distilled))))
+    return pair_seed(distilled, min(twins, key=lambda twin: len(_differing(twin, distilled))))
 
 
-def _shared(one: Checkpoint) -> tuple[object, ...]:
+def _shared(checkpoint: Checkpoint) -> tuple[object, ...]:
     """What a distilled run and its twin must share: among it a start from other weights, and
     whether both are short trials."""
-    start, is_short = one.config.get("start_from") or "", is_trial(one.recipe)
-    return one.model, one.input_px, one.seed, one.data.fingerprint, start, is_short
+    start, is_short = checkpoint.config.get("start_from") or "", is_trial(checkpoint.recipe)
+    return (
+        checkpoint.model,
+        checkpoint.input_px,
+        checkpoint.seed,
+        checkpoint.data.fingerprint,
+        start,
+        is_short,
+    )
 
 
 def _differing(a: Checkpoint, b: Checkpoint) -> list[str]:
@@ -92,24 +107,24 @@ def verdict_frame(contrasts: Sequence[Contrast]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "model": one.a.model,
-                "recipe": one.a.recipe,
-                "teacher": one.a.teacher,
-                "seed": one.a.seed,
-                "scratch": one.b.id,
-                "distilled": one.a.id,
-                "n": one.n,
-                "scratch_accuracy": float(one.right_b.mean()),
-                "distilled_accuracy": float(one.right_a.mean()),
-                "difference": one.difference,
-                "low": one.low,
-                "high": one.high,
-                "only_scratch": one.only_b,
-                "only_distilled": one.only_a,
-                "p": one.p,
+                "model": pair.a.model,
+                "recipe": pair.a.recipe,
+                "teacher": pair.a.teacher,
+                "seed": pair.a.seed,
+                "scratch": pair.b.id,
+                "distilled": pair.a.id,
+                "n": pair.n,
+                "scratch_accuracy": float(pair.right_b.mean()),
+                "distilled_accuracy": float(pair.right_a.mean()),
+                "difference": pair.difference,
+                "low": pair.low,
+                "high": pair.high,
+                "only_scratch": pair.only_b,
+                "only_distilled": pair.only_a,
+                "p": pair.p,
             }
             for each in contrasts
-            for one in each.pairs
+            for pair in each.pairs
         ]
     )
 
@@ -128,33 +143,33 @@ class DreamTrial:
     """Each dreamed minus its twin; fewest pictures first; may be empty."""
 
 
-def learned_from_dreams(one: Checkpoint) -> bool:
+def learned_from_dreams(checkpoint: Checkpoint) -> bool:
     """Whether a checkpoint's pictures were dreams."""
-    return one.config.get("data") == DREAMS
+    return checkpoint.config.get("data") == DREAMS
 
 
-def pictures(one: Checkpoint) -> int:
+def pictures(checkpoint: Checkpoint) -> int:
     """About how many different pictures it learned from: its share of the training split."""
-    return round(one.data.training * float(one.config.get("share", 1.0)))
+    return round(checkpoint.data.training * float(checkpoint.config.get("share", 1.0)))
 
 
-def steps(one: Checkpoint) -> int:
+def steps(checkpoint: Checkpoint) -> int:
     """About how many steps its training took; 0 where its settings do not say."""
-    batch = int(one.config.get("batch_size", 0))
-    return max(1, pictures(one) // batch) * one.epochs if batch else 0
+    batch = int(checkpoint.config.get("batch_size", 0))
+    return max(1, pictures(checkpoint) // batch) * checkpoint.epochs if batch else 0
 
 
-def trials(found: Iterable[Checkpoint]) -> list[DreamTrial]:
+def trials(checkpoints: Iterable[Checkpoint]) -> list[DreamTrial]:
     """Every recipe that learned from dreams, with its twins; smallest network first."""
-    groups = collect(one for one in found if one.derived_from is None)
+    groups = collect(checkpoint for checkpoint in checkpoints if checkpoint.derived_from is None)
     made = []
     for group in groups:
         if learned_from_dreams(group.first):
             against = [contrast(group, twin) for twin in groups if _is_twin(group, twin)]
-            known = [one for one in against if one is not None]
-            known.sort(key=lambda one: pictures(one.b.first))
+            known = [compared for compared in against if compared is not None]
+            known.sort(key=lambda compared: pictures(compared.b.first))
             made.append(DreamTrial(group, tuple(known)))
-    return sorted(made, key=lambda one: (one.dreamed.first.params, one.dreamed.stem))
+    return sorted(made, key=lambda trial: (trial.dreamed.first.params, trial.dreamed.stem))
 
 
 def _is_twin(dreamed: Collected, other: Collected) -> bool:

@@ -66,14 +66,23 @@ class _File(NamedTuple):
 
 def first_student() -> str:
     """The id of the student to begin with. Raises CheckpointError if no distilled one is here."""
-    found = checkpoints.load_manifest()
-    trained = [one for one in found.values() if one.derived_from is None]
-    distilled = [one for one in trained if one.recipe == "distilled" and one.teacher]
+    manifest = checkpoints.load_manifest()
+    trained = [checkpoint for checkpoint in manifest.values() if checkpoint.derived_from is None]
+    distilled = [
+        checkpoint
+        for checkpoint in trained
+        if checkpoint.recipe == "distilled" and checkpoint.teacher
+    ]
     if not distilled:
         raise CheckpointError(
             _("There is no distilled student yet. Make one with: python -m core reproduce")
         )
-    ids = [one.id for one in sorted(distilled, key=lambda one: (-one.params, one.id))]
+    ids = [
+        checkpoint.id
+        for checkpoint in sorted(
+            distilled, key=lambda checkpoint: (-checkpoint.params, checkpoint.id)
+        )
+    ]
     return STUDENT if STUDENT in ids else ids[0]
 
 
@@ -161,9 +170,9 @@ def _started(experiment: PruningExperiment, key: RowKey) -> Stack:
     entry, teacher = experiment.checkpoint, _teacher(experiment.checkpoint)
     index = experiment.pixels.index if experiment.pixels else None
     fingerprint = index.fingerprint if index else ""
-    found = Stack.load(entry.id)
-    if found and _belongs(found, entry, key) and fingerprint in ("", found.fingerprint):
-        return found
+    stack = Stack.load(entry.id)
+    if stack and _belongs(stack, entry, key) and fingerprint in ("", stack.fingerprint):
+        return stack
     return Stack(
         student=entry.id,
         teacher=teacher.id,
@@ -319,8 +328,8 @@ def blocked_convolutions(graph: bytes) -> tuple[int, int]:
         options.optimized_model_filepath = f"{folder}/optimised.onnx"
         ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         nodes = onnx.load(options.optimized_model_filepath).graph.node
-    found = [node.domain for node in nodes if node.op_type in ("Conv", "FusedConv")]
-    return sum(domain.endswith("nchwc") for domain in found), len(found)
+    domains = [node.domain for node in nodes if node.op_type in ("Conv", "FusedConv")]
+    return sum(domain.endswith("nchwc") for domain in domains), len(domains)
 
 
 def _run(session: ort.InferenceSession, pixels: Any) -> Any:

@@ -47,17 +47,17 @@ BUDGET_S = 12.0
 
 
 def parity_of(
-    found: NDArray[np.float32], original: NDArray[np.float32], labels: NDArray[np.int64] | None
+    logits: NDArray[np.float32], original: NDArray[np.float32], labels: NDArray[np.int64] | None
 ) -> Parity:
     """How far logits (N, 11) of a file are from the original's on the same N > 0 pictures.
 
     `labels`: (N,) true classes of test photographs; None for made pictures, which have none.
     """
-    answers, wanted = found.argmax(1), original.argmax(1)
+    answers, wanted = logits.argmax(1), original.argmax(1)
     return Parity(
         pictures="made" if labels is None else "testing",
-        n=len(found),
-        max_logit_difference=float(np.abs(found - original).max()),
+        n=len(logits),
+        max_logit_difference=float(np.abs(logits - original).max()),
         agreement=float((answers == wanted).mean()),
         correct=None if labels is None else int((answers == labels).sum()),
         original_correct=None if labels is None else int((wanted == labels).sum()),
@@ -133,9 +133,9 @@ def make_shipping(id: str, log: Callable[[str], None] = print) -> Shipping:
     known = Shipping.load(id)
     if known is not None and not is_missing(id):
         return known
-    found = measure(id, on_progress=lambda what, _done, _of: log(f"{id}: {what}"))
-    found.save()
-    return found
+    shipping = measure(id, on_progress=lambda what, _done, _of: log(f"{id}: {what}"))
+    shipping.save()
+    return shipping
 
 
 def is_missing(id: str) -> bool:
@@ -147,10 +147,12 @@ def is_missing(id: str) -> bool:
     checkpoint, known = checkpoints.get(id), Shipping.load(id)
     if known is None or known.weights_sha256 != checkpoint.weights_sha256:
         return True
-    here = _fingerprint()
-    wanted = [f for f in FORMATS if f != "onnx-int8" or here or known_ranges(id)]
+    fingerprint = _fingerprint()
+    wanted = [f for f in FORMATS if f != "onnx-int8" or fingerprint or known_ranges(id)]
     incomplete = any(known.row(format) is None for format in wanted)
-    return bool(here and here != known.fingerprint) or (incomplete and here == known.fingerprint)
+    return bool(fingerprint and fingerprint != known.fingerprint) or (
+        incomplete and fingerprint == known.fingerprint
+    )
 
 
 def state(id: str) -> str:
@@ -222,8 +224,8 @@ def _times(runs: dict[Format, Callable[[Any], Any]], px: int) -> dict[Format, Ti
     return {format: timed[format] for format in runs}
 
 
-def measure_live(asked: dict[str, Any], report: Report) -> None:
-    """Make and measure every file of `asked["checkpoint"]`; `report` hears steps, then the rows.
+def measure_live(point: dict[str, Any], report: Report) -> None:
+    """Make and measure every file of `point["checkpoint"]`; `report` hears steps, then the rows.
 
     Raises UserError.
     """
@@ -234,5 +236,5 @@ def measure_live(asked: dict[str, Any], report: Report) -> None:
         step = what if what in ("calibrate", "time") else "compare"
         report({"step": step, "done": done, "of": of})
 
-    found = measure(asked["checkpoint"], on_progress=on_progress)
-    report({"rows": [row.model_dump(mode="json") for row in found.rows]})
+    shipping = measure(point["checkpoint"], on_progress=on_progress)
+    report({"rows": [row.model_dump(mode="json") for row in shipping.rows]})
