@@ -16,13 +16,13 @@ def source_of(module: str, name: str) -> str:
 
     Raises LookupError if the module's file has none of that name.
     """
-    found = find_spec(module)
-    if found is None or found.origin is None:
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
         raise LookupError(f"no module {module}")
-    text = Path(found.origin).read_text(encoding="utf-8")
+    text = Path(spec.origin).read_text(encoding="utf-8")
     for node in ast.parse(text).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
-            first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
             lines = text.splitlines(keepends=True)[first - 1 : node.end_lineno]
             return "".join(lines)
     raise LookupError(f"{module} has no {name}")

@@ -383,20 +383,20 @@ def where(
             try:
                 int8 = opened.get(checkpoint.id)
                 by = int8.explainer if int8 else explain.explainer(checkpoint, is_shuffled)
-                found = explain.explain_photo(image, checkpoint, by, label)
+                explanation = explain.explain_photo(image, checkpoint, by, label)
             except CheckpointError as error:
                 column.caption(f"{name}: {error}")
                 continue
             view = prepare(seen.thumb, VIEW_PX, checkpoint.crop).transpose(1, 2, 0)
             text = _("{name}: {food}, {logit}").format(
                 name=name,
-                food=food_class(CLASSES[found.label]),
-                logit=f"{found.map.mean():.1f}".replace("-", "−"),
+                food=food_class(CLASSES[explanation.label]),
+                logit=f"{explanation.map.mean():.1f}".replace("-", "−"),
             )
             column.image(
-                explain.highlighted(view, found.map),
+                explain.highlighted(view, explanation.map),
                 caption=text,
-                alt=_("{text}. Brightest {place}.").format(text=text, place=place_of(found)),
+                alt=_("{text}. Brightest {place}.").format(text=text, place=place_of(explanation)),
                 width="stretch",
             )
     st.markdown(
@@ -413,10 +413,10 @@ def where(
     )
 
 
-def place_of(found: explain.Explanation) -> str:
+def place_of(explanation: explain.Explanation) -> str:
     """In which ninth of the picture the map is highest."""
-    rows, columns = found.map.shape
-    y, x = divmod(int(found.map.argmax()), columns)
+    rows, columns = explanation.map.shape
+    y, x = divmod(int(explanation.map.argmax()), columns)
     vertical = (_("at the top"), _("in the middle"), _("at the bottom"))[3 * y // rows]
     side = (_("left"), _("centre"), _("right"))[3 * x // columns]
     return f"{vertical}, {side}"

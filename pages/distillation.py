@@ -88,17 +88,17 @@ def main() -> None:
     """Draw the page."""
     st.title(frame.entry("distillation").question)
     st.markdown(_("The loss that trains a distilled student, taken apart for one picture."))
-    found = networks.checkpoints()
-    if not found:
+    checkpoints = networks.checkpoints()
+    if not checkpoints:
         networks.explain_empty()
         st.stop()
     lay_out_sliders("distillation")
-    loss_and_tabs(found)
+    loss_and_tabs(checkpoints)
     frame.foot("distillation")
 
 
 @frame.section
-def loss_and_tabs(found: list[Checkpoint]) -> None:
+def loss_and_tabs(checkpoints: list[Checkpoint]) -> None:
     """The instrument, what it shows, and the tabs, some of which follow its settings."""
     with frame.instrument() as (controls, picture):
         with controls:
@@ -108,10 +108,10 @@ def loss_and_tabs(found: list[Checkpoint]) -> None:
                 example.more_choices(),
             )
             with more:
-                offered = example.offer(found)
+                offered = example.offer(checkpoints)
                 teacher = example.choose_teacher(offered)
             with student_menu:
-                student = choose_student(found, offered, teacher)
+                student = choose_student(checkpoints, offered, teacher)
             with picture_menu:
                 shown = choose_picture(teacher, student, more)
             is_moved = bool(url_state.texts("move") or url_state.texts("pick"))  # by a link
@@ -125,10 +125,10 @@ def loss_and_tabs(found: list[Checkpoint]) -> None:
                 st.header(_("What you see"))
                 what_you_see(shown, guessed, starts)
     tabs = [
-        frame.Tab("helps", _("Does it help?"), partial(does_it_help, found), ["pairs"]),
+        frame.Tab("helps", _("Does it help?"), partial(does_it_help, checkpoints), ["pairs"]),
         frame.Tab("settings", _("Which T and alpha?"), sweep),
         frame.Tab("traps", _("Traps"), partial(traps, teacher, student), ["trap", "cell_T"]),
-        frame.Tab("generated", _("Without photographs"), partial(without_photographs, found)),
+        frame.Tab("generated", _("Without photographs"), partial(without_photographs, checkpoints)),
         frame.Tab("homework", _("Homework"), homework),
     ]
     if shown is not None:
@@ -140,7 +140,7 @@ def loss_and_tabs(found: list[Checkpoint]) -> None:
 
 
 def choose_student(
-    found: list[Checkpoint], offered: list[Checkpoint], teacher: Checkpoint
+    checkpoints: list[Checkpoint], offered: list[Checkpoint], teacher: Checkpoint
 ) -> Checkpoint | None:
     """The menu of students; None for the student that knows nothing yet."""
     students = {
@@ -148,7 +148,7 @@ def choose_student(
         for student in offered
         if student.id != teacher.id and student.family != "teacher"
     }
-    first = networks.starters(found)
+    first = networks.starters(checkpoints)
     order = sorted(  # a student from scratch first: what could it still learn?
         students.values(),
         key=lambda student: (role_of(student) != "scratch", student.id not in first),
@@ -300,25 +300,25 @@ class Compared(NamedTuple):
     dream_trials: list[DreamTrial]
 
 
-def compared(found: list[Checkpoint]) -> Compared:
+def compared(checkpoints: list[Checkpoint]) -> Compared:
     """The comparisons among the networks; a checkpoint published anew is compared anew."""
     marks = [
         network.id + (network.files[TEST_LOGITS].sha256 if TEST_LOGITS in network.files else "")
-        for network in found
+        for network in checkpoints
     ]
-    return _compared(i18n.language(), "\n".join(marks), found)
+    return _compared(i18n.language(), "\n".join(marks), checkpoints)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _compared(language: str, marks: str, _found: list[Checkpoint]) -> Compared:
+def _compared(language: str, marks: str, _checkpoints: list[Checkpoint]) -> Compared:
     del language, marks  # the key of the cache
-    contrasts, left_out = compare(_found)
+    contrasts, left_out = compare(_checkpoints)
     several = [contrast for contrast in contrasts if contrast.over_seeds]
     shown = {False: several, True: contrasts}  # most seeds come first
     return Compared(
         {one_by_one: draw_gains(some) for one_by_one, some in shown.items() if some},
         left_out,
-        trials(_found),
+        trials(_checkpoints),
     )
 
 
@@ -338,9 +338,9 @@ def draw_gains(contrasts: list[Contrast]) -> Gains:
     )
 
 
-def does_it_help(found: list[Checkpoint]) -> None:
+def does_it_help(checkpoints: list[Checkpoint]) -> None:
     """Chart and sentences, single trainings behind a switch; or how to get the networks."""
-    comparisons = compared(found)
+    comparisons = compared(checkpoints)
     if not comparisons.gains:
         st.info(
             _(
@@ -732,7 +732,7 @@ def figure(value: float, form: str) -> str:
 def teacher_rows(drift: "dict[str, Drift]") -> list[Row]:
     """What train mode did to the teacher, beside eval mode."""
     bad, good = drift["failing"], drift["fixed"]
-    shown, asked = bad.passes * bad.batch, bad.asked
+    shown, pictures = bad.passes * bad.batch, bad.asked
     measures = {
         "flipped": (
             _("Pictures answered otherwise than in eval mode, of {n}").format(n=shown), "d",
@@ -740,7 +740,7 @@ def teacher_rows(drift: "dict[str, Drift]") -> list[Row]:
         "together": (_("A picture's logit moves when its neighbours change, by up to"), ".2f"),
         "moved": (_("Running means moved after {n} passes").format(n=bad.passes), ".2%"),
         "changed": (
-            _("Other answers afterwards, back in eval mode, of {n}").format(n=asked), "d",
+            _("Other answers afterwards, back in eval mode, of {n}").format(n=pictures), "d",
         ),
     }  # fmt: skip
     return [
@@ -762,7 +762,7 @@ def table(rows: Sequence[Row]) -> str:
 # "Without photographs": students that learned from generated pictures alone.
 
 
-def without_photographs(found: list[Checkpoint]) -> None:
+def without_photographs(checkpoints: list[Checkpoint]) -> None:
     """Generated pictures, chart and sentences, or how to make what is missing."""
     st.markdown(
         _(
@@ -784,7 +784,7 @@ def without_photographs(found: list[Checkpoint]) -> None:
     if (training := dreams.of(TRAIN_PX)) is not None:
         sentences = (photos.recognised(dreams, training), photos.how_made(dreams, training))
         st.caption(" ".join(sentences))
-    dream_trials = compared(found).dream_trials
+    dream_trials = compared(checkpoints).dream_trials
     if not dream_trials:
         st.info(_("No student has learned from them yet."), icon=":material/balance:")
         st.code("python -m core reproduce --steps training", language="bash")

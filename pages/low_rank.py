@@ -213,7 +213,7 @@ def layer(at: Setting) -> None:
     if curve is None:
         return
     place = st.container()
-    asked = guess.ask(
+    guessed = guess.ask(
         _("Guess: how many of this layer's ranks hold 90 % of its energy?"),
         {
             "tenth": _("about a tenth"),
@@ -222,7 +222,9 @@ def layer(at: Setting) -> None:
         },
         "guess_ranks",
     )
-    picture = kept(partial(layer_picture, curve, asked.is_open), "layer", asked.is_open, of=[curve])
+    picture = kept(
+        partial(layer_picture, curve, guessed.is_open), "layer", guessed.is_open, of=[curve]
+    )
     begin = in_browser("R", number(1, curve.full), max(1, curve.full // 4))
     chart = picture.chart | {"params": [{**picture.chart["params"][0], "value": begin}]}
     with place:
@@ -236,8 +238,8 @@ def layer(at: Setting) -> None:
     answer = _("In this layer it is {share} of the ranks.").format(
         share=numbers.share(curve.rank_for(0.9) / curve.full)
     )
-    guess.verdict(asked, guess_of(curve) == asked.value, answer)
-    if asked.is_open:
+    guess.verdict(guessed, guess_of(curve) == guessed.value, answer)
+    if guessed.is_open:
         st.markdown("\n".join(f"- {line}" for line in picture.lines))
         data_button(picture.frame, "low-rank-layer")
 
@@ -300,7 +302,7 @@ def network(at: Setting, whole: Sequence[Checkpoint]) -> None:
             f"python -m core lowrank-grid {at.checkpoint.id}",
         )
         return
-    asked = guess.ask(
+    guessed = guess.ask(
         _("Guess: every layer keeps {energy} of its energy. Of its right answers, it keeps ...")
         .format(energy=numbers.share(GUESSED_ENERGY)),
         {"most": _("nearly all"), "half": _("about half"), "few": _("hardly any")},
@@ -313,8 +315,8 @@ def network(at: Setting, whole: Sequence[Checkpoint]) -> None:
     share = after.correct / before.correct
     truth = "most" if share >= 0.8 else "half" if share >= 0.25 else "few"
     answer = _("It keeps {share} of them, without any training after factoring.")
-    guess.verdict(asked, truth == asked.value, answer.format(share=numbers.share(share)))
-    if not asked.is_open:
+    guess.verdict(guessed, truth == guessed.value, answer.format(share=numbers.share(share)))
+    if not guessed.is_open:
         return
     how = factoring(grid)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -476,7 +478,7 @@ def times(at: Setting) -> None:
             f"python -m core lowrank-grid {at.checkpoint.id} --stages times",
         )
         return
-    asked = guess.ask(
+    guessed = guess.ask(
         _("Guess: a network factored to half of its MACs takes ..."),
         {
             "faster": _("about half the time"),
@@ -486,7 +488,7 @@ def times(at: Setting) -> None:
         "guess_speed",
     )
     column = timed[0]
-    if asked.is_open:
+    if guessed.is_open:
         column = one_of(
             st.segmented_control,
             _("Measured with"),
@@ -506,8 +508,8 @@ def times(at: Setting) -> None:
     answer = _("Nearest to half: {macs} of the MACs took {time} of the time.").format(
         macs=numbers.share(nearest["macs_share"]), time=numbers.share(nearest["share"])
     )
-    guess.verdict(asked, truth == asked.value, answer)
-    if not asked.is_open:
+    guess.verdict(guessed, truth == guessed.value, answer)
+    if not guessed.is_open:
         return
     show(picture.chart, picture.alt, key="times")
     st.markdown("\n".join(f"- {line}" for line in picture.lines))

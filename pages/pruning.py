@@ -191,7 +191,7 @@ class Curves(NamedTuple):
 def accuracy(measured: Sequence[Measured], at: Setting) -> None:
     """The chart, the guess that it answers, and what it shows."""
     place = st.container()
-    asked = guess.ask(
+    guessed = guess.ask(
         _("Guess: as more and more weights become zero, how does accuracy fall?"),
         {name: guess_title(name) for name in GUESSES},
         "guess_curve",
@@ -199,9 +199,9 @@ def accuracy(measured: Sequence[Measured], at: Setting) -> None:
     if not measured:
         explain_missing(at)
         return
-    key = (at.checkpoint.id, at.method, at.all_methods, at.finetuned, *asked)
+    key = (at.checkpoint.id, at.method, at.all_methods, at.finetuned, *guessed)
     grids = [network.grid for network in measured]
-    drawn = kept(partial(curves, measured, at, asked), "pruning curves", *key, of=grids)
+    drawn = kept(partial(curves, measured, at, guessed), "pruning curves", *key, of=grids)
     if drawn.chart is None:
         st.info(
             _("These curves were made without photographs: no accuracy. See: python -m core data")
@@ -210,11 +210,11 @@ def accuracy(measured: Sequence[Measured], at: Setting) -> None:
     stars = live_points(RUNS, at.key[:3], ("ratio",))
     moving = {"now": pa.table({"ratio": [at.ratio]})} | ({} if stars is None else {"live": stars})
     notes = [
-        "" if asked.is_open else drawn.start,
+        "" if guessed.is_open else drawn.start,
         "" if at.all_methods and at.grid else method_title(at.method) + ".",
-        _("Band: 95 % interval.") if asked.is_open else "",
+        _("Band: 95 % interval.") if guessed.is_open else "",
         _("Dashed: one in eleven, pure chance."),
-        _("Dotted: your guess.") if asked.value else "",
+        _("Dotted: your guess.") if guessed.value else "",
         _("Stars: measured here, just now.") if stars is not None else "",
     ]
     with place:
@@ -223,8 +223,8 @@ def accuracy(measured: Sequence[Measured], at: Setting) -> None:
         st.caption(" ".join(note for note in notes if note))
     if at.grid is None:
         explain_missing(at)
-    guess.verdict(asked, drawn.nearest == asked.value, drawn.answer)
-    if asked.is_open:
+    guess.verdict(guessed, drawn.nearest == guessed.value, drawn.answer)
+    if guessed.is_open:
         st.markdown("\n".join(f"- {line}" for line in [*ratio_lines(at), *drawn.lines]))
         data_button(drawn.rows, "pruning-accuracy")
 
@@ -240,7 +240,7 @@ def explain_missing(at: Setting) -> None:
     )
 
 
-def curves(measured: Sequence[Measured], at: Setting, asked: guess.Guess[str]) -> Curves:
+def curves(measured: Sequence[Measured], at: Setting, guessed: guess.Guess[str]) -> Curves:
     """Accuracy against ratio: all measured networks by one method, or one by all methods."""
     chosen = [network for network in measured if network.grid is at.grid]
     by_method = at.all_methods and bool(chosen)
@@ -249,7 +249,7 @@ def curves(measured: Sequence[Measured], at: Setting, asked: guess.Guess[str]) -
     of_network = rows["checkpoint"] == at.checkpoint.id
     is_own = of_network & (rows["method"] == at.method)
     own = rows[is_own & ~rows["tuned"].astype(bool)].sort_values("ratio")
-    start, nearest, answer, guessed = "", "", "", None
+    start, nearest, answer, guessed_curve = "", "", "", None
     if not own.empty:
         nearest, off = nearest_guess(own)
         first = own.iloc[0]
@@ -261,16 +261,16 @@ def curves(measured: Sequence[Measured], at: Setting, asked: guess.Guess[str]) -
         start = _("The mark: {network} as it was trained, right on {score}.").format(
             network=first["network"], score=numbers.percent(first["accuracy"], first["n"])
         )
-        if asked.value is not None:
-            guessed = guess_curve(asked.value, float(first["accuracy"]))
+        if guessed.value is not None:
+            guessed_curve = guess_curve(guessed.value, float(first["accuracy"]))
     chart = None
     if not rows.empty:
         band = None if own.empty else (at.checkpoint.id, at.method)
-        shown = rows if asked.is_open or own.empty else rows[of_network]
-        spec = accuracy_chart(shown, 0.0, guessed, None, asked.is_open, band)
+        shown = rows if guessed.is_open or own.empty else rows[of_network]
+        spec = accuracy_chart(shown, 0.0, guessed_curve, None, guessed.is_open, band)
         chart = inlined(spec, but=("now", "live"))
     alt = _("Accuracy on the test photographs against the pruning ratio.") + " "
-    if not asked.is_open:
+    if not guessed.is_open:
         alt += _("Only the whole network is shown until you guess.")
         return Curves(rows, chart, alt, [], start, nearest, answer)
     alt += " ".join(line.replace("**", "") for line in accuracy_lines(rows))
@@ -371,7 +371,7 @@ def times(at: Setting) -> None:
     question = _(
         "Guess: with 90 % of its weights pruned, masks on, as in the homework, {network} is ..."
     )
-    asked = guess.ask(question.format(network=at.title), titles, "guess_speed")
+    guessed = guess.ask(question.format(network=at.title), titles, "guess_speed")
     whole = timed_row(grid, "removed", 0.0, "torch_1")
     masked = timed_row(grid, "masked", 0.9, "torch_1")
     if whole and masked:
@@ -380,8 +380,8 @@ def times(at: Setting) -> None:
         answer = _("It is {truth}: {share} of the whole network's time (PyTorch).").format(
             truth=titles[truth], share=numbers.share(spent.median / base.median)
         )
-        guess.verdict(asked, truth == asked.value, answer)
-    if not asked.is_open:
+        guess.verdict(guessed, truth == guessed.value, answer)
+    if not guessed.is_open:
         return
     column = one_of(
         st.segmented_control,

@@ -55,23 +55,23 @@ def main() -> None:
             "become probabilities."
         )
     )
-    found = networks.checkpoints()
-    if not found:
+    checkpoints = networks.checkpoints()
+    if not checkpoints:
         networks.explain_empty()
         st.stop()
-    softened(found)
+    softened(checkpoints)
     frame.foot("temperature")
 
 
 @frame.section
-def softened(found: list[Checkpoint]) -> None:
+def softened(checkpoints: list[Checkpoint]) -> None:
     """The instrument, what it shows, the tabs: all that depends on the networks and the picture."""
     with frame.instrument() as (controls, picture):
         with controls:
             networks_place, picture_place = st.container(), st.container()
             more = example.more_choices()
             with networks_place:
-                pair = example.choose_pair(found, more)
+                pair = example.choose_pair(checkpoints, more)
             with picture_place:
                 chosen = example.choose(pair, example.kind_titles(), more)
         if chosen is None:
@@ -97,7 +97,7 @@ def softened(found: list[Checkpoint]) -> None:
             frame.Tab("homework", _("Homework"), after_the_guess(homework)),
         ]
     )
-    rows = partial(probabilities_frame, chosen.logits, [one.id for one in pair])
+    rows = partial(probabilities_frame, chosen.logits, [network.id for network in pair])
     provenance(pair)
     data_button(rows, "temperature")
 
@@ -121,8 +121,10 @@ def start() -> float:
 def draw(pair: list[Checkpoint], chosen: Example, guessed: Guess[str]) -> None:
     """The chart; without its slider and curves until the visitor has guessed."""
     voices = [
-        Voice(short, one.title, role_of(one), logits)
-        for short, one, logits in zip(example.short_names(pair), pair, chosen.logits, strict=True)
+        Voice(short, network.title, role_of(network), logits)
+        for short, network, logits in zip(
+            example.short_names(pair), pair, chosen.logits, strict=True
+        )
     ]
     url_state.in_browser("T", _T, 1.0)
     show_with_slider(

@@ -240,7 +240,7 @@ class Spectrum(NamedTuple):
 
 def spectra(shapes: Sequence[LayerShape], parts: "Decompositions") -> tuple[Spectrum, ...]:
     """Every layer that can be factored, in each of its forms. Takes seconds: do it once."""
-    found = []
+    all_spectra = []
     for shape in shapes:
         for form in shape.forms:
             curve = layer_curve(shape, parts.of(shape.name, form))
@@ -248,10 +248,10 @@ def spectra(shapes: Sequence[LayerShape], parts: "Decompositions") -> tuple[Spec
             kept = tuple(round(float(share), 6) for share in curve.kept)
             wide = shape.kernel != (1, 1)
             separable = separable_energy(parts.weight(shape.name)) if wide else None
-            found.append(
+            all_spectra.append(
                 Spectrum(shape.name, form, values, kept if form == "tucker2" else (), separable)
             )
-    return tuple(found)
+    return tuple(all_spectra)
 
 
 def _rounded(value: float) -> float:

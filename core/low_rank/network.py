@@ -47,14 +47,16 @@ def factor(
     for name, chosen in ranks.items():
         module = dict(net.named_modules()).get(name)
         shape = None if module is None else shape_of(name, module)
-        if module is None or shape is None or any(name.startswith(f"{one}.") for one in inside):
+        if module is None or shape is None or any(name.startswith(f"{outer}.") for outer in inside):
             raise ConfigError(_("There is no layer {layer} to factor.").format(layer=name))
         form = shape.form_of(chosen)
         layer = factored_layer(module, form, chosen).train(module.training)
         with torch.no_grad():
             factors = parts.of(name, form).factors(chosen)
-            for one, weight in zip(layer, factors, strict=True):
-                one.get_parameter("weight").copy_(torch.from_numpy(np.ascontiguousarray(weight)))
+            for sublayer, weight in zip(layer, factors, strict=True):
+                sublayer.get_parameter("weight").copy_(
+                    torch.from_numpy(np.ascontiguousarray(weight))
+                )
             if module.bias is not None:
                 layer[-1].get_parameter("bias").copy_(module.get_parameter("bias"))
         put(made, name, layer)
@@ -71,12 +73,12 @@ def layer_shapes(net: "nn.Module", px: int) -> tuple[LayerShape, ...]:
     from core.models.cost import layer_table
 
     inside = tuple(f"{n}." for n, m in net.named_modules() if isinstance(m, Factored))
-    found: dict[str, LayerShape] = {}
+    shapes: dict[str, LayerShape] = {}
 
     def listen(name: str, inputs: "tuple[Tensor, ...]", output: "Tensor") -> None:
         shape = shape_of(name, net.get_submodule(name))
         assert shape is not None
-        found.setdefault(
+        shapes.setdefault(
             name,
             shape._replace(
                 in_size=_size(inputs[0]),
@@ -95,7 +97,7 @@ def layer_shapes(net: "nn.Module", px: int) -> tuple[LayerShape, ...]:
     finally:
         for hook in hooks:
             hook.remove()
-    return tuple(found.values())
+    return tuple(shapes.values())
 
 
 def weights_of(net: "nn.Module") -> dict[str, NDArray[np.float32]]:
@@ -167,7 +169,9 @@ def _layers(
     for node in graph.node:
         if node.op_type not in ("Conv", "Gemm"):
             continue
-        names = [one.removesuffix(".float32").removesuffix(".weight") for one in node.input]
+        names = [
+            input_name.removesuffix(".float32").removesuffix(".weight") for input_name in node.input
+        ]
         weight = stored.get(names[1])
         if weight is None:
             continue
@@ -175,7 +179,7 @@ def _layers(
         if node.op_type == "Gemm":
             yield LayerShape(names[1], weight.shape[1], weight.shape[0], bias=has_bias)
             continue
-        given = {one.name: one for one in node.attribute}
+        given = {attribute.name: attribute for attribute in node.attribute}
         groups = given["group"].i if "group" in given else 1
         stride = tuple(given["strides"].ints) if "strides" in given else (1, 1)
         yield LayerShape(

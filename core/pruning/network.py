@@ -176,12 +176,12 @@ def find_groups(net: "nn.Module", px: int) -> tuple[ChannelGroup, ...]:
     graph, copied, names = _traced(net, px)
     order = {name: place for place, name in enumerate(names.values())}
     maps = [
-        found
+        feature_map
         for group in graph.get_all_groups(
             ignored_layers=_last_layers(copied),
             root_module_types=(nn.Conv2d, GroupConv2d, nn.Linear),
         )
-        if (found := _feature_map(group, names, len(group[0].idxs))).writers
+        if (feature_map := _feature_map(group, names, len(group[0].idxs))).writers
     ]
     groups = []
     for units in tied(maps):
@@ -313,11 +313,11 @@ def _prove(
     device = next(net.parameters()).device
     pictures = torch.randn(2, 3, px, px, generator=torch.Generator().manual_seed(0)).to(device)
 
-    def answers(one: "nn.Module") -> "Tensor":
-        mode = one.training
+    def answers(network: "nn.Module") -> "Tensor":
+        mode = network.training
         with torch.inference_mode():
-            logits: Tensor = one.eval()(pictures)
-        one.train(mode)
+            logits: Tensor = network.eval()(pictures)
+        network.train(mode)
         return logits
 
     expected, got = answers(zeroed), answers(cut)

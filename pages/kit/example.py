@@ -94,7 +94,7 @@ def offer(listed: list[Checkpoint]) -> list[Checkpoint]:
 
 def short_names(pair: list[Checkpoint]) -> list[str]:
     """A word for each of the pair, to head its panel."""
-    return [_("Teacher") if one.family == "teacher" else _("Student") for one in pair]
+    return [_("Teacher") if network.family == "teacher" else _("Student") for network in pair]
 
 
 def kind_titles() -> dict[Kind, str]:
@@ -170,7 +170,7 @@ def _own_photo(pair: list[Checkpoint]) -> Example | None:
     if not seen or len(seen[0].answers) < len(pair):
         return None
     photo = seen[0].photo
-    logits = [one.logits for one in seen[0].answers]
+    logits = [answer.logits for answer in seen[0].answers]
     return Example(logits, photo.label, _file(seen[0].thumb), photo.dreamed)
 
 
@@ -185,7 +185,7 @@ def _generated(pair: list[Checkpoint], chosen: DreamSet) -> Example:
     turn = next_of(right, _("Next"), "dream")
     sheet = by_food[food]
     versions = tuple(
-        (one.id, one.weights_sha256, one.files[GRAPH].sha256) for one in pair
+        (network.id, network.weights_sha256, network.files[GRAPH].sha256) for network in pair
     )  # what the answers depend on
     number = turn % len(sheet.teacher_answers)
     return _answered(versions, sheet.sha256, number, chosen, sheet.label)
@@ -216,12 +216,12 @@ def _answered(
 
 def _stored(pair: list[Checkpoint], kinds: Mapping[Kind, str]) -> Example | None:
     """A picture of the test split by kind and number; None, and said why, where there is none."""
-    banks = [bank(one) for one in pair]
-    stored = [one for one in banks if one is not None]
+    banks = [bank(network) for network in pair]
+    stored = [answers for answers in banks if answers is not None]
     if len(stored) < len(pair):
         st.info(_("These networks were shipped without their test answers. Take a photo instead."))
         return None
-    if any(not np.array_equal(one.labels, stored[0].labels) for one in stored):
+    if any(not np.array_equal(answers.labels, stored[0].labels) for answers in stored):
         st.info(_("These two were not measured on the same pictures. Choose another pair."))
         return None
     rows_of = examples(stored[0].logits, stored[-1].logits, stored[0].labels)
@@ -236,7 +236,9 @@ def _stored(pair: list[Checkpoint], kinds: Mapping[Kind, str]) -> Example | None
     number = next_of(right, _("Next"), f"number_{kind}", 1, len(rows))
     row = int(rows[number - 1])
     label = int(stored[0].labels[row])
-    return Example([one.logits[row] for one in stored], label, _photograph(pair, row, label))
+    return Example(
+        [answers.logits[row] for answers in stored], label, _photograph(pair, row, label)
+    )
 
 
 def _menu_and_button() -> Any:
@@ -247,7 +249,11 @@ def _menu_and_button() -> Any:
 def _index_of(pair: list[Checkpoint]) -> Index | None:
     """The photographs whose stored answers these are, if they are on this machine."""
     index = photos.local_index()
-    return index if index and index.fingerprint in {one.data.fingerprint for one in pair} else None
+    return (
+        index
+        if index and index.fingerprint in {network.data.fingerprint for network in pair}
+        else None
+    )
 
 
 def _photograph(pair: list[Checkpoint], row: int, label: int) -> str | None:

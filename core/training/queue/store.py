@@ -213,7 +213,7 @@ class JobSettings:
     def from_environment(cls) -> Self:
         """What the variables say. Raises ConfigError where one is no number."""
         named = os.environ.get("SMALL_PLATES_DEVICES", "")
-        devices = tuple(word.strip() for word in named.split(",") if word.strip()) or _found()
+        devices = tuple(word.strip() for word in named.split(",") if word.strip()) or _devices()
         on_processor = sum(device in ("", "cpu") for device in devices)
         return cls(
             devices=devices,
@@ -226,7 +226,7 @@ class JobSettings:
         )
 
 
-def _found() -> tuple[str, ...]:
+def _devices() -> tuple[str, ...]:
     """One place a GPU where there are several; asking torch would cost the server its memory."""
     gpus = sorted(Path("/dev").glob("nvidia[0-9]*"))
     return tuple(f"cuda:{n}" for n in range(len(gpus))) if len(gpus) > 1 else ("",)
