@@ -189,7 +189,10 @@ def test_a_page_that_answers_late_is_drawn_whole(page: "Page", server: str) -> N
     for socket, message in held:
         socket.send(message)
     page.wait_for_function("location.pathname === '/'")
-    page.wait_for_timeout(1500)  # now the slider is told
+    for _wait in range(40):  # until the slider is told
+        if len(sent_on) > sent + 1:
+            break
+        page.wait_for_timeout(500)
     assert len(sent_on) > sent + 1
     settle(page)
     go(page, "temperature")

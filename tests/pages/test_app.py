@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -306,7 +307,8 @@ def test_the_garbage_collector_works_again_whatever_happens_to_the_prewarm(
     monkeypatch.setattr("pages.kit.server.importlib.import_module", broken)
     try:
         gc.disable()  # as app.py does when the server imports it
-        asyncio.run(server.prewarm())
+        with ThreadPoolExecutor(1) as threads:  # a browser's test may have left a loop in this one
+            threads.submit(asyncio.run, server.prewarm()).result()
         assert gc.isenabled()
     finally:
         gc.enable()
