@@ -121,7 +121,7 @@ def _key(checkpoint: Checkpoint, way: str, version: Version) -> tuple[str, ...]:
     return checkpoint.id, checkpoint.weights_sha256, way, version.name
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@st.cache_resource(max_entries=4, show_spinner=False)  # a ResNet-18 takes 60 MB
 def _opened(key: tuple[str, ...], _open: Callable[[], Network]) -> Network:
     """The network of a version, shared by all sessions."""
     return _open()
