@@ -750,14 +750,11 @@ def homework(at: Setting, whole: Sequence[Checkpoint]) -> None:
         return
     for entry in (big, small):
         st.markdown(
-            _(
-                "- **{name}** (seed {seed}): {params} parameters, {macs} MACs, {size}; {score}"
-            ).format(
+            _("- **{name}** (seed {seed}): {params} parameters, {macs} MACs; {score}").format(
                 name=name_of(entry),
                 seed=entry.seed,
                 params=numbers.count(entry.params),
                 macs=numbers.count(entry.macs),
-                size=numbers.size(entry.size_bytes),
                 score=accuracy_line(entry),
             )
         )
