@@ -317,6 +317,8 @@ def same_size(every: Sequence[Collected], shipped: Sequence[Checkpoint]) -> None
         "size": _("File"),
         "right": _("Right (95 % interval)"),
         "lost": _("Change, points"),
+        "macs": _("MACs"),
+        "ms": _("Time"),
         "way": _("Made smaller by"),  # the longest: last, where it may be cut off
     }
     for size_bytes in SIZES_BYTES:
@@ -335,6 +337,7 @@ def same_size(every: Sequence[Collected], shipped: Sequence[Checkpoint]) -> None
                     "right": f"{numbers.percent(row.accuracy, row.n)} "
                     f"({numbers.interval(row.low, row.high, row.n)})",
                     "lost": points(row.accuracy - whole[big]) if big in whole else "–",
+                    **work_of(row),
                     "way": way_title(row, titles),
                 }
                 for big, ways in by_big.items()
@@ -356,6 +359,17 @@ def same_size(every: Sequence[Collected], shipped: Sequence[Checkpoint]) -> None
         ) as box:
             if box.open:
                 st.code("\n".join(SameSize.command.format(name=id) for id in untried), "bash")
+
+
+def work_of(row: Compressed) -> dict[str, str]:
+    """Multiply-adds and time of a version, where it was measured with the others."""
+    if row.measured is None:
+        return {"macs": "–", "ms": "–"}
+    spread = row.measured.latency.get("onnx_1")
+    return {
+        "macs": numbers.short_count(row.measured.macs),
+        "ms": numbers.milliseconds(spread.median) if spread else "–",
+    }
 
 
 def way_title(row: Compressed, titles: Mapping[str, str]) -> str:
