@@ -352,6 +352,14 @@ def same_size(every: Sequence[Collected], shipped: Sequence[Checkpoint]) -> None
         for ways in by_big.values():
             if len(ways) > 1:
                 st.markdown(same_size_text(ways, titles))
+    lengths = {row.epochs for row in rows if row.measured}
+    if len(lengths) == 1:
+        st.caption(
+            _(
+                "Versions with a time learned for {n} epochs after they were made smaller, a "
+                "distilled student from random weights; one training each."
+            ).format(n=lengths.pop())
+        )
     tried = {row.big for row in rows if row.measured}
     if untried := [id for id in BIG if id in whole and id not in tried]:
         with st.expander(
@@ -382,6 +390,8 @@ def way_title(row: Compressed, titles: Mapping[str, str]) -> str:
         "pruned": _("channels cut"),
         "quantised": ngettext("{n} bit", "{n} bits", row.bits).format(n=row.bits),
     }[row.way]
+    if row.measured is not None:  # said once: all of them learned for as long
+        return method
     if not row.epochs:
         return _("{method}, no training after").format(method=method)
     after = ngettext("{n} epoch after", "{n} epochs after", row.epochs).format(n=row.epochs)
