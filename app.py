@@ -15,17 +15,11 @@ from core.errors import UserError
 from core.i18n import _
 from pages.kit import frame, server, url_state
 
-# Plate, knife and fork, as an address: to recognise an emoji, Streamlit reads its list of them all.
-ICON = (
-    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 100 100'%3E"
-    "%3Ctext y='.9em' font-size='90'%3E%F0%9F%8D%BD%EF%B8%8F%3C/text%3E%3C/svg%3E"
-)
-
 
 def main() -> None:
     """One run of a visitor's page."""
     frame.speak()
-    st.set_page_config(page_title=_("Small Plates"), page_icon=ICON, layout="wide")
+    st.set_page_config(page_title=_("Small Plates"), page_icon=frame.ICON, layout="wide")
     frame.style()
     frame.menu()
     page = st.navigation(

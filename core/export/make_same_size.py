@@ -13,7 +13,6 @@ import safetensors.torch
 from torch import nn
 
 from core import checkpoints
-from core.checkpoints import WEIGHTS
 from core.errors import CheckpointError
 from core.export.same_size import (
     EPOCHS,
@@ -76,7 +75,7 @@ class Made(NamedTuple):
 def state(id: str) -> str:
     """How far it is: "missing", "started" or "done". Raises CheckpointError."""
     entry, kept = checkpoints.load_manifest().get(id), SameSize.load(id)
-    if entry is None or kept is None or kept.weights_sha256 != entry.files[WEIGHTS].sha256:
+    if entry is None or kept is None or kept.weights_sha256 != entry.weights_sha256:
         return "missing"
     known = [kept.row(key) for key in wanted(kept)]
     return "done" if all(row is not None and row.latency and row.n for row in known) else "started"
@@ -159,7 +158,7 @@ class _Maker:
             | {"model": design, "teacher": self.id, "epochs": self.epochs}
             | {"warmup_epochs": self.epochs / 10}
         )
-        weights = big.files[WEIGHTS].sha256[:8]
+        weights = big.weights_sha256[:8]
         folder = runs_dir() / f"same-size-{self.id}-{weights}-{size}-{self.epochs}e"
         run = RunFolder(folder)
         if run.result() is None or run.config() != config:

@@ -18,6 +18,13 @@ from pages.kit.url_state import one_of
 P = ParamSpec("P")
 
 
+# Plate, knife and fork, as an address: to recognise an emoji, Streamlit reads its list of them all.
+ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 100 100'%3E"
+    "%3Ctext y='.9em' font-size='90'%3E%F0%9F%8D%BD%EF%B8%8F%3C/text%3E%3C/svg%3E"
+)
+
+
 class Entry(NamedTuple):
     """One page: its file, place in the address bar, icon, short name, and the question it asks."""
 
