@@ -278,7 +278,7 @@ def _more() -> list[Recipe]:
         _recipe("dwpw_256k", "distilled_stronger", _STUDENT["quick"], STRONGER_TEACHER, seed)
         for seed in SEEDS
     ]
-    longer = {**_STUDENT["quick"], **_FURTHER, "epochs": _LONGER // 2}
+    longer = {**_STUDENT["quick"], **_FURTHER, "epochs": _LONGER // 2, "teacher_int8": True}
     best = [
         _recipe(
             model,

@@ -25,9 +25,9 @@ from core.errors import CheckpointError
 from core.export.stack import RUNTIMES, Format, Runtime
 from core.i18n import _
 from core.inference.explain import Explainer
+from core.inference.graph import Ranges, float32_graph, int8_graph, prepared, stored_state
 from core.inference.predict import THREADS, Predictor, open_session
 from core.live import LiveRuns
-from core.quantization.graph import Ranges, float32_graph, int8_graph, prepared, stored_state
 from core.quantization.hw7 import decode8, encode8
 from core.quantization.measure import QuantizationExperiment, calibrated
 from core.quantization.rows import QuantizationGrid

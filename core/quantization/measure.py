@@ -19,21 +19,11 @@ from numpy.typing import NDArray
 from core import checkpoints
 from core.checkpoints import Checkpoint
 from core.data.pixels import Pixels, pixels_here
+from core.inference.graph import Ranges, calibrate, float32_graph, operators, prepared
 from core.inference.predict import BATCH, OnProgress, open_session, run_batches
 from core.live import Report
 from core.provenance import made_here
-from core.quantization.graph import (
-    Ranges,
-    Version,
-    calibrate,
-    float32_graph,
-    make,
-    operators,
-    prepared,
-    ranges_of,
-    source,
-    suffix,
-)
+from core.quantization.graph import Version, make, ranges_of, source, suffix
 from core.quantization.hw7 import decode8, encode8
 from core.quantization.method import SCHEMES, quantisable
 from core.quantization.number_line import LayerRows, layer_row

@@ -15,8 +15,9 @@ from core.checkpoints import GRAPH, Checkpoint, read_files
 from core.data.find import find_food11
 from core.data.pixels import load_pixels
 from core.errors import CheckpointError, DataError
+from core.inference.graph import weight_shapes
 from core.quantization.file import matched
-from core.quantization.graph import load_hw7, read_stranger, weight_shapes
+from core.quantization.graph import load_hw7, read_stranger
 from core.stats import Labelled, Score, labelled
 
 HOSTILE = b"\x80\x02cos\nsystem\nX\x0b\x00\x00\x00echo ran it\x85R."

@@ -29,7 +29,7 @@ from core.training.learner import Learner
 from core.training.photographs import derive, learned_from, photographs
 from core.training.runs import Progress, RunFolder, Teller, start, starting_point
 from core.training.speed import Compute, best_device, choose, device_name, keep_memory
-from core.training.teacher_cache import load_teacher
+from core.training.teacher_cache import in_int8, load_teacher
 from core.training.watch import Picture, Watch, fixed_rows
 
 Report = Callable[[dict[str, Any]], None]
@@ -102,6 +102,8 @@ class _Run:
                     shown = learned_from(
                         config, index, self.teacher.px, self.teacher.crop, world.leads
                     )
+                if config.teacher_int8:
+                    self.teacher = in_int8(self.teacher, shown or self.training)
             torch.manual_seed(derive(config.seed, "weights"))
             net = self._initial()
         self._agree(self.training.fingerprint)
@@ -169,6 +171,7 @@ class _Run:
                 **({"more": further} if further else {}),
             },
             "teacher_sha256": self.teacher.sha256 if self.teacher else None,
+            **({"teacher_runs_on": self.teacher.runtime} if self.teacher else {}),
             "widths": self.widths,
             "compute": vars(self.compute),
             "device": device_name(self.compute.device),

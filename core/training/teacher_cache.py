@@ -12,19 +12,21 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from core.data.augment import View
+from core.data.augment import View, centre_crop
 from core.paths import cache_dir, write_atomic
 from core.photos import CROP
 from core.training.distributed import ALONE, World
+from core.training.photographs import Photographs
 from core.training.speed import Compute
 
 Ask = Callable[[Tensor], Tensor]
@@ -39,7 +41,8 @@ class Teacher:
     sha256: str
     ask: Ask
     runtime: str
-    """What computes the answers: `torch`, `torch-float16` or `onnxruntime`."""
+    """What computes the answers: `torch`, `torch-float16`, `onnxruntime`, or `onnxruntime-int8-`
+    and a digest of the pictures that its ranges were measured on."""
     px: int
     """Side of the pictures that it is asked about."""
     crop: float = CROP
@@ -98,15 +101,43 @@ def load_teacher(name: str, px: int, device: str, crop: float = CROP) -> Teacher
     return Teacher(name, sha256, lambda x: made()(x), runtime, px, entry.crop)
 
 
+CALIBRATED_ON = 128
+"""Photographs that an int8 teacher's ranges are measured on."""
+
+
+def in_int8(teacher: Teacher, shown: Photographs) -> Teacher:
+    """The same teacher answering in int8, if ONNX Runtime asks it; else the teacher as it is.
+
+    `shown`: the training photographs as it sees them; every n-th calibrates it.
+    """
+    if teacher.runtime != "onnxruntime":
+        return teacher
+    chosen = torch.arange(0, len(shown), -(-len(shown) // CALIBRATED_ON))
+    pixels = centre_crop(shown.take(chosen, "cpu"), teacher.px).to(torch.uint8).numpy()
+    digest = hashlib.sha256(pixels.tobytes()).hexdigest()[:12]
+    made = cache(partial(_through_int8, teacher.name, pixels))
+    runtime = f"onnxruntime-int8-{digest}"
+    return replace(teacher, ask=lambda x: made()(x), runtime=runtime)
+
+
 def _through_onnxruntime(name: str) -> Ask:
     from core.inference.predict import Predictor
 
     predictor = Predictor(name, threads=torch.get_num_threads())
+    return lambda x: torch.from_numpy(predictor.logits(x.to(torch.uint8).numpy()))
 
-    def ask(x: Tensor) -> Tensor:
-        return torch.from_numpy(predictor.logits(x.to(torch.uint8).numpy()))
 
-    return ask
+def _through_int8(name: str, pixels: NDArray[np.uint8]) -> Ask:
+    from core import checkpoints
+    from core.inference.graph import calibrate, float32_graph, int8_graph, prepared, stored_state
+    from core.inference.predict import open_session, run_batches
+
+    _entry, files = checkpoints.read_files(name, checkpoints.GRAPH, checkpoints.WEIGHTS)
+    state = stored_state(files[checkpoints.WEIGHTS])
+    graph = prepared(float32_graph(files[checkpoints.GRAPH], state, {}))
+    quantised = int8_graph(graph, "ort_int8", calibrate(graph, pixels))
+    session = open_session(quantised, threads=torch.get_num_threads())
+    return lambda x: torch.from_numpy(run_batches(session, x.to(torch.uint8).numpy()))
 
 
 def _through_torch(name: str, device: str, half: bool = False) -> Ask:

@@ -17,8 +17,8 @@ from core.inference.explain import (
     shuffled,
 )
 from core.inference.export import onnx_bytes, trace
+from core.inference.graph import calibrate, int8_graph, prepared
 from core.photos import prepare
-from core.quantization.graph import calibrate, int8_graph, prepared
 from tests.tiny_network import PX, SPEC, pictures
 
 

@@ -9,15 +9,12 @@ import torch
 
 from core import checkpoints
 from core.errors import CheckpointError, ConfigError
+from core.inference.graph import calibrate, float32_graph, operators, prepared
 from core.inference.predict import Predictor, open_session, run_batches
 from core.quantization.graph import (
     QuantizedPredictor,
-    calibrate,
-    float32_graph,
     load_hw7,
     make,
-    operators,
-    prepared,
     quantized_file,
     quantized_predictor,
     source,

@@ -14,15 +14,10 @@ import safetensors.numpy
 from core import checkpoints, limited
 from core.checkpoints import GRAPH, load_manifest, read_files
 from core.errors import CheckpointError
+from core.inference.graph import weight_shapes
 from core.inference.predict import predictor
 from core.quantization import graph
-from core.quantization.graph import (
-    load_hw7,
-    quantized_file,
-    read_stranger,
-    source,
-    weight_shapes,
-)
+from core.quantization.graph import load_hw7, quantized_file, read_stranger, source
 from core.quantization.hw7 import encode8
 from core.quantization.upload import (
     HOSTILE,

@@ -214,6 +214,29 @@ def test_both_ways_of_asking_give_the_same_answers(tiny_teacher: str) -> None:
     assert torch.allclose(fast.logits(x), plain.logits(x), rtol=1e-4, atol=1e-4)
 
 
+def test_a_teacher_in_int8_answers_nearly_the_same_and_says_so(
+    tiny: TrainConfig, tiny_teacher: str, tmp_path: Path
+) -> None:
+    from core.data.find import find_food11
+    from core.training.photographs import learned_from
+    from core.training.teacher_cache import in_int8, load_teacher
+
+    config = tiny.model_copy(update={"teacher": tiny_teacher, "views": 2, "teacher_int8": True})
+    shown = learned_from(config, find_food11(), 32, 0.875)
+    exact = load_teacher(tiny_teacher, 32, "cpu")
+    rounded = in_int8(exact, shown)
+    x = torch.randint(0, 256, (64, 3, 32, 32), generator=torch.Generator().manual_seed(1)).float()
+    expected, answers = exact.logits(x), rounded.logits(x)
+    error = (answers - expected).abs().mean() / expected.std()
+    assert 0 < error < 0.1
+    assert rounded.runtime.startswith("onnxruntime-int8-")  # its answers have a store of their own
+    assert not in_int8(load_teacher(tiny_teacher, 48, "cpu"), shown).runtime.startswith("onnx")
+    train(config, tmp_path / "run")
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert facts["teacher_runs_on"] == rounded.runtime
+    assert "teacher_int8" not in tiny.model_dump(), "earlier runs keep their key"
+
+
 def test_a_student_of_a_missing_teacher_is_refused(tiny: TrainConfig, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError):
         train(tiny.model_copy(update={"teacher": "nobody"}), tmp_path / "run")
