@@ -218,11 +218,12 @@ def test_a_teacher_in_int8_answers_nearly_the_same_and_says_so(
     tiny: TrainConfig, tiny_teacher: str, tmp_path: Path
 ) -> None:
     from core.data.find import find_food11
+    from core.data.named import data_root
     from core.training.photographs import learned_from
     from core.training.teacher_cache import in_int8, load_teacher
 
     config = tiny.model_copy(update={"teacher": tiny_teacher, "views": 2, "teacher_int8": True})
-    shown = learned_from(config, find_food11(), 32, 0.875)
+    shown = learned_from(config, find_food11(data_root(config.data)), 32, 0.875)
     exact = load_teacher(tiny_teacher, 32, "cpu")
     rounded = in_int8(exact, shown)
     x = torch.randint(0, 256, (64, 3, 32, 32), generator=torch.Generator().manual_seed(1)).float()
