@@ -31,3 +31,7 @@ class LossError(ConfigError):
 
 class JobError(UserError):
     """A training that cannot be queued, stopped, resumed or deleted, and why."""
+
+
+class ClassroomError(UserError):
+    """Something that cannot be done in a class's room, and why."""

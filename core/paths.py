@@ -77,7 +77,7 @@ def own_checkpoints_dir() -> Path:
 
 
 def data_dir() -> Path:
-    """Data sets that were made here, a folder each (`SMALL_PLATES_DATA`)."""
+    """What was made here and is no training: data sets, rooms of classes (`SMALL_PLATES_DATA`)."""
     default = Path(platformdirs.user_data_dir("small-plates", False)) / "data"
     return _folder("SMALL_PLATES_DATA", default)
 

@@ -50,6 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(BrowserTests(), "browser-tests")
     os.environ["SMALL_PLATES_CACHE"] = f"{home}/cache"
     os.environ["SMALL_PLATES_RUNS"] = f"{home}/runs"
+    os.environ["SMALL_PLATES_DATA"] = f"{home}/data"
     os.environ["SMALL_PLATES_VALIDATE_CHARTS"] = "1"
     os.environ["SMALL_PLATES_PREWARM"] = "0"  # a server that a test starts opens no page beforehand
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks: a second thread only waits

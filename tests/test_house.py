@@ -102,7 +102,9 @@ def unpickles(tree: ast.AST) -> Iterator[str]:
 
 def untranslated_errors(tree: ast.AST) -> Iterator[str]:
     """Messages for the user that do not pass through `_()`."""
-    errors = {"UserError", "PhotoError", "DataError", "CheckpointError", "ConfigError"}
+    errors = {
+        "UserError", "PhotoError", "DataError", "CheckpointError", "ConfigError", "ClassroomError",
+    }  # fmt: skip
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) in errors:
             for argument in node.args:

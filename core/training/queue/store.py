@@ -10,14 +10,15 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from core.cores import cores
+from core.database import Database
 from core.errors import JobError
 from core.i18n import _
 from core.paths import remedy, whole_number
@@ -26,7 +27,6 @@ State = Literal["queued", "running", "done", "stopped", "failed", "killed", "int
 ACTIVE: tuple[State, ...] = ("queued", "running")
 
 FILE = "jobs.sqlite3"
-WAIT_S = 30.0
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -76,6 +76,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.path = root / FILE
+        self._file = Database(self.path, _SCHEMA)
 
     @contextmanager
     def change(self) -> Iterator["Change"]:
@@ -84,45 +85,17 @@ class Store:
         Raises JobError where the file cannot be read or written: a full disk, a damaged file.
         """
         try:
-            self._make()
-            with closing(self._open()) as base:
-                base.execute("PRAGMA foreign_keys = ON")
-                base.execute("BEGIN IMMEDIATE")
-                try:
-                    yield Change(base)
-                    base.execute("COMMIT")
-                except BaseException:
-                    if base.in_transaction:
-                        base.execute("ROLLBACK")
-                    raise
+            with self._file.change() as base:
+                yield Change(base)
         except (sqlite3.Error, OSError, Timeout) as error:
             problem = _("The list of trainings, {file}, cannot be used ({reason}).").format(
                 file=self.path, reason=getattr(error, "strerror", None) or error
             )
             raise JobError(f"{problem} {remedy(self.path)}".strip()) from error
 
-    def _make(self) -> None:
-        """The file with its tables, if there is none: made under another name, then renamed."""
-        if self.path.exists():
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.path.with_suffix(".lock"), timeout=WAIT_S):
-            if self.path.exists():
-                return
-            new = self.path.with_suffix(".new")
-            new.unlink(missing_ok=True)
-            with closing(sqlite3.connect(new)) as base:
-                # the file remembers it; asked while nobody else has it open, or it may be refused
-                base.execute("PRAGMA journal_mode = WAL")
-                base.executescript(_SCHEMA)
-            new.rename(self.path)
-
-    def _open(self) -> sqlite3.Connection:
-        return sqlite3.connect(self.path, timeout=WAIT_S, isolation_level=None)
-
     def exists(self) -> bool:
         """Whether anything was ever asked for here."""
-        return self.path.exists()
+        return self._file.exists()
 
 
 class Change:
