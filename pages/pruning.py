@@ -1,4 +1,4 @@
-"""Pruning: accuracy, time and size against the ratio; masked, masks removed, really narrower."""
+"""Pruning: accuracy, time and size against the ratio; masks on, masks removed, channels cut."""
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
@@ -12,6 +12,7 @@ import streamlit as st
 
 from core.charts import numbers
 from core.charts.compiled import Spec, inlined
+from core.charts.numbers import score_text
 from core.checkpoints import Checkpoint
 from core.errors import ConfigError
 from core.i18n import _
@@ -48,6 +49,7 @@ from core.pruning.method import (
     METHODS,
     ChannelGroup,
     ChannelMethod,
+    Form,
     Keep,
     Method,
     choose,
@@ -56,10 +58,9 @@ from core.pruning.method import (
 )
 from core.pruning.network import PrunedPredictor
 from core.pruning.rows import RUNS, TIMED_RATIOS, Point, PruningGrid, PruningRow, RowKey
-from core.stats import Score
 from core.timing import COLUMNS, column_title
 from pages.kit import frame, guess, networks
-from pages.kit.figure import Picture, data_button, kept, show
+from pages.kit.figure import Picture, data_button, kept, show, source, table
 from pages.kit.live import LivePoint, live_points, run_it_here
 from pages.kit.photo_check import Choice, Version, photo_check
 from pages.kit.provenance import measured_line, not_measured, provenance
@@ -72,6 +73,8 @@ class Setting(NamedTuple):
     """What the reader has set."""
 
     checkpoint: Checkpoint
+    title: str
+    """What the network is called, here and in the chart."""
     grid: PruningGrid | None
     """What was measured of it, if anything was."""
     method: Method
@@ -81,13 +84,8 @@ class Setting(NamedTuple):
 
     @property
     def key(self) -> tuple[str, str, Method, float]:
-        """What decides which weights go."""
+        """What decides which weights are pruned."""
         return self.checkpoint.id, self.checkpoint.weights_sha256, self.method, self.ratio
-
-    @property
-    def title(self) -> str:
-        """What the network is called."""
-        return _(self.checkpoint.title)
 
     def tensors(self) -> dict[str, Any]:
         """The network's parameters, to be read only. Raises CheckpointError."""
@@ -111,8 +109,8 @@ def main() -> None:
     st.title(frame.entry("pruning").question)
     st.markdown(
         _(
-            "Pruning sets the least important weights of a network to zero, or cuts whole channels "
-            "out. How much can go before it forgets what food looks like?"
+            "Pruning sets the least important weights to zero, or cuts out whole channels. How "
+            "many can be pruned before the network stops recognising food?"
         )
     )
     shipped = networks.checkpoints()
@@ -131,7 +129,7 @@ def explore(shipped: list[Checkpoint], grids: dict[str, PruningGrid]) -> None:
     measured = [Measured(*named) for named in networks.by_title(shipped, grids)]
     with frame.instrument() as (controls, picture):
         with controls:
-            at = settings(shipped, grids)
+            at = settings(shipped, measured)
         with picture:
             accuracy(measured, at)
     frame.tabs(
@@ -141,36 +139,38 @@ def explore(shipped: list[Checkpoint], grids: dict[str, PruningGrid]) -> None:
             frame.Tab("channels", _("Channels"), partial(channels, at), ["group", "height"]),
             frame.Tab("photo", _("Your photo"), partial(photo, at), ["photo_ratios"]),
             frame.Tab("run", _("Run it here"), partial(live, at)),
-            frame.Tab("why", _("Why, and a trap"), partial(why, at), former=["trap"]),
+            frame.Tab("why", _("Why"), partial(why, at)),
+            frame.Tab("trap", _("Trap"), partial(trap, at.grid)),
             frame.Tab("homework", _("Homework"), partial(homework, measured)),
         ]
     )
 
 
-def settings(shipped: list[Checkpoint], grids: dict[str, PruningGrid]) -> Setting:
+def settings(shipped: list[Checkpoint], measured: Sequence[Measured]) -> Setting:
     """The network, the method, the ratio; every control is part of the link."""
-    offered = sorted(shipped, key=lambda entry: entry.id not in grids)
-    checkpoint = networks.choose_one(_("Network"), offered, "network", first=grids)
+    known = {network.grid.checkpoint: network for network in measured}
+    offered = sorted(shipped, key=lambda entry: entry.id not in known)
+    checkpoint = networks.choose_one(_("Network"), offered, "network", first=known)
     percent = number_of(st.slider, _("Pruning ratio, %"), 0, 100, 50, 5, "ratio")
     method = one_of(
-        st.segmented_control,
+        st.selectbox,
         _("Method"),
         {name: method_title(name) for name in METHODS},
         "method",
         default="l1",
-        required=True,
-        wrap=True,
         help=_(
-            "L1: the smallest weights go, in every layer alike (the homework) or wherever they "
-            "are. Random is the control. The channel methods take whole channels: those with the "
-            "smallest filters, or with the smallest BatchNorm scale (network slimming)."
+            "L1 prunes the smallest weights: the same share of every layer (the homework), or "
+            "the smallest of the whole network. Random is the control. The channel methods cut "
+            "whole channels: those with the smallest filters, or with the smallest BatchNorm "
+            "scale (network slimming)."
         ),
     )
     all_methods = toggle(_("All methods"), "all_methods")
-    help_text = _("A short training after pruning, with the zeros kept: hollow marks.")
+    help_text = _("Hollow marks: trained a little after pruning; the zeros stay zero.")
     finetuned = toggle(_("Also after fine-tuning"), "finetuned", help=help_text)
-    grid = grids.get(checkpoint.id)
-    return Setting(checkpoint, grid, method, percent / 100, all_methods, finetuned)
+    network = known.get(checkpoint.id)
+    title, grid = (network.title, network.grid) if network else (_(checkpoint.title), None)
+    return Setting(checkpoint, title, grid, method, percent / 100, all_methods, finetuned)
 
 
 class Curves(NamedTuple):
@@ -192,7 +192,7 @@ def accuracy(measured: Sequence[Measured], at: Setting) -> None:
     """The chart, the guess that it answers, and what it shows."""
     place = st.container()
     guessed = guess.ask(
-        _("Guess: as more and more weights become zero, how does accuracy fall?"),
+        _("Guess: as more weights become zero, how does accuracy fall?"),
         {name: guess_title(name) for name in GUESSES},
         "guess_curve",
     )
@@ -212,10 +212,11 @@ def accuracy(measured: Sequence[Measured], at: Setting) -> None:
     notes = [
         "" if guessed.is_open else drawn.start,
         "" if at.all_methods and at.grid else method_title(at.method) + ".",
+        _("Vertical line: your ratio."),
         _("Band: 95 % interval.") if guessed.is_open else "",
         _("Dashed: one in eleven, pure chance."),
         _("Dotted: your guess.") if guessed.value else "",
-        _("Stars: measured here, just now.") if stars is not None else "",
+        _("Stars: measured here.") if stars is not None else "",
     ]
     with place:
         datasets = drawn.chart["datasets"] | moving
@@ -224,17 +225,24 @@ def accuracy(measured: Sequence[Measured], at: Setting) -> None:
     if at.grid is None:
         explain_missing(at)
     guess.verdict(guessed, drawn.nearest == guessed.value, drawn.answer)
-    if guessed.is_open:
-        st.markdown("\n".join(f"- {line}" for line in [*ratio_lines(at), *drawn.lines]))
-        data_button(drawn.rows, "pruning-accuracy")
+    if not guessed.is_open:
+        return
+    row = at.grid and at.grid.row(RowKey(at.method, at.ratio, "removed"))
+    now = ""
+    if row and row.score:
+        now = _("At **{ratio}**, {network} is right on {score}. ").format(
+            ratio=numbers.share(at.ratio), network=at.title, score=score_text(row.score)
+        )
+    st.markdown(_("**What you see.** {lines}").format(lines=now + " ".join(drawn.lines)))
+    data_button(drawn.rows, "pruning-accuracy")
 
 
 def explain_missing(at: Setting) -> None:
     """Say that nothing was measured yet and how to get it."""
     not_measured(
         _(
-            "The curves of this network are not measured yet. That takes some minutes; meanwhile "
-            "the tabs below work, and “Run it here” measures single points."
+            "The curves of this network are not measured yet. That takes some minutes. The tabs "
+            "below work without them; “Run it here” measures one point."
         ),
         f"python -m core prune-grid {at.checkpoint.id}",
     )
@@ -258,7 +266,7 @@ def curves(measured: Sequence[Measured], at: Setting, guessed: guess.Guess[str])
         ).format(
             title=guess_title(nearest), network=first["network"], off=f"{100 * off[nearest]:.0f}"
         )
-        start = _("The mark: {network} as it was trained, right on {score}.").format(
+        start = _("The mark: {network} with nothing pruned, right on {score}.").format(
             network=first["network"], score=numbers.percent(first["accuracy"], first["n"])
         )
         if guessed.value is not None:
@@ -271,7 +279,7 @@ def curves(measured: Sequence[Measured], at: Setting, guessed: guess.Guess[str])
         chart = inlined(spec, but=("now", "live"))
     alt = _("Accuracy on the test photographs against the pruning ratio.") + " "
     if not guessed.is_open:
-        alt += _("Only the whole network is shown until you guess.")
+        alt += _("Only the original network is shown until you guess.")
         return Curves(rows, chart, alt, [], start, nearest, answer)
     alt += " ".join(line.replace("**", "") for line in accuracy_lines(rows))
     lines = accuracy_lines(rows[is_own])
@@ -293,7 +301,7 @@ def curves_of(rows: pd.DataFrame) -> Iterable[tuple[Any, pd.DataFrame]]:
 
 
 def holds_until(curve: pd.DataFrame) -> float:
-    """Largest ratio up to which the accuracy stays within the whole network's 95 % interval."""
+    """Largest ratio up to which the accuracy stays within the original's 95 % interval."""
     held = curve["accuracy"] >= float(curve["low"].iloc[0])
     return float(curve["ratio"][held.cummin()].max())
 
@@ -302,8 +310,8 @@ def accuracy_lines(rows: pd.DataFrame) -> list[str]:
     """A sentence per curve: where it starts, how far it holds, where it ends."""
     return [
         _(
-            "**{name}** is right on {whole} when whole, stays within that figure's interval up "
-            "to {until} pruned, and ends at {end} with {most} pruned."
+            "**{name}** is right on {whole} with nothing pruned. It stays within the 95 % "
+            "interval of that up to {until} pruned; at {most} it is right on {end}."
         ).format(
             name=name,
             whole=numbers.percent(curve["accuracy"].iloc[0], curve["n"].iloc[0]),
@@ -320,7 +328,7 @@ def tuned_lines(rows: pd.DataFrame) -> list[str]:
     records = [((r["checkpoint"], r["method"], r["ratio"]), r) for r in rows.to_dict("records")]
     plain = {key: row for key, row in records if not row["tuned"]}
     return [
-        _("**{name}** at {ratio}: {before} before, {after} after.").format(
+        _("**{name}** at {ratio}: {before} before fine-tuning, {after} after.").format(
             name=row["network"],
             ratio=numbers.share(row["ratio"]),
             before=numbers.percent(plain[key]["accuracy"], plain[key]["n"]),
@@ -329,31 +337,6 @@ def tuned_lines(rows: pd.DataFrame) -> list[str]:
         for key, row in records
         if row["tuned"] and key in plain
     ]
-
-
-def ratio_lines(at: Setting) -> list[str]:
-    """How often the network is right at the ratio that is set, if that was measured."""
-    row = at.grid and at.grid.row(RowKey(at.method, at.ratio, "removed"))
-    if not row or row.score is None:
-        return []
-    return [
-        _("At **{ratio}**, {network} is right on {score}.").format(
-            ratio=numbers.share(at.ratio), network=at.title, score=score_text(row.score)
-        )
-    ]
-
-
-def score_text(score: Score | None) -> str:
-    """ "76.6 % (74.4 to 78.7 %)", or that it was not measured."""
-    if score is None:
-        return _("not measured (no photographs here)")
-    return _("{accuracy} ({interval})").format(
-        accuracy=numbers.percent(score.accuracy, score.n),
-        interval=numbers.interval(*score.ci95, score.n),
-    )
-
-
-# Tab "Faster?": what each form costs, and every figure measured.
 
 
 def times(at: Setting) -> None:
@@ -369,53 +352,51 @@ def times(at: Setting) -> None:
         return
     titles = {"faster": _("faster"), "same": _("as fast"), "slower": _("slower")}
     question = _(
-        "Guess: with 90 % of its weights pruned, masks on, as in the homework, {network} is ..."
+        "Guess: 90 % of the weights are pruned, with masks, as in the homework. {network} is now …"
     )
     guessed = guess.ask(question.format(network=at.title), titles, "guess_speed")
-    whole = timed_row(grid, "removed", 0.0, "torch_1")
-    masked = timed_row(grid, "masked", 0.9, "torch_1")
-    if whole and masked:
-        base, spent = whole.latency["torch_1"], masked.latency["torch_1"]
-        truth = spent.against(base, timing_noise(grid, "torch_1"))
-        answer = _("It is {truth}: {share} of the whole network's time (PyTorch).").format(
-            truth=titles[truth], share=numbers.share(spent.median / base.median)
-        )
-        guess.verdict(guessed, truth == guessed.value, answer)
+    for name, verdict, share, _figure in spent(grid, "torch_1", 0.9):
+        if name == "masked":
+            answer = _("It is {verdict}: {share} of the original's time (PyTorch).").format(
+                verdict=titles[verdict], share=numbers.share(share)
+            )
+            guess.verdict(guessed, verdict == guessed.value, answer)
     if not guessed.is_open:
         return
     column = one_of(
-        st.segmented_control,
+        st.selectbox,
         _("Show"),
         {name: cost_title(name) for name in known},
         "time_with",
         default=known[0],
-        required=True,
     )
-    drawn = kept(partial(cost_picture, grid, column), "pruning costs", column, of=[grid])
+
+    def picture() -> Picture:
+        rows = time_frame(grid, column)
+        lines = "; ".join(line.replace("**", "") for line in time_lines(grid, column, 0.5))
+        alt = _("Cost of a pruned network as a share of the original's, {column}. {lines}.")
+        alt = alt.format(column=cost_title(column), lines=lines)
+        return Picture(rows, inlined(time_chart(rows, 0.0, column), but=("now",)), alt)
+
+    drawn = kept(picture, "pruning costs", column, of=[grid])
     now = {"now": pa.table({"ratio": [at.ratio]})}
     show(drawn.chart | {"datasets": now}, drawn.alt, key="times")
     nearest = min(TIMED_RATIOS[1:], key=lambda ratio: abs(ratio - at.ratio))
-    lines = [
-        _("**What you see**, at {ratio} ({column}):").format(
-            ratio=numbers.share(nearest), column=cost_title(column)
-        ),
-        *(f"- {line}" for line in time_lines(grid, column, nearest)),
-    ]
-    st.markdown("\n".join(lines))
+    heading = _("**What you see**, at {ratio} ({column}):").format(
+        ratio=numbers.share(nearest), column=cost_title(column)
+    )
+    st.markdown("\n- ".join([heading + "\n", *time_lines(grid, column, nearest)]))
+    if column.startswith("onnx"):
+        st.markdown(
+            _(
+                "ONNX Runtime computes channels in blocks of 8 or 16. Half of the channels still "
+                "fills the blocks. A quarter cut out may not, and is then *slower*: see Export, "
+                "“Step by step”."
+            )
+        )
     st.caption(how_measured(grid, column))
     data_button(drawn.frame, "pruning-times")
     measured_line(_("Curves and times of {id}").format(id=f"`{grid.checkpoint}`"), grid)
-
-
-def cost_picture(grid: PruningGrid, column: str) -> Picture:
-    """One of COSTS against the ratio, a line a form."""
-    rows = time_frame(grid, column)
-    alt = _("Cost of a pruned network as a share of the whole one's, {column}. {lines}.").format(
-        column=cost_title(column),
-        lines="; ".join(line.replace("**", "") for line in time_lines(grid, column, 0.5)),
-    )
-    chart = inlined(time_chart(rows, 0.0, column), but=("now",))
-    return Picture(rows, chart, alt)
 
 
 def cost_title(column: str) -> str:
@@ -428,37 +409,47 @@ def cost_title(column: str) -> str:
     return sizes.get(column) or column_title(column)
 
 
-def time_lines(grid: PruningGrid, column: str, ratio: float) -> list[str]:
-    """What each form costs at a ratio: a sentence each, faster or slower only if it measured so."""
+def spent(grid: PruningGrid, column: str, ratio: float) -> list[tuple[Form, str, float, float]]:
+    """What each form costs at a ratio: form, "faster", "slower" or "same", share of the original's
+    cost, the cost itself."""
     whole = timed_row(grid, "removed", 0.0, column)
     base = whole and cost(whole, column)
+    rows = [(form, timed_row(grid, form, ratio, column)) for form in FORMS]
+    return [
+        (
+            form,
+            figure.against(base, timing_noise(grid, column)),
+            figure.median / base.median,
+            figure.median,
+        )
+        for form, row in rows
+        if base and row and row is not whole and (figure := cost(row, column))
+    ]
+
+
+def time_lines(grid: PruningGrid, column: str, ratio: float) -> list[str]:
+    """What each form costs at a ratio: a line each, faster or slower only if it measured so."""
     texts = {
-        "faster": _("smaller: {share} of the whole network's ({figure})"),
-        "slower": _("larger: {share} of the whole network's ({figure})"),
-        "same": _("as much as the whole network ({figure})"),
+        "faster": _("smaller: {share} of the original's ({figure})"),
+        "slower": _("larger: {share} of the original's ({figure})"),
+        "same": _("as much as the original ({figure})"),
     }
     if column in COLUMNS:
         texts = {
-            "faster": _("faster: {share} of the whole network's time"),
-            "slower": _("slower: {share} of the whole network's time"),
-            "same": _("not distinguishable from the whole network ({share} of its time)"),
+            "faster": _("faster: {share} of the original's time"),
+            "slower": _("slower: {share} of the original's time"),
+            "same": _("not distinguishable from the original ({share} of its time)"),
         }
-    lines = []
-    for form in FORMS:
-        row = timed_row(grid, form, ratio, column)
-        spent = row and cost(row, column)
-        if spent and base and row is not whole:
-            text = texts[spent.against(base, timing_noise(grid, column))].format(
-                share=numbers.share(spent.median / base.median),
-                figure=cost_text(spent.median, column),
-            )
-            lines.append(f"**{form_title(form)}**: {text}")
-    return lines
+    return [
+        f"**{form_title(form)}**: "
+        + texts[verdict].format(share=numbers.share(share), figure=cost_text(figure, column))
+        for form, verdict, share, figure in spent(grid, column, ratio)
+    ]
 
 
 def how_measured(grid: PruningGrid, column: str) -> str:
-    """How the figures of a column came about, and how far they can be trusted."""
-    forms = _("Masked and removed: L1; narrower: channels by L2.")
+    """How the figures of a column were measured, and how far they can be trusted."""
+    forms = _("Masks: L1. Channels cut: by L2.")
     if column not in COLUMNS:
         return forms + " " + _("Counted, so there is no spread. The state dict is float32.")
     protocol = _(
@@ -466,35 +457,30 @@ def how_measured(grid: PruningGrid, column: str) -> str:
         "All forms took turns. An ONNX file holds no masks: exporting removes them."
     ).format(threads=grid.threads, machine=grid.machine)
     noise = _(
-        "With its masks removed a network does the same work as the whole one; it still measured "
-        "up to {noise} off, so differences up to that are not distinguishable."
+        "With masks removed, a network does the same work as the original. It still measured up "
+        "to {noise} off, so differences up to that are not distinguishable."
     ).format(noise=numbers.percent(timing_noise(grid, column)))
     return f"{protocol} {noise} {forms}"
 
 
 def figures(rows: Sequence[PruningRow]) -> None:
-    """A Markdown table of rows, a line a figure; what was measured of none is left out."""
-    table: dict[str, list[Any]] = {
+    """A table of rows, a line a figure; what was measured of none is left out."""
+    measured: dict[str, list[Any]] = {
         _("Right"): [row.score and numbers.percent(row.score.accuracy, row.n) for row in rows],
         _("Parameters"): [numbers.count(row.params) for row in rows],
         _("not zero"): [numbers.count(row.nonzero) for row in rows],
     }
     for name in ("macs", "size_bytes", "gzip_bytes", *COLUMNS):
-        spent = [cost(row, name) for row in rows]
-        table[cost_title(name)] = [figure and cost_text(figure.median, name) for figure in spent]
-    forms = [form_title(row.form) for row in rows]
-    lines = [f"| | {' | '.join(forms)} |", "|---" + "|---:" * len(forms) + "|"]
-    for title, cells in table.items():
-        if any(cells):
-            lines.append(f"| {title} | {' | '.join(cell or '–' for cell in cells)} |")
-    st.markdown("\n".join(lines))
-
-
-# Tabs "Layers" and "Channels": what goes at this setting, and how much each layer bears.
+        costs = [cost(row, name) for row in rows]
+        measured[cost_title(name)] = [each and cost_text(each.median, name) for each in costs]
+    known = {title: cells for title, cells in measured.items() if any(cells)}
+    columns = {form_title(row.form): [cells[place] or "–" for cells in known.values()]
+               for place, row in enumerate(rows)}  # fmt: skip
+    table({" ": list(known), **columns})
 
 
 def layers(at: Setting) -> None:
-    """A layer's weights, kept and gone; and every layer pruned alone, the others whole."""
+    """A layer's weights, kept and pruned; and every layer pruned alone, the others untouched."""
     left, right = st.columns(2, gap="medium")
     with left:
         if has_groups(at):
@@ -502,7 +488,8 @@ def layers(at: Setting) -> None:
     with right:
         if at.grid is None or not at.grid.scan:
             command = f"`python -m core prune-grid {at.checkpoint.id} --stages scan`"
-            st.caption(_("How much each layer bears alone: {command}").format(command=command))
+            st.caption(_("Not measured yet: each layer pruned alone. {command}").format(
+                command=command))  # fmt: skip
             return
         scan = kept(partial(scan_picture, at.grid), "pruning scan", of=[at.grid])
         show(scan.chart, scan.alt, key="scan")
@@ -527,20 +514,20 @@ def weights(at: Setting) -> None:
 
 
 def histogram(at: Setting, layer: str, names: Sequence[str]) -> Picture:
-    """The weights of a layer, and where the most become zero."""
+    """The weights of a layer, and in which layer the most become zero."""
     tensors, masks = at.tensors(), at.masks()
     weight, keep = tensors[layer], masks.get(layer)
-    gone = {name: int((~masks[name]).sum()) if name in masks else 0 for name in names}
-    share = {name: gone[name] / tensors[name].size for name in names}
+    pruned = {name: int((~masks[name]).sum()) if name in masks else 0 for name in names}
+    share = {name: pruned[name] / tensors[name].size for name in names}
     text = _("Weights of {layer}: {n} of {all} become zero (grey).").format(
-        layer=layer_title(layer), n=numbers.count(gone[layer]), all=numbers.count(weight.size)
+        layer=layer_title(layer), n=numbers.count(pruned[layer]), all=numbers.count(weight.size)
     )
-    if keep is not None and 0 < gone[layer] < weight.size:
+    if keep is not None and 0 < pruned[layer] < weight.size:
         largest = f"{np.abs(weight[~keep]).max():.4f}"
-        text += " " + _("The largest of them: {size}.").format(size=largest)
+        text += " " + _("The largest of these is {size}.").format(size=largest)
     most = max(share, key=lambda name: share[name])
-    total = sum(gone.values()) / sum(tensors[name].size for name in names)
-    text += " " + _("Of all convolution weights {total}; most in {most} ({share}).").format(
+    total = sum(pruned.values()) / sum(tensors[name].size for name in names)
+    text += " " + _("All layers: {total} become zero; most in {most} ({share}).").format(
         total=f"{total:.1%}", most=layer_title(most), share=f"{share[most]:.1%}"
     )
     rows = histogram_frame(weight, keep)
@@ -548,12 +535,12 @@ def histogram(at: Setting, layer: str, names: Sequence[str]) -> Picture:
 
 
 def scan_picture(grid: PruningGrid) -> Picture:
-    """How much each layer bears alone, and which bear most and least."""
+    """Accuracy with one layer pruned alone, and the most and the least sensitive layer."""
     rows = scan_frame(grid.scan, grid.layers)
     strongest = rows[rows["ratio"] == rows["ratio"].max()].sort_values("accuracy")
     weak, tough = strongest.iloc[0], strongest.iloc[-1]
     text = _(
-        "With {ratio} of one layer gone and all others whole, the most sensitive is {weak} "
+        "With {ratio} of one layer pruned and no other, the most sensitive is {weak} "
         "({low} right), the least {tough} ({high})."
     ).format(
         ratio=numbers.share(weak["ratio"]),
@@ -570,17 +557,14 @@ def has_groups(at: Setting) -> bool:
     if at.method not in CHANNEL_METHODS or (at.grid and at.grid.groups):
         return True
     not_measured(
-        _(
-            "Which channels must be pruned together is found by tracing the network, when its "
-            "curves are measured:"
-        ),
+        _("Which channels must be pruned together is found when the curves are measured:"),
         f"python -m core prune-grid {at.checkpoint.id}",
     )
     return False
 
 
 def channels(at: Setting) -> None:
-    """Which channels of a feature map go, by their filters' norm and their BatchNorm's scale."""
+    """Which channels of a feature map are cut, by their filters' norm and BatchNorm's scale."""
     method: ChannelMethod = "bn_gamma" if at.method == "bn_gamma" else "channel_l2"
     groups = at.grid.groups if at.grid else ()
     if not has_groups(at._replace(method=method)):
@@ -594,45 +578,34 @@ def channels(at: Setting) -> None:
     except ConfigError as error:
         st.info(str(error), icon=":material/link_off:")
         return
-    titles = [
-        _("{first}: {n} channels").format(first=group.writers[0], n=group.channels)
-        for group in groups
-    ]
+    title = _("{first}: {n} channels")
+    titles = [title.format(first=group.writers[0], n=group.channels) for group in groups]
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     offered = dict(enumerate(titles))
-    number = one_of(left.selectbox, _("Channels written by"), offered, "group", default=0)
+    number = one_of(left.selectbox, _("Output channels of"), offered, "group", default=0)
     group = groups[number]
-    heights = {"norm": _("norm of filters")}
-    if group.norms:
-        heights["gamma"] = _("BatchNorm gamma")
+    heights = {"norm": _("norm of filters")} | (
+        {"gamma": _("BatchNorm gamma")} if group.norms else {}
+    )
+    first = "gamma" if method == "bn_gamma" and group.norms else "norm"
     ranked_by = one_of(
-        right.segmented_control,
-        _("Height"),
-        heights,
-        "height",
-        default="gamma" if method == "bn_gamma" and group.norms else "norm",
-        required=True,
+        right.segmented_control, _("Show"), heights, "height", default=first, required=True
     )
     rows = channel_frame(at.tensors(), group, dropped[number])
-    count = _("{n} of {all} channels go.").format(n=len(dropped[number]), all=group.channels)
-    alt = _("The channels written by {layer}, weakest filters first. {count}")
+    count = _("{n} of {all} channels are cut (crosses); the triangles stay.").format(
+        n=len(dropped[number]), all=group.channels
+    )
+    alt = _("The output channels of {layer}, weakest filters first. {count}")
     chart = inlined(channel_chart(rows, ranked_by))
     show(chart, alt.format(layer=group.writers[0], count=count), key="channels")
     together = ", ".join(group.writers + group.norms)
-    notes = [
-        count,
-        _("Crosses go, triangles stay."),
-        _("These must be pruned together: {layers}.").format(layers=together),
-    ]
+    notes = [count, _("These must be pruned together: {layers}.").format(layers=together)]
     if not group.norms:
-        notes.append(_("No BatchNorm follows, so gamma cannot rank them."))
+        notes.append(_("No BatchNorm follows, so there is no gamma."))
     if at.method not in CHANNEL_METHODS:
-        notes.append(_("Shown for channels by L2; the method above takes single weights."))
+        notes.append(_("Chosen by L2: the method above prunes single weights, not channels."))
     st.caption(" ".join(notes))
     data_button(rows, "pruning-channels")
-
-
-# Tabs "Your photo" and "Run it here".
 
 
 def photo(at: Setting) -> None:
@@ -645,24 +618,19 @@ def photo(at: Setting) -> None:
 
     def versions(percents: Sequence[int]) -> list[Version]:
         text = _("{ratio} pruned")
+        names = [text.format(ratio=numbers.share(percent / 100)) for percent in percents]
         return [
-            Version(_("whole"), partial(pruned, 0)),
-            *(
-                Version(
-                    text.format(ratio=numbers.share(percent / 100)),
-                    partial(pruned, percent),
-                    "pruned",
-                )
-                for percent in percents
-            ),
-        ]
+            Version(_("original"), partial(pruned, 0)),
+            *(Version(name, partial(pruned, percent), "pruned")
+              for name, percent in zip(names, percents, strict=True)),
+        ]  # fmt: skip
 
     photo_check(
         at.checkpoint,
         Choice(_("Ratios to try, up to three (%)"), PHOTO_RATIOS, (30, 60, 90), "photo_ratios"),
         versions,
         way=method_title(at.method),
-        hint=_("Drop a photo: it goes through the network whole, and pruned."),
+        hint=_("Drop a photo: the original network and the pruned ones answer."),
         name="pruning-photo",
     )
 
@@ -670,9 +638,9 @@ def photo(at: Setting) -> None:
 def live(at: Setting) -> None:
     """The button, the running measurement, its result."""
     about = _(
-        "Prunes {network} by {method} to {ratio} now, in a process of its own: accuracy on "
-        "all test photographs (where they are on this machine), and the time of every form. "
-        "One run at a time; results are shared."
+        "Prunes {network} ({method}, {ratio}) on this machine and measures it: accuracy on all "
+        "test photographs, where there are some, and the time of every form. One run at a time; "
+        "everybody sees the result."
     ).format(network=at.title, method=method_title(at.method), ratio=numbers.share(at.ratio))
     start, again = run_it_here()
     LivePoint(
@@ -692,11 +660,8 @@ def live(at: Setting) -> None:
     ).draw()
 
 
-# Tabs "Why, and a trap" and "Homework".
-
-
 def why(at: Setting) -> None:
-    """What goes, as a formula; the functions that decided and did it; what a mask weighs."""
+    """What is pruned, as a formula; the functions that chose and pruned."""
     chooser: Callable[..., Any] = pruning_method.kept_weights
     if at.method in CHANNEL_METHODS:
         chooser = pruning_method.dropped_channels
@@ -704,11 +669,12 @@ def why(at: Setting) -> None:
                  r"s_c = |\gamma_c|")  # fmt: skip
         st.markdown(
             _(
-                "$s_c$ is the score of channel $c$: the norm of all weights that write it, or the "
-                "scale $\\gamma_c$ of its BatchNorm. The lowest scores go, with bias, BatchNorm, "
-                "and the weights of the next layer that read them. A residual sum ties the "
-                "channels of all its branches; a depthwise layer ties its output to its input "
-                "(Torch-Pruning's dependency graph finds them all)."
+                "$s_c$ is the score of channel $c$: the norm of all weights that compute it, or "
+                "the scale $\\gamma_c$ of its BatchNorm. The channels with the lowest scores are "
+                "cut, with their bias, their BatchNorm, and the weights of the next layer that "
+                "read them. A residual sum needs the same channels in all its branches, and a "
+                "depthwise layer has one filter per input channel. Torch-Pruning's dependency "
+                "graph finds all of these."
             )
         )
     else:
@@ -718,91 +684,103 @@ def why(at: Setting) -> None:
         )
         st.markdown(
             _(
-                "$w_i$ are the $n$ weights of a layer (or of all), $\\rho$ is the pruning ratio, "
-                "$m$ the mask. The product $w \\odot m$ is computed in every forward pass: nothing "
-                "is skipped because it is zero."
+                "$w_i$ are the $n$ weights of a layer (or of all layers), $\\rho$ is the pruning "
+                "ratio, $m$ the mask. Every forward pass computes $w \\odot m$ and then the whole "
+                "convolution: a zero is multiplied like any other number."
             )
         )
-    trap(at.grid)
-    st.markdown(_("This function chose what goes, here on this page, too:"))
-    st.code(inspect.getsource(chooser), language="python")
-    st.markdown(_("And this one put the masks on:"))
-    st.code(inspect.getsource(pruning_network.masked), language="python")
+    source(_("This function chose what is pruned on this page:"), inspect.getsource(chooser))
+    source(_("This one put the masks on:"), inspect.getsource(pruning_network.masked))
 
 
 def trap(grid: PruningGrid | None) -> None:
     """A mask makes a network larger: the bytes that were measured."""
     st.markdown(
         _(
-            "**Trap.** “Half of the weights are zero, so the file is half as large.” Save the "
-            "masked network and look: torch keeps the old weights *and* the mask. Zeros only save "
-            "bytes where something packs them (gzip, or a sparse format). And `copy.deepcopy` "
-            "cannot copy a masked network: copy it before you prune, as this app does."
+            "“Half of the weights are zero, so the file is half as large.” No: torch saves the "
+            "old weights *and* the mask. Zeros save bytes only in a compressed or sparse file. "
+            "And `copy.deepcopy` cannot copy a masked network: copy it before you prune."
         )
     )
-    for title, ratio, form in (
-        (_("whole"), 0.0, FORMS[1]),
-        (_("50 % masked"), 0.5, FORMS[0]),
-        (_("50 % masks removed"), 0.5, FORMS[1]),
-    ):
-        if row := grid and grid.row(RowKey("l1", ratio, form)):
-            text = _("- {name}: state dict {size}{zipped}; {n} parameters are not zero")
-            zipped = row.gzip_bytes and _(", zipped {size}").format(
-                size=numbers.size(row.gzip_bytes)
-            )
-            size, n = numbers.size(row.size_bytes), numbers.count(row.nonzero)
-            st.markdown(text.format(name=title, size=size, zipped=zipped or "", n=n))
+    versions = ((_("original"), 0.0, FORMS[1]), (_("50 %, masks on"), 0.5, FORMS[0]),
+                (_("50 %, masks removed"), 0.5, FORMS[1]))  # fmt: skip
+    rows = [(title, row) for title, ratio, form in versions
+            if (row := grid and grid.row(RowKey("l1", ratio, form)))]  # fmt: skip
+    if rows:
+        table(
+            {
+                " ": [title for title, _row in rows],
+                _("State dict"): [numbers.size(row.size_bytes) for _title, row in rows],
+                _("zipped"): [
+                    numbers.size(row.gzip_bytes) if row.gzip_bytes else "–" for _title, row in rows
+                ],
+                _("Parameters not zero"): [numbers.count(row.nonzero) for _title, row in rows],
+            }
+        )
 
 
 def homework(measured: Sequence[Measured]) -> None:
-    """HW13 Q3.1 and Q3.2, HW7's slimming, and where on the page their answers stand."""
+    """HW13 Q3.1 and Q3.2, and HW7's slimming, with the figures of every measured network."""
     st.markdown(
         _(
             "**HW13 Q3.1: plot pruning ratio against accuracy** (L1 on the `weight` of every "
-            "`nn.Conv2d`, teacher and student). That is the first chart with “L1, per layer”:"
+            "`nn.Conv2d`, teacher and student). The first chart is that plot, with the method "
+            "“L1, per layer”:"
         )
     )
-    for network in measured:
-        curve = {row.ratio: row.score for row in network.grid.of("l1", "removed")}
-        points = [
-            f"{numbers.share(ratio)}: {score_text(curve[ratio])}"
-            for ratio in (0.0, 0.5, 0.9)
-            if ratio in curve
-        ]
-        if points:
-            st.markdown(f"- {network.title}: {' · '.join(points)}")
+    titles = [network.title for network in measured]
+    curves = [
+        {row.ratio: row.score for row in network.grid.of("l1", "removed")} for network in measured
+    ]
+    table(
+        {_("Network"): titles}
+        | {numbers.share(ratio): [score_text(curve.get(ratio)) for curve in curves]
+           for ratio in (0.0, 0.5, 0.9)}
+    )  # fmt: skip
     st.markdown(
         _(
-            "**HW13 Q3.2: does that pruning reduce the time of inference?** No. It multiplies "
-            "every weight with a mask and then does all the work it did before; “Faster?” "
-            "shows it, masked and with the masks removed. Only cutting channels out does less work."
+            "**HW13 Q3.2: does this pruning reduce the inference time?** No. It multiplies every "
+            "weight by a mask, and then does the same work as before. Only cutting channels makes "
+            "less work. Time at 90 %, as a share of the original's (PyTorch, one photo):"
         )
     )
-    for network in measured:
-        if timed_row(network.grid, "masked", 0.9, "torch_1"):
-            lines = time_lines(network.grid, "torch_1", 0.9)
-            st.markdown("\n".join(f"- {network.title}, 90 %, {line}" for line in lines))
+    words = {"faster": _("faster"), "same": _("not distinguishable"), "slower": _("slower")}
+    costs = [
+        {form: f"{words[verdict]}: {numbers.share(share)}" for form, verdict, share, _ms in each}
+        for each in (spent(network.grid, "torch_1", 0.9) for network in measured)
+    ]
+    table(
+        {_("Network"): titles}
+        | {form_title(form): [each.get(form, "–") for each in costs] for form in FORMS}
+    )
     st.markdown(
         _(
-            "**HW7: network slimming.** Rank channels by their BatchNorm gamma, keep 95 % of each "
-            "layer, fine-tune, five times over:"
+            "**HW7: network slimming.** Rank the channels by their BatchNorm gamma, keep 95 % of "
+            "each layer, fine-tune; five times:"
         )
     )
     slimmed = [
-        _("- {name}: {before} to {after} parameters, {a} to {b} right").format(
-            name=network.title,
-            before=numbers.count(whole.params),
-            after=numbers.count(row.params),
-            a=score_text(whole.score),
-            b=score_text(row.score),
-        )
+        (network.title, whole, row)
         for network in measured
         for row in network.grid.rows
         if row.rounds > 1 and (whole := network.grid.row(RowKey("l1", 0.0, "removed")))
     ]
-    st.markdown("\n".join(slimmed))
     if not slimmed:
         st.caption(_("Not measured yet: python -m core prune-grid --stages finetune"))
+        return
+    table(
+        {
+            _("Network"): [title for title, _whole, _row in slimmed],
+            _("Parameters"): [
+                f"{numbers.count(whole.params)} → {numbers.count(row.params)}"
+                for _title, whole, row in slimmed
+            ],
+            _("Right"): [
+                f"{score_text(whole.score)} → {score_text(row.score)}"
+                for _title, whole, row in slimmed
+            ],
+        }
+    )
 
 
 if __name__ == "__main__":

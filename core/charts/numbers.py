@@ -1,6 +1,11 @@
 """Figures as a reader wants them: thousands separated, units given, no digit too many."""
 
+from typing import TYPE_CHECKING
+
 from core.i18n import _
+
+if TYPE_CHECKING:
+    from core.stats import Score
 
 THIN = "\u202f"
 """Narrow no-break space: keeps a number and its unit on one line."""
@@ -78,3 +83,10 @@ def p_text(p: float) -> str:
 def accuracy_text(correct: int, n: int) -> str:
     """ "71.2 %" of n pictures."""
     return percent(correct / n, n)
+
+
+def score_text(score: "Score | None") -> str:
+    """An accuracy with its 95 % interval: "76.6 % (74.4 to 78.7 %)"; "not measured" if None."""
+    if score is None:
+        return _("not measured")
+    return f"{percent(score.accuracy, score.n)} ({interval(*score.ci95, score.n)})"

@@ -75,9 +75,9 @@ def method_title(method: Method) -> str:
 def form_title(form: Form) -> str:
     """What a form is called."""
     return {
-        "masked": _("masked"),
+        "masked": _("masks on"),
         "removed": _("masks removed"),
-        "narrow": _("really narrower"),
+        "narrow": _("channels cut"),
     }[form]
 
 
@@ -85,8 +85,8 @@ def guess_title(guess: str) -> str:
     """What a guessed curve is called."""
     return {
         "straight": _("evenly, all the way"),
-        "early": _("at once, from the first 10 %"),
-        "late": _("hardly, then off a cliff"),
+        "early": _("at once, in the first 10 %"),
+        "late": _("hardly, then suddenly"),
         "never": _("hardly at all"),
     }[guess]
 
@@ -324,9 +324,9 @@ def time_chart(frame: pd.DataFrame, ratio: float, column: str = "torch_1") -> Sp
 def _time_shape(top: float, kind: str) -> Any:
     x = ratio_axis()
     title = {
-        "time": _("Time, as a share of the whole network's"),
-        "macs": _("MACs, as a share of the whole network's"),
-    }.get(kind, _("Bytes, as a share of the whole network's"))
+        "time": _("Time, as a share of the original's"),
+        "macs": _("MACs, as a share of the original's"),
+    }.get(kind, _("Bytes, as a share of the original's"))
     scale = alt.Scale(domain=[0, top], nice=False)
     axis = alt.Axis(format=".0%", tickCount=6)
     y = alt.Y("share:Q", title=title, scale=scale, axis=axis)
@@ -462,7 +462,7 @@ def _channel_shape(ranked_by: str) -> Any:
         alt.Chart(alt.NamedData("channels"))
         .mark_point(size=60, strokeWidth=2, opacity=1)
         .encode(
-            alt.X("place:Q", title=_("Channels, the weakest filters first"),
+            alt.X("place:Q", title=_("Channels, weakest filters first"),
                   axis=alt.Axis(grid=False, tickMinStep=1)),
             alt.Y("value:Q", title=titles[ranked_by], scale=alt.Scale(domainMin=0)),
             tooltip=[
@@ -488,7 +488,7 @@ def scan_frame(scan: Sequence[ScanPoint], layers: Sequence[str]) -> pd.DataFrame
             places[point.layer],
             layer_title(point.layer),
             point.ratio,
-            _("{ratio} gone").format(ratio=numbers.share(point.ratio)),
+            _("{ratio} pruned").format(ratio=numbers.share(point.ratio)),
             point.correct / point.n,
             *wilson(point.correct, point.n),
             point.n,
@@ -523,7 +523,7 @@ def _scan_shape(count: int) -> Any:
             values=list(range(1, count + 1, max(1, count // 12))), grid=False, format="d"
         ),
     )
-    title = _("Right, with only this layer pruned")
+    title = _("Right with this layer pruned")
     y = alt.Y("accuracy:Q", title=title, scale=alt.Scale(domain=[0, 1]),
               axis=alt.Axis(format=".0%", tickCount=5))  # fmt: skip
     domain = ["0.5", "0.8", "0.95"]

@@ -1,6 +1,6 @@
 """A chart on the page: full width, the theme's colours, and alt text."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
@@ -81,6 +81,19 @@ def show_with_slider(chart: Any, alt: str, key: str, height_px: int) -> None:
     url_state.steady(chart, alt)
     with st.container(key=key):
         show(chart, alt, f"{key}-chart")
+
+
+def table(columns: Mapping[str, Sequence[str]]) -> None:
+    """Draw a Markdown table: title -> cells, all columns of one length; numbers stand right."""
+    rules = ["---", *["---:"] * (len(columns) - 1)]
+    rows = [columns, rules, *zip(*columns.values(), strict=True)]
+    st.markdown("\n".join(f"| {' | '.join(row)} |" for row in rows))
+
+
+def source(words: str, text: str) -> None:
+    """Show the source of a function under a sentence that says what it did here."""
+    st.markdown(words)
+    st.code(text, language="python", wrap_lines=True)
 
 
 def data_button(frame: pd.DataFrame | Callable[[], pd.DataFrame], name: str) -> None:

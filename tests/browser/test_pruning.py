@@ -91,7 +91,7 @@ def test_a_guess_comes_first_then_the_curves(page: "Page", server: str) -> None:
     settle(page)
     assert "stays within" not in said(page)
     assert max(curve_lengths(page), default=0) == 0
-    page.click('button >> text="hardly, then off a cliff"')
+    page.click('button >> text="hardly, then suddenly"')
     page.wait_for_selector("text=stays within")
     page.wait_for_function(
         "() => [...document.querySelector('svg.marks').querySelectorAll('.mark-line path')]"
@@ -115,7 +115,7 @@ def test_a_touch_in_a_tab_leaves_the_instrument_alone(page: "Page", server: str)
     page.wait_for_function("document.querySelectorAll('svg.marks').length === 3")
     page.evaluate("document.querySelector('svg.marks').dataset.mine = 'yes'")
     page.get_by_role("tab", name="Channels").click()
-    page.wait_for_selector("text=Crosses go, triangles stay")
+    page.wait_for_selector("text=channels are cut (crosses)")
     assert "tab=channels" in page.url
     page.get_by_role("slider").first.focus()
     page.keyboard.press("ArrowRight")

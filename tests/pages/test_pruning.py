@@ -80,8 +80,8 @@ def test_the_curves_stay_hidden_until_there_is_a_guess(open_page: Open, shipped:
     assert "until you guess" in chart.proto.alt
     assert [row["ratio"] for row in drawn_rows(app, "curves")] == [0]  # the chosen network, whole
     assert not drawn_rows(app, "ends") and not drawn_rows(app, "guess")
-    assert "The mark: Teacher as it was trained, right on 83.0%" in said(app)
-    for given_away in ("stays within", "54.0", "torch_1", "cliff” is nearest", "whole network's"):
+    assert "The mark: Teacher with nothing pruned, right on 83.0%" in said(app)
+    for given_away in ("stays within", "54.0", "torch_1", "suddenly” is nearest", "original's"):
         assert given_away not in said(app)
     app = app.button_group(key="guess_curve").set_value("early").run()
     assert len(drawn_rows(app, "curves")) == 2 * 20
@@ -90,10 +90,10 @@ def test_the_curves_stay_hidden_until_there_is_a_guess(open_page: Open, shipped:
     assert len(app.get("vega_lite_chart")) == 1  # the second guess has its own answer
     assert "up to 50% pruned" in said(app)  # the made-up curve is flat so far
     assert "Student from scratch up to 50%" in said(app)
-    assert "At **50%**, A teacher is right on 83.0%" in said(app)
+    assert "At **50%**, Teacher is right on 83.0%" in said(app)
     assert "faster: 60%" not in said(app)
     app.button_group(key="guess_speed").set_value("faster").run()
-    assert "It is slower: 125% of the whole" in said(app)
+    assert "It is slower: 125% of the original" in said(app)
     assert len(app.get("vega_lite_chart")) == 2
 
 
@@ -113,9 +113,9 @@ def test_what_you_see_is_what_was_measured(seen: Callable[..., AppTest]) -> None
     text = said(seen(reveal="true", finetuned="true"))
     assert "**Teacher** is right on 83.0%" in text and "up to 50% pruned" in text
     assert "**Teacher** at 90%: 17.3" in text and "82.3" in text  # fine-tuned: 7 fewer than whole
-    assert "**masked**: slower: 125% of the whole network's time" in text
+    assert "**masks on**: slower: 125% of the original's time" in text
     assert "**masks removed**: not distinguishable" in text
-    assert "**really narrower**: faster: 60% of the whole network's time" in text
+    assert "**channels cut**: faster: 60% of the original's time" in text
 
 
 def test_equal_work_says_what_a_timing_cannot_tell(open_page: Open, shipped: Path) -> None:
@@ -134,11 +134,11 @@ def test_equal_work_says_what_a_timing_cannot_tell(open_page: Open, shipped: Pat
     path.unlink()
     grid.model_copy(update={"rows": tuple(rows)}).save()
     text = said(open_page(PAGE, reveal="true", ratio="90"))
-    assert "**masks removed**: not distinguishable from the whole network (94%" in text
-    assert "**masked**: slower: 125%" in text  # more than chance
+    assert "**masks removed**: not distinguishable from the original (94%" in text
+    assert "**masks on**: slower: 125%" in text  # more than chance
     assert "up to 22.0% off" in text
     text = said(open_page(PAGE, reveal="true", ratio="25"))
-    assert "**really narrower**: not distinguishable from the whole network (80%" in text
+    assert "**channels cut**: not distinguishable from the original (80%" in text
 
 
 @pytest.mark.parametrize(
@@ -236,14 +236,14 @@ def test_a_link_sets_the_page(open_page: Open, shipped: Path) -> None:
             "reveal": "true"}  # fmt: skip
     app = open_page(PAGE, **link, time_with="onnx_32")
     assert app.selectbox(key="network").value == pruning_shelf.SCRATCH
-    assert app.button_group(key="method").value == "bn_gamma"
+    assert app.selectbox(key="method").value == "bn_gamma"
     assert app.slider(key="ratio").value == 30
-    assert app.button_group(key="time_with").value == "onnx_32"
+    assert app.selectbox(key="time_with").value == "onnx_32"
     app = open_page(PAGE, **link, layer="features.0.weight")  # opens the tab it belongs to
     assert app.selectbox(key="layer").value == "features.0.weight"
     app = open_page(PAGE, **link, group="1", height="norm")
     assert app.selectbox(key="group").value == 1
-    for former, text in (("layers", "the most sensitive is"), ("trap", "50 % masked: state dict")):
+    for former, text in (("layers", "the most sensitive is"), ("trap", "| 50 %, masks on |")):
         assert text in said(open_page(PAGE, tab=former))
 
 
@@ -259,7 +259,7 @@ def test_the_homework_is_answered(seen: Callable[..., AppTest]) -> None:
     """The made-up times: 10 ms whole, 6 ms with half of the channels gone."""
     text = said(seen(tab="homework"))
     assert "HW13 Q3.1" in text and "HW13 Q3.2" in text and "network slimming" in text
-    assert "54.0" in text and "Student from scratch, 90 %, **masked**: slower" in text
+    assert "54.0" in text and "| Student from scratch | slower: 125% |" in text
 
 
 def test_the_most_and_the_least_sensitive_layer_are_named(seen: Callable[..., AppTest]) -> None:
@@ -272,12 +272,12 @@ def test_the_most_and_the_least_sensitive_layer_are_named(seen: Callable[..., Ap
 
 @pytest.mark.parametrize(
     ("column", "says"),
-    [("size_bytes", "**masked**: larger: 200%"), ("macs", "**masked**: as much"),
-     ("gzip_bytes", "**really narrower**: smaller: 25%")],
+    [("size_bytes", "**masks on**: larger: 200%"), ("macs", "**masks on**: as much"),
+     ("gzip_bytes", "**channels cut**: smaller: 25%")],
 )  # fmt: skip
 def test_sizes_are_shown_like_times(open_page: Open, shipped: Path, column: str, says: str) -> None:
     app = open_page(PAGE, reveal="true", time_with=column)
-    assert app.button_group(key="time_with").value == column
+    assert app.selectbox(key="time_with").value == column
     assert says in said(app) and "no spread" in said(app)
 
 
@@ -290,7 +290,7 @@ def test_sizes_are_shown_where_no_times_are(open_page: Open, shipped: Path) -> N
     app = open_page(PAGE, reveal="true")
     assert not app.exception
     assert "Times of this network are not measured yet" in said(app)
-    assert app.button_group(key="time_with").value == "size_bytes"
+    assert app.selectbox(key="time_with").value == "size_bytes"
 
 
 def test_nothing_on_the_page_escapes_translation(
@@ -298,7 +298,7 @@ def test_nothing_on_the_page_escapes_translation(
 ) -> None:
     monkeypatch.setattr(i18n, "_catalogue", lambda *_key: Marking())
     texts, charts = [], 0
-    for tab in ("time", "weights", "channels", "photo", "run", "why", "homework"):
+    for tab in ("time", "weights", "channels", "photo", "run", "why", "trap", "homework"):
         app = open_page(PAGE, reveal="true", finetuned="true", tab=tab)
         assert not app.exception
         texts += texts_of(app)
@@ -314,7 +314,7 @@ def test_a_photo_goes_through_three_ratios(
 ) -> None:
     monkeypatch.setenv("FOOD11_ROOT", str(pruning_food))
     app = open_page(PAGE, tab="photo")
-    names = ["**whole**", "**30% pruned**", "**60% pruned**", "**90% pruned**"]
+    names = ["**original**", "**30% pruned**", "**60% pruned**", "**90% pruned**"]
     assert [line for line in said(app).splitlines() if line in names] == names
     assert not app.exception and not app.error
 

@@ -83,10 +83,11 @@ def test_how_far_a_curve_holds() -> None:
     frame = accuracy_frame([Measured("Teacher", "teacher", L1)], ["l1"])
     assert pruning_words.holds_until(frame) == 0.5
     (line,) = pruning_words.accuracy_lines(frame)
-    assert line.replace(numbers.THIN, " ").startswith("**Teacher** is right on 80.0 % when whole")
+    line = line.replace(numbers.THIN, " ")
+    assert line.startswith("**Teacher** is right on 80.0 %") and "up to 50 %" in line
     tuned = accuracy_frame([Measured("Teacher", "teacher", L1)], ["l1"], finetuned=True)
     assert [text.replace(numbers.THIN, " ") for text in pruning_words.tuned_lines(tuned)] == [
-        "**Teacher** at 70 %: 50.0 % before, 70.0 % after."
+        "**Teacher** at 70 %: 50.0 % before fine-tuning, 70.0 % after."
     ]
 
 
@@ -173,8 +174,6 @@ def test_a_masked_network_is_not_called_faster_for_a_hair() -> None:
     assert "not distinguishable" in lines["removed"] and "faster" in lines["narrow"]
     assert timing_noise(L1, "torch_1") == pytest.approx(0.05)
     assert timing_noise(L1, "size_bytes") == timing_noise(L1, "onnx_1") == 0
-    alt = pruning_words.cost_picture(L1, "torch_1").alt
-    assert "PyTorch, batch 1" in alt and "narrower: faster" in alt and "**" not in alt
 
 
 def test_sizes_are_shares_too_and_smaller_or_larger() -> None:
