@@ -4,12 +4,15 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from core.charts import numbers
 from core.charts.numbers import count, short_count
+from core.checkpoints import get
 from core.convolutions import chart, method
 from core.convolutions.chart import (
     QUANTITIES,
@@ -30,15 +33,21 @@ from core.convolutions.method import (
     Field,
     Kind,
     Problem,
+    Step,
     changed_outputs,
 )
+from core.convolutions.sliding import PICTURE_PX, SOURCES, SlidingKind, slidings
 from core.convolutions.timing import BATCHES, ConvTimings, is_too_heavy, time_layers
 from core.course import PARAM_LIMITS
 from core.errors import UserError
 from core.i18n import _
-from pages.kit import frame, guess, url_state
+from core.inference.layers import layers_of
+from core.photos import prepare
+from pages.kit import frame, guess, networks, photos, url_state
 from pages.kit.figure import data_button, show
 from pages.kit.guess import Guess
+from pages.kit.maps import maps_component, packed
+from pages.kit.photos import Photo
 from pages.kit.url_state import number_of, toggle
 
 KEY = "convolutions"
@@ -53,6 +62,8 @@ WIDE = 1.5
 """Upper over lower quartile from which a measurement is called unsteady."""
 STACKED_LAYERS = 3
 """Layers of the stack that the trap nudges."""
+slider = maps_component("sliding_kernel", Path(__file__).with_suffix(".js"))
+"""The kernel that slides, in the browser: convolutions.js and convolutions.css."""
 
 
 def main() -> None:
@@ -86,6 +97,7 @@ def calculator() -> None:
     frame.tabs(
         [
             frame.Tab("wiring", _("Wiring"), partial(wiring, setting)),
+            frame.Tab("slide", _("Watch it slide"), slide),
             frame.Tab("work", _("Work and memory"), partial(work, rows, setting, answer)),
             frame.Tab("time", _("Is it faster?"), partial(timer, setting, costs, answer)),
             frame.Tab(
@@ -313,6 +325,135 @@ def wiring_words(kind: Kind, setting: ConvSetting) -> str:
     else:
         words = _("{g} groups: an output channel reads {few} of {all} input channels.")
     return words.format(g=groups, few=channels // groups, all=channels)
+
+
+def slide() -> None:
+    """A kernel that slides over a picture, through the layers of three trained students."""
+    listed = networks.checkpoints()
+    students = {
+        key: next((c for c in listed if c.model == key and c.derived_from is None), None)
+        for key, _number in SOURCES.values()
+    }
+    if lost := [key for key, student in students.items() if student is None]:
+        st.info(
+            _("This needs trained networks that are not here: {names}.").format(
+                names=", ".join(lost)
+            )
+        )
+        return
+    st.markdown(
+        _(
+            "The second layer of HW7's three students makes 32 maps from 16, four ways. "
+            "**Look at** which small maps on the left light up for one output, and at the counter. "
+            "All numbers are the networks' own."
+        )
+    )
+    player = st.container()
+    with st.popover(_("Another picture"), icon=":material/image:"):
+        chosen = photos.pick(many=False)
+    if not chosen:
+        player.info(_("Choose a picture."))
+        return
+    versions = tuple((c.id, c.weights_sha256) for c in students.values() if c is not None)
+    work_out = sliding_numbers if chosen[0].label is None else shared_sliding_numbers
+    numbers_shown = work_out(versions, chosen[0].key, chosen[0])
+    words = sliding_words()
+    with player:
+        slider(
+            key="sliding_kernel",
+            data={
+                **numbers_shown,
+                "id": f"{versions}{chosen[0].key}{words['play']}",
+                "alt": chosen[0].name,
+                "words": words,
+            },
+        )
+        st.caption(
+            _(
+                "Picture: {name}. Multiplications: places × outputs × inputs that each reads × "
+                "kernel. Sums are before BatchNorm and ReLU6. Blue is below zero, orange above."
+            ).format(name=chosen[0].name)
+        )
+
+
+def sliding_words() -> dict[str, Any]:
+    """The words of convolutions.js."""
+    titles: dict[SlidingKind, str] = {
+        "picture": _("First layer"),
+        "standard": _("Standard"),
+        "depthwise": _("Depthwise"),
+        "pointwise": _("Pointwise"),
+        "group": _("8 groups"),
+    }
+    return {
+        "titles": titles,
+        "play": _("Play"),
+        "pause": _("Pause"),
+        "back": _("One number back"),
+        "step": _("One number on"),
+        "restart": _("Restart"),
+        "end": _("To the end"),
+        "speed": _("Speed"),
+        "progress": _("Output numbers that are worked out"),
+        "rate": _("{n} numbers a second"),
+        "counter": _("of {total} multiplications ({formula})"),
+        "input": _("Input {n}"),
+        "output": _("Output {n}"),
+        "reads": _("Output {out}, row {row}, column {column} reads inputs {first} to {last}."),
+        "readsOne": _("Output {out}, row {row}, column {column} reads input {first} alone."),
+        "inputs": _("Inputs under the kernel"),
+        "weights": _("Weights of the kernel"),
+        "sums": _("The sum for each input it reads ({n}):"),
+        "total": _("All together, with bias {bias}: "),
+        "keys": _(
+            "Sliding kernel. Space plays and pauses, left and right step, up and down change the "
+            "output map, Home restarts, End finishes."
+        ),
+    }
+
+
+def sliding_numbers(
+    versions: tuple[tuple[str, str], ...], key: str, _photo: Photo
+) -> dict[str, Any]:
+    """The picture and the layers' numbers for convolutions.js; `versions`: ids and hashes of the
+    students, `key`: of the picture."""
+    del key  # only the key of the cache
+    students = [get(id) for id, _sha256 in versions]
+    picture = prepare(_photo.read(), PICTURE_PX, students[0].crop)  # (3, px, px)
+    opened = {student.model: layers_of(student, PICTURE_PX) for student in students}
+    layers = [
+        {
+            "kind": sliding.kind,
+            "ins": sliding.step.in_channels,
+            "outs": sliding.step.out_channels,
+            "kernel": sliding.step.kernel[0],
+            "stride": sliding.step.stride[0],
+            "padding": sliding.step.padding[0],
+            "groups": sliding.step.groups,
+            "size": sliding.step.in_size[0],
+            "outSize": sliding.step.out_size[0],
+            "macs": sliding.step.macs,
+            "formula": formula_text(sliding.step),
+            "inputs": packed(sliding.inputs),
+            "weight": packed(sliding.weight),
+            "bias": packed(sliding.bias),
+            "inMost": float(abs(sliding.inputs).max()),
+            "outMost": float(abs(sliding.output).max()),
+        }
+        for sliding in slidings(opened, picture)
+    ]
+    return {"layers": layers, "picture": packed(picture), "px": PICTURE_PX}
+
+
+def formula_text(step: Step) -> str:
+    """A step's MACs as a product: places, outputs, inputs that each reads, kernel."""
+    height, width = step.out_size
+    reads = step.in_channels // step.groups
+    return f"{height} × {width} × {step.out_channels} × {reads} × {step.kernel[0]}²"
+
+
+shared_sliding_numbers = st.cache_data(ttl=600, max_entries=32, show_spinner=False)(sliding_numbers)
+"""The same for a picture of a data set: all visitors share it."""
 
 
 def work(rows: Rows, setting: ConvSetting, answer: Guess[float]) -> None:

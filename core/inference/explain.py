@@ -85,11 +85,11 @@ def _linear_head(
         name = node.input[0]
         if node.op_type == "Gemm":
             settings = {each.name: each for each in node.attribute}
-            weight = _constant(node.input[1], made_by, constants, weights)
+            weight = constant(node.input[1], made_by, constants, weights)
             if "transB" not in settings or not settings["transB"].i:
                 weight = weight.T
             if len(node.input) > 2:
-                bias = bias + matrix @ _constant(node.input[2], made_by, constants, weights)
+                bias = bias + matrix @ constant(node.input[2], made_by, constants, weights)
             matrix = matrix @ weight
         elif node.op_type in _AVERAGES:
             return name, matrix, bias
@@ -100,15 +100,15 @@ def _linear_head(
     )
 
 
-def _constant(
+def constant(
     name: str, made_by: dict[str, Any], constants: dict[str, Any], weights: bytes | None
 ) -> NDArray[np.float64]:
     """The value of a stored tensor; of one stored in half precision or in 8 bits, in full."""
     node = made_by.get(name)
     if node is not None and node.op_type == "Cast":
-        return _constant(node.input[0], made_by, constants, weights)
+        return constant(node.input[0], made_by, constants, weights)
     if node is not None and node.op_type == "DequantizeLinear":
-        codes, scale, zero = (_constant(part, made_by, constants, weights) for part in node.input)
+        codes, scale, zero = (constant(part, made_by, constants, weights) for part in node.input)
         axis = next((each.i for each in node.attribute if each.name == "axis"), 1)
         shape = [1] * codes.ndim
         if scale.ndim:

@@ -24,6 +24,7 @@ SCENES: dict[str, list[Link]] = {
         {"in_channels": "32", "out_channels": "64", "groups": "4", "map_size": "20",
          "kernel_size": "5", "stride": "2", "padding": "2", "bias": "false", "rank_percent": "40",
          "tab": "time"},
+        {"tab": "slide", "photo_from": "dream", "dream_of": "Soup", "dream": "1"},
     ],
     "architecture": [
         {"model": "resnet18", "px_resnet18": "160"},

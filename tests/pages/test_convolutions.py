@@ -1,10 +1,12 @@
 """The convolution calculator's page, run without a browser."""
 
+import json
 import re
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 import streamlit as st
@@ -230,9 +232,12 @@ def shown(app: AppTest) -> Iterator[str]:
     yield alts(app)
     for widgets in (app.button, app.number_input, app.slider, app.toggle, app.button_group):
         yield from (str(widget.label) for widget in widgets)
+    for player in app.get("bidi_component"):
+        said = json.loads(player.proto.json)["words"]
+        yield from (said | said.pop("titles")).values()
 
 
-@pytest.mark.parametrize("tab", ["wiring", "work", "sums", "trap", "homework", "time"])
+@pytest.mark.parametrize("tab", ["wiring", "slide", "work", "sums", "trap", "homework", "time"])
 def test_all_words_can_be_translated(
     open_it: Open, monkeypatch: pytest.MonkeyPatch, tab: str
 ) -> None:
@@ -252,3 +257,30 @@ def test_all_words_can_be_translated(
         while (inner := re.sub(r"⟦[^⟦⟧]*⟧", "", left)) != left:
             left = inner
         assert not re.search(r"[^\W\d_]{3}", left), text
+
+
+def test_the_kernel_slides_over_numbers_of_trained_students(open_it: Open) -> None:
+    (player,) = open_it(tab="slide").get("bidi_component")
+    data = json.loads(player.proto.json)
+    macs = {
+        data["words"]["titles"][layer["kind"]]: (layer["macs"], layer["formula"])
+        for layer in data["layers"]
+    }
+    assert macs == {
+        "First layer": (32 * 32 * 16 * 3 * 9, "32 × 32 × 16 × 3 × 3²"),
+        "Standard": (16 * 16 * 32 * 16 * 9, "16 × 16 × 32 × 16 × 3²"),
+        "Depthwise": (16 * 16 * 16 * 9, "16 × 16 × 16 × 1 × 3²"),
+        "Pointwise": (16 * 16 * 32 * 16, "16 × 16 × 32 × 16 × 1²"),
+        "8 groups": (16 * 16 * 32 * 2 * 9, "16 × 16 × 32 × 2 × 3²"),
+    }
+    assert "generated picture" in data["alt"]
+    assert data["id"] == json.loads(open_it(tab="slide").get("bidi_component")[0].proto.json)["id"]
+
+
+def test_without_trained_students_nothing_slides(
+    open_it: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(tmp_path))
+    app = open_it(tab="slide")
+    assert not app.get("bidi_component")
+    assert "plain_275k" in words(app) and "group8_277k" in words(app)
