@@ -34,8 +34,8 @@ def main() -> None:
     st.title(frame.entry("compare").question)
     st.markdown(
         _(
-            "Drop in a photo of lunch: each network says which of eleven kinds of food it sees, "
-            "and how sure it is."
+            "Add a photo of food: each network names one of eleven kinds of food and says how sure "
+            "it is."
         )
     )
     shipped = networks.checkpoints()
@@ -68,7 +68,12 @@ def offer(shipped: list[Checkpoint]) -> Offer:
         presets[student.id] = _("Student")
     cut = [each for each in shipped if each.derived_from and each.derived_from.kind == "narrow"]
     if cut:
-        halved = min(cut, key=lambda each: (abs(share_cut(each) - 0.5), -right(each)))
+        halved = min(
+            cut,
+            key=lambda each: (
+                abs(share_cut(each) - 0.5), -each.test.accuracy if each.test else 0.0,
+            ),
+        )  # fmt: skip
         presets[halved.id] = _("Cut by {share}").format(share=numbers.share(share_cut(halved)))
     if student:
         try:
@@ -78,7 +83,7 @@ def offer(shipped: list[Checkpoint]) -> Offer:
             st.error(str(error), icon=":material/error:")
         if int8:
             opened[int8.checkpoint.id] = int8
-            presets[int8.checkpoint.id] = _("8 bits")
+            presets[int8.checkpoint.id] = _("Student, 8 bits")
     presets = presets or {each.id: short_name(each) for each in shipped[:2]}
     return Offer([*shipped, *(file.checkpoint for file in opened.values())], opened, presets)
 
@@ -87,11 +92,6 @@ def share_cut(checkpoint: Checkpoint) -> float:
     """The share of its channels that a narrow network has lost, as far as its settings say."""
     ratio = checkpoint.config.get("ratio")
     return float(ratio) if isinstance(ratio, int | float) else 0.0
-
-
-def right(checkpoint: Checkpoint) -> float:
-    """Test accuracy, 0 where it was not measured."""
-    return checkpoint.test.accuracy if checkpoint.test else 0.0
 
 
 def short_name(checkpoint: Checkpoint) -> str:
@@ -117,7 +117,7 @@ def photographs(shipped: list[Checkpoint]) -> None:
                 st.info(_("Choose at least one network."), icon=":material/touch_app:")
             elif not photos:
                 st.info(
-                    _("No photo yet. Drop one here, switch the camera on, or take an example."),
+                    _("No photo yet: add one, switch the camera on, or take an example."),
                     icon=":material/add_a_photo:",
                 )
             names = {each.id: offered.presets.get(each.id) or short_name(each) for each in chosen}
@@ -148,7 +148,7 @@ def photographs(shipped: list[Checkpoint]) -> None:
 
 def one_photo(seen: Seen, names: Mapping[str, str]) -> None:
     """The photo beside a bar for each network."""
-    left, middle = st.columns([1, 2.2])
+    left, middle = st.columns([1, 1.6])
     with left:
         draw_photo(seen)
     truth = truth_of(seen)
@@ -177,6 +177,7 @@ def one_photo(seen: Seen, names: Mapping[str, str]) -> None:
             ),
             key="verdicts",
         )
+        st.caption("  \n".join(networks.name_of(answer.checkpoint) for answer in seen.answers))
 
 
 def draw_photo(seen: Seen) -> None:
@@ -191,7 +192,7 @@ def draw_photo(seen: Seen) -> None:
         st.selectbox(
             _("What was it really?"), range(len(CLASSES)), index=None,
             format_func=lambda label: food_class(CLASSES[label]),
-            key=f"really_{seen.photo.key}", placeholder=_("You say"), persist_state="session",
+            key=f"really_{seen.photo.key}", placeholder=_("Choose"), persist_state="session",
         )  # fmt: skip
 
 
@@ -250,16 +251,14 @@ def sentences(results: Sequence[Seen], names: Mapping[str, str]) -> list[str]:
         surest, share = compare.surest([seen.answers for seen in results])
         return [
             _("Of {n} photos, the networks agree on {agreed}.").format(n=n, agreed=agreed),
-            _("Surest on average: {name}, {p}.").format(name=names[surest], p=numbers.share(share)),
+            _("On average, {name} is most sure: {p}.").format(
+                name=names[surest], p=numbers.share(share)
+            ),
         ]
     photo, agreement = results[0].photo, agreements[0]
     lines = []
     if photo.label is not None:
-        text = (
-            _("It was made to look like **{food}**.")
-            if photo.dreamed
-            else _("The label says **{food}**.")
-        )
+        text = _("It was made as **{food}**.") if photo.dreamed else _("The label says **{food}**.")
         lines.append(text.format(food=food_class(CLASSES[photo.label])))
     first = food_class(CLASSES[agreement.camps[0][0]])
     if n_networks == 1:
@@ -274,7 +273,7 @@ def sentences(results: Sequence[Seen], names: Mapping[str, str]) -> list[str]:
         lines.append(_("The networks disagree: {camps}.").format(camps=camps))
     (most, high), (least, low) = agreement.highest, agreement.lowest
     lines.append(
-        _("They differ most on **{food}**: {most} gives it {high}, {least} {low}.").format(
+        _("They differ most on **{food}**: {high} ({most}) against {low} ({least}).").format(
             food=food_class(CLASSES[agreement.label]),
             most=names[most],
             high=numbers.share(high),
@@ -308,9 +307,11 @@ def tally(results: Sequence[Seen], names: Mapping[str, str]) -> None:
             counts.append(
                 _("{name} {right} of {n}").format(name=name, right=sum(rights), n=len(rights))
             )
-    if counts:
+    if len(judged) > 1 and counts:  # of a single photo, the marks above say it
         st.markdown(
-            _("**Right so far**, where the class is known: {list}.").format(list=" · ".join(counts))
+            _("**Right so far**, on photos of a known class: {list}.").format(
+                list=" · ".join(counts)
+            )
         )
 
 
@@ -320,8 +321,8 @@ def trap(
     """Show the networks a picture of nothing; they answer all the same."""
     st.markdown(
         _(
-            "A high confidence does not mean *right*, nor even *food*: the eleven bars always add "
-            "up to 100 %, and “none of these” is not among them. Try it: random dots."
+            "A network can be sure and wrong. Its eleven answers always add up to 100 %, and “not "
+            "food” is not one of them."
         )
     )
     if not toggle(_("Show the networks random dots"), "trap"):
@@ -344,10 +345,7 @@ def trap(
     ]
     right.markdown("  \n".join(lines))
     right.markdown(
-        _(
-            "How to notice: compare several networks. Where they disagree on something, do not "
-            "believe a single one."
-        )
+        _("How to notice: ask several networks. If they disagree, believe none of them.")
     )
 
 
@@ -365,7 +363,7 @@ def where(
 ) -> None:
     """The photo as each network weighs its places: bright where they speak for the class."""
     foods = {SEES_ITS_OWN: _("its own answer")} | {name: food_class(name) for name in CLASSES}
-    food = one_of(st.selectbox, _("Looking for"), foods, "look_for", default=SEES_ITS_OWN)
+    food = one_of(st.selectbox, _("Places that speak for"), foods, "look_for", default=SEES_ITS_OWN)
     is_shuffled = toggle(_("Shuffle their weights"), "shuffled")
     if not results:
         return
@@ -401,14 +399,14 @@ def where(
             )
     st.markdown(
         _(
-            "Bright: this place speaks for the class. The numbers are logits: the mean of what all "
-            "places add. Nothing is estimated: the last layer is linear, so each place has a share."
+            "Bright places raise the logit of the class. The number is that logit, the mean over "
+            "all places. This is exact, not an estimate: the last layer is linear."
         )
         if not is_shuffled
         else _(
-            "**The trap.** These networks know nothing: the numbers in their layers were shuffled. "
-            "Yet something is bright. A map tells what a network uses; it does not tell whether "
-            "that makes sense (Adebayo et al. 2018)."
+            "**The trap.** These networks know nothing: their weights were shuffled. Yet some "
+            "places are bright. A map shows what a network uses, not whether that makes sense "
+            "(Adebayo et al. 2018)."
         )
     )
 
@@ -426,8 +424,8 @@ def all_classes(results: Sequence[Seen], names: Mapping[str, str]) -> None:
     """A photo's bars by every network at a temperature, and a table of all photos."""
     temperature = number_of(
         st.slider, _("Temperature T"), 0.1, 20.0, 1.0, 0.1, key="T",
-        help=_("Divides the logits before the softmax: above 1 the bars even out, below 1 the "
-               "largest wins. The networks are not asked again."),
+        help=_("Divides the logits before the softmax: above 1 the bars become more equal, below "
+               "1 the largest grows."),
     )  # fmt: skip
     if not results:
         return
@@ -442,13 +440,11 @@ def all_classes(results: Sequence[Seen], names: Mapping[str, str]) -> None:
     table = compare.answers_table(
         [(seen.photo.name, seen.answers) for seen in results], temperature
     )
-    draw_table(table, {answer.checkpoint.id: networks.name_of(answer.checkpoint)
-                       for answer in shown.answers})  # fmt: skip
+    draw_table(table, names)
     st.caption(
         _(
-            "Bytes: of the weights as they are kept, of 8 bits of the whole file. Times: median of "
-            "a few runs on this machine, one photo at a time, {threads} thread, preparing the "
-            "photo not counted."
+            "Size: the stored weights; of 8 bits, the whole file. Time: median of a few runs on "
+            "this machine, one photo, {threads} thread, without preparing the photo."
         ).format(threads=predict.THREADS)
     )
 
@@ -472,12 +468,12 @@ def draw_answer(seen: Seen, answer: compare.Answer, temperature: float) -> None:
     )
 
 
-def draw_table(table: pd.DataFrame, names: dict[str, str]) -> None:
+def draw_table(table: pd.DataFrame, names: Mapping[str, str]) -> None:
     """Every photo by every network; the eleven probabilities are in its download."""
     shown = table.assign(
         **{column: table[column].map(food_class) for column in ("first", "second", "third")},
         size=table["size_bytes"].map(numbers.size),
-        network=table["checkpoint"].map(names),
+        network=table["checkpoint"].map(dict(names)),
     )
     columns: dict[str, Any] = {
         "photo": _("Photo"),
@@ -493,7 +489,7 @@ def draw_table(table: pd.DataFrame, names: dict[str, str]) -> None:
     }
     st.dataframe(
         shown,
-        column_order=list(columns),
+        column_order=[*columns][table["photo"].nunique() < 2 :],
         column_config=columns,
         hide_index=True,
         alt=_("Each photo by each network: first three classes, confidence, time, size."),
@@ -505,8 +501,8 @@ def why() -> None:
     """From logits to the percentages."""
     st.markdown(
         _(
-            "A network gives eleven numbers $z_i$, the *logits*. The softmax turns them into "
-            "probabilities that add up to one; the temperature $T$ divides the logits first:"
+            "A network gives eleven numbers $z_i$, the *logits*. The temperature $T$ divides them; "
+            "then the softmax turns them into probabilities that add up to 1:"
         )
     )
     st.latex(r"p_i = \frac{e^{z_i / T}}{\sum_j e^{z_j / T}}")
@@ -517,8 +513,8 @@ def homework(chosen: Sequence[Checkpoint]) -> None:
     """The same networks on the whole test split."""
     st.markdown(
         _(
-            "**Is the small network as good as the large one?** One photo cannot say: these "
-            "accuracies stand on the whole test split, each with its 95 % interval."
+            "**Is the small network as good as the large one?** One photo cannot tell: these are "
+            "the accuracies on the whole test split."
         )
     )
     measured = [each for each in chosen if each.test or each.derived_from is None]

@@ -51,8 +51,8 @@ def main() -> None:
     st.title(frame.entry("home").question)
     st.markdown(
         _(
-            "It teaches a smaller one, loses channels, and keeps its numbers in fewer bits. Here "
-            "is one network on its way to a phone, measured at every step."
+            "A **teacher** trains a small **student**. Some channels of the student are **cut**, "
+            "and its weights get **8 bits**."
         )
     )
     shipped = networks.checkpoints()
@@ -150,7 +150,7 @@ def figures(row: StackRow, served: Served | None) -> list[str]:
     lines = [
         _("{ms} a photo").format(ms=numbers.milliseconds(row.latency.median))
         if row.latency
-        else _("no time of its own")
+        else _("time not measured")
     ]
     if row.score:
         accuracy = numbers.percent(row.score.accuracy, row.n)
@@ -174,7 +174,7 @@ def story_sentences(rows: Sequence[StackRow], served: Served | None) -> list[str
     """Two to four sentences on the way from the first row to the last."""
     first, last = rows[0], rows[-1]
     sentences = [
-        _("Area is bytes: {large} become {small}, {ratio} smaller.").format(
+        _("The area is the file's size: {large} become {small}, {ratio} smaller.").format(
             large=numbers.size(first.size_bytes),
             small=numbers.size(last.size_bytes),
             ratio=numbers.ratio(first.size_bytes / last.size_bytes),
@@ -182,7 +182,10 @@ def story_sentences(rows: Sequence[StackRow], served: Served | None) -> list[str
     ]
     if first.score and last.score:
         sentences.append(
-            _("It is not free: {before} right become {after} (on {n} test photographs).").format(
+            _(
+                "The price: the first is right on {before} of {n} test photographs, the last on "
+                "{after}."
+            ).format(
                 n=numbers.count(first.score.n),
                 before=numbers.percent(first.score.accuracy, first.n),
                 after=numbers.percent(last.score.accuracy, last.n),
@@ -190,14 +193,12 @@ def story_sentences(rows: Sequence[StackRow], served: Served | None) -> list[str
         )
     timed = [(row.step, row.latency) for row in rows if row.latency]
     sentences += [
-        _("Smaller is not always faster: *{step}* takes longer; *Export* says why.").format(
-            step=story_title(step)
-        )
+        _("*{step}* is smaller but slower: see *Export*.").format(step=story_title(step))
         for (_before, time_before), (step, time) in itertools.pairwise(timed)
         if time.against(time_before) == "slower"
     ]
     if served and served.dish.source == "generated":
-        sentences.append(_("A picture made from its weights is easy for the teacher."))
+        sentences.append(_("The picture was made from a teacher's weights: easy for the teacher."))
     return sentences
 
 
@@ -211,7 +212,7 @@ def all_networks(shipped: Sequence[Checkpoint], stack: Stack | None) -> None:
     rows = network_rows(same, times)
     if not rows:
         st.info(
-            _("The networks here have no test accuracy yet. Measure it with: python -m core check")
+            _("These networks have no test accuracy yet. Measure it with: python -m core check")
         )
         return
 
@@ -269,25 +270,35 @@ def explore(rows: tuple[NetworkRow, ...], sources: frame.Tab) -> None:
         ).format(cost=cost_title(cost), frontier="; ".join(_(row.title) for row in edge), **facts),
         key=f"collection-{cost}",
     )
+    present = {row.role for row in shown}
+    roles = " · ".join(
+        f"{glyph(role)}\u00a0{role_title(role)}" for role in ROLES if role in present
+    )
+    st.caption(_("{roles}. Bars: 95 % interval.").format(roles=roles))
 
     def what_you_see() -> None:
         most, least = cost_of(best, cost) or 0.0, cost_of(smallest, cost) or 0.0
         if most > least:
             st.markdown(
                 _(
-                    "*{best}* is right on {accuracy}, *{smallest}* on {its} at {ratio} less "
-                    "({small} against {large}). {n} of {all} networks are on the frontier."
+                    "*{best}* is right on {accuracy}, *{smallest}* on {its} with {ratio} less. "
+                    "{n} of {all} networks are on the frontier (ringed): no other is smaller and "
+                    "better."
                 ).format(
                     ratio=numbers.ratio(most / least),
-                    small=cost_text(cost, least),
-                    large=cost_text(cost, most),
                     n=len(edge),
                     all=len(shown),
                     **facts,
                 )
             )
         if year != NO_BASELINES:
-            st.caption(baselines_line(shown, year))
+            text = _("Dotted: what {year} asked for, on that year's split of Food-11.")
+            if not all(row.is_food11 for row in shown):
+                text = _(
+                    "Dotted: what {year} asked for, on Food-11. Our networks were measured on "
+                    "other photographs: a comparison with these lines says nothing."
+                )
+            st.caption(text.format(year=year))
 
     frame.tabs(
         [
@@ -299,16 +310,9 @@ def explore(rows: tuple[NetworkRow, ...], sources: frame.Tab) -> None:
 
 
 def every_network(shown: Sequence[NetworkRow], cost: Cost) -> None:
-    """The chart as a table, and what its marks, bars and rings are."""
-    present = {row.role for row in shown}
-    roles = " · ".join(f"{glyph(role)} {role_title(role)}" for role in ROLES if role in present)
-    legend = _(
-        "{roles}. Bars: 95 % interval. Rings and line: the frontier, where no other network is as "
-        "small and as good."
-    ).format(roles=roles)
+    """The chart as a table."""
     if any(len(row.seeds) > 1 for row in shown):
-        legend += " " + _("A mark is the mean of its seeds, which stand faintly behind it.")
-    st.caption(legend)
+        st.caption(_("A mark is the mean of its seeds; each seed is a faint mark behind it."))
     st.dataframe(
         [
             {
@@ -325,24 +329,12 @@ def every_network(shown: Sequence[NetworkRow], cost: Cost) -> None:
     data_button(lambda: pd.DataFrame(shown), "networks")
 
 
-def baselines_line(shown: Sequence[NetworkRow], year: str) -> str:
-    """What the dotted lines are, and whether our networks may be held against them."""
-    if all(row.is_food11 for row in shown):
-        text = _("Dotted: what {year} asked for, on that year's split of Food-11.")
-    else:
-        text = _(
-            "Dotted: what {year} asked for, on Food-11. Our networks were measured on other "
-            "photographs, so being above or below such a line says nothing."
-        )
-    return text.format(year=year)
-
-
 def doors() -> None:
     """Three ways in, the first page of each as a link; the sidebar has all pages."""
     offered = {
-        "compare": _("**See.** What do the networks make of your lunch?"),
-        "architecture": _("**Build.** Put a network together and let it learn."),
-        "pruning": _("**Cut and ship.** Leave out what is not needed."),
+        "compare": _("**See** your own photo."),
+        "architecture": _("**Build** your own network."),
+        "pruning": _("**Cut** what is not needed."),
     }
     for column, (page, words) in zip(st.columns(len(offered)), offered.items(), strict=True):
         with column.container(border=True, height="stretch"):

@@ -13,6 +13,7 @@ from core.charts.theme import glyph
 from core.checkpoints import Checkpoint
 from core.checkpoints.by_recipe import Collected, by_stem, collect, on_one_set
 from core.collection.chart import (
+    accuracy_text,
     claims_chart,
     curves_chart,
     ladder_chart,
@@ -61,7 +62,7 @@ Groups = Mapping[str, Collected]
 GUESSED: ClaimKey = "kd_passes_big"
 SPOILING: tuple[FigureKey, ...] = ("4", "9")
 """Figures that show the networks that the guess is about."""
-NAME_PX, ROW_PX, HEIGHT_PX = 205, 74, 640
+NAME_PX, ROW_PX, HEIGHT_PX = 195, 74, 640
 """Of the table of networks: a name in up to three lines; wider, a column that stays would leave a
 phone nothing to scroll."""
 
@@ -71,8 +72,8 @@ def main() -> None:
     st.title(frame.entry("results").question)
     st.markdown(
         _(
-            "Two reports handed in for a course compare teachers and kinds of convolution. Do "
-            "their findings hold for networks trained here, several times each?"
+            "Two homework reports compared teachers and kinds of convolution, with one training "
+            "each. Do our networks, trained several times on other photographs, agree?"
         )
     )
     shipped = networks.checkpoints()
@@ -101,30 +102,28 @@ def explore(
         with controls:
             guessed = guess.ask(
                 _(
-                    "A guess: the report's distilled student passed a plain network 8 times its "
-                    "size. Does ours, on other photographs?"
+                    "Guess: in the report, the distilled student beats a plain network 8 times "
+                    "larger. Does ours?"
                 ),
                 {
-                    "agrees": _("yes, it passes"),
-                    "differs": _("no, it stays behind"),
-                    "unclear": _("not enough data"),
+                    "agrees": _("yes"),
+                    "differs": _("no, it is worse"),
+                    "unclear": _("we cannot tell"),
                 },
                 "guess_results",
             )
             titles = {key: claim_title(key) for key in by_key}
-            chosen = by_key[
-                one_of(st.selectbox, _("A finding"), titles, "finding", default=GUESSED)
-            ]
+            chosen = by_key[one_of(st.selectbox, _("Finding"), titles, "finding", default=GUESSED)]
             reported = reported_text(chosen) or _("no number given")
+            hidden = _("hidden until you guess")
             rows = {answer.claim.key: claim_row(answer) for answer in answers}
-            text = rows[chosen.claim.key]["text"] if guessed.is_open else _("after your guess")
+            text = rows[chosen.claim.key]["text"] if guessed.is_open else hidden
             st.markdown(
                 _("**The report:** {reported}").format(reported=reported)
                 + "  \n"
                 + _("**Here:** {text}").format(text=text)
             )
         with picture:
-            hidden = _("hidden until you guess")
             lines = [
                 f"{row['name']}: {row['text'] if guessed.is_open else hidden}"
                 for row in rows.values()
@@ -137,14 +136,16 @@ def explore(
                 key="claims",
             )
     outcome = by_key[GUESSED].outcome()
-    answer_text = f"{outcome_title(outcome)}: {contrast_text(by_key[GUESSED])}"
+    answer_text = f"{outcome_title(outcome)}: " + contrast_text(
+        by_key[GUESSED], basis_text(by_key[GUESSED])
+    )
     guess.verdict(guessed, guessed.value == outcome, answer_text)
     sentence = counts_text(answers, guessed.is_open)
     st.markdown(_("**What you see.** {sentence}").format(sentence=sentence))
     st.caption(
         _(
-            "Grey: the report, one training each, on Food-11. Marks: ours, with the 95 % interval "
-            "over photographs and training. Compare signs and sizes, not accuracies."
+            "Grey: the reports, one training each, on Food-11. Marks: ours, with 95 % intervals "
+            "over photographs and seeds."
         )
     )
     frame.tabs(
@@ -163,11 +164,11 @@ def explore(
 def claim_title(key: ClaimKey) -> str:
     """What the report found, in a few words."""
     return {
-        "depthwise_loses": _("Plain, 8 times the size, beats depthwise"),
+        "depthwise_loses": _("Plain (8 times larger) beats depthwise"),
         "kd_helps": _("A strong teacher helps the student"),
-        "weak_helps": _("A weak teacher helps it, too"),
+        "weak_helps": _("A weak teacher helps the student"),
         "weak_is_enough": _("A strong teacher is hardly better than a weak one"),
-        "kd_passes_big": _("The distilled student passes plain, 8 times its size"),
+        "kd_passes_big": _("The distilled student beats plain (8 times larger)"),
         "plain_depthwise": _("At 1 MB, plain and depthwise are nearly equal"),
         "depthwise_group": _("At 1 MB, depthwise beats group"),
         "small_kd": _("Distillation helps below 100,000 parameters (left open)"),
@@ -179,7 +180,7 @@ def outcome_title(outcome: Outcome) -> str:
     return {
         "agrees": _("✓ Agrees"),
         "differs": _("✗ Does not agree"),
-        "unclear": _("≈ Not distinguishable here"),
+        "unclear": _("≈ Unclear here"),
         "answers": _("→ Our answer"),
         "missing": _("… Not trained yet"),
     }[outcome]
@@ -212,15 +213,15 @@ def claim_row(answer: Tested) -> dict[str, object]:
 def counts_text(answers: Sequence[Tested], revealed: bool) -> str:
     """How many findings hold here."""
     if not revealed:
-        return _("Of the reports, {n} of {of} findings come with a number.").format(
+        return _("For {n} of these {of} findings, the reports give a number.").format(
             n=sum(answer.claim.reported is not None for answer in answers), of=len(answers)
         )
     parts: dict[Outcome, str] = {
         "agrees": _("our networks agree with {n}"),
-        "differs": _("they disagree with {n}"),
-        "unclear": _("{n} are unclear"),
-        "answers": _("{n} the reports left open"),
-        "missing": _("{n} wait for a training"),
+        "differs": _("disagree with {n}"),
+        "unclear": _("unclear: {n}"),
+        "answers": _("left open by the reports: {n}"),
+        "missing": _("not trained yet: {n}"),
     }
     counts = Counter(answer.outcome() for answer in answers)
     texts = [text.format(n=counts[key]) for key, text in parts.items() if counts[key]]
@@ -236,38 +237,37 @@ def reported_text(answer: Tested) -> str:
     return _("{points} points").format(points=text)
 
 
-def contrast_text(answer: Tested) -> str:
-    """Ours: the difference, its interval and what the interval is over. Empty without runs."""
-    between = answer.contrast
-    if between is None:
+def basis_text(answer: Tested) -> str:
+    """What our interval is over; empty without runs."""
+    if answer.contrast is None:
         return ""
-    mean, low, high = between.interval()
+    pairs = answer.contrast.pairs
     text = (
-        _(
-            "ours {gain} points (mean of {seeds} seeds, 95 % interval over seeds and photographs "
-            "{interval}, the same {n} test photographs)"
-        )
-        if between.over_seeds
+        _("mean of {seeds} seeds, 95 % interval over seeds and {n} test photographs")
+        if answer.contrast.over_seeds
         else _(
-            "ours {gain} points (one seed, 95 % interval over {n} test photographs {interval}, "
-            "McNemar {p}; what luck of training adds takes more seeds)"
+            "one seed, 95 % interval over {n} test photographs, McNemar {p}; the luck of training "
+            "takes more seeds"
         )
     )
-    sentences = [
-        text.format(
-            gain=points(mean),
-            interval=points_interval(low, high),
-            n=numbers.count(between.pairs[0].n),
-            seeds=len(between.pairs),
-            p=p_text(between.pairs[0].p),
-        )
-    ]
+    return text.format(n=numbers.count(pairs[0].n), seeds=len(pairs), p=p_text(pairs[0].p))
+
+
+def contrast_text(answer: Tested, basis: str = "") -> str:
+    """Ours: the difference with its interval, `basis`, and how to read it. Empty without runs."""
+    if answer.contrast is None:
+        return ""
+    gain, low, high = answer.contrast.interval()
+    text = _("ours {gain} points ({interval})").format(
+        gain=points(gain), interval=points_interval(low, high)
+    )
+    sentences = [", ".join(filter(None, [text, basis]))]
     if answer.claim.expects == "same":
         nearly = _("“Nearly equal” here means within ±{points} points")
         sentences.append(nearly.format(points=f"{100 * HARDLY:.1f}"))
     elif answer.outcome() == "unclear":
-        sentences.append(_("If the interval includes 0, we cannot tell which one is better"))
-    if differs := between.also_differs():
+        sentences.append(_("The interval includes 0: we cannot tell which one is better"))
+    if differs := answer.contrast.also_differs():
         sentences.append(_("The trainings also differ in {names}").format(names=", ".join(differs)))
     return ". ".join(sentences) + "."
 
@@ -276,24 +276,28 @@ def list_findings(answers: Sequence[Tested], guessed: guess.Guess[str]) -> None:
     """All findings by question, each with its verdict; those without runs say what is missing."""
     if guess.waits(guessed):
         return
-    for question in dict.fromkeys(answer.claim.question for answer in answers):
-        lines = [finding_line(answer) for answer in answers if answer.claim.question == question]
+    bases = [basis for answer in answers if (basis := basis_text(answer))]
+    usual = max(bases, key=bases.count, default="")
+    by_question: dict[str, list[str]] = {}
+    for answer in answers:
+        basis = basis_text(answer)
+        details = [contrast_text(answer, basis if basis != usual else "")]
+        if reported := reported_text(answer):
+            details.insert(0, _("theirs {points};").format(points=reported))
+        if answer.missing:
+            stems = ", ".join(f"`{stem}`" for stem in answer.missing)
+            details.append(_("missing: {names}").format(names=stems))
+        elif answer.contrast is None:
+            details.append(_("no seed is shared, or the stored answers are missing"))
+        title = f"**{outcome_title(answer.outcome())}** · {claim_title(answer.claim.key)}"
+        by_question.setdefault(answer.claim.question, []).append(
+            f"- {title}  \n  {' '.join(filter(None, details))}"
+        )
+    for question, lines in by_question.items():
         st.markdown(f"**{question}**")
         st.markdown("\n".join(lines))
-
-
-def finding_line(answer: Tested) -> str:
-    """A finding with its verdict and both differences."""
-    details = [contrast_text(answer)]
-    if reported := reported_text(answer):
-        details.insert(0, _("theirs {points};").format(points=reported))
-    if answer.missing:
-        stems = ", ".join(f"`{stem}`" for stem in answer.missing)
-        details.append(_("missing: {names}").format(names=stems))
-    elif answer.contrast is None:
-        details.append(_("no seed is shared, or the stored answers are missing"))
-    title = f"**{outcome_title(answer.outcome())}** · {claim_title(answer.claim.key)}"
-    return f"- {title}  \n  {' '.join(filter(None, details))}"
+    if usual:
+        st.caption(_("Ours, where nothing else is said: {basis}.").format(basis=usual))
 
 
 def same_size(every: Sequence[Collected], shipped: Sequence[Checkpoint]) -> None:
@@ -301,8 +305,7 @@ def same_size(every: Sequence[Collected], shipped: Sequence[Checkpoint]) -> None
     st.markdown(
         _(
             "**HW7 Q1: compress one big model by two methods to the same size, and compare their "
-            "accuracy.** Sizes are weights files in float16, or in fewer bits where that is the "
-            "method, within {near} of the size."
+            "accuracy.** Sizes, within {near}: weights in float16, or in the bits of the method."
         ).format(near=numbers.share(NEAR))
     )
     try:
@@ -313,57 +316,54 @@ def same_size(every: Sequence[Collected], shipped: Sequence[Checkpoint]) -> None
     titles = {checkpoint.id: _(checkpoint.title) for checkpoint in shipped}
     whole = {each.id: each.test.accuracy for each in shipped if each.test}
     columns = {
-        "big": _("Big network"),
+        "way": _("Method"),
         "size": _("File"),
         "right": _("Right (95 % interval)"),
         "lost": _("Change, points"),
         "macs": _("MACs"),
         "ms": _("Time"),
-        "way": _("Made smaller by"),  # the longest: last, where it may be cut off
     }
     for size_bytes in SIZES_BYTES:
-        st.markdown(f"**{_('About {size}').format(size=numbers.size(size_bytes))}**")
-        near = at_size(rows, size_bytes)
+        near, size = at_size(rows, size_bytes), numbers.size(size_bytes)
         if not near:
-            st.caption(_("Nothing of this size was measured yet."))
-            continue
+            st.caption(_("**About {size}**: nothing was measured yet.").format(size=size))
         bigs = sorted({big for big, _way in near}, key=lambda big: -whole.get(big, 0))
-        by_big = {big: [near[big, way] for way in WAYS if (big, way) in near] for big in bigs}
-        st.dataframe(
-            [
-                {
-                    "big": titles.get(big, big),
-                    "size": numbers.size(row.size_bytes),
-                    "right": f"{numbers.percent(row.accuracy, row.n)} "
-                    f"({numbers.interval(row.low, row.high, row.n)})",
-                    "lost": points(row.accuracy - whole[big]) if big in whole else "–",
-                    **work_of(row),
-                    "way": way_title(row, titles),
-                }
-                for big, ways in by_big.items()
-                for row in ways
-            ],
-            column_config=columns,
-            hide_index=True,
-            alt=_("Networks of about {size}, by big network and method.").format(
-                size=numbers.size(size_bytes)
-            ),
-        )
-        for ways in by_big.values():
+        for big in bigs:
+            ways = [near[big, way] for way in WAYS if (big, way) in near]
+            title = titles.get(big, big)
+            st.markdown(_("**About {size}**, from *{big}*").format(size=size, big=title))
+            st.dataframe(
+                [
+                    {
+                        "way": way_title(row, titles),
+                        "size": numbers.size(row.size_bytes),
+                        "right": f"{numbers.percent(row.accuracy, row.n)} "
+                        f"({numbers.interval(row.low, row.high, row.n)})",
+                        "lost": points(row.accuracy - whole[big]) if big in whole else "–",
+                        **work_of(row),
+                    }
+                    for row in ways
+                ],
+                column_config=columns,
+                hide_index=True,
+                alt=_("Networks of about {size} from {big}, by method.").format(
+                    size=size, big=title
+                ),
+            )
             if len(ways) > 1:
                 st.markdown(same_size_text(ways, titles))
     lengths = {row.epochs for row in rows if row.measured}
     if len(lengths) == 1:
         st.caption(
             _(
-                "Versions with a time learned for {n} epochs after they were made smaller, a "
-                "distilled student from random weights; one training each."
+                "Networks with a time: trained for {n} epochs after compression, a distilled "
+                "student from random weights; one training each."
             ).format(n=lengths.pop())
         )
     tried = {row.big for row in rows if row.measured}
     if untried := [id for id in BIG if id in whole and id not in tried]:
         with st.expander(
-            _("All methods trained as long: what makes them"), on_change="rerun"
+            _("Commands that train every method equally long"), on_change="rerun"
         ) as box:
             if box.open:
                 st.code("\n".join(SameSize.command.format(name=id) for id in untried), "bash")
@@ -402,15 +402,11 @@ def same_size_text(rows: Sequence[Compressed], titles: Mapping[str, str]) -> str
     """The answer for one big network: its methods (two at least) by accuracy."""
     best, *others = sorted(rows, key=lambda row: -row.accuracy)
     text = (
-        _("From *{big}*, {best} keeps most: {accuracy}, against {others}.")
+        _("Best: {best}, {accuracy}; then {others}.")
         if is_better(best, others[0])
-        else _(
-            "From *{big}*, {best} measured most: {accuracy}, against {others}. The first two are "
-            "not distinguishable."
-        )
+        else _("Highest: {best}, {accuracy}; then {others}. We cannot tell the first two apart.")
     )
     return text.format(
-        big=titles.get(best.big, best.big),
         best=way_title(best, titles),
         accuracy=numbers.percent(best.accuracy, best.n),
         others=", ".join(
@@ -425,7 +421,7 @@ def figure_titles() -> dict[FigureKey, tuple[str, str]]:
         "1": (_("1: depthwise"),
               _("HW7 Q1: how well does the small depthwise + pointwise student learn?")),
         "4": (_("4: plain, 2.2 M"),
-              _("HW7 Q1: and the plain network that is eight times its size?")),
+              _("HW7 Q1: how well does a plain network of 8 times the size learn?")),
         "9": (_("9: distillation"),
               _("HW7 Q2: does a teacher help, and does it matter which?")),
         "16": (_("16: about 1 MB"),
@@ -435,7 +431,7 @@ def figure_titles() -> dict[FigureKey, tuple[str, str]]:
         "best": (_("HW13: the best"),
                  _("HW13 Q1 and Q2: how far does the best one get, with and without a teacher?")),
         "first": (_("more photographs"),
-                  _("Beyond the homeworks: what do other photographs of food, seen first, add?")),
+                  _("Beyond the homeworks: does it help to learn other food photographs first?")),
     }  # fmt: skip
 
 
@@ -470,10 +466,10 @@ def figures(groups: Groups, guessed: guess.Guess[str]) -> None:
         caption = (
             _("Training accuracy is on augmented photographs, while the weights still change.")
             if figure.both_splits
-            else _("Right on the validation split, epoch by epoch.")
+            else _("Right on the validation split, by epoch.")
         )
         if any(len(mean.seeds) > 1 for mean in means):
-            caption = _("Thin lines: one seed each; thick: their mean.") + " " + caption
+            caption = _("Thin lines: single seeds. Thick: their mean.") + " " + caption
         st.caption(caption)
         st.markdown("\n".join(f"- {line}" for line in lines))
         data_button(
@@ -482,16 +478,16 @@ def figures(groups: Groups, guessed: guess.Guess[str]) -> None:
     explain_missing(figure.stems, groups, without)
     ladder = ladder_rows(groups, figure)
     if not ladder:
-        st.caption(_("Neither side has a figure for this one yet."))
+        st.caption(_("There is no test accuracy for this figure yet."))
         return
     rungs = "; ".join(f"{row['row']}: {row['text']}" for row in ladder)
     alt = _("Test accuracy, ours and theirs. {rows}.").format(rows=rungs)
     show(ladder_chart(ladder), alt, key=f"ladder-{key}")
     st.caption(
         _(
-            "Filled mark: ours, on the test split, with its 95 % interval; faint: its seeds. "
-            "Upright stroke: theirs, one training, measured on the real Food-11. Compare the "
-            "order, not the heights: the photographs are not the same."
+            "Filled mark: ours, on the test split, with its 95 % interval; faint marks: its seeds. "
+            "Stroke: theirs, one training, on the real Food-11. The photographs are not the same: "
+            "compare the order, not the values."
         )
     )
     data_button(lambda: pd.DataFrame(ladder).drop(columns=["text", "row"]), f"ladder-{key}")
@@ -530,34 +526,29 @@ def table(every: Groups, others: Sequence[Collected], guessed: guess.Guess[str])
         return
     times = latency()
     rows = sorted(network_rows(every.values(), times), key=lambda row: row.family != "teacher")
-    localized = partial(st.column_config.NumberColumn, format="localized")
     st.dataframe(
         [
             {
                 "network": f"{glyph(row.role)} {_(row.title)}",
-                "right": numbers.percent(row.accuracy, row.n),
-                "interval": numbers.interval(row.low, row.high, row.n),
-                "n": row.n,
+                "right": accuracy_text(row),
                 "seeds": ", ".join(map(str, row.seeds)),
                 "params": row.params,
                 "bytes": numbers.size(row.size_bytes),
                 "macs": f"{row.macs / 1e6:,.1f}{numbers.THIN}M",
-                "ms": row.latency_ms and numbers.milliseconds(row.latency_ms),
-                "reported": row.reported and numbers.percent(row.reported),
+                "ms": numbers.milliseconds(row.latency_ms) if row.latency_ms else "–",
+                "reported": numbers.percent(row.reported) if row.reported else "–",
             }
             for row in rows
         ],
         column_config={
             "network": st.column_config.TextColumn(_("Network"), pinned=True, width=NAME_PX),
-            "right": _("Right, test split"),
-            "interval": _("95 % interval"),
-            "n": localized(_("Photographs")),
-            "seeds": _("Seeds"),
-            "params": localized(_("Parameters")),
-            "bytes": _("File, float16"),
-            "macs": _("MACs"),
-            "ms": _("Time"),
-            "reported": _("Theirs, on Food-11"),
+            "right": st.column_config.TextColumn(_("Right (95 % interval)"), width=160),
+            "seeds": st.column_config.TextColumn(_("Seeds"), width=60),
+            "params": st.column_config.NumberColumn(_("Parameters"), format="localized", width=90),
+            "bytes": st.column_config.TextColumn(_("File"), width=72),
+            "macs": st.column_config.TextColumn(_("MACs"), width=74),
+            "ms": st.column_config.TextColumn(_("Time"), width=72),
+            "reported": st.column_config.TextColumn(_("Theirs"), width=66),
         },
         hide_index=True,
         row_height=ROW_PX,
@@ -566,9 +557,9 @@ def table(every: Groups, others: Sequence[Collected], guessed: guess.Guess[str])
     )
     st.caption(
         _(
-            "Accuracy: mean over seeds. Time: one picture, ONNX Runtime, median, lowest seed. "
-            "Theirs: the reports' test accuracies, another set of photographs; the depthwise "
-            "network's is that of Q1, in Q4 it is {q4}."
+            "Right: test split, mean of the seeds. File: float16. Time: one picture, median, "
+            "lowest seed. Theirs: test accuracy in the reports, on Food-11; depthwise as in Q1 "
+            "(in Q4 {q4})."
         ).format(q4=numbers.percent(REPORTED_Q4[DWPW].accuracy))
     )
     if any(row.latency_ms is None for row in rows):
@@ -586,8 +577,8 @@ def why_lines(groups: Groups) -> list[str]:
     data, lines = students[0].data, []
     if not data.is_food11:
         text = _(
-            "Other photographs: {data}. {ours} to train on instead of Food-11's {theirs}, so a "
-            "large network has {ratio} fewer to learn from."
+            "Other photographs: {data}. There are {ours} to train on, {ratio} fewer than Food-11's "
+            "{theirs}."
         )
         theirs = FOOD11_COUNTS["training"]
         lines.append(
@@ -604,16 +595,16 @@ def why_lines(groups: Groups) -> list[str]:
 
     lines.append(
         _(
-            "Other schedules: ours are {epochs} epochs at {px} px, the same for every run that is "
-            "compared; the reports' runs lasted as long as their authors let them."
+            "Another schedule: ours is {epochs} epochs at {px} px, the same for all networks of a "
+            "comparison."
         ).format(
             epochs=listed({s.epochs for s in students}), px=listed({s.input_px for s in students})
         )
     )
     lines.append(
         _(
-            "Luck: a figure of theirs is one training. Their own depthwise network stands in the "
-            "report twice, with {a} and {b}. Ours are trained with {counts} seeds."
+            "Luck: each of their numbers is one training. Their depthwise network is in the report "
+            "twice, with {a} and {b}. Ours are trained with {counts} seeds."
         ).format(
             a=numbers.percent(REPORTED[DWPW].accuracy),
             b=numbers.percent(REPORTED_Q4[DWPW].accuracy),
@@ -622,11 +613,12 @@ def why_lines(groups: Groups) -> list[str]:
     )
     teachers = {
         "efficientnet_lite0-imagenet": ("resnet18-imagenet", _(
-            "The teacher: theirs was a ResNet-18 fine-tuned from ImageNet, {theirs} on Food-11; "
-            "ours is {name}, {ours} on our test split."
+            "Another teacher: theirs was a ResNet-18 from ImageNet, right on {theirs} of Food-11; "
+            "ours is {name}, right on {ours} of our test split."
         )),
         "resnet18-scratch": ("resnet18-scratch", _(
-            "The weak teacher: a ResNet-18 from scratch in both, {theirs} theirs, {ours} ours."
+            "The weak teacher is a ResNet-18 from scratch in both: theirs is right on {theirs}, "
+            "ours on {ours}."
         )),
     }  # fmt: skip
     return lines + [
@@ -645,8 +637,8 @@ def why(groups: Groups) -> None:
     st.markdown("\n".join(f"- {line}" for line in why_lines(groups)))
     st.markdown(
         _(
-            "The interval of an accuracy $\\hat p$ holds two independent kinds of luck, so their "
-            "squares add:"
+            "The interval of an accuracy covers two independent kinds of luck: which photographs "
+            "are tested, and how a training goes. Their squares add:"
         )
     )
     st.latex(
@@ -656,9 +648,9 @@ def why(groups: Groups) -> None:
     st.markdown(
         _(
             "$w_{\\mathrm{pictures}}$ is Wilson's interval for $n$ test photographs, $s$ the "
-            "spread of $k$ seeds, $t$ Student's. With one seed the second part is not known, and "
-            "left out. Two networks are compared on the same photographs and the same seed, which "
-            "cancels what both share; its interval holds what is left of both kinds of luck."
+            "standard deviation of $k$ seeds, $t$ Student's. With one seed the second part is "
+            "unknown and left out. Two networks are compared on the same photographs and the same "
+            "seed: what both share cancels."
         )
     )
     st.code(source_of("core.stats", "accuracy_interval"), language="python", wrap_lines=True)
@@ -670,8 +662,8 @@ def trap(answers: Sequence[Tested], groups: Groups, guessed: guess.Guess[str]) -
         return
     st.markdown(
         _(
-            "A report with one training each states one difference. These are all the differences "
-            "that our seeds could have given it:"
+            "**One training each gives one difference.** With our seeds, a report could have found "
+            "any of these:"
         )
     )
     lines = []
@@ -681,28 +673,27 @@ def trap(answers: Sequence[Tested], groups: Groups, guessed: guess.Guess[str]) -
             below_zero = sum(difference < 0 for difference in differences)
             lines.append(
                 _(
-                    "*{claim}.* {n} pairs of trainings: from {low} to {high} points; {against} of "
-                    "them say the opposite of the others."
+                    "*{claim}.* {n} pairs of trainings: from {low} to {high} points, {against} of "
+                    "the opposite sign"
                 ).format(
                     claim=claim_title(answer.claim.key),
                     n=len(differences),
                     low=points(differences[0]),
                     high=points(differences[-1]),
-                    against=min(below_zero, len(differences) - below_zero),
+                    against=min(below_zero, len(differences) - below_zero) or _("none"),
                 )
             )
     if not lines:
-        lines.append(_("No network here has a second seed yet, so this trap cannot be shown."))
+        lines.append(_("No network has a second seed yet, so this trap cannot be shown."))
     st.markdown("\n".join(f"- {line}" for line in lines))
     if flattered := flattery(groups):
         gaps = {row.checkpoint: row.best - row.typical for row in flattered}
         most = max(gaps, key=lambda id: gaps[id])
         st.markdown(
             _(
-                "The second half of the trap: the epoch that is best on the validation split is "
-                "also the luckiest. Over {n} runs it stands {gap} points above the median of the "
-                "five epochs around it; most in `{id}` ({most}). That is why accuracies here are "
-                "those of the test split, which chose nothing."
+                "**The best epoch is also the luckiest.** Over {n} runs, the epoch that is best on "
+                "the validation split is {gap} points above the median of the five epochs around "
+                "it; most in `{id}` ({most}). So we report the test split, which chose nothing."
             ).format(
                 n=len(gaps), gap=points(sum(gaps.values()) / len(gaps)), id=most,
                 most=points(gaps[most]),
@@ -715,8 +706,8 @@ def homework() -> None:
     figure = _("“Curves”, figure {key}.")
     q1 = _("Compress one big model by two methods to the same size, and compare their accuracy: "
            "“Same size”.")  # fmt: skip
-    q2 = _("Distil, from a teacher and from a better one.")
-    q4 = _("Three kinds of convolution at about 1 MB.")
+    q2 = _("Distil from a teacher, and from a better one.")
+    q4 = _("Compare three kinds of convolution at about 1 MB.")
     questions: dict[str, tuple[str, tuple[str, ...]]] = {
         "HW7 Q1": (f"{q1} {figure.format(key='1, 4')}",
                    ("convolutions", "pruning", "quantization", "distillation", "low_rank")),

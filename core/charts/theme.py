@@ -141,6 +141,17 @@ def guide(
     return painted(mark.encode(position), slot)
 
 
+def row_guide(rows: alt.Chart, x: alt.X, value: float) -> alt.Chart:
+    """A reference line at `value` in each of `rows`, a piece a row: none crosses a row's name.
+
+    `x`: the axis, on the field `guide`. The names stand above the middles of the rows.
+    """
+    pieces = rows.transform_calculate(guide=f"{value}").mark_tick(
+        orient="vertical", thickness=1, size=28, yOffset=9
+    )
+    return painted(pieces.encode(x=x), "muted")
+
+
 def layered(*charts: Any) -> alt.LayerChart:
     """`alt.layer`, which returns a layer chart whenever its parts are plain charts."""
     return cast(alt.LayerChart, alt.layer(*charts))

@@ -28,6 +28,7 @@ from core.charts.theme import (
     role_of,
     role_shape,
     role_title,
+    row_guide,
 )
 from core.checkpoints.by_recipe import Collected
 from core.collection.homework import Curve, Figure, NetworkRow
@@ -262,7 +263,7 @@ def _collection(cost: Cost, costs: tuple[float, float], accuracies: tuple[float,
 RESULTS_HEIGHT_PX = 380
 LINE = 0.0575
 """A line of a curve's name, as a share of the plot's height."""
-ROW_PX, AXIS_PX = 62, 60
+ROW_PX, AXIS_PX = 70, 60
 _MARGIN = 1.5  # where the epoch axis' plot ends; names stand between 1 and here
 
 
@@ -486,7 +487,7 @@ def _ladder(n: int, domain: tuple[float, float]) -> Any:
             span, seeds.encode(x("accuracy"), y, role_color(), role_shape()), mark,
             painted(theirs.encode(x("reported"), y), "text"),
             ink_text(names, "row:N", align="left", dy=-17),
-            ink_text(figures, "text:N", "muted", align="right", dy=18, fontSize=12),
+            ink_text(figures, "text:N", "muted", align="right", dy=23),
         ),
         height=ROW_PX * n + AXIS_PX,
     )  # fmt: skip
@@ -532,12 +533,12 @@ def claims_chart(rows: Sequence[Mapping[str, Any]], chosen: str, reveal: bool = 
 
 @compiled
 def _claims(n: int, ends: tuple[float, float]) -> Any:
-    title = _("Difference in points (right of 0: as the line says)")
-    y, names, x = _rows(title, ends, alt.Axis(format="+d", tickCount=6, grid=True))
+    title = _("Difference in points (right: the first is better)")
+    label = "datum.value ? format(datum.value, '+d') : '0'"
+    y, names, x = _rows(title, ends, alt.Axis(labelExpr=label, tickCount=6, grid=True))
     rows = alt.Chart(alt.NamedData("rows")).encode(y)
     ours = rows.transform_filter("isValid(datum.mean)").encode(color=role_color("slot"))
     theirs = rows.transform_filter("isValid(datum.theirs_low)")
-    zero = alt.Chart(alt.InlineData(values=[{"at": 0}])).mark_rule(strokeWidth=1, strokeDash=[3, 3])
     bar = theirs.mark_rule(strokeWidth=8, opacity=0.5, yOffset=9)
     stroke = theirs.transform_calculate(at="(datum.theirs_low + datum.theirs_high) / 2").mark_tick(
         orient="vertical", thickness=3, size=20, yOffset=9
@@ -550,7 +551,7 @@ def _claims(n: int, ends: tuple[float, float]) -> Any:
     bold = alt.expr("datum.on ? 'bold' : 'normal'")
     return finish(
         layered(
-            painted(zero.encode(x("at")), "muted"),
+            row_guide(rows, x("guide"), 0),
             painted(bar.encode(x("theirs_low"), x2="theirs_high:Q"), "muted"),
             painted(stroke.encode(x("at")), "text"),
             ours.mark_rule(strokeWidth=3, yOffset=9).encode(x("low"), x2="high:Q"),

@@ -25,12 +25,12 @@ from core.charts.theme import (
     RoleKey,
     finish,
     glyph,
-    guide,
     ink_text,
     layered,
     painted,
     role_color,
     role_shape,
+    row_guide,
 )
 from core.checkpoints.by_recipe import Contrast
 from core.course import CLASSES
@@ -644,30 +644,31 @@ _PLACE = alt.Y("place:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOute
 """Without names beside it: they would leave a phone no room for the marks."""
 
 
-def _interval_rows(x: alt.X, low: str, high: str, height_px: int, *above: Any) -> Any:
-    """Intervals and marks of the rows `rows`, layers `above` between them.
+def _interval_rows(x: alt.X, value: float, height_px: int, *more: Any) -> Any:
+    """Intervals and marks of the rows `rows` about a line at `value`, layers `more` between them.
 
     Columns: place, role, hollow, name, figure (texts at the left and right over the mark), under
-    (a text under it, maybe empty), full (the tooltip), that of `x`, and both ends.
+    (a text below the figure, maybe empty), full (the tooltip), that of `x`, low and high.
     """
     base = alt.Chart(alt.NamedData("rows")).encode(y=_PLACE)
-    span = base.mark_rule(strokeWidth=3).encode(
-        alt.X(low, title=x["title"]), x2=high, color=role_color()
+    span = base.mark_rule(strokeWidth=3, yOffset=9).encode(
+        alt.X("low:Q", title=x["title"]), x2="high:Q", color=role_color()
     )
     marks = [
         base.transform_filter(f"datum.hollow == {str(hollow).lower()}")
-        .mark_point(filled=not hollow, opacity=1, size=200, strokeWidth=2.5)
+        .mark_point(filled=not hollow, opacity=1, size=200, strokeWidth=2.5, yOffset=9)
         .encode(x=x, color=role_color(), shape=role_shape(), tooltip=[alt.Tooltip("full:N")])
         for hollow in (True, False)
     ]
     left, right = base.encode(x=alt.value(0)), base.encode(x=alt.XValue(alt.expr("width")))
     chart = layered(
-        *above,
+        row_guide(base, alt.X("guide:Q", title=x["title"]), value),
+        *more,
         span,
         *marks,
-        ink_text(left, "name:N", align="left", dy=-14),
-        ink_text(left, "under:N", "muted", align="left", dy=17),
-        ink_text(right, "figure:N", "muted", align="right", dy=-14),
+        ink_text(left, "name:N", align="left", dy=-12),
+        ink_text(right, "under:N", "muted", align="right", dy=9),
+        ink_text(right, "figure:N", "muted", align="right", dy=-12),
     )
     return finish(chart, height=height_px)
 
@@ -720,17 +721,17 @@ def gain_chart(contrasts: Sequence[Contrast]) -> Spec:
 def _gain_spec(rows: int, reach: int) -> alt.LayerChart:
     x = alt.X(
         "gain:Q",
-        title=_("Distilled minus scratch, percentage points"),
+        title=_("Distilled minus from scratch, in points"),
         scale=alt.Scale(domain=[-reach, reach], nice=False),
         axis=alt.Axis(grid=False, tickCount=6),
     )
-    seeds = alt.Chart(alt.NamedData("seeds")).mark_tick(thickness=2, size=16).encode(
+    seeds = alt.Chart(alt.NamedData("seeds")).mark_tick(thickness=2, size=14, yOffset=9).encode(
         x=x,
         y=_PLACE,
         color=role_color(),
         tooltip=[alt.Tooltip("seed:N"), alt.Tooltip("gain:Q", format="+.2f")],
     )  # fmt: skip
-    return _interval_rows(x, "low:Q", "high:Q", 46 * rows + _AXIS_PX, guide("x", 0), seeds)
+    return _interval_rows(x, 0, 46 * rows + _AXIS_PX, seeds)
 
 
 def row_name(learned_from: str, n_pictures: int) -> str:
@@ -791,5 +792,4 @@ def _dreamed_spec(rows: int) -> alt.LayerChart:
         scale=alt.Scale(domain=[0, 1], nice=False),
         axis=alt.Axis(grid=False, format="%", tickCount=6),
     )
-    blind = guide("x", 1 / len(CLASSES))
-    return _interval_rows(x, "low:Q", "high:Q", 58 * rows + _AXIS_PX, blind)
+    return _interval_rows(x, 1 / len(CLASSES), 46 * rows + _AXIS_PX)

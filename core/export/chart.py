@@ -447,8 +447,8 @@ def story_title(step: Step) -> str:
     """What was done last in a step of STORY."""
     return {
         "teacher": _("Teacher"),
-        "student": _("Distilled"),
-        "tuned": _("Cut"),
+        "student": _("Distilled student"),
+        "tuned": _("Channels cut"),
         "tuned_8bit": _("8 bits"),
     }[step]
 

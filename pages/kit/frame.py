@@ -54,7 +54,7 @@ def sections() -> dict[str, list[Entry]]:
             Entry("compare", ":material/photo_camera:", _("Compare"),
                   _("What does each network see on your plate?")),
             Entry("results", ":material/leaderboard:", _("Results"),
-                  _("What did the two homeworks find, and does it hold?")),
+                  _("Do the findings of two homeworks hold?")),
         ],
         _("Build"): [
             Entry("convolutions", ":material/grid_on:", _("Convolutions"),
@@ -64,7 +64,7 @@ def sections() -> dict[str, list[Entry]]:
         ],
         _("Distil"): [
             Entry("temperature", ":material/device_thermostat:", _("Temperature"),
-                  _("What does a higher temperature do to an answer?")),
+                  _("What does a higher temperature do?")),
             Entry("distillation", ":material/local_drink:", _("Distillation"),
                   _("What does a student learn from its teacher?")),
             Entry("training", ":material/model_training:", _("Training"),

@@ -130,8 +130,8 @@ def pick(many: bool = True) -> list[Photo]:
     if not (dreams_available(SHOW_PX) or dreams_available()):
         del sources["dream"]
     source = one_of(
-        st.segmented_control,
-        _("No photo at hand?"),
+        st.pills,
+        _("Or take"),
         sources,
         "photo_from",
         default=next(iter(sources)) if len(sources) > 1 else None,
@@ -159,7 +159,7 @@ def _from_upload(many: bool) -> list[Photo]:
     chosen = files if isinstance(files, list) else [files] if files else []
     if len(chosen) > MAX_PHOTOS:
         st.warning(
-            _("Only the first {most} photos are looked at; you chose {n}.").format(
+            _("Only the first {most} photos are used; you chose {n}.").format(
                 most=MAX_PHOTOS, n=len(chosen)
             ),
             icon=":material/filter_8:",

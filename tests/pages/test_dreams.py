@@ -44,7 +44,7 @@ def test_without_photographs_a_dream_is_looked_at_and_named_one(open_page: Open)
     app = open_page("compare", dream_of="Soup", tab="classes")
     assert not app.exception
     assert captions(app)[0].lower() == f"{MARK}."
-    assert "made to look like **Soup**" in text(app) and "label says" not in text(app)
+    assert "made as **Soup**" in text(app) and "label says" not in text(app)
     assert "Of 22 generated pictures at 128 px the teacher recognises 22" in text(app)
     assert "`dwpw_256k-scratch-s0`, which learned from labels alone, 11 (50" in text(app)
     table = app.dataframe[0].value

@@ -109,11 +109,11 @@ def test_the_story_tells_each_step_by_its_measured_row(open_page: Open) -> None:
     )
     words = [text.replace(THIN, " ") for text in drawn["lines"]]
     assert words[0].split("\n")[:2] == ["6.00 ms a photo", "80.0 % right"]
-    assert words[3].split("\n")[0] == "no time of its own"
+    assert words[3].split("\n")[0] == "time not measured"
     text = said(app).replace(THIN, " ")
     assert "13.8 MB become 150 KB, 92× smaller" in text
-    assert "80.0 % right become 68.0 %" in text
-    assert "*Cut* takes longer" in text
+    assert "right on 80.0 % of" in text and "the last on 68.0 %" in text
+    assert "*Channels cut* is smaller but slower" in text
     alt = app.get("vega_lite_chart")[0].proto.alt.replace(THIN, " ")
     assert "Teacher, 13.8 MB, 6.00 ms a photo, 80.0 % right" in alt
 
@@ -178,7 +178,7 @@ def test_a_way_that_ended_early_or_had_no_photographs_invents_nothing(open_page:
     drawn = steps(app)
     assert list(drawn["step"]) == ["teacher", "student"] and begins(app) == "student"
     assert all("accuracy not measured" in text for text in drawn["lines"])
-    assert "not free" not in said(app)
+    assert "The price" not in said(app)
 
 
 def test_a_way_of_other_weights_or_damaged_leaves_the_rest_of_the_page(open_page: Open) -> None:

@@ -52,10 +52,9 @@ def test_a_guess_gets_a_verdict_and_opens_everything(open_page: Open) -> None:
     app.button_group(key="guess_results").set_value("differs").run()
     text = said(app)
     assert "Not quite.** ✓ Agrees: ours +5.8 points" in text
-    counted = "our networks agree with 5; they disagree with 1; 1 are unclear; 1 the reports left"
-    assert counted in text
-    assert "wait for a training" not in text
-    assert "theirs +12.8 points; ours +15.8 points (mean of 3 seeds" in text
+    assert "agree with 5; disagree with 1; unclear: 1; left open by the reports: 1." in text
+    assert "not trained yet" not in text
+    assert "theirs +12.8 points; ours +15.8 points (" in text and "mean of 3 seeds" in text
     assert "python -m core reproduce --only dwpw" not in text
     app.selectbox(key="finding").set_value("kd_helps")
     app.button_group(key="guess_results").set_value("agrees").run()
@@ -96,15 +95,14 @@ def test_one_big_network_is_brought_to_the_same_size_by_several_methods(open_pag
     app = open_page("results", tab="size")
     text = said(app)
     assert "compress one big model by two methods to the same size" in text
-    assert "Nothing of this size was measured yet." in text  # about 1 MB
-    table = app.dataframe[0].value
-    mine = table[table["big"] == one.title]
+    assert "**About 1.0 MB**: nothing was measured yet." in text
+    taught, mine = (each.value for each in app.dataframe)  # the more accurate big network first
     assert mine["way"].tolist() == ["channels cut, 30 epochs after", "8 bits, no training after"]
     assert [size[:3] for size in mine["size"]] == ["342", "300"]
-    assert "8 bits, no training after keeps most: 68.3 %, against 61.7 %" in text
-    taught = table[table["big"] == "EfficientNet-Lite0, from ImageNet"]["way"].tolist()
-    assert taught == ["distilled: Best student under 100,000, distilled"]  # which one it is
-    (box,) = [each for each in app.expander if "trained as long" in each.label]
+    assert "8 bits, no training after, 68.3 %; then 61.7 %" in text
+    assert taught["way"].tolist() == ["distilled: Best student under 100,000, distilled"]
+    assert text.count(f", from *{one.title}*") == 1
+    (box,) = [each for each in app.expander if "train every method" in each.label]
     assert not box.code  # lazy
 
 

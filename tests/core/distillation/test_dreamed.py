@@ -100,8 +100,9 @@ def test_rows_and_gaps_are_paired_and_dreams_are_marked_by_shape() -> None:
     points = [layer for layer in spec["layer"] if layer["mark"].get("type") == "point"]
     assert {layer["mark"]["filled"] for layer in points} == {True, False}
     (blind,) = (
-        layer["encoding"]["x"]["datum"]
+        float(step["calculate"])
         for layer in spec["layer"]
-        if "datum" in layer.get("encoding", {}).get("x", {})
+        for step in layer.get("transform", ())
+        if step.get("as") == "guide"
     )
     assert blind == pytest.approx(1 / 11)
