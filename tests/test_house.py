@@ -23,10 +23,11 @@ TOOLS = sorted((REPO / "tools").rglob("*.py"))
 OURS = [REPO / "app.py", *PAGES, *KIT, *CORE]
 
 ROOMS = (
-    "distillation", "convolutions", "pruning", "quantization", "low_rank", "export", "collection",
+    "distillation", "convolutions", "pruning", "quantization", "low_rank", "export", "not_food",
+    "collection",
 )  # fmt: skip
 """Folders of core that hold one concept each; all else is the floor, which knows none."""
-LOOK_AT_ALL = {"export", "collection", "cli", "__main__"}
+LOOK_AT_ALL = {"export", "not_food", "collection", "cli", "__main__"}
 """What may import rooms: what ships or shows every technique, and the command line."""
 
 TORCH_FREE = (
@@ -57,6 +58,7 @@ TORCH_FREE = (
     "core.convolutions.chart",
     "core.distillation.chart",
     "core.export.files",
+    "core.not_food.measure",
     "core.pruning.rows",
     "core.pruning.chart",
     "core.results",

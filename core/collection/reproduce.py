@@ -32,7 +32,7 @@ from core.training.runs import RunFolder
 Log = Callable[[str], None]
 Step = Literal[
     "training", "pruning", "quantization", "lowrank", "sweep", "stack", "same_size", "shipping",
-    "latency",
+    "not_food", "latency",
 ]  # fmt: skip
 STEPS: tuple[Step, ...] = get_args(Step)
 State = Literal["missing", "started", "done", "unreadable"]
@@ -126,6 +126,13 @@ def _shipped(order: Order) -> list[str]:
     return planned + [each.id for each in there if not each.seed and each.id not in planned]
 
 
+def _all(order: Order) -> list[str]:
+    """All planned and all there are, of every seed; only those asked for where some were named."""
+    planned = [*(recipe.id for recipe in order.chosen), *order.made]
+    there = [] if order.named else checkpoints.load_manifest()
+    return planned + [id for id in there if id not in planned]
+
+
 def _sweep_state(id: str, order: Order) -> State:
     from core.distillation.measure import missing_points
 
@@ -166,6 +173,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     _resumed("stack", "core.export.make_stack", lambda order: _of(order, STUDENT)),
     _resumed("same_size", "core.export.make_same_size", lambda order: _of(order, *BIG)),
     replace(_resumed("shipping", "core.export.measure", _shipped), make=_make_shipping),
+    _resumed("not_food", "core.not_food.measure", _all),
     Measurement("latency", lambda order: ["all"], _latency_state, _make_latency, False),
 )
 """In the order in which they run; times come last, on a machine that does nothing else."""

@@ -26,7 +26,7 @@ from core.export.stack import RUNTIMES, Format, Runtime
 from core.i18n import _
 from core.inference.explain import Explainer
 from core.inference.graph import Ranges, float32_graph, int8_graph, prepared, stored_state
-from core.inference.predict import THREADS, Predictor, open_session
+from core.inference.predict import THREADS, Predictor, open_session, with_features
 from core.live import LiveRuns
 from core.quantization.hw7 import decode8, encode8
 from core.quantization.measure import QuantizationExperiment, calibrated
@@ -336,7 +336,7 @@ class FilePredictor(Predictor):
             }
         )
         self.threads = THREADS
-        self._session = open_file(id, format, data)
+        self._session = open_file(id, format, with_features(data) if "onnx" in format else data)
         self._data = data
 
     @functools.cached_property

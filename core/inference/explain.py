@@ -29,13 +29,8 @@ from core.checkpoints.tensors import read_header
 from core.course import CLASSES
 from core.errors import CheckpointError
 from core.i18n import _
-from core.inference.predict import open_session
+from core.inference.predict import linear_end, open_session
 from core.photos import prepare
-
-_PASSES_ON = (
-    "Reshape", "Flatten", "Squeeze", "Identity", "QuantizeLinear", "DequantizeLinear",
-)  # fmt: skip
-_AVERAGES = ("ReduceMean", "GlobalAveragePool")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,27 +72,23 @@ def _linear_head(
     graph: Any, weights: bytes | None
 ) -> tuple[str, NDArray[np.float64], NDArray[np.float64]]:
     """Name of the last feature maps, and what turns their mean into logits: (11, C) and (11,)."""
+    end = linear_end(graph)
+    if end is None:
+        raise CheckpointError(
+            _("This network does not end in an average over places and a linear layer.")
+        )
     made_by = {name: node for node in graph.node for name in node.output}
     constants = {each.name: each for each in graph.initializer}
     matrix, bias = np.eye(len(CLASSES)), np.zeros(len(CLASSES))
-    name = "logits"
-    while (node := made_by.get(name)) is not None:
-        name = node.input[0]
-        if node.op_type == "Gemm":
-            settings = {each.name: each for each in node.attribute}
-            weight = constant(node.input[1], made_by, constants, weights)
-            if "transB" not in settings or not settings["transB"].i:
-                weight = weight.T
-            if len(node.input) > 2:
-                bias = bias + matrix @ constant(node.input[2], made_by, constants, weights)
-            matrix = matrix @ weight
-        elif node.op_type in _AVERAGES:
-            return name, matrix, bias
-        elif node.op_type not in _PASSES_ON:
-            break
-    raise CheckpointError(
-        _("This network does not end in an average over places and a linear layer.")
-    )
+    for node in end[1]:
+        settings = {each.name: each for each in node.attribute}
+        weight = constant(node.input[1], made_by, constants, weights)
+        if "transB" not in settings or not settings["transB"].i:
+            weight = weight.T
+        if len(node.input) > 2:
+            bias = bias + matrix @ constant(node.input[2], made_by, constants, weights)
+        matrix = matrix @ weight
+    return end[0], matrix, bias
 
 
 def constant(

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime as ort
@@ -72,11 +72,63 @@ def run_batches(session: ort.InferenceSession, pixels: NDArray[np.uint8]) -> NDA
 
     Always in the same batches: then the last bits, too, come out the same each time.
     """
-    parts = [
-        session.run(None, {"pixels": np.ascontiguousarray(pixels[at : at + BATCH])})[0]
-        for at in range(0, len(pixels), BATCH)
-    ]
-    return np.concatenate(parts) if parts else np.zeros((0, len(CLASSES)), np.float32)
+    return _run_batches(session, pixels)[0]
+
+
+def _run_batches(
+    session: ort.InferenceSession, pixels: NDArray[np.uint8]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """`run_batches`, and the features (N, C) of a graph `with_features`; C is 0 for any other."""
+    logits, features = [np.zeros((0, len(CLASSES)), np.float32)], []
+    for at in range(0, len(pixels), BATCH):
+        answers = session.run(None, {"pixels": np.ascontiguousarray(pixels[at : at + BATCH])})
+        logits.append(answers[0])
+        features += [each.reshape(len(each), -1) for each in answers[1:]]
+    empty = np.zeros((len(pixels), 0), np.float32)
+    return np.concatenate(logits), np.concatenate(features) if features else empty
+
+
+_PASSES_ON = (
+    "Reshape", "Flatten", "Squeeze", "Identity", "QuantizeLinear", "DequantizeLinear",
+)  # fmt: skip
+_AVERAGES = ("ReduceMean", "GlobalAveragePool")
+
+
+def linear_end(graph: Any) -> tuple[str, list[Any]] | None:
+    """How an ONNX graph ends: the name of its last feature maps, and the linear layers behind them.
+
+    The maps are averaged over their places; the layers (Gemm nodes, the last one first) turn that
+    mean into the logits. None for a graph that ends otherwise.
+    """
+    made_by = {name: node for node in graph.node for name in node.output}
+    name, layers = "logits", []
+    while (node := made_by.get(name)) is not None:
+        name = node.input[0]
+        if node.op_type == "Gemm":
+            layers.append(node)
+        elif node.op_type in _AVERAGES:
+            return name, layers
+        elif node.op_type not in _PASSES_ON:
+            break
+    return None
+
+
+def with_features(graph: bytes) -> bytes:
+    """The graph with a second output: its features (N, C), which its linear layers read.
+
+    A graph that does not end in an average over places and linear layers is left as it is.
+    """
+    import onnx  # takes longer to import than all else here
+
+    try:
+        model = onnx.load_model_from_string(graph)
+    except Exception:  # `open_session` says what is wrong with it
+        return graph
+    end = linear_end(model.graph)
+    if end is None or not end[1]:
+        return graph
+    model.graph.output.append(onnx.ValueInfoProto(name=end[1][-1].input[0]))
+    return bytes(model.SerializeToString())
 
 
 def count_correct(
@@ -104,17 +156,24 @@ class Predictor:
         """Opens a session. Raises CheckpointError if a file is not what the manifest says."""
         self.checkpoint, files = read_files(checkpoint_id, GRAPH, WEIGHTS)
         self.threads = threads
-        self._session = open_session(files[GRAPH], files[WEIGHTS], threads)
+        self._session = open_session(with_features(files[GRAPH]), files[WEIGHTS], threads)
 
     def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (N, 11) of uint8 RGB pixels (N, 3, px, px), px = `checkpoint.input_px`.
 
         Raises ValueError for another shape or dtype.
         """
+        return self.answers(pixels)[0]
+
+    def answers(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """`logits`, and the features (N, C) that the last linear layer made them of.
+
+        C is 0 for a network that ends otherwise.
+        """
         px = self.checkpoint.input_px
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != (3, px, px):
             raise ValueError(f"not uint8 (N, 3, {px}, {px}): {pixels.dtype} {pixels.shape}")
-        return run_batches(self._session, pixels)
+        return _run_batches(self._session, pixels)
 
     def correct(self, pictures: Labelled, on_progress: "OnProgress | None" = None) -> int:
         """How many pictures it is right about; `on_progress` hears of every batch."""
@@ -169,6 +228,9 @@ class Prediction:
     """(11,), in label order."""
     probabilities: NDArray[np.float64]
     """(11,), the softmax at temperature 1."""
+    features: NDArray[np.float32]
+    """(C,): what the last linear layer made the logits of; empty for a network that ends otherwise.
+    """
     timing: Timing
     """One picture per call, on this machine, just now; threads stated."""
 
@@ -216,8 +278,11 @@ def predict_photo(
     timings = time_calls(
         calls, repeats=TIMED_RUNS, warmup=1, budget_s=TIMED_BUDGET_S, threads=THREADS
     )
-    logits = {id: call()[0] for id, call in calls.items()}
-    return [Prediction(id, logits[id], softmax(logits[id]), timings[id]) for id in ids]
+    answers = {id: network.answers(pixels[seen[id]]) for id, network in chosen.items()}
+    return [
+        Prediction(id, logits[0], softmax(logits[0]), features[0], timings[id])
+        for id, (logits, features) in answers.items()
+    ]
 
 
 def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ from core.checkpoints import GRAPH, WEIGHTS, read_files
 from core.checkpoints.tensors import DTYPES, read_header
 from core.errors import ConfigError
 from core.i18n import _
-from core.inference.predict import THREADS, Predictor, open_session
+from core.inference.predict import THREADS, Predictor, open_session, with_features
 from core.pruning.method import (
     CHANNEL_METHODS,
     FORMS,
@@ -67,7 +67,8 @@ class PrunedPredictor(Predictor):
         """Opens a session. Raises CheckpointError if a file is not what the manifest says."""
         self.checkpoint, files = read_files(id, GRAPH, WEIGHTS)
         self.threads = threads
-        self._session = open_session(files[GRAPH], pruned_bytes(files[WEIGHTS], keep), threads)
+        weights = pruned_bytes(files[WEIGHTS], keep)
+        self._session = open_session(with_features(files[GRAPH]), weights, threads)
 
 
 def forms_of(method: Method) -> tuple[Form, ...]:

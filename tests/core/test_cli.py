@@ -230,7 +230,10 @@ def test_predict_answers_the_good_photos_and_names_the_bad(
     )
     assert [row["file"] for row in document["predictions"]] == [str(photo), str(photo_twice)]
     for row in document["predictions"]:
-        assert set(row) == {"file", "checkpoint", "top", "probabilities", "latency_ms"}
+        assert set(row) == {
+            "file", "checkpoint", "top", "probabilities", "score", "unsure", "latency_ms",
+        }  # fmt: skip
+        assert row["score"] is row["unsure"] is None  # nobody has measured this network's limit
         assert row["checkpoint"] == ID and row["latency_ms"] > 0
         chances = row["probabilities"]
         assert tuple(chances) == CLASSES and sum(chances.values()) == pytest.approx(1, abs=1e-6)

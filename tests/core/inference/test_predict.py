@@ -14,6 +14,7 @@ from PIL import Image
 from scipy import special, stats
 
 from core import checkpoints
+from core.checkpoints import GRAPH, WEIGHTS
 from core.course import CLASSES
 from core.errors import CheckpointError
 from core.inference import predict
@@ -36,6 +37,21 @@ def test_logits_are_torchs(tiny_checkpoint: str, n: int) -> None:
     assert answers.dtype == np.float32 and answers.shape == (n, 11)
     assert np.abs(expected).max() > 1
     assert np.abs(answers - expected).max() <= 1e-4
+
+
+def test_features_are_what_torch_gives_the_linear_layer(tiny_checkpoint: str) -> None:
+    pixels, one = pictures(5).pixels, Predictor(tiny_checkpoint)
+    net = checkpoints.load_model(tiny_checkpoint)
+    read: list[np.ndarray] = []
+    net.fc.register_forward_pre_hook(lambda _layer, given: read.append(given[0].numpy()))  # type: ignore[union-attr]
+    torch_logits(net, pixels)
+    logits, features = one.answers(pixels)
+    assert features.shape == (5, 12) and np.abs(features - read[0]).max() <= 1e-4
+    files = checkpoints.read_files(tiny_checkpoint, GRAPH, WEIGHTS)[1]
+    alone = predict.run_batches(predict.open_session(files[GRAPH], files[WEIGHTS]), pixels)
+    assert (logits == alone).all()  # the second output changes no bit of the first
+    assert one.answers(pixels[:0])[1].shape[0] == 0
+    assert predict.with_features(b"junk") == b"junk"
 
 
 def test_other_shapes_and_types_are_refused(tiny_checkpoint: str) -> None:

@@ -1,0 +1,1 @@
+"""Pictures that are not food: what the networks' scores say of them, measured; torch-free."""
