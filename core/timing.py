@@ -189,16 +189,11 @@ def time_sitting(
     `px`: side of a picture. `log` hears of each batch size.
     """
     latency: dict[str, dict[str, Spread]] = {}
-
-    def run(session: Any, pixels: Any) -> Any:
-        return session.run(None, {"pixels": pixels})
-
-    runs = {name: partial(run, session) for name, session in sessions.items()}
     for batch in BATCHES:
         limits: dict[str, Any] = {"repeats": REPEATS[batch], "budget_s": BUDGET_S[batch]}
         by_engine = (
             time_networks(nets, px, batch, **limits),
-            time_sessions(runs, px, batch, **limits),
+            time_sessions(sessions, px, batch, **limits),
         )
         for engine, timed in zip(ENGINES, by_engine, strict=True):
             for name, timing in timed.items():
@@ -248,14 +243,15 @@ def time_networks(
 
 
 def time_sessions(
-    runs: Mapping[str, Callable[[Any], Any]],
+    sessions: Mapping[str, Any],
     px: int,
     batch: int = 1,
     *,
     repeats: int = 30,
     budget_s: float | None = None,
+    clock: Clock = wall_clock,
 ) -> dict[str, Timing]:
-    """The same for ONNX Runtime: each of `runs` takes uint8 pixels (batch, 3, px, px)."""
+    """The same for ONNX Runtime sessions: their input `pixels` is uint8 (batch, 3, px, px)."""
     pixels = np.random.default_rng(0).integers(0, 256, (batch, 3, px, px), dtype=np.uint8)
-    calls = {name: partial(run, pixels) for name, run in runs.items()}
-    return time_calls(calls, repeats=repeats, budget_s=budget_s, threads=THREADS)
+    calls = {name: partial(each.run, None, {"pixels": pixels}) for name, each in sessions.items()}
+    return time_calls(calls, repeats=repeats, budget_s=budget_s, threads=THREADS, clock=clock)

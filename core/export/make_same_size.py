@@ -5,10 +5,8 @@ last, all in one sitting. Fine-tuned networks are run folders like any other and
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
-import onnxruntime as ort
 import safetensors.torch
 from torch import nn
 
@@ -240,13 +238,9 @@ def _row(maker: _Maker, key: RowKey, made: Made) -> SameSizeRow:
 
 def _timed(maker: _Maker, rows: list[SameSizeRow]) -> list[SameSizeRow]:
     """All of them, one picture at a time, taking turns in one sitting."""
-    runs = {str(row.key): partial(_run, open_session(maker.make(row.key).graph)) for row in rows}
-    timed = time_sessions(runs, maker.pruning.px, repeats=REPEATS, budget_s=BUDGET_S)
+    sessions = {str(row.key): open_session(maker.make(row.key).graph) for row in rows}
+    timed = time_sessions(sessions, maker.pruning.px, repeats=REPEATS, budget_s=BUDGET_S)
     return [
         row.model_copy(update={"latency": {"onnx_1": Spread.of(timed[str(row.key)])}})
         for row in rows
     ]
-
-
-def _run(session: ort.InferenceSession, pixels: Any) -> Any:
-    return session.run(None, {"pixels": pixels})

@@ -10,7 +10,6 @@ import hashlib
 import tempfile
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,7 +43,7 @@ from core.photos import prepare, read_photo
 from core.provenance import commit, processor_name, versions
 from core.pruning.measure import PruningExperiment, networks, prune_and_finetune, publish_pruned
 from core.pruning.rows import RowKey
-from core.timing import THREADS, Spread, thread_clock, time_calls, time_sessions
+from core.timing import THREADS, Spread, thread_clock, time_sessions
 
 Log = Callable[[str], None]
 
@@ -267,13 +266,13 @@ def _untimed(stack: Stack) -> list[Step]:
 
 def _timed(experiment: PruningExperiment, stack: Stack) -> Stack:
     """Every file that runs, one picture at a time, in one sitting."""
-    runs: dict[str, Any] = {}
+    sessions: dict[str, Any] = {}
     for step in _untimed(stack):
         file = _file(experiment, stack, step, print, None)
         assert file is not None  # it has a row
         id = file.checkpoint.id if file.checkpoint else experiment.checkpoint.id
-        runs[step] = partial(_run, open_file(id, file.format, file.data))
-    timed = time_sessions(runs, experiment.px, repeats=REPEATS, budget_s=BUDGET_S)
+        sessions[step] = open_file(id, file.format, file.data)
+    timed = time_sessions(sessions, experiment.px, repeats=REPEATS, budget_s=BUDGET_S)
     return stack.with_rows(
         row.model_copy(update={"latency": Spread.of(timed[row.step])})
         for row in stack.rows
@@ -283,7 +282,7 @@ def _timed(experiment: PruningExperiment, stack: Stack) -> Stack:
 
 def _without_blocks(experiment: PruningExperiment, stack: Stack) -> Stack:
     """With each float32 file's processor time, with and without blocks of channels."""
-    runs: dict[str, Any] = {}
+    sessions: dict[str, Any] = {}
     counts: dict[Step, tuple[int, int]] = {}
     for row in stack.rows:
         if row.latency is None or row.format != "onnx":
@@ -292,14 +291,9 @@ def _without_blocks(experiment: PruningExperiment, stack: Stack) -> Stack:
         assert file is not None  # it has a row
         counts[row.step] = blocked_convolutions(file.data)
         for blocks in (True, False):
-            session = open_session(file.data, blocks=blocks)
-            runs[f"{row.step} {blocks}"] = partial(_run, session)
-    pixels = np.zeros((1, 3, experiment.px, experiment.px), np.uint8)
-    timed = time_calls(
-        {name: partial(run, pixels) for name, run in runs.items()},
-        repeats=REPEATS,
-        budget_s=BUDGET_S,
-        clock=thread_clock,
+            sessions[f"{row.step} {blocks}"] = open_session(file.data, blocks=blocks)
+    timed = time_sessions(
+        sessions, experiment.px, repeats=REPEATS, budget_s=BUDGET_S, clock=thread_clock
     )
     return stack.with_rows(
         row.model_copy(
@@ -330,10 +324,6 @@ def blocked_convolutions(graph: bytes) -> tuple[int, int]:
         nodes = onnx.load(options.optimized_model_filepath).graph.node
     domains = [node.domain for node in nodes if node.op_type in ("Conv", "FusedConv")]
     return sum(domain.endswith("nchwc") for domain in domains), len(domains)
-
-
-def _run(session: ort.InferenceSession, pixels: Any) -> Any:
-    return session.run(None, {"pixels": pixels})
 
 
 def _served(experiment: PruningExperiment, stack: Stack) -> Stack:

@@ -8,12 +8,11 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from core import checkpoints
@@ -235,18 +234,13 @@ def time_versions(
     graphs: Mapping[RowKey, bytes], px: int, batches: Sequence[int] = BATCHES
 ) -> dict[RowKey, dict[str, Spread]]:
     """`onnx_<batch>` of each graph, all taking turns in one sitting; one computing thread."""
-    sessions = {key: open_session(graph) for key, graph in graphs.items()}
-    runs = {str(tuple(key)): partial(_run, session) for key, session in sessions.items()}
+    sessions = {str(tuple(key)): open_session(graph) for key, graph in graphs.items()}
     spreads: dict[RowKey, dict[str, Spread]] = {key: {} for key in graphs}
     for batch in batches:
-        timed = time_sessions(runs, px, batch, repeats=REPEATS[batch], budget_s=BUDGET_S[batch])
+        timed = time_sessions(sessions, px, batch, repeats=REPEATS[batch], budget_s=BUDGET_S[batch])
         for key, columns in spreads.items():
             columns[f"onnx_{batch}"] = Spread.of(timed[str(tuple(key))])
     return spreads
-
-
-def _run(session: ort.InferenceSession, pixels: Any) -> Any:
-    return session.run(None, {"pixels": pixels})
 
 
 def _answers(
