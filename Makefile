@@ -50,6 +50,8 @@ ifneq ($(HOST),localhost)
 endif
 	@exec $(BIN)/python -m streamlit run app.py $(SERVE)
 
+# With bytecode kept: else every worker, and every process of a test, would compile all sources anew.
+test: export PYTHONDONTWRITEBYTECODE =
 test: lint
 	@$(BIN)/python -m pytest $(WORKERS) $(if $(ALL),-m "") $(TESTS)
 
@@ -78,13 +80,14 @@ constraints: $(VENV)/.tests-ready
 	   sed -E '/^(nvidia|cuda|triton|pytorch-triton|uvloop)/d; s/\+.*//'; } > $(FILE).new
 	@mv $(FILE).new $(FILE)
 
+# Beside the other one: where the system keeps temporary files there may be no 9 GB.
 newest:
-	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	@folder=$$(mktemp -d "$(abspath $(dir $(VENV)))/.newest-XXXXXX") && trap 'rm -rf "$$folder"' EXIT && \
 		$(MAKE) --no-print-directory test CONSTRAINTS= VENV="$$folder/venv"
 
 clean:
 	test ! -f $(VENV)/pyvenv.cfg || rm -rf $(VENV)
-	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .newest-*
 
 # pip is what comes last: a venv that was broken off has a python but no pip.
 $(BIN)/pip:

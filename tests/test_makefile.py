@@ -1,4 +1,4 @@
-"""What `make` installs: the versions that were tested."""
+"""What `make` installs: the versions that were tested, or the newest in an environment apart."""
 
 import re
 import shutil
@@ -27,8 +27,11 @@ def venv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return programs.parent
 
 
-def make(*words: str) -> None:
-    subprocess.run(["make", *words], cwd=ROOT, capture_output=True, timeout=60, check=True)
+def make(*words: str) -> str:
+    """What it prints."""
+    return subprocess.run(
+        ["make", *words], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    ).stdout
 
 
 FILES = ("requirements.txt", "requirements-dev.txt")
@@ -118,3 +121,16 @@ def test_make_constraints_writes_what_is_installed(venv: Path) -> None:
     versions.write_text("# The head.\n# Its end.\nold==1.0\n")
     make("constraints", f"VENV={venv}", f"CONSTRAINTS={versions}")
     assert versions.read_text() == "# The head.\n# Its end.\naltair==1.0\ntorch==2.14.1\n"
+
+
+@needs_make
+def test_make_newest_installs_without_the_constraints_and_runs_the_tests(venv: Path) -> None:
+    """Printed, not done: it takes minutes and gigabytes."""
+    said = make("-n", "newest", f"VENV={venv}", "TESTS=tests/test_makefile.py")
+    (apart,) = set(re.findall(rf"{re.escape(str(venv.parent))}/\.newest-\w+/venv", said))
+    for file in FILES:
+        assert re.search(rf"{re.escape(apart)}/bin/python -m pip install .*-r {file} *\|", said)
+    assert "constraints" not in said
+    for tool in ("ruff check", "mypy", "pytest .*tests/test_makefile.py"):
+        assert re.search(rf"{re.escape(apart)}/bin/python -m {tool}", said), tool
+    assert not [*venv.parent.glob(".newest-*")], "nothing is left behind"
