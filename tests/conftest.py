@@ -7,7 +7,7 @@
   that is skipped, for whatever reason, fails, and so does a whole run in which none was run.
 """
 
-import hashlib
+import gc
 import importlib.util
 import os
 import shutil
@@ -84,6 +84,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(photographs)
 
 
+def pytest_collection_finish() -> None:
+    """What was imported to collect the tests stays: the garbage collector need not look at it."""
+    gc.freeze()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
@@ -119,31 +124,52 @@ def the_main_module_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
+def _architecture(net: Any, spec: Any, px: int) -> str:
+    """All that a network's graph hangs on, but its weights."""
+    plain = (bool, int, float, str, tuple, list, dict, type(None))
+    parts = [str(net), repr(spec.mean), repr(spec.std), str(px)]
+    for name, module in net.named_modules():
+        own = {k: v for k, v in vars(module).items() if k[0] != "_" and isinstance(v, plain)}
+        own.pop("training", None)
+        parts.append(f"{name} {type(module)} {own}")
+    parts += [f"{n} {tensor.dtype} {tensor.shape}" for n, tensor in net.state_dict().items()]
+    return "\n".join(parts)
+
+
 @pytest.fixture(scope="session", autouse=True)
-def a_network_is_traced_once() -> Iterator[None]:
+def an_architecture_is_traced_once() -> Iterator[None]:
     """An ONNX graph takes a second to trace, and many tests publish the same tiny network.
 
-    A graph is kept for a network with the very same weights; publishing compares its answers with
-    torch's all the same. Where torch was not imported to collect the tests, none of them traces.
+    A graph is kept for each architecture, and gets the weights of every further network of it:
+    its initializers have the state dict's names. Publishing compares its answers with torch's all
+    the same, and the tests of the export trace every time. Where torch was not imported to
+    collect the tests, none of them traces.
     """
     if "torch" not in sys.modules:
         yield
         return
+    import onnx_ir
+
     from core.inference import export
 
-    trace, known = export.trace, {}
+    trace, known = export.trace, dict[str, Any]()
 
     def traced(net: Any, spec: Any, px: int) -> Any:
-        mark = hashlib.sha256(repr((type(net), str(net), spec.mean, spec.std, px)).encode())
+        key = _architecture(net, spec, px)
+        if key not in known:
+            known[key] = trace(net, spec, px)
+        graph = known[key].clone()
         for name, tensor in net.state_dict().items():
-            mark.update(f"{name} {tensor.dtype}".encode())
-            mark.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-        if mark.digest() not in known:
-            known[mark.digest()] = trace(net, spec, px)
-        return known[mark.digest()].clone()
+            if (value := graph.graph.initializers.get(name)) is not None:
+                weights = tensor.detach().cpu().float().contiguous().numpy().copy()
+                value.const_value = onnx_ir.tensor(weights, name=name)
+        return graph
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "trace", traced)
+        for name, module in list(sys.modules.items()):
+            ours = name.startswith(("core.", "tests.")) and not name.endswith(".test_export")
+            if ours and vars(module).get("trace") is trace:
+                patch.setattr(module, "trace", traced)
         yield
 
 

@@ -1,11 +1,13 @@
 """Intervals, against scipy, a bootstrap, a simulation and hand-made cases."""
 
+from statistics import NormalDist
+from typing import Any
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from scipy import stats
 
 from core.stats import (
     Score,
@@ -17,11 +19,20 @@ from core.stats import (
 )
 
 
+@pytest.fixture(scope="module")
+def scipy_stats() -> Any:
+    """Imported here, because it takes a second of CPU, which no other test need wait for."""
+    from scipy import stats
+
+    return stats
+
+
+@settings(deadline=None)  # scipy counts every case anew
 @given(st.integers(1, 4000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_wilson_is_scipys(case: tuple[int, int]) -> None:
+def test_wilson_is_scipys(scipy_stats: Any, case: tuple[int, int]) -> None:
     correct, n = case
     for level in (0.95, 0.8):
-        expected = stats.binomtest(correct, n).proportion_ci(level, method="wilson")
+        expected = scipy_stats.binomtest(correct, n).proportion_ci(level, method="wilson")
         assert wilson(correct, n, level) == pytest.approx(tuple(expected), abs=1e-9)
 
 
@@ -90,11 +101,13 @@ def test_pairing_is_worth_something_and_has_a_direction() -> None:
 
 
 @pytest.mark.parametrize("only_a, only_b", [(0, 0), (5, 0), (3, 9), (40, 41), (900, 700)])
-def test_mcnemar_is_the_sign_test_on_the_disagreements(only_a: int, only_b: int) -> None:
+def test_mcnemar_is_the_sign_test_on_the_disagreements(
+    scipy_stats: Any, only_a: int, only_b: int
+) -> None:
     a = np.array([True] * only_a + [False] * only_b + [True] * 50)
     b = np.array([False] * only_a + [True] * only_b + [True] * 50)
     total = only_a + only_b
-    expected = stats.binomtest(only_a, total, 0.5).pvalue if total else 1.0
+    expected = scipy_stats.binomtest(only_a, total, 0.5).pvalue if total else 1.0
     assert mcnemar(a, b) == pytest.approx(expected, rel=1e-6)
 
 
@@ -120,20 +133,20 @@ def trained(
 
 def truth(luck: float, lead: float = 0.1) -> float:
     """What all pictures and all seeds of `trained` would show."""
-    spread = stats.norm(0, np.sqrt(luck**2 + 0.8**2 + 0.4**2 + 0.6**2))
-    return float(spread.cdf(0.4 + lead) - spread.cdf(0.4))
+    spread = NormalDist(0, np.sqrt(luck**2 + 0.8**2 + 0.4**2 + 0.6**2))
+    return spread.cdf(0.4 + lead) - spread.cdf(0.4)
 
 
 @pytest.mark.parametrize(("seeds", "luck"), [(2, 0.03), (3, 0.0), (3, 0.08), (5, 0.03)])
 def test_the_interval_over_seeds_and_pictures_holds_the_truth(seeds: int, luck: float) -> None:
     rng = np.random.default_rng(seeds)
-    held = alone = 0
+    held, alone, lead = 0, 0, truth(luck)
     for _ in range(300):
         a, b = trained(rng, seeds, 200, luck)
         _, low, high = paired_over_seeds(a, b)
-        held += low <= truth(luck) <= high
+        held += low <= lead <= high
         _, low, high = mean_interval([float(x) for x in a.mean(axis=1) - b.mean(axis=1)])
-        alone += low <= truth(luck) <= high
+        alone += low <= lead <= high
     assert held / 300 >= 0.94
     assert alone <= held  # what the seeds alone promise is less
 
@@ -153,7 +166,7 @@ def test_with_many_seeds_it_agrees_with_a_bootstrap_of_seeds_and_pictures() -> N
     assert high - low == pytest.approx(expected, rel=0.12)
 
 
-def test_the_parts_of_its_variance_are_those_of_a_two_way_table() -> None:
+def test_the_parts_of_its_variance_are_those_of_a_two_way_table(scipy_stats: Any) -> None:
     """Mean squares from the printed table of a two-way analysis of variance, summed by hand."""
     a, b = trained(np.random.default_rng(6), 3, 500, 0.1)
     apart = a.astype(float) - b
@@ -164,7 +177,9 @@ def test_the_parts_of_its_variance_are_those_of_a_two_way_table() -> None:
     rest = (total - rows - columns) / ((k - 1) * (n - 1))
     of_pictures = max(0.0, columns / (n - 1) - rest) / (k * n)
     of_seeds = rows / (k - 1) / (k * n)
-    expected = np.hypot(1.96 * np.sqrt(of_pictures), stats.t.ppf(0.975, k - 1) * np.sqrt(of_seeds))
+    expected = np.hypot(
+        1.96 * np.sqrt(of_pictures), scipy_stats.t.ppf(0.975, k - 1) * np.sqrt(of_seeds)
+    )
     difference, low, high = paired_over_seeds(a, b)
     assert high - difference == pytest.approx(expected, rel=0.01)
     assert difference - low == pytest.approx(high - difference)

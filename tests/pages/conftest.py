@@ -1,16 +1,20 @@
 """What page tests share: a `pretrained` folder of their own, and a page run without a browser."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import streamlit as st
+from streamlit.components.v2 import manifest_scanner
 from streamlit.runtime.pages_manager import PagesManager
-from streamlit.testing.v1 import AppTest
+from streamlit.runtime.scriptrunner.script_cache import ScriptCache
+from streamlit.testing.v1 import AppTest, local_script_runner
 
 from core.inference import predict
+from pages.kit import url_state
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -27,17 +31,27 @@ def pretrained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
-def as_a_server_runs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """AppTest takes the folder `pages` for Streamlit's first kind of app at every run; a server
-    does not, once app.py has run (see pages/__init__.py)."""
-    build = PagesManager.__init__
+@pytest.fixture(scope="session", autouse=True)
+def as_a_server_runs_it() -> Iterator[None]:
+    """AppTest does at every run what a server does once.
+
+    It takes the folder `pages` for Streamlit's first kind of app (see pages/__init__.py), reads
+    the metadata of every installed package (0.1 s of CPU) and compiles the page's source. Nor
+    is there a browser whose address bar a page would wait for.
+    """
+    build, scripts = PagesManager.__init__, ScriptCache()
 
     def built(self: PagesManager, *args: Any, **kwargs: Any) -> None:
         build(self, *args, **kwargs)
         PagesManager.uses_pages_directory = False
 
-    monkeypatch.setattr(PagesManager, "__init__", built)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PagesManager, "__init__", built)
+        scan = cache(manifest_scanner.scan_component_manifests)
+        patch.setattr(manifest_scanner, "scan_component_manifests", scan)
+        patch.setattr(local_script_runner, "ScriptCache", lambda: scripts)
+        patch.setattr(url_state, "BROWSER_S", 0)
+        yield
 
 
 @pytest.fixture

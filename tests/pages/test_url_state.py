@@ -132,7 +132,7 @@ def test_a_link_sets_all_and_a_page_is_found_again_as_it_was_left(page: str, num
     assert address(again) == lists(link)
 
 
-@pytest.mark.parametrize("page", map(slow, SCENES))
+@pytest.mark.parametrize("page", [*map(slow, SCENES)])
 def test_every_widget_is_a_setting_with_a_test_or_says_why_not(page: str) -> None:
     """Nothing on any scene of the page stands outside the tables of `every_setting`, and no listed
     value is the default: else the tests here would prove nothing."""
@@ -155,7 +155,7 @@ def test_every_widget_is_a_setting_with_a_test_or_says_why_not(page: str) -> Non
     assert listed - no_widget <= seen, listed - seen
 
 
-@pytest.mark.parametrize("page", map(slow, SCENES))
+@pytest.mark.parametrize("page", [*map(slow, SCENES)])
 def test_a_link_with_one_parameter_leaves_the_rest_at_its_default(page: str) -> None:
     """In a session in which everything was set otherwise."""
     first = visit(new_session(), page)
@@ -197,7 +197,7 @@ def test_a_value_that_no_control_shows_counts_as_the_default(page: str) -> None:
         visit(app, page, dict.fromkeys(names, two))
 
 
-@pytest.mark.parametrize("page", map(slow, GUESSES))
+@pytest.mark.parametrize("page", [*map(slow, GUESSES)])
 def test_a_guess_is_kept_and_stands_in_no_link(page: str) -> None:
     link: Link = {name: said for name, said in SCENES[page][0].items() if name == "tab"}
     app = visit(new_session(), page, link)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-import torch._dynamo  # noqa: F401 (whoever makes an optimiser or DDP waits for it)
 from torch import nn
 
 from core.errors import UserError
@@ -24,7 +23,8 @@ UNNORMED = "unnormed"
 _METHODS = multiprocessing.get_all_start_methods()
 CONTEXT: Any = multiprocessing.get_context("forkserver" if "forkserver" in _METHODS else "spawn")
 if "forkserver" in _METHODS:
-    CONTEXT.set_forkserver_preload([__name__])
+    # whoever makes an optimiser or DDP waits for `_dynamo`
+    CONTEXT.set_forkserver_preload([__name__, "torch._dynamo"])
 
 
 def unnormed(num_classes: int = 11) -> nn.Module:
