@@ -9,11 +9,12 @@ import streamlit as st
 
 from core.charts import numbers
 from core.charts.compiled import inlined
+from core.charts.numbers import score_text
 from core.charts.theme import role_of
 from core.checkpoints import Checkpoint, DerivedFrom
 from core.checkpoints.factored import Form, LayerShape, Method
 from core.errors import CheckpointError
-from core.i18n import _, ngettext
+from core.i18n import _
 from core.inference.predict import predictor
 from core.low_rank.chart import (
     HEIGHT_PX,
@@ -50,7 +51,7 @@ from core.low_rank.rows import (
 from core.source_text import source_of
 from core.timing import COLUMNS, column_title
 from pages.kit import frame, guess, networks
-from pages.kit.figure import Picture, data_button, kept, show, show_with_slider
+from pages.kit.figure import Picture, data_button, kept, show, show_with_slider, source, table
 from pages.kit.live import LivePoint, live_points, run_it_here
 from pages.kit.networks import name_of
 from pages.kit.photo_check import Choice, Version, photo_check
@@ -107,8 +108,8 @@ def main() -> None:
     st.title(frame.entry("low_rank").question)
     st.markdown(
         _(
-            "A layer is a large matrix. If few of its directions do most of the work, two thin "
-            "matrices can replace it: a low-rank approximation."
+            "The weights of a layer are a large matrix. If a few of its directions do most of the "
+            "work, two thin matrices can replace it: a *low-rank approximation*."
         )
     )
     shipped = networks.checkpoints()
@@ -140,7 +141,8 @@ def explore(
             frame.Tab("time", _("Faster?"), partial(times, at), ["time_with"]),
             frame.Tab("photo", _("Your photo"), partial(photo, at, shipped), ["photo_energies"]),
             frame.Tab("run", _("Run it here"), partial(live, at)),
-            frame.Tab("why", _("Why, and a trap"), partial(why, at), former=["trap"]),
+            frame.Tab("why", _("Why"), why),
+            frame.Tab("trap", _("Trap"), partial(trap, at)),
             frame.Tab("homework", _("Homework"), partial(homework, at, whole), former=["extreme"]),
         ]
     )
@@ -165,19 +167,17 @@ def settings(whole: list[Checkpoint], grids: dict[str, LowRankGrid]) -> Setting:
     shape = factorable[one_of(st.selectbox, _("Layer"), titles, "layer", default=middle)]
     forms: dict[Form, str] = {
         "svd": _("SVD: two thin layers"),
-        "spatial": _("Spatial: k × 1, then 1 × k"),
+        "spatial": _("k × 1, then 1 × k"),
         "tucker2": _("Tucker-2: 1 × 1, k × k, 1 × 1"),
     }
     form: Form = shape.forms[0]
     if len(shape.forms) > 1:
         form = one_of(
-            st.segmented_control,
-            _("As"),
+            st.selectbox,
+            _("Factored as"),
             {form: forms[form] for form in shape.forms},
             "form",
             default=form,
-            required=True,
-            wrap=True,
         )
     curve = kept(
         partial(curve_of, at, shape, form), "curve", at.sha256, shape.name, form, of=[grid]
@@ -214,7 +214,7 @@ def layer(at: Setting) -> None:
         return
     place = st.container()
     guessed = guess.ask(
-        _("Guess: how many of this layer's ranks hold 90 % of its energy?"),
+        _("Guess: how many of this layer's ranks keep 90 % of its energy?"),
         {
             "tenth": _("about a tenth"),
             "third": _("about a third"),
@@ -231,8 +231,8 @@ def layer(at: Setting) -> None:
         show_with_slider(chart, picture.alt, "spectrum", HEIGHT_PX + SLIDER_PX)
         st.caption(
             _(
-                "Drag the rank: filled marks stay, hollow ones go. Energy: the share of the "
-                "squared weights that is kept. Dashed: parameters."
+                "Drag the rank: coloured values stay, grey ones are dropped. Energy: the share of "
+                "the squared weights that is kept. Dashed: parameters."
             )
         )
     answer = _("In this layer it is {share} of the ranks.").format(
@@ -240,7 +240,7 @@ def layer(at: Setting) -> None:
     )
     guess.verdict(guessed, guess_of(curve) == guessed.value, answer)
     if guessed.is_open:
-        st.markdown("\n".join(f"- {line}" for line in picture.lines))
+        st.markdown(_("**What you see.** {lines}").format(lines=" ".join(picture.lines)))
         data_button(picture.frame, "low-rank-layer")
 
 
@@ -256,8 +256,8 @@ def layer_lines(curve: LayerCurve) -> list[str]:
     """How many ranks keep how much, where factoring stops saving, and what the full rank costs."""
     half, most, even = curve.rank_for(0.5), curve.rank_for(0.9), curve.break_even
     energy = _(
-        "Half of the energy sits in the first **{half}** of {full} ranks, 90 % of it in the "
-        "first **{most}** ({share})."
+        "The first **{half}** of {full} ranks keep half of the energy, the first **{most}** "
+        "({share}) keep 90 %."
     ).format(
         half=numbers.count(half),
         full=numbers.count(curve.full),
@@ -267,11 +267,11 @@ def layer_lines(curve: LayerCurve) -> list[str]:
     if even == 0:
         return [
             energy,
-            _("No rank saves a parameter here: even rank 1 costs as much as the layer."),
+            _("No rank saves parameters here: even rank 1 has as many as the layer."),
         ]
     cost = _(
-        "Factoring saves parameters up to rank **{even}** only; there it keeps {kept} of the "
-        "energy. At the full rank the factors have {params} parameters, the layer {whole}."
+        "Factoring saves parameters only up to rank **{even}**, which keeps {kept} of the energy. "
+        "At the full rank the factors have {params} parameters, the layer {whole}."
     ).format(
         even=numbers.count(even),
         kept=numbers.percent(float(curve.kept[even - 1]), 1000),
@@ -287,23 +287,20 @@ def guess_of(curve: LayerCurve) -> str:
     return "tenth" if share < 0.2 else "third" if share < 0.45 else "most"
 
 
-# Tab "Whole network": accuracy against parameters.
-
-
 def network(at: Setting, whole: Sequence[Checkpoint]) -> None:
     """A guess, the curves that answer it, and the network layer by layer."""
     grid = at.grid
     if grid is None:
         not_measured(
             _(
-                "The curves of this network are not measured yet; that takes some minutes. "
-                "Meanwhile “Run it here” measures single points. To measure them all:"
+                "The curves of this network are not measured yet. That takes some minutes; “Run "
+                "it here” measures one point. To measure all:"
             ),
             f"python -m core lowrank-grid {at.checkpoint.id}",
         )
         return
     guessed = guess.ask(
-        _("Guess: every layer keeps {energy} of its energy. Of its right answers, it keeps ...")
+        _("Guess: every layer keeps {energy} of its energy. Of the right answers remain …")
         .format(energy=numbers.share(GUESSED_ENERGY)),
         {"most": _("nearly all"), "half": _("about half"), "few": _("hardly any")},
         "guess_whole",
@@ -323,7 +320,7 @@ def network(at: Setting, whole: Sequence[Checkpoint]) -> None:
         every = toggle(_("All methods"), "all_methods")
         tuned = toggle(
             _("Also after fine-tuning"), "finetuned", True,
-            help=_("A short training of the factored network: hollow marks."),
+            help=_("Hollow marks: trained a little after factoring."),
         )  # fmt: skip
     methods = grid.worth_showing(METHODS[1:]) if every else (how.method,)
     tuned = tuned and not every
@@ -340,11 +337,13 @@ def network(at: Setting, whole: Sequence[Checkpoint]) -> None:
     marks = _("Circles: k × 1, then 1 × k. Triangles: Tucker-2. Diamonds: SVD only.")
     st.caption(
         (marks + " " if every else "")
-        + _("Bands and bars: 95 % interval. Dashed: one in eleven, pure chance. Hollow: after "
-            "fine-tuning. Stars: measured here, just now. Single marks: other designs, trained "
-            "as small as they are, in the same way.")
+        + _("Vertical line: your energy. Bands and bars: 95 % interval. Dashed: one in eleven, "
+            "pure chance. Hollow: after fine-tuning. Stars: measured here. Single grey marks: "
+            "networks that were designed small and trained in the same way.")
     )  # fmt: skip
-    st.markdown("\n".join(f"- {line}" for line in picture.lines))
+    st.markdown(_("**What you see.** {lines}").format(lines=" ".join(picture.lines)))
+    if tuned:
+        fine_tuned(grid)
     data_button(picture.frame, "low-rank-accuracy")
 
 
@@ -362,9 +361,9 @@ def factoring(grid: LowRankGrid | None) -> Factoring:
             wrap=True,
             help=_(
                 "Linear and 1 × 1 layers are always factored by SVD; “SVD only” leaves the k × k "
-                "ones whole. Depthwise and group convolutions are left alone, and so is every "
-                "layer in which the factors would not be smaller. “Smaller of the two”: "
-                "Tucker-2 or k × 1, 1 × k, chosen layer by layer."
+                "layers as they are. Depthwise and group convolutions are never factored, nor a "
+                "layer whose factors would not be smaller. “Smaller of the two” chooses Tucker-2 "
+                "or k × 1, 1 × k for each layer."
             ),
         )
     with right:
@@ -390,8 +389,6 @@ def curves(
     lines = accuracy_lines(rows)
     alt = _("Accuracy on the test photographs against the parameters that are left.")
     alt = " ".join([alt, *(line.replace("**", "") for line in lines)])
-    if tuned:
-        lines += tuned_lines(grid)
     if len(others):
         names = [
             _("{name} ({params}, {score})").format(
@@ -399,7 +396,7 @@ def curves(
             )
             for other in others.sort_values("params").to_dict("records")
         ]
-        lines.append(_("Designed as small: {names}.").format(names="; ".join(names)))
+        lines.append(_("Designed small: {names}.").format(names="; ".join(names)))
     chart = inlined(accuracy_chart(rows, others, now), ("live",))
     return Picture(accuracy_data(rows, others), chart, alt, lines)
 
@@ -413,9 +410,9 @@ def accuracy_lines(rows: pd.DataFrame) -> list[str]:
         held = curve[(curve["accuracy"] >= first["low"]).cummin()].iloc[-1]
         lines.append(
             _(
-                "**{name}**: {whole} right when whole; within that figure's interval down to "
-                "{held} of the parameters ({energy} of the energy kept); {end} right at the end, "
-                "with {least} parameters."
+                "**{name}**: the original is right on {whole}. Factored, it stays within the 95 % "
+                "interval of that down to {held} of the parameters ({energy} of the energy); with "
+                "{least} parameters it is right on {end}."
             ).format(
                 name=series,
                 whole=numbers.percent(first["accuracy"], first["n"]),
@@ -428,44 +425,23 @@ def accuracy_lines(rows: pd.DataFrame) -> list[str]:
     return lines
 
 
-def tuned_lines(grid: LowRankGrid) -> list[str]:
-    """A sentence per fine-tuned point, beside the same network without fine-tuning."""
-    lines = []
-    for row in sorted(grid.rows, key=lambda row: -row.energy):
-        before = grid.row(RowKey(row.method, row.energy))
-        if not row.finetune_epochs or row.score is None or before is None or before.score is None:
-            continue
-        lines.append(
-            ngettext(
-                "At {energy} of the energy ({n} parameters): {before} right before, **{after}** "
-                "after {epochs} epoch of training.",
-                "At {energy} of the energy ({n} parameters): {before} right before, **{after}** "
-                "after {epochs} epochs of training.",
-                row.finetune_epochs,
-            ).format(
-                energy=numbers.share(row.energy),
-                n=numbers.count(row.params),
-                before=numbers.percent(before.score.accuracy, before.score.n),
-                after=score_text(row),
-                epochs=row.finetune_epochs,
-            )
+def fine_tuned(grid: LowRankGrid) -> None:
+    """A table of the fine-tuned points, beside the same network without fine-tuning."""
+    pairs = [
+        (before, row)
+        for row in sorted(grid.rows, key=lambda row: -row.energy)
+        if row.finetune_epochs and (before := grid.row(RowKey(row.method, row.energy)))
+    ]
+    if pairs:
+        table(
+            {
+                _("Energy"): [numbers.share(row.energy) for _before, row in pairs],
+                _("Parameters"): [numbers.count(row.params) for _before, row in pairs],
+                _("Right before fine-tuning"): [score_text(row.score) for row, _after in pairs],
+                _("after"): [score_text(row.score) for _before, row in pairs],
+                _("Epochs"): [numbers.count(row.finetune_epochs) for _before, row in pairs],
+            }
         )
-    return lines
-
-
-def score_text(row: LowRankRow) -> str:
-    """ "76.6 % (74.4 to 78.7 %, n = 1,492)", or that there were no photographs."""
-    score = row.score
-    if score is None:
-        return _("not measured: no photographs here")
-    return _("{accuracy} ({interval}, n = {n})").format(
-        accuracy=numbers.percent(score.accuracy, score.n),
-        interval=numbers.interval(*score.ci95, score.n),
-        n=numbers.count(score.n),
-    )
-
-
-# Tab "Faster?": MACs against time.
 
 
 def times(at: Setting) -> None:
@@ -479,79 +455,74 @@ def times(at: Setting) -> None:
         )
         return
     guessed = guess.ask(
-        _("Guess: a network factored to half of its MACs takes ..."),
+        _("Guess: a network factored to half of its MACs takes …"),
         {
             "faster": _("about half the time"),
-            "same": _("hardly less than before"),
-            "slower": _("longer than before"),
+            "same": _("hardly less time"),
+            "slower": _("more time"),
         },
         "guess_speed",
     )
     column = timed[0]
     if guessed.is_open:
         column = one_of(
-            st.segmented_control,
+            st.selectbox,
             _("Measured with"),
             {name: column_title(name) for name in timed},
             "time_with",
             default=column,
-            required=True,
-            wrap=True,
         )
     picture = kept(partial(time_picture, grid, column), "factored times", column, of=[grid])
     if picture.frame.empty:
-        st.info(_("At the timed energies no layer of this network is worth factoring."))
+        st.info(_("At the timed energies, factoring makes no layer of this network smaller."))
         return
     nearest = picture.frame.iloc[int((picture.frame["macs_share"] - 0.5).abs().argmin())]
     promised, gained = 1 - nearest["macs_share"], 1 - nearest["share"]
     truth = "slower" if gained < 0 else "faster" if gained > promised / 2 else "same"
-    answer = _("Nearest to half: {macs} of the MACs took {time} of the time.").format(
+    answer = _("The nearest to half, {macs} of the MACs, took {time} of the time.").format(
         macs=numbers.share(nearest["macs_share"]), time=numbers.share(nearest["share"])
     )
     guess.verdict(guessed, truth == guessed.value, answer)
     if not guessed.is_open:
         return
     show(picture.chart, picture.alt, key="times")
-    st.markdown("\n".join(f"- {line}" for line in picture.lines))
     st.caption(
         _(
-            "Circles: k × 1, then 1 × k. Triangles: Tucker-2. The figure beside a mark is the "
-            "energy kept. Median of repeated calls, quartiles as bars, {threads} thread, on "
-            "{device}; all took turns. On the dashed line time would fall as the MACs do."
+            "Circles: k × 1, then 1 × k. Triangles: Tucker-2. The number at a mark is the energy "
+            "kept. On the dashed line, time falls as the MACs do; above it, less. Median of "
+            "repeated calls, quartiles as bars, {threads} thread, on {device}; all took turns."
         ).format(threads=grid.threads, device=grid.device)
+    )
+    verdicts = {"faster": _("faster"), "slower": _("slower"), "same": _("not distinguishable")}
+    rows = picture.frame.to_dict("records")
+    table(
+        {
+            _("Method"): [row["series"] for row in rows],
+            _("Energy"): [numbers.share(row["energy"]) for row in rows],
+            _("MACs"): [numbers.share(row["macs_share"]) for row in rows],
+            _("Time"): [
+                f"{verdicts[row['verdict']]}: {numbers.share(row['share'])}" for row in rows
+            ],
+        }
     )
     data_button(picture.frame, "low-rank-times")
 
 
 def time_picture(grid: LowRankGrid, column: str) -> Picture:
-    """MACs against time, both as shares of the whole network's."""
+    """MACs against time, both as shares of the original network's."""
     rows = time_frame(grid, TIMED_METHODS, column)
-    lines = time_lines(rows)
-    alt = _("Time against MACs, both as shares of the whole network's. {lines}.").format(
-        lines="; ".join(line.replace("**", "") for line in lines)
-    )
-    return Picture(rows, inlined(time_chart(rows)), alt, lines)
-
-
-def time_lines(rows: pd.DataFrame) -> list[str]:
-    """Each timed network: its share of the MACs, and faster or slower only if it measured so."""
-    verdicts = {
-        "faster": _("faster: {share} of the time"),
-        "slower": _("slower: {share} of the time"),
-        "same": _("not distinguishable ({share} of the time)"),
-    }
-    return [
-        _("**{name}**, {energy} of the energy: {macs} of the MACs, {verdict}").format(
+    text = _("{name}, {energy} of the energy: {macs} of the MACs, {share} of the time")
+    lines = [
+        text.format(
             name=row["series"],
             energy=numbers.share(row["energy"]),
             macs=numbers.share(row["macs_share"]),
-            verdict=verdicts[row["verdict"]].format(share=numbers.share(row["share"])),
+            share=numbers.share(row["share"]),
         )
         for row in rows.to_dict("records")
     ]
-
-
-# Tabs "Your photo" and "Run it here".
+    alt = _("Time against MACs, both as shares of the original network's. {lines}.")
+    return Picture(rows, inlined(time_chart(rows)), alt.format(lines="; ".join(lines)))
 
 
 def photo(at: Setting, shipped: list[Checkpoint]) -> None:
@@ -570,7 +541,7 @@ def photo(at: Setting, shipped: list[Checkpoint]) -> None:
         tuned = _("{energy} and fine-tuned")
         source = DerivedFrom(id=id, kind="factored")
         return [
-            Version(_("whole"), partial(predictor, id)),
+            Version(_("original"), partial(predictor, id)),
             *(
                 Version(
                     factored.format(energy=numbers.share(percent / 100)),
@@ -597,7 +568,7 @@ def photo(at: Setting, shipped: list[Checkpoint]) -> None:
         ),
         versions,
         way=method_title(how.method),
-        hint=_("Drop a photo: it goes through the network whole, and factored."),
+        hint=_("Drop a photo: the original network and the factored ones answer."),
         name="low-rank-photo",
     )
 
@@ -610,9 +581,9 @@ def live(at: Setting) -> None:
         RUNS,
         LowRankPoint(at.checkpoint.id, at.sha256, how.method, how.energy),
         _(
-            "Factors {network} now ({method}, {energy} of the energy), in a process of its own: "
-            "accuracy on all test photographs (where they are on this machine) and the time "
-            "beside the whole network's. One run at a time; results are shared."
+            "Factors {network} ({method}, {energy} of the energy) on this machine and measures it: "
+            "accuracy on all test photographs, where there are some, and the time beside the "
+            "original's. One run at a time; everybody sees the result."
         ).format(
             network=_(at.checkpoint.title),
             method=method_title(how.method),
@@ -624,9 +595,9 @@ def live(at: Setting) -> None:
             "start": (0.02, _("Starting ...")),
             "factor": (0.08, _("Factoring the layers ...")),
             "accuracy": (0.2, _("Looking at test photograph {done} of {of} ...")),
-            "time": (0.85, _("Timing it beside the whole network ...")),
+            "time": (0.85, _("Timing it beside the original ...")),
         },
-        told=lambda job: _("{score} right").format(score=score_text(job.rows[0])),
+        told=lambda job: _("{score} right").format(score=score_text(job.rows[0].score)),
         shown=live_figures,
     ).draw()
 
@@ -635,7 +606,7 @@ def live_figures(job: LowRankJob) -> None:
     """What was measured here."""
     row = job.rows[0]
     figures = {
-        _("Right"): score_text(row),
+        _("Right"): score_text(row.score),
         _("Parameters"): numbers.count(row.params),
         _("MACs"): numbers.count(row.macs),
         _("Weights file"): numbers.size(row.size_bytes),
@@ -647,10 +618,10 @@ def live_figures(job: LowRankJob) -> None:
         verdicts = {
             "faster": _("faster"),
             "slower": _("slower"),
-            "same": _("no difference that the measurement can tell"),
+            "same": _("not distinguishable"),
         }
         figures[_("Time of one picture, PyTorch")] = _(
-            "{time}, the whole network {whole}: {verdict}"
+            "{time}, the original {whole}: {verdict}"
         ).format(
             time=numbers.milliseconds(spent.median),
             whole=numbers.milliseconds(whole.median),
@@ -659,31 +630,40 @@ def live_figures(job: LowRankJob) -> None:
     st.markdown("\n".join(f"- {name}: {value}" for name, value in figures.items()))
 
 
-# Tabs "Why, and a trap" and "Homework".
-
-
-def why(at: Setting) -> None:
-    """The formulas with this layer's numbers, the code, and factors larger than the layer."""
+def why() -> None:
+    """The formulas, and the functions that decomposed the layer and factored a network."""
     st.latex(r"M = U \Sigma V^\top \approx \sum_{j \le r} \sigma_j u_j v_j^\top")
     st.latex(r"\text{energy kept} = \frac{\sum_{j \le r} \sigma_j^2}{\sum_j \sigma_j^2}")
     st.markdown(
         _(
             "$M$ is the layer's weight as a matrix, $\\sigma_j$ its singular values, $r$ the rank. "
-            "No other matrix of rank $r$ is nearer to $M$ (Eckart and Young 1936). For a linear "
-            "or 1 × 1 layer with $a$ inputs and $b$ outputs $M$ is $b \\times a$; for a k × k "
-            "convolution, row ($i$, line) and column ($o$, column) give r filters of k × 1 and "
-            "then 1 × k (Jaderberg et al. 2014). Tucker-2 takes the channels' singular vectors on "
-            "both sides and a small k × k core between them (Kim et al. 2016):"
+            "No other matrix of rank $r$ is nearer to $M$ (Eckart and Young 1936). A linear or "
+            "1 × 1 layer with $a$ inputs and $b$ outputs has a $b \\times a$ matrix. The weights "
+            "of a k × k convolution can be written as a matrix that gives $r$ filters of k × 1 "
+            "and then 1 × k (Jaderberg et al. 2014). Tucker-2 uses the singular vectors of the "
+            "input and the output channels, with a small k × k core between them (Kim et al. "
+            "2016). Parameters:"
         )
     )
     st.latex(
         r"\begin{aligned} \text{SVD: } & r(a + b) \\ \text{spatial: } & r(ak + bk) \\ "
         r"\text{Tucker-2: } & a r_{in} + k^2 r_{in} r_{out} + r_{out} b \end{aligned}"
     )
+    for words, module, names in (
+        (_("These functions decomposed the layer on this page:"), "method",
+         ("matricized", "leading")),
+        (_("This function puts the factors into a network:"), "network", ("factor",)),
+    ):  # fmt: skip
+        texts = [source_of(f"core.low_rank.{module}", name) for name in names]
+        source(words, "\n\n".join(texts))
+
+
+def trap(at: Setting) -> None:
+    """Factors that are larger than the layer, made here."""
     st.markdown(
         _(
-            "**Trap.** “Two small layers are smaller than one large one.” Only below the "
-            "break-even rank. Take three quarters of the ranks, which sounds like saving a quarter:"
+            "“Two small layers are smaller than one large one.” Only below the break-even rank. "
+            "Three quarters of the ranks sound like a saving of a quarter:"
         )
     )
     if at.curve is not None:
@@ -691,13 +671,9 @@ def why(at: Setting) -> None:
     st.markdown(
         _(
             "Count the parameters of what you built. And measure accuracy *after* factoring: 90 % "
-            "of the energy of every layer, layer upon layer, is not 90 % of the right answers."
+            "of the energy in every layer does not mean 90 % of the right answers."
         )
     )
-    st.markdown(_("This class decomposed the layer, here on this page, too:"))
-    st.code(source_of("core.low_rank.method", "Decomposition"), language="python")
-    st.markdown(_("And this function puts the factors into a network:"))
-    st.code(source_of("core.low_rank.network", "factor"), language="python")
 
 
 def grown_line(at: Setting, curve: LayerCurve) -> str:
@@ -724,17 +700,17 @@ def homework(at: Setting, whole: Sequence[Checkpoint]) -> None:
     st.markdown(
         _(
             "**HW7 Q1: name the four families of network compression.** Pruning, quantisation, "
-            "knowledge distillation, and low-rank approximation: this page."
+            "knowledge distillation, and low-rank approximation (this page)."
         )
     )
     st.markdown(
         _(
             "**HW7 Q1/Q2: train the depthwise + pointwise student and a plain network eight times "
-            "its size.** The report: 0.71010 for the former on the test set, 5 to 7 points below "
-            "the latter, and 0.83801 once it was distilled (real Food-11). HW7 calls it its "
-            "*low-rank approximation*, and it is one: every output $o$ reads channel $i$ through "
-            "the same $k \\times k$ filter $d_i$, only times a number $p_{o,i}$, so the part of "
-            "the kernel that belongs to channel $i$ has rank 1:"
+            "its size.** A report (real Food-11): the student reached 0.71010 on the test set, 5 "
+            "to 7 points below the plain network, and 0.83801 after distillation. HW7 calls the "
+            "student a *low-rank approximation*. It is one: every output $o$ reads channel $i$ "
+            "through the same $k \\times k$ filter $d_i$, times a number $p_{o,i}$. So the part "
+            "of the kernel for channel $i$ has rank 1:"
         )
     )
     st.latex(r"W_{o,i} = p_{o,i}\, d_i")
@@ -771,8 +747,8 @@ def separable_text(at: Setting) -> str:
     if share is None:
         share = separable_energy(at.layers.parts.weight(name))
     return _(
-        "Of {layer}'s own weights the best depthwise + pointwise pair would keep {share} of the "
-        "energy. The rest would be lost: such a network is *trained* in that form from the start."
+        "The best depthwise + pointwise pair would keep {share} of the energy of {layer}'s "
+        "weights. That loses too much: such a network is *trained* in that form from the start."
     ).format(layer=name, share=numbers.percent(share))
 
 

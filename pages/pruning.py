@@ -390,8 +390,8 @@ def times(at: Setting) -> None:
         st.markdown(
             _(
                 "ONNX Runtime computes channels in blocks of 8 or 16. Half of the channels still "
-                "fills the blocks. A quarter cut out may not, and is then *slower*: see Export, "
-                "“Step by step”."
+                "fill such blocks; other numbers may not. Export, “Step by step”, shows a student "
+                "that became *slower*."
             )
         )
     st.caption(how_measured(grid, column))

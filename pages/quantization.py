@@ -2,7 +2,7 @@
 
 import inspect
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ import streamlit as st
 from core import i18n
 from core.charts import numbers
 from core.charts.compiled import Spec
-from core.charts.numbers import p_text, points, points_interval
+from core.charts.numbers import p_text, points, points_interval, score_text
 from core.charts.theme import role_of
 from core.checkpoints import Checkpoint
 from core.data import food11_available
@@ -37,10 +37,10 @@ from core.quantization.rows import (
 from core.quantization.upload import HOSTILE, Fit, Upload, open_upload, score_upload
 from core.stats import Score
 from pages.kit import frame, guess, networks, url_state
-from pages.kit.figure import data_button, show, show_with_slider
+from pages.kit.figure import data_button, show, show_with_slider, source, table
 from pages.kit.live import LivePoint, live_points, run_it_here
 from pages.kit.photo_check import Choice, Version, photo_check
-from pages.kit.provenance import provenance
+from pages.kit.provenance import not_measured, provenance
 from pages.kit.url_state import choice, in_browser, is_on, one_of, several_of
 
 START_BITS = 4
@@ -57,6 +57,8 @@ class Setting(NamedTuple):
     """What the visitor has set in the instrument."""
 
     checkpoint: Checkpoint
+    title: str
+    """What the network is called, here and in the picture."""
     grid: QuantizationGrid | None
     scheme: Scheme
     bits: int
@@ -75,8 +77,8 @@ def main() -> None:
     st.title(frame.entry("quantization").question)
     st.markdown(
         _(
-            "A trained weight is a 32-bit number. Keep a few bits of each weight, and the file "
-            "shrinks. How few are enough?"
+            "A trained weight is a number of 32 bits. With fewer bits per weight the file is "
+            "smaller. How few are enough?"
         )
     )
     shipped = networks.checkpoints()
@@ -98,7 +100,7 @@ def explore(shipped: list[Checkpoint], known: list[Measured]) -> None:
         with picture:
             place = st.container()
             guessed = guess.ask(
-                _("A guess: with how many bits does this network break?"),
+                _("Guess: at how many bits does the accuracy clearly fall?"),
                 {bits: str(bits) for bits in GUESSES},
                 "guess_bits",
             )
@@ -114,29 +116,48 @@ def explore(shipped: list[Checkpoint], known: list[Measured]) -> None:
                 i18n.language(), tuple(shown), tuple(at.schemes), at.against, key, *guessed
             )
             start = (at.checkpoint.id, at.checkpoint.weights_sha256, at.scheme)
-            live = live_points(RUNS, start, ("bits", "size_bytes"))
-            show(chart.at_bits(spec, at.against, at.bits, live), alt, key="accuracy")
+            stars = live_points(RUNS, start, ("bits", "size_bytes"))
+            show(chart.at_bits(spec, at.against, at.bits, stars), alt, key="accuracy")
         else:
             explain_missing(at, shipped)
     guess.verdict(guessed, own is not None and guessed.value == own.breaks_at, break_line(own))
     lines = [chosen_line(at, guessed.is_open)]
     if guessed.is_open:
         lines += [holds_line(own)] if own else []
-        lines += not_measured(at, shown, curves)
-        lines.append(short_lines(curve for curve in curves if curve is not own))
+        drawn = {curve.key for curve in curves}
+        missing = [
+            scheme_title(scheme) if at.by_scheme else measured.title
+            for measured in shown
+            for scheme in at.schemes
+            if (measured.grid.checkpoint, scheme) not in drawn
+        ]
+        lines += [_("Not measured: {names}.").format(names=", ".join(missing))] if missing else []
+        holds = _("{name} down to {held}")
+        others = [holds.format(name=curve.name, held=bits_text(curve.holds_to))
+                  for curve in curves if curve is not own]  # fmt: skip
+        if others:
+            text = _("The others stay within theirs: {others}.")
+            lines.append(text.format(others=", ".join(others)))
     st.markdown(_("**What you see.** {lines}").format(lines=" ".join(lines)))
-    st.caption(_("Band: 95 % interval. Dashed: one in eleven, pure chance. Stars: measured here."))
-    figures_drawn = partial(time_and_figures, at, curves, guessed)
-    answers_drawn = partial(homework_and_traps, at, known, guessed)
+    st.caption(
+        _(
+            "Vertical line: your bits. Band: 95 % interval. Dashed: one in eleven, pure chance. "
+            "Stars: measured here."
+        )
+    )
     frame.tabs(
         [
             frame.Tab("line", _("Number line"), partial(number_line, at)),
-            frame.Tab("time", _("Time and figures"), figures_drawn, ("time_with",), ("figures",)),
+            frame.Tab("time", _("Faster?"), partial(int8, at, guessed), ("time_with",)),
+            frame.Tab(
+                "run", _("Run it here"), partial(live, at, curves, guessed), (), ("figures",)
+            ),
             frame.Tab("aware", _("Training"), partial(aware, at, known, guessed)),
             frame.Tab("file", _("HW7 file"), partial(upload, shipped, at), ("hw7_sample",)),
-            frame.Tab("photo", _("Photo"), partial(photo, at), PHOTO_SETTINGS),
+            frame.Tab("photo", _("Your photo"), partial(photo, at), PHOTO_SETTINGS),
             frame.Tab("why", _("Why"), partial(why, at), former=("error",)),
-            frame.Tab("homework", _("Homework and traps"), answers_drawn, former=("trap",)),
+            frame.Tab("trap", _("Traps"), partial(traps, at, known, guessed)),
+            frame.Tab("homework", _("Homework"), partial(homework, known, guessed)),
         ]
     )
 
@@ -151,14 +172,14 @@ def settings(shipped: list[Checkpoint], known: Sequence[Measured]) -> Setting:
         "scheme",
         default="tensor_minmax",
         help=_(
-            "Where the levels lie. Min–max: evenly from the smallest weight to the largest (HW7). "
-            "Symmetric: evenly around zero, which keeps its level. Per channel: every output "
-            "channel has a grid of its own. k-means: the weights choose the levels."
+            "Where the levels are. Min–max: evenly from the smallest weight to the largest (HW7). "
+            "Symmetric: evenly around zero; zero is a level. Per channel: every output channel "
+            "has its own levels. k-means: the levels are where the weights are."
         ),
     )
     bits = one_of(st.select_slider, _("Bits per weight"), BITS, "bits", default=START_BITS)
     options = {"bytes": _("bytes"), "methods": _("all methods"), "networks": _("more networks")}
-    grids = {measured.grid.checkpoint: measured.grid for measured in known}
+    grids = {measured.grid.checkpoint: measured for measured in known}
     few = [checkpoint for checkpoint in shipped if checkpoint.id in grids]
     if len(few) in (0, len(shipped)):
         del options["networks"]
@@ -181,29 +202,29 @@ def settings(shipped: list[Checkpoint], known: Sequence[Measured]) -> Setting:
     offered = sorted(offered, key=lambda it: (it.id not in grids, role_of(it) != "distilled"))
     with network_place:
         checkpoint = networks.choose_one(_("Network"), offered, "network")
-    grid = grids.get(checkpoint.id)
+    measured = grids.get(checkpoint.id)
+    title, grid = (measured.title, measured.grid) if measured else (_(checkpoint.title), None)
     against: Against = "bytes" if "bytes" in chosen else "bits"
     by_scheme = "methods" in chosen and grid is not None
-    return Setting(checkpoint, grid, scheme, bits, against, by_scheme)
+    return Setting(checkpoint, title, grid, scheme, bits, against, by_scheme)
 
 
 def explain_missing(at: Setting, shipped: list[Checkpoint]) -> None:
     """Say that nothing was measured yet and how to get it."""
-    st.info(
+    ids = [at.checkpoint.id] if at.grid else networks.starters(shipped)
+    not_measured(
         _(
             "These networks' accuracies at fewer bits are not measured yet: some minutes for each. "
-            "The number line and your photo work without; “Time and figures” measures one point."
+            "The number line and your photo work without; “Run it here” measures one point."
         ),
-        icon=":material/query_stats:",
+        f"python -m core quantize-grid {' '.join(ids)}",
     )
-    ids = [at.checkpoint.id] if at.grid else networks.starters(shipped)
-    st.code(f"python -m core quantize-grid {' '.join(ids)}", language="bash")
 
 
 def explain_stage(id: str, stage: str) -> None:
     """Say that a part of a network's grid is not measured yet, and the command that does it."""
-    st.info(_("Not measured yet for this network. This does it:"), icon=":material/timer_off:")
-    st.code(f"python -m core quantize-grid {id} --stages {stage}", language="bash")
+    command = f"python -m core quantize-grid {id} --stages {stage}"
+    not_measured(_("Not measured yet for this network. This command does it:"), command)
 
 
 @st.cache_resource(
@@ -227,21 +248,9 @@ def _picture(
         if against == "bits"
         else _("Accuracy on the test photographs against the bytes of the file.")
     )
-    hidden = _("Only the whole networks are shown until you guess.")
+    hidden = _("Only the original networks are shown until you guess.")
     lines = [holds_line(curve).replace("**", "") for curve in curves] if revealed else [hidden]
     return spec, " ".join([alt, *lines]), shown
-
-
-def not_measured(at: Setting, shown: Sequence[Measured], curves: Sequence[Curve]) -> list[str]:
-    """A sentence on the curves that the picture lacks; none where it lacks none."""
-    drawn = {curve.key for curve in curves}
-    missing = [
-        scheme_title(scheme) if at.by_scheme else measured.title
-        for measured in shown
-        for scheme in at.schemes
-        if (measured.grid.checkpoint, scheme) not in drawn
-    ]
-    return [_("Not measured: {names}.").format(names=", ".join(missing))] if missing else []
 
 
 def bits_text(bits: int) -> str:
@@ -254,14 +263,13 @@ def chosen_line(at: Setting, revealed: bool) -> str:
     rows = curve_rows(at.grid, at.scheme) if at.grid else []
     whole = at.grid.float32 if at.grid else None
     row = next((row for row in rows if row.bits == at.bits), None)
-    name, bits = _(at.checkpoint.title), bits_text(at.bits)
+    bits = bits_text(at.bits)
     if whole is None or row is None:
-        return _(
-            "**{name}** at {bits}, {method}, was not measured; “Time and figures” does it here."
-        ).format(name=name, bits=bits, method=scheme_title(at.scheme))
+        text = _("**{name}** at {bits}, {method}, was not measured; “Run it here” does it.")
+        return text.format(name=at.title, bits=bits, method=scheme_title(at.scheme))
     text = _("At {bits}, the file of **{name}** shrinks from {whole} to {size} ({share}).").format(
         bits=bits,
-        name=name,
+        name=at.title,
         whole=numbers.size(whole.size_bytes),
         size=numbers.size(row.size_bytes),
         share=numbers.share(row.size_bytes / whole.size_bytes),
@@ -269,7 +277,7 @@ def chosen_line(at: Setting, revealed: bool) -> str:
     if not revealed or row.score is None:
         return text
     right = _("It is right on {score}{against}.")
-    return f"{text} {right.format(score=score_text(row), against=against_whole(row))}"
+    return f"{text} {right.format(score=score_text(row.score), against=against_whole(row))}"
 
 
 def holds_line(curve: Curve) -> str:
@@ -277,8 +285,8 @@ def holds_line(curve: Curve) -> str:
     whole, last = curve.points[0], curve.points[-1]
     held = next(point for point in curve.points if point.bits == curve.holds_to)
     return _(
-        "**{name}** is right on {whole} as trained, stays within that figure's interval down to "
-        "{held} ({held_size}), and is right on {end} with {last}."
+        "**{name}** is right on {whole} in float32. It stays within the 95 % interval of that "
+        "down to {held} ({held_size}); with {last} it is right on {end}."
     ).format(
         name=curve.name,
         whole=numbers.percent(whole.score.accuracy, whole.score.n),
@@ -289,21 +297,14 @@ def holds_line(curve: Curve) -> str:
     )
 
 
-def short_lines(curves: Iterable[Curve]) -> str:
-    """How far each curve holds, a few words each; empty for none."""
-    text = _("**{name}** holds down to {held}")
-    lines = [text.format(name=curve.name, held=bits_text(curve.holds_to)) for curve in curves]
-    return "; ".join(lines) + "." if lines else ""
-
-
 def break_line(curve: Curve | None) -> str:
     """The answer to the guess."""
     if curve is None:
         return _("This network was not measured with this method.")
     if curve.breaks_at is None:
-        text = _("**{name}** does not break at any number of bits that was measured.")
+        text = _("The accuracy of **{name}** does not clearly fall at any number of bits here.")
         return text.format(name=curve.name)
-    text = _("The first to leave **{name}**'s interval is {bits}.")
+    text = _("**{name}** first leaves the 95 % interval of float32 at {bits}.")
     return text.format(name=curve.name, bits=bits_text(curve.breaks_at))
 
 
@@ -322,15 +323,6 @@ def verdict_on(low: float, high: float) -> str:
     if low > 0:
         return _("better")
     return _("worse") if high < 0 else _("not distinguishable")
-
-
-def score_text(row: QuantRow) -> str:
-    """ "76.6 % (74.4 to 78.7 %)", or that it was not measured."""
-    score = row.score
-    if score is None:
-        return _("not measured (no photographs here)")
-    accuracy = numbers.percent(score.accuracy, score.n)
-    return f"{accuracy} ({numbers.interval(*score.ci95, score.n)})"
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
@@ -375,8 +367,8 @@ def number_line(at: Setting) -> None:
         return
     right.caption(
         _(
-            "Grey: the layer's weights, and those of three channels. Blue: the values left to "
-            "them. SQNR: signal divided by error; more is better."
+            "Grey: the weights of the layer, and the ranges of three channels. Blue: the levels, "
+            "the only values a weight can have. SQNR: signal divided by error; higher is better."
         )
     )
     spec = _line(i18n.language(), at.checkpoint.weights_sha256, at.scheme, row.layer, row)
@@ -392,25 +384,13 @@ def number_line(at: Setting) -> None:
     )
 
 
-def time_and_figures(at: Setting, curves: Sequence[Curve], guessed: guess.Guess[int]) -> None:
-    """Real int8 beside a guess; one point measured here; the picture's rows."""
-    int8(at, guessed)
-    st.markdown(f"**{_('Measure this setting here')}**")
-    live(at)
-    if guess.waits(guessed):
-        return
-    if rows := curve_rows(at.grid, at.scheme) if at.grid else []:
-        figures(rows)
-    data_button(lambda: chart.curve_table(curves), "quantization")
-
-
 def int8(at: Setting, guessed: guess.Guess[int]) -> None:
     """Bytes and times of the ONNX forms beside a guess; their accuracy."""
     st.markdown(
         _(
-            "So far only the file became smaller: the network still computes with floats. *Static "
-            "int8* turns the numbers that flow between the layers into integers, too. Their ranges "
-            "are measured once on training photographs, and every convolution runs in int8."
+            "Above, only the file is smaller: the network still computes in float32. With *static "
+            "int8*, every convolution computes with 8-bit integers. The range of the numbers "
+            "between the layers is measured once, on training photographs."
         )
     )
     columns = chart.timed_columns(at.grid) if at.grid else []
@@ -418,7 +398,7 @@ def int8(at: Setting, guessed: guess.Guess[int]) -> None:
         explain_stage(at.checkpoint.id, "int8")
         return
     speed = guess.ask(
-        _("A guess: a network that computes with 8-bit integers, on this processor, is ..."),
+        _("Guess: on this processor, a network that computes with 8-bit integers is …"),
         {"faster": _("faster"), "same": _("as fast"), "slower": _("slower")},
         "guess_speed",
     )
@@ -442,17 +422,18 @@ def int8(at: Setting, guessed: guess.Guess[int]) -> None:
     if truth != "faster":
         st.markdown(
             _(
-                "Fewer bits are not faster by themselves: a convolution in int8 needs a kernel and "
-                "a processor that are quicker with integers, and every change of format costs time."
+                "Fewer bits alone are not faster. Int8 is faster only if the processor has a fast "
+                "routine (a kernel) for these layers, and every change of format costs time. A "
+                "small difference can change from run to run: Export timed the same files again."
             )
         )
     st.caption(
         ngettext(
             "Squares: bytes of the file (float32: safetensors, weights alone; int8: ONNX, with the "
-            "plan of the network). Triangles: median time of a call, quartiles as bars, {threads} "
+            "graph). Triangles: median time of a call, quartiles as bars, {threads} "
             "thread, on {device}; all forms took turns.",
             "Squares: bytes of the file (float32: safetensors, weights alone; int8: ONNX, with the "
-            "plan of the network). Triangles: median time of a call, quartiles as bars, {threads} "
+            "graph). Triangles: median time of a call, quartiles as bars, {threads} "
             "threads, on {device}; all forms took turns.",
             at.grid.threads,
         ).format(threads=at.grid.threads, device=at.grid.device)
@@ -469,7 +450,7 @@ def int8_line(whole: QuantRow, small: QuantRow, column: str) -> str:
     ).format(
         time=numbers.share(small.latency[column].median / whole.latency[column].median),
         size=numbers.share(small.size_bytes / whole.size_bytes),
-        score=score_text(small),
+        score=score_text(small.score),
         against=against_whole(small),
     )
 
@@ -490,32 +471,37 @@ def speed_line(guessed: str | None, truth: str) -> str:
     if guessed in (None, truth) or not is_right(guessed, truth):
         return text
     both = _(
-        "“As fast” and “slower” both count: the course expects about the same time, and "
-        "whether it is a little slower depends on the processor and on the size of the layers."
+        "“As fast” and “slower” both count as right: the course expects about the same time. "
+        "Whether int8 is a little slower depends on the processor and the layers."
     )
     return f"{text} {both}"
 
 
-def live(at: Setting) -> None:
-    """The button, the running measurement, its result."""
-    name, scheme, bits = _(at.checkpoint.title), scheme_title(at.scheme), bits_text(at.bits)
+def live(at: Setting, curves: Sequence[Curve], guessed: guess.Guess[int]) -> None:
+    """The button, the running measurement, its result; and the picture's rows."""
+    scheme, bits = scheme_title(at.scheme), bits_text(at.bits)
     LivePoint(
         RUNS,
         QuantPoint(at.checkpoint.id, at.checkpoint.weights_sha256, at.scheme, at.bits),
         _(
-            "{network}, {scheme}, {bits}: the file is written, weighed, and asked about all test "
-            "photographs (where they are here). One run at a time; results are shared, and appear "
-            "as stars in the picture."
-        ).format(network=name, scheme=scheme, bits=bits),
+            "Quantises {network} ({scheme}, {bits}) on this machine and measures it: the bytes of "
+            "the file, and the accuracy on all test photographs, where there are some. One run at "
+            "a time; everybody sees the result, as a star in the picture."
+        ).format(network=at.title, scheme=scheme, bits=bits),
         *run_it_here(),
         steps={
             "start": (0.02, _("Starting ...")),
             "whole": (0.05, _("In float32: test photograph {done} of {of} ...")),
             "accuracy": (0.52, _("Quantised: test photograph {done} of {of} ...")),
         },
-        told=lambda job: _("{score} right").format(score=score_text(job.rows[0])),
+        told=lambda job: _("{score} right").format(score=score_text(job.rows[0].score)),
         shown=lambda job: figures(job.rows),
     ).draw()
+    if guess.waits(guessed):
+        return
+    if rows := curve_rows(at.grid, at.scheme) if at.grid else []:
+        figures(rows)
+    data_button(lambda: chart.curve_table(curves), "quantization")
 
 
 def figures(rows: Sequence[QuantRow]) -> None:
@@ -555,8 +541,8 @@ def aware(at: Setting, known: Sequence[Measured], guessed: guess.Guess[int]) -> 
     st.markdown(
         _(
             "*Post-training* quantisation rounds a finished network. *Quantisation-aware* "
-            "fine-tuning rounds in every forward pass, so that the network learns to live with it; "
-            "the gradient passes straight through the rounding as if it were not there."
+            "fine-tuning rounds in every forward pass, so the network learns with rounded weights; "
+            "the gradient ignores the rounding (straight-through estimator)."
         )
     )
     pairs = [(measured.title, pair) for measured in known for pair in measured.grid.comparisons]
@@ -566,47 +552,46 @@ def aware(at: Setting, known: Sequence[Measured], guessed: guess.Guess[int]) -> 
         return
     if guess.waits(guessed):
         return
-    for title, pair in pairs:
-        method_text = f"{scheme_title(pair.a.scheme)}, {bits_text(pair.a.bits)}"
-        st.markdown(f"- {title}, {method_text}: {comparison_line(pair)}")
+    table(
+        {
+            _("Network"): [
+                f"{title}, {scheme_title(pair.a.scheme)}, {bits_text(pair.a.bits)}"
+                for title, pair in pairs
+            ],
+            _("First"): [row_title(pair.a) for _title, pair in pairs],
+            _("Second"): [row_title(pair.b) for _title, pair in pairs],
+            _("First against second"): [comparison_text(pair) for _title, pair in pairs],
+        }
+    )
     st.caption(
         _(
-            "One training each: the interval covers which photographs happened to be in the test "
-            "split, not the luck of training. The control was fine-tuned as long, in float32, and "
-            "rounded afterwards: it shows what training longer does by itself."
+            "Points of accuracy on the same test photographs, with the 95 % interval and McNemar's "
+            "exact test. One training each: the interval covers the choice of photographs, not "
+            "the luck of training. Fine-tuning in float32 is the control: it shows what longer "
+            "training does alone."
         )
     )
-    figures([row for measured in known for row in measured.grid.tuned])
 
 
 def row_title(key: RowKey) -> str:
     """What was done to the network of a row."""
     if key.scheme == "float32":
-        return _("the network in float32")
+        return _("float32")
     return {
-        "none": _("rounding afterwards"),
-        "plain": _("fine-tuning in float32 ({n} epochs), then rounding"),
+        "none": _("rounded"),
+        "plain": _("fine-tuned in float32 ({n} epochs), then rounded"),
         "aware": _("quantisation-aware fine-tuning ({n} epochs)"),
     }[key.training].format(n=key.epochs)
 
 
-def comparison_line(pair: Comparison) -> str:
+def comparison_text(pair: Comparison) -> str:
     """The paired verdict between two ways of training, and its numbers."""
-    verdict = _("**{a} and {b} are not distinguishable**")
-    if pair.low > 0 or pair.high < 0:
-        verdict = (
-            _("**{a} is better than {b}**") if pair.low > 0 else _("**{a} is worse than {b}**")
-        )
-    text = _(
-        "on the same {n} test photographs: {gap} points (95 % interval {interval}; McNemar's exact "
-        "test: {p})."
-    ).format(
-        n=numbers.count(pair.n),
+    return _("{verdict}: {gap} ({interval}; {p})").format(
+        verdict=verdict_on(pair.low, pair.high),
         gap=points(pair.difference),
         interval=points_interval(pair.low, pair.high),
         p=p_text(pair.p),
     )
-    return f"{verdict.format(a=row_title(pair.a), b=row_title(pair.b))} {text}"
 
 
 class _Read(NamedTuple):
@@ -630,12 +615,12 @@ def upload(shipped: list[Checkpoint], at: Setting) -> None:
     st.caption(
         _(
             "HW7's 8-bit files are pickles, and a pickle can run any program when it is opened. "
-            "So this page does not unpickle: a process of its own, with little time and memory, "
-            "reads arrays and plain numbers and refuses everything else. The file stays in memory."
+            "This page does not unpickle: a separate process with little time and memory reads "
+            "only arrays and numbers. The file is not stored."
         )
     )
     file = st.file_uploader(
-        _("Drop a network's file here: HW7's 8-bit one (.pkl), or another"),
+        _("Drop a network's file here: HW7's 8-bit file (.pkl), or another"),
         key="hw7_file",
         max_upload_size=10,  # what can be read within its limits of time and memory
         help=_(
@@ -646,8 +631,8 @@ def upload(shipped: list[Checkpoint], at: Setting) -> None:
     sample = ""
     if file is None:
         samples = {
-            "own": _("The one written for the network above"),
-            "hostile": _("One that would run a program"),
+            "own": _("The 8-bit file of the network above"),
+            "hostile": _("A file that would run a program"),
         }
         label = _("No file at hand?")
         sample = one_of(st.segmented_control, label, samples, "hw7_sample", default=None) or ""
@@ -723,7 +708,7 @@ def whose_line(read: Upload) -> str:
     if not ours:
         return _("It has the tensors of {names}.").format(names=names)
     return _(
-        "It has the shapes of {names}, in their order, under other names: `{theirs}` is taken "
+        "It has the shapes of {names}, in the same order, under other names: `{theirs}` is taken "
         "for `{ours}`, and so on."
     ).format(names=names, theirs=theirs[:100].replace("`", "'"), ours=ours)
 
@@ -731,9 +716,9 @@ def whose_line(read: Upload) -> str:
 def ask_about_photographs(key: str, content: Callable[[], bytes], fit: Fit) -> None:
     """The file's accuracy on the test photographs, once the visitor asks for it."""
     if not food11_available():
-        st.caption(_("No photographs here to ask it about. See: python -m core data"))
+        st.caption(_("There are no test photographs here. See: python -m core data"))
         return
-    if st.button(_("Ask it about test photographs"), icon=":material/quiz:", key="hw7_ask"):
+    if st.button(_("Test it on the test photographs"), icon=":material/quiz:", key="hw7_ask"):
         bar = st.progress(0.0, _("Starting ..."))
 
         def on_progress(done: int, of: int) -> None:
@@ -750,14 +735,8 @@ def ask_about_photographs(key: str, content: Callable[[], bytes], fit: Fit) -> N
     scored: tuple[str, Score | None] = st.session_state.get("hw7_score", ("", None))
     if scored[0] == key and (score := scored[1]) is not None:
         st.markdown(
-            _(
-                "It is right on {accuracy} ({interval}) of {n} test photographs. Each was shown "
-                "at {px} x {px} px."
-            ).format(
-                accuracy=numbers.percent(score.accuracy, score.n),
-                interval=numbers.interval(*score.ci95, score.n),
-                n=numbers.count(score.n),
-                px=fit.checkpoint.input_px,
+            _("It is right on {score} of {n} test photographs, shown at {px} x {px} px.").format(
+                score=score_text(score), n=numbers.count(score.n), px=fit.checkpoint.input_px
             )
         )
 
@@ -777,7 +756,7 @@ def photo(at: Setting) -> None:
         Choice(_("Bits to try, up to three"), PHOTO_BITS, (8, 4, 2), "photo_bits"),
         versions,
         way=scheme_title(scheme),
-        hint=_("Drop a photo: it goes through the network in float32, and at fewer bits."),
+        hint=_("Drop a photo: the network answers in float32 and with fewer bits."),
         name="quantisation-photo",
     )
 
@@ -789,7 +768,7 @@ def why(at: Setting) -> None:
         st.markdown(
             _(
                 "$c_k$ are the $2^b$ centres that k-means finds among the weights of a tensor; "
-                "$q_i$, a code of $b$ bits, names the nearest. The codebook is kept in the file."
+                "the code $q_i$ of $b$ bits names the nearest. The file holds codes and centres."
             )
         )
     else:
@@ -810,92 +789,86 @@ def why(at: Setting) -> None:
         )
     st.markdown(
         _(
-            "Only weights are rounded: the network computes in float32 with what the codes stand "
-            "for. Sizes are those of safetensors files, float32 BatchNorm included."
+            "Only weights are rounded; the network computes in float32 with $\\hat w_i$. Sizes are "
+            "those of safetensors files, with BatchNorm in float32."
         )
     )
     st.latex(
         r"\begin{gathered} \text{MSE} = \frac{1}{n}\sum_i (w_i - \hat w_i)^2 \\[6pt] \text{SQNR} = "
         r"10 \log_{10} \frac{\sum_i w_i^2}{\sum_i (w_i - \hat w_i)^2}\ \text{dB} \end{gathered}"
     )
-    if row := choose_layer(at):
-        lines = error_lines(row, at.scheme)
-        if at.checkpoint.weights_dtype == "float16":
-            lines.append(_("These weights are stored in 16 bits, so 16 bits lose nothing more."))
-        st.markdown("\n".join(f"- {text}" for text in lines))
-    st.markdown(_("This function made the codes, here on this page, too:"))
-    st.code(inspect.getsource(method.quantise), language="python")
-    st.markdown(_("And this one writes HW7's 8-bit file:"))
-    st.code(inspect.getsource(hw7.encode8), language="python")
-
-
-def error_lines(row: LayerRow, scheme: Scheme) -> list[str]:
-    """A layer's errors, decibels per bit, the other methods."""
-    own = {bits: row.error(scheme, bits) for bits in (8, 4, 2)}
-    eight, four, two = (chart.error_text(*error) for error in own.values())
-    text = _("**{method}**: {eight} at 8 bits, {four} at 4 bits, {two} at 2 bits.")
-    lines = [text.format(method=scheme_title(scheme), eight=eight, four=four, two=two)]
-    at_eight, at_four = own[8].sqnr_db, own[4].sqnr_db
-    if at_eight is not None and at_four is not None:
-        text = _(
-            "From 4 to 8 bits each bit adds {gain} dB. The rule of thumb is 6 dB: twice as "
-            "many levels, half the distance, a quarter of the squared error."
-        )
-        lines.append(text.format(gain=chart.decibels((at_eight - at_four) / 4)))
-    by_method = {scheme_title(other): row.error(other, 4).sqnr_db for other in row.errors}
-    measured = sorted((sqnr, title) for title, sqnr in by_method.items() if sqnr is not None)
-    if len(measured) > 1:
-        (least, worst), (most, best) = measured[0], measured[-1]
-        text = _("At 4 bits: from {least} dB ({worst}) to {most} dB ({best}), {n} weights.")
-        least_text, most_text = chart.decibels(least), chart.decibels(most)
-        n = numbers.count(row.size)
-        lines.append(text.format(least=least_text, most=most_text, worst=worst, best=best, n=n))
-    return lines
-
-
-def homework_and_traps(at: Setting, known: Sequence[Measured], guessed: guess.Guess[int]) -> None:
-    """HW7's question about 16- and 8-bit weights, with this page's numbers; what goes wrong."""
     st.markdown(
         _(
-            "**HW7: keep the weights in 16 bits, and in 8.** 16 bits: float16. 8 bits: each tensor "
-            "is kept as its minimum, its maximum and a byte per weight; BatchNorm's counters stay "
-            "as they are. Written, weighed, read back, and asked about the test photographs:"
+            "One bit more adds about 6 dB: twice as many levels, half the distance, a quarter of "
+            "the squared error. “Number line” shows both errors for every layer."
         )
     )
-    if not guess.waits(guessed):
-        homework(known)
-        st.markdown(f"**{_('Trap: 8 bits for everything')}**")
-        with_parts = [measured for measured in known if measured.grid.hw7_parts]
-        if with_parts:
-            variances_trap(
-                min(with_parts, key=lambda it: min(row.difference[0] for row in it.grid.hw7_parts))
-            )
-        else:
-            explain_stage(at.checkpoint.id, "weights")
+    source(_("This function made the codes on this page:"), inspect.getsource(method.quantise))
+    source(_("This one writes HW7's 8-bit file:"), inspect.getsource(hw7.encode8))
+
+
+def traps(at: Setting, known: Sequence[Measured], guessed: guess.Guess[int]) -> None:
+    """8 bits for every tensor, and int8 that leaves the convolutions."""
+    st.markdown(f"**{_('Trap: 8 bits for every tensor')}**")
+    with_parts = [measured for measured in known if measured.grid.hw7_parts]
+    if not with_parts:
+        explain_stage(at.checkpoint.id, "weights")
+    elif not guess.waits(guessed):
+        variances_trap(
+            min(with_parts, key=lambda it: min(row.difference[0] for row in it.grid.hw7_parts))
+        )
     st.markdown(f"**{_('Trap: dynamic int8 leaves the convolutions')}**")
     dynamic_trap(at)
 
 
-def homework(known: Sequence[Measured]) -> None:
+def homework(known: Sequence[Measured], guessed: guess.Guess[int]) -> None:
     """The homework's files of every network: bytes, its limit, accuracy."""
+    st.markdown(
+        _(
+            "**HW7: store the weights in 16 bits, and in 8.** 16 bits: float16. 8 bits: each "
+            "tensor is stored as its minimum, its maximum and one byte per weight; BatchNorm's "
+            "counters are not changed. Each file was written, read back, and tested:"
+        )
+    )
+    if guess.waits(guessed):
+        return
     forms: dict[Form, str] = {
         "float32": _("32 bits"),
         "float16": _("16 bits"),
         "hw7_8bit": _("8 bits (a pickle)"),
     }
-    lines = []
-    for measured in known:
-        texts = []
-        for form, name in forms.items():
-            if row := measured.grid.form(form):
-                size = numbers.size(row.size_bytes)
-                size = limit_text(row.size_bytes) if form == "hw7_8bit" else size
-                texts.append(f"{name}: {size}, {score_text(row)}{against_whole(row)}")
-        lines += [f"- **{measured.title}**: " + " · ".join(texts)] if texts else []
-    if lines:
-        st.markdown("\n".join(lines))
-    else:
+    rows = [
+        (measured.title, name, row)
+        for measured in known
+        for form, name in forms.items()
+        if (row := measured.grid.form(form))
+    ]
+    if not rows:
         st.caption(_("Not measured yet: python -m core quantize-grid"))
+        return
+    table(
+        {
+            _("Network"): [title for title, _name, _row in rows],
+            _("Weights"): [name for _title, name, _row in rows],
+            _("File"): [
+                limit_text(row.size_bytes)
+                if row.scheme == "hw7_8bit"
+                else numbers.size(row.size_bytes)
+                for _title, _name, row in rows
+            ],
+            _("Right (95 % interval)"): [score_text(row.score) for _title, _name, row in rows],
+            _("Points against float32"): [
+                f"{points(gap[0])} ({points_interval(*gap[1:])})"
+                if (gap := row.difference)
+                else "–"
+                for _title, _name, row in rows
+            ],
+        }
+    )
+    if any(row.difference and row.difference[2] < 0 for _title, _name, row in rows):
+        st.markdown(
+            _("Where 8 bits cost accuracy, it is not the weights: see “Traps” for the reason.")
+        )
 
 
 def limit_text(n_bytes: int) -> str:
@@ -910,8 +883,8 @@ def variances_trap(measured: Measured) -> None:
     grid = measured.grid
     if file := grid.form("hw7_8bit"):
         st.markdown(
-            _("HW7's file keeps every tensor in 8 bits. **{name}**: {score}{against}.").format(
-                name=measured.title, score=score_text(file), against=against_whole(file)
+            _("HW7's file stores every tensor in 8 bits. **{name}**: {score}{against}.").format(
+                name=measured.title, score=score_text(file.score), against=against_whole(file)
             )
         )
     titles: dict[Part, str] = {
@@ -940,12 +913,13 @@ def variances_trap(measured: Measured) -> None:
     if variances and rest and variances.difference[2] < 0:
         st.markdown(
             _(
-                "It is not the weights: BatchNorm's running variances do it. A layer's 256 levels "
-                "lie evenly from its smallest to its largest variance, and {zeroed} of {values} "
-                "variances are so small that they become 0. BatchNorm divides by their square "
-                "root, so these channels are blown up. Left in float32, the variances cost few "
-                "bytes, and the rest of the file is {gap} points from float32. The curves above "
-                "leave BatchNorm in float32: that is why they hold at 8 bits."
+                "Not the weights but BatchNorm's running variances cost the accuracy. The 256 "
+                "levels of a layer go evenly from its smallest variance to its largest, and "
+                "{zeroed} of {values} variances are so small that they become 0. BatchNorm divides "
+                "by their square root, so these channels become much too large. With the "
+                "variances in float32, which takes few bytes, the file is {gap} points from "
+                "float32. The curves above leave BatchNorm in float32: that is why they keep their "
+                "accuracy at 8 bits."
             ).format(
                 zeroed=numbers.count(variances.zeroed),
                 values=numbers.count(variances.values),
@@ -959,7 +933,7 @@ def dynamic_trap(at: Setting) -> None:
     st.markdown(
         _(
             "*Dynamic* int8 is one line of code and gives no warning. But as it is usually called "
-            "it changes linear layers only, and a convolutional network has one, at its end."
+            "it changes only linear layers, and these networks have a single one, the last."
         )
     )
     whole = at.grid.form("float32") if at.grid else None
@@ -971,10 +945,10 @@ def dynamic_trap(at: Setting) -> None:
     st.markdown("\n".join(map(operators_line, rows)))
     st.markdown(
         _(
-            "Dynamic int8 leaves {share} of the bytes: an ONNX file of {after}, where the float32 "
-            "weights take {before} as safetensors. How to notice: weigh the file, and count the "
-            "operators. A `Conv` is a float convolution; `QLinearConv` or `ConvInteger`, or a "
-            "`Conv` between `DequantizeLinear` and `QuantizeLinear`, is one in int8."
+            "Dynamic int8 leaves {share} of the bytes: an ONNX file of {after} bytes; the float32 "
+            "weights take {before} as safetensors. How to notice: look at the file's size, and "
+            "count the operators. A `Conv` computes in float32; `QLinearConv`, `ConvInteger`, or a "
+            "`Conv` between `DequantizeLinear` and `QuantizeLinear` computes in int8."
         ).format(
             share=numbers.share(dynamic.size_bytes / whole.size_bytes),
             after=numbers.count(dynamic.size_bytes),

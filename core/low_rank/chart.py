@@ -214,7 +214,7 @@ def _words(data: str | None, y_px: int, text: Any, *transforms: dict[str, str], 
 
 def _figures(written: str, full: int) -> list[Spec]:
     """The figures at the slider's rank, in words, at the top; made from its row by Vega."""
-    of_whole = _filled(_("{share} of the whole layer's"), "{share}", "format(datum.{}, '.0%')")
+    of_whole = _filled(_("{share} of the layer's"), "{share}", "format(datum.{}, '.0%')")
     kept = "(isValid(datum.kept) ? format(datum.kept, '.1%') : '?')"  # hidden before the reveal
     sum_of = repr(written).replace("{0}", "' + datum.first + '")
     sum_of = sum_of.replace("{1}", "' + datum.last + '")
@@ -522,8 +522,8 @@ def time_chart(frame: pd.DataFrame) -> Spec:
 @compiled
 def _time_chart(top: float) -> Any:
     title, x_title = (
-        _("Time, as a share of the whole network's"),
-        _("MACs, as a share of the whole network's"),
+        _("Time, as a share of the original's"),
+        _("MACs, as a share of the original's"),
     )
 
     def y(field: str) -> alt.Y:
@@ -557,10 +557,9 @@ def _time_chart(top: float) -> Any:
         ),
         painted(marks.encode(shape=mark_shape(), tooltip=tooltip), "factored"),
         painted(whole.mark_point(size=130, shape="cross", filled=True, opacity=1), "text"),
-        ink_text(whole, alt.value(_("whole")), align="left", baseline="middle", dx=10),
+        ink_text(whole, alt.value(_("original")), align="left", baseline="middle", dx=10),
     ]
-    for equals, align, shift in (("==", "right", (-9, -10)), ("!=", "left", (9, 10))):
+    for equals, dy in (("==", 17), ("!=", -15)):  # Tucker-2 below its marks, the others above
         labelled = at_median.transform_filter(f"datum.mark {equals} '{MARKS['tucker2']}'")
-        dx, dy = shift
-        layers.append(ink_text(labelled, "label:N", align=align, dx=dx, dy=dy, **LABEL_SIZE))
+        layers.append(ink_text(labelled, "label:N", dy=dy, **LABEL_SIZE))
     return finish(layered(*layers), height=TIMES_HEIGHT_PX)

@@ -15,7 +15,7 @@ import pyarrow as pa
 from core.charts import numbers
 from core.charts.compiled import Spec, compiled, inlined, with_data, with_rows
 from core.charts.curves import DASHES, GUESS, MARKS, accuracy_plot, curve_data
-from core.charts.theme import SLOTS, finish, ink_text, layered, painted
+from core.charts.theme import finish, ink_text, layered, painted
 from core.course import SIZE_LIMITS_BYTES
 from core.i18n import _, ngettext
 from core.quantization.method import Scheme
@@ -160,16 +160,14 @@ def accuracy_chart(
     the key of the curve that gets its 95 % band; without it, all do. `at_bits` adds what moves.
     """
     frame = curve_table(curves)
-    order = list(dict.fromkeys(frame["scheme"]))
-    places = [order.index(scheme) for scheme in frame["scheme"]]
+    # two networks may share a role, and hence a colour: marks and dashes tell them apart
+    ways = frame["scheme" if frame["scheme"].nunique() > 1 else "checkpoint"]
+    places = [int(place) % len(MARKS) for place in pd.factorize(ways)[0]]
     x = frame["bits" if against == "bits" else "size_bytes"].astype(float)
     data = curve_data(
         frame.assign(
             x=x,
-            mark=[
-                MARKS[place] if len(order) > 1 else SLOTS[role].shape
-                for place, role in zip(places, frame["role"], strict=True)
-            ],
+            mark=[MARKS[place] for place in places],
             dash=[f"m{place % len(DASHES)}" for place in places],
             banded=[
                 chosen in (None, key)
@@ -317,9 +315,9 @@ def started(chart: Spec, bits: int) -> Spec:
 def kind_title(kind: str) -> str:
     """What a chosen channel is, among the layer's channels."""
     return {
-        "widest": _("the widest"),
-        "middle": _("in the middle"),
-        "narrowest": _("the narrowest"),
+        "widest": _("widest range"),
+        "middle": _("middle range"),
+        "narrowest": _("narrowest range"),
     }[kind]
 
 

@@ -248,7 +248,7 @@ def style() -> None:
         f"{code}:is(.keyword, .boolean, .number) {{color: {strong} !important}}"
         f"{code}.string {{color: {fresh} !important}}"
         f"{code}:is(.comment, .triple-quoted-string) {{color: {quiet} !important}}"
-        "[data-testid='stMarkdownContainer'] :not(pre) > code {font-size: 0.95em}"
+        "[data-testid='stMarkdownContainer'] :not(pre) > code {font-size: 0.95em !important}"
         "[data-testid='stSelectbox'] input {text-overflow: ellipsis}"
         "[data-testid='stVegaLiteChart'] .mark-text.role-mark text {paint-order: stroke; "
         f"stroke: {page}; stroke-width: 4px; stroke-linejoin: round}}"

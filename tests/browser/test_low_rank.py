@@ -108,10 +108,10 @@ def test_the_picture_hides_what_the_guess_is_about(page: "Page", server: str) ->
     assert "energy kept" in words_in_chart(page)
     assert "r = 150 of 192" in words_in_chart(page)  # where it was dragged to
     page.click('button:has-text("about half")')
-    page.wait_for_selector("text=right when whole")
+    page.wait_for_selector("text=original is right")
     page.get_by_role("tab", name="Faster?").click()
     page.click('button:has-text("longer than before")')
-    page.wait_for_selector("text=of the MACs took")
+    page.wait_for_selector("text=of the MACs, took")
     assert "tab=time" in page.url and "guess" not in page.url
 
 

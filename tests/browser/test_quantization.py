@@ -105,7 +105,7 @@ def test_levels_of_a_channel_scheme_stand_on_its_strips(page: "Page", server: st
     open_page(page, server, f"?network={SCRATCH}&scheme=channel_symmetric&line_bits=2")
     page.wait_for_selector(f'{LINE} svg.marks text >> text="2 bits: 3 levels"')
     assert rules_in_line(page) == 0
-    assert any(word.endswith("the widest") for word in words_in_line(page))
+    assert any(word.endswith("widest range") for word in words_in_line(page))
 
 
 def test_a_guess_opens_the_curves_and_leaves_other_sections_alone(
@@ -119,7 +119,7 @@ def test_a_guess_opens_the_curves_and_leaves_other_sections_alone(
     page.on("websocket", lambda socket: socket.on("framesent", lambda sent: frames.append(sent)))
     page.click('.st-key-guess_bits button >> text="4"')
     page.wait_for_selector("text=stays within")
-    page.wait_for_selector("text=The first to leave")
+    page.wait_for_selector("text=first leaves the 95")
     page.click('button >> text="bytes"')
     page.wait_for_selector("svg.marks text >> text=/HW7: 300/")
     assert "options=bytes" in page.url
@@ -154,12 +154,12 @@ def test_a_homeworks_file_is_dropped_and_read(
     page.wait_for_selector("text=it would call 'os.system'")
     picker.set_input_files(good)
     page.wait_for_selector(f"text=Read: {good.stat().st_size:,} bytes")
-    page.click('button:has-text("Ask it about test photographs")')
-    page.wait_for_selector(f"text=of {11 * TEST_PICTURES_PER_CLASS} test photographs.")
+    page.click('button:has-text("Test it on the test photographs")')
+    page.wait_for_selector(f"text=of {11 * TEST_PICTURES_PER_CLASS} test photographs")
 
 
 def test_a_live_run_ends_in_the_chart(page: "Page", server: str) -> None:
-    link = f"?tab=time&reveal=true&bits=2&network={SCRATCH}"
+    link = f"?tab=run&reveal=true&bits=2&network={SCRATCH}"
     open_page(page, server, link, ".st-key-accuracy-room")
     page.click('button:has-text("Run it here")')
     page.wait_for_selector("text=Measured here at")

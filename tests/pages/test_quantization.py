@@ -104,11 +104,11 @@ def test_nothing_gives_the_answer_away_before_the_guess(open_page: Open, shipped
     assert "until you guess" in chart(app, "Accuracy").alt
     assert [row["bits"] for row in drawn(app, "Accuracy", "curves")] == [32, 32]
     assert not drawn(app, "Accuracy", "guess")
-    for tab in ("time", "aware", "homework"):
+    for tab in ("time", "run", "aware", "trap", "homework"):
         linked = open_page(PAGE, tab=tab)
         text = said(linked)
         assert not linked.exception and [tab.label for tab in linked.tabs][0] == "Number line"
-        assert "stays within" not in text and "83.0%" not in text and "is better than" not in text
+        assert "stays within" not in text and "83.0%" not in text and "better: " not in text
         assert "guess first" in text and "265,000" not in text and "zeroed" not in text
 
 
@@ -117,16 +117,18 @@ def test_a_guess_opens_the_curves_and_the_words_follow_the_controls(
 ) -> None:
     app = open_page(PAGE, network=TEACHER)
     app.button_group(key="guess_bits").set_value(4).run()
-    assert "Right.** The first to leave **Teacher**'s interval is 4 bits" in said(app)
+    assert "Right.** **Teacher** first leaves the 95 % interval of float32 at 4 bits" in said(app)
     curves = drawn(app, "Accuracy", "curves")
     assert sorted(row["bits"] for row in curves) == sorted(2 * [2, 3, 4, 5, 6, 8, 16, 32])
     assert [row["x"] for row in drawn(app, "Accuracy", "guess")] == [4]
     assert {row["checkpoint"] for row in curves if row["banded"]} == {TEACHER}
     app.button_group(key="guess_bits").set_value(2).run()
-    assert "Not quite.** The first to leave **Teacher**'s interval is 4 bits" in said(app)
+    assert "Not quite.** **Teacher** first leaves the 95 % interval of float32 at 4 bits" in said(
+        app
+    )
     app.button_group(key="guess_bits").set_value(guess.SHOW).run()
     text = said(app)
-    assert "**Teacher** is right on 83.0% as trained" in text and "down to 5 bits" in text
+    assert "**Teacher** is right on 83.0% in float32" in text and "down to 5 bits" in text
     assert "Right." not in text and "Not quite." not in text
     assert said(open_page(PAGE, network=TEACHER, reveal="true")) == text  # an older link
     app.selectbox(key="network").set_value(SCRATCH).run()
@@ -140,15 +142,15 @@ def test_a_guess_opens_the_curves_and_the_words_follow_the_controls(
 
 
 def test_the_homework_is_answered_and_its_traps_are_shown(open_page: Open, shipped: Path) -> None:
-    app = open_page(PAGE, reveal="true", tab="homework")
+    text = said(open_page(PAGE, reveal="true", tab="homework"))
+    assert "| Student from scratch | 16 bits | 176KB | 54.0%" in text
+    assert "| 8 bits (a pickle) | 265,000 bytes, under 300KB | 53.8%" in text
+    assert "| −0.2 (−2.2 to +1.8) |" in text
+    app = open_page(PAGE, reveal="true", tab="trap")
     text = said(app)
-    assert "HW7: keep the weights in 16 bits, and in 8" in text
-    assert "16 bits: 176KB, 54.0%" in text
-    assert "8 bits (a pickle): 265,000 bytes, under 300KB, 53.8%" in text
-    assert "(−0.2 points against float32, 95 % interval −2.2 to +1.8: not distinguishable)" in text
     assert "**Teacher**: 82.8%" in text
-    assert "running variances do it" in text and "30 of 40 variances" in text
-    assert "the rest of the file is −0.3 points from float32" in text
+    assert "running variances" in text and "30 of 40 variances" in text
+    assert "the file is −0.3 points from float32" in text
     table = app.dataframe[0].value
     assert table["Only these in 8 bits"].str.contains("variances").sum() == 2 and len(table) == 5
     assert table["Become 0"].tolist() == ["0", "30", "0", "0", "0"]
@@ -174,11 +176,8 @@ def test_int8_is_guessed_and_told(open_page: Open, shipped: Path) -> None:
 
 def test_the_verdict_on_training_for_bits_is_paired(open_page: Open, shipped: Path) -> None:
     text = said(open_page(PAGE, reveal="true", tab="aware"))
-    assert (
-        "**quantisation-aware fine-tuning (5 epochs) is better than rounding afterwards** on the "
-        "same 1,000 test photographs: +8.0 points (95 % interval +5.0 to +11.0"
-    ) in text
-    assert "then rounding and rounding afterwards are not distinguishable**" in text
+    assert "| quantisation-aware fine-tuning (5 epochs) | rounded | better: +8.0 (+5.0 to" in text
+    assert "then rounded | rounded | not distinguishable: " in text
 
 
 def test_every_method_draws(open_page: Open, shipped: Path) -> None:
@@ -294,9 +293,9 @@ def test_older_links_open_what_they_opened(open_page: Open, shipped: Path) -> No
     assert app.button_group(key="time_with").value == "onnx_32"
     assert open_page(PAGE, hw7_sample="own").success
     for former, shows in (
-        ("figures", "Measure this setting here"),
-        ("error", "rule of thumb is 6 dB"),
-        ("trap", "variances do it"),
+        ("figures", "One run at a time"),
+        ("error", "about 6 dB"),
+        ("trap", "variances cost the accuracy"),
     ):
         assert shows in said(open_page(PAGE, network=SCRATCH, reveal="true", tab=former)), former
     app = open_page(PAGE, network=SCRATCH, scheme="kmeans", all_schemes="true", against="bytes")
@@ -328,7 +327,7 @@ def test_nothing_on_the_page_escapes_translation(
 ) -> None:
     monkeypatch.setattr(i18n, "_catalogue", lambda *_key: Marking())
     names = re.compile(r"classifier|features\S*|abacus|hw13_sample\S*|PyTorch|ONNX|`\w+`")
-    for tab in ("line", "time", "aware", "file", "why", "homework"):
+    for tab in ("line", "time", "run", "aware", "file", "why", "trap", "homework"):
         app = open_page(PAGE, reveal="true", hw7_sample="own", tab=tab)
         assert not app.exception
         texts = [str(one.value) for kind in ("title", "header", "markdown", "caption", "info",
@@ -480,7 +479,7 @@ def test_what_fits_is_decided_once(
 
 class TestLive(LiveChecks):
     page = PAGE
-    link: ClassVar = {"tab": "time", "network": SCRATCH}
+    link: ClassVar = {"tab": "run", "network": SCRATCH}
     runs = measured.RUNS
     module = "core.quantization.rows"
 
