@@ -13,7 +13,7 @@ import streamlit as st
 
 from core.errors import UserError
 from core.i18n import _
-from pages.kit import frame, server, url_state
+from pages.kit import frame, room, server, stage, url_state, visitor
 
 
 def main() -> None:
@@ -43,7 +43,10 @@ def main() -> None:
     url_state.arrive(page.url_path or "home")
     url_state.listen()
     try:
+        room.enter()
+        stage.enter()
         page.run()
+        visitor.remember()
     except UserError as error:
         st.error(str(error), icon=":material/error:")
     finally:
@@ -53,4 +56,9 @@ def main() -> None:
 if __name__ == "__main__":
     main()
 else:
-    app = st.App(__file__, lifespan=server.lifespan, middleware=server.middleware())
+    app = st.App(
+        __file__,
+        lifespan=server.lifespan,
+        middleware=server.middleware(),
+        routes=[room.route()],
+    )

@@ -106,6 +106,7 @@ def look() -> None:
                     "classifier": _("in the classifier"),
                 },
                 key="guess_half",
+                about=network.key,
             )
             hidden = () if answer.is_open else ("params",)
             with place:
@@ -294,6 +295,7 @@ def side_by_side() -> None:
                     "not": _("hardly changes, or grows"),
                 },
                 key="guess_memory",
+                about=f"{first.key}, {second.key}, {px} px",
             )
             hidden = () if answer.is_open else ("activation_bytes",)
             with place:

@@ -91,7 +91,7 @@ def calculator() -> None:
                 return
             costs = method.compare(setting)
             rows = chart.cost_rows(costs)
-            answer = parameters(costs, rows)
+            answer = parameters(setting, costs, rows)
     st.header(_("What you see"))
     st.markdown("  \n".join(seen(costs, setting, answer.is_open)))
     frame.tabs(
@@ -189,13 +189,14 @@ def explain(problems: list[Problem]) -> None:
                 )
 
 
-def parameters(costs: Mapping[Kind, Cost], rows: Rows) -> Guess[float]:
+def parameters(setting: ConvSetting, costs: Mapping[Kind, Cost], rows: Rows) -> Guess[float]:
     """The bars, that of depthwise + pointwise behind a guess; returns what became of the guess."""
     place = st.container()
     answer = guess.ask(
         _("Guess: what share of the standard parameters does depthwise + pointwise need?"),
         {share: _("1/{n}").format(n=round(1 / share)) for share in SHARES},
         key="guess_share",
+        about=sizes_of(setting),
     )
     hidden: tuple[Kind, ...] = () if answer.is_open else ("separable",)
     with place:
@@ -500,11 +501,18 @@ def timed(setting: ConvSetting) -> ConvTimings:
     return time_layers(setting)
 
 
+def sizes_of(setting: ConvSetting) -> str:
+    """What the parameters depend on, short."""
+    width = setting.kernel_size
+    bias = " + bias" if setting.bias else ""
+    return f"{setting.in_channels} → {setting.out_channels}, {width} × {width}{bias}"
+
+
 def timer(setting: ConvSetting, costs: Mapping[Kind, Cost], answer: Guess[float]) -> None:
     """The guess, the button, and what was measured for this very setting."""
     if guess.waits(answer):
         return
-    expected = url_state.guess(
+    expected = guess.ask(
         _(
             "Guess: depthwise + pointwise does {share} of the standard layer's MACs. What part of "
             "its time will it take here, one picture at a time?"
@@ -516,7 +524,9 @@ def timer(setting: ConvSetting, costs: Mapping[Kind, Cost], answer: Guess[float]
             "more": _("longer"),
         },
         key="guess_time",
-    )
+        about=f"{sizes_of(setting)}, {setting.map_size} px / {setting.stride}",
+        can_show=False,
+    ).value
     heavy = [batch for batch in BATCHES if is_too_heavy(setting, batch)]
     for batch in heavy:
         st.caption(

@@ -24,7 +24,7 @@ from pages.kit import frame, guess, networks, url_state
 from pages.kit.figure import data_button, show
 from pages.kit.live import LivePoint
 from pages.kit.provenance import provenance
-from pages.kit.url_state import is_on, one_of
+from pages.kit.url_state import one_of
 
 KEY = "export"
 
@@ -71,7 +71,7 @@ def files(checkpoints: list[Checkpoint]) -> None:
     stack = partial(Stack.first_of, checkpoints, say_damage)
 
     def half_the_time() -> None:
-        trap(known if is_open and measure == "time" or is_on("reveal") else None)
+        trap(known if is_open and measure == "time" or guess.is_revealed() else None)
 
     def limits() -> None:
         homework(known if is_open else None, stack())
@@ -143,8 +143,9 @@ def bars(checkpoint: Checkpoint, known: Known, measure: Measure) -> bool:
         right, key = fastest, "guess_fastest"
         question = _("Guess: which one answers fastest, one photo at a time?")
     place = st.container()
-    answer = guess.ask(question, {format: format_title(format) for format in offered}, key)
-    answer = answer._replace(is_open=answer.is_open or is_on("reveal"))
+    answer = guess.ask(
+        question, {format: format_title(format) for format in offered}, key, checkpoint.id
+    )
     table = file_rows(checkpoint, rows)
     shown = FORMATS if answer.is_open else ("onnx",)
     with place:

@@ -221,6 +221,7 @@ def layer(at: Setting) -> None:
             "most": _("half of them or more"),
         },
         "guess_ranks",
+        about=f"{at.checkpoint.id} {curve.shape.name} {curve.form}",
     )
     picture = kept(
         partial(layer_picture, curve, guessed.is_open), "layer", guessed.is_open, of=[curve]
@@ -304,6 +305,7 @@ def network(at: Setting, whole: Sequence[Checkpoint]) -> None:
         .format(energy=numbers.share(GUESSED_ENERGY)),
         {"most": _("nearly all"), "half": _("about half"), "few": _("hardly any")},
         "guess_whole",
+        about=at.checkpoint.id,
     )  # fmt: skip
     before, after = (grid.row(RowKey("auto", energy)) for energy in (1.0, GUESSED_ENERGY))
     if not (before and after and before.correct and after.correct is not None):
@@ -462,6 +464,7 @@ def times(at: Setting) -> None:
             "slower": _("more time"),
         },
         "guess_speed",
+        about=at.checkpoint.id,
     )
     column = timed[0]
     if guessed.is_open:

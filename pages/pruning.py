@@ -195,6 +195,7 @@ def accuracy(measured: Sequence[Measured], at: Setting) -> None:
         _("Guess: as more weights become zero, how does accuracy fall?"),
         {name: guess_title(name) for name in GUESSES},
         "guess_curve",
+        about=f"{at.checkpoint.id} {at.method}",
     )
     if not measured:
         explain_missing(at)
@@ -354,7 +355,7 @@ def times(at: Setting) -> None:
     question = _(
         "Guess: 90 % of the weights are pruned, with masks, as in the homework. {network} is now …"
     )
-    guessed = guess.ask(question.format(network=at.title), titles, "guess_speed")
+    guessed = guess.ask(question.format(network=at.title), titles, "guess_speed", at.checkpoint.id)
     for name, verdict, share, _figure in spent(grid, "torch_1", 0.9):
         if name == "masked":
             answer = _("It is {verdict}: {share} of the original's time (PyTorch).").format(

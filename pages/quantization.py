@@ -41,7 +41,7 @@ from pages.kit.figure import data_button, show, show_with_slider, source, table
 from pages.kit.live import LivePoint, live_points, run_it_here
 from pages.kit.photo_check import Choice, Version, photo_check
 from pages.kit.provenance import not_measured, provenance
-from pages.kit.url_state import choice, in_browser, is_on, one_of, several_of
+from pages.kit.url_state import choice, in_browser, one_of, several_of
 
 START_BITS = 4
 GUESSES = (8, 6, 5, 4, 3, 2)
@@ -103,9 +103,8 @@ def explore(shipped: list[Checkpoint], known: list[Measured]) -> None:
                 _("Guess: at how many bits does the accuracy clearly fall?"),
                 {bits: str(bits) for bits in GUESSES},
                 "guess_bits",
+                about=f"{at.checkpoint.id} {at.scheme}",
             )
-    if is_on("reveal"):  # an older link's
-        guessed = guessed._replace(is_open=True)
     shown = [measured for measured in known if not at.by_scheme or measured.grid is at.grid]
     curves = chart.curves_of(shown, at.schemes)
     key = (at.checkpoint.id, at.scheme)
@@ -401,8 +400,9 @@ def int8(at: Setting, guessed: guess.Guess[int]) -> None:
         _("Guess: on this processor, a network that computes with 8-bit integers is …"),
         {"faster": _("faster"), "same": _("as fast"), "slower": _("slower")},
         "guess_speed",
+        about=at.checkpoint.id,
+        is_seen=guessed.is_open,
     )
-    speed = speed._replace(is_open=speed.is_open or guessed.is_open)
     if guess.waits(speed):
         return
     engines = {

@@ -109,8 +109,8 @@ def ask() -> Guess[str]:
         "small": _("the short bars"),
         "none": _("none of them"),
     }
-    guessed = guess.ask(_("Guess: which bars grow when T goes up?"), options, "guess_grows")
-    return guessed._replace(is_open=guessed.is_open or start() != 1.0)
+    question = _("Guess: which bars grow when T goes up?")
+    return guess.ask(question, options, "guess_grows", is_seen=start() != 1.0)
 
 
 def start() -> float:
@@ -227,18 +227,19 @@ def too_sure(teacher: Checkpoint) -> None:
 def homework() -> None:
     """The course's question on T, with an answer that explains."""
     options = {"softer": _("softer"), "harder": _("harder")}
-    answer = url_state.guess(
+    answer = guess.ask(
         _("HW13 Q2.2: does a higher temperature give a softer or a harder distribution?"),
         options,
         "homework_t",
+        can_show=False,
         widget=st.radio,
         index=None,
         horizontal=True,
     )
-    if answer is None:
+    if not answer.is_open:
         return
     st.markdown(
-        (_("Yes, softer.") if answer == "softer" else _("No: softer."))
+        (_("No: softer.") if answer.value == "harder" else _("Yes, softer."))
         + " "
         + _(
             "Dividing by a larger T brings the logits closer together: a lead of 4 becomes a lead "

@@ -47,11 +47,10 @@ from core.training.runs import read_progress, seconds_left
 from core.training.watch import Picture, Watched, fixed_pictures, read_watch
 from pages.kit import frame, guess, networks, url_state
 from pages.kit.figure import data_button, show
-from pages.kit.guess import Guess
 from pages.kit.provenance import accuracy_line, provenance
 from pages.kit.server import has_few_visitors
 from pages.kit.url_state import choice, choices, number_of, one_of, several_of, toggle
-from pages.kit.visitor import remember, visitor
+from pages.kit.visitor import visitor
 
 KEY = "training"
 CHANCE = 1 / len(CLASSES)
@@ -87,7 +86,6 @@ def main() -> None:
     )
     workshop(index)
     frame.foot(KEY)
-    remember()
 
 
 @frame.section
@@ -519,21 +517,22 @@ def seen(job: Job, watched: Watched | None) -> list[str]:
 
 def guess_first(with_dreams: bool, jobs: Sequence[Job]) -> None:
     """One tap before starting, and a verdict on it by the newest run that has finished."""
-    expected = url_state.guess(
+    expected = guess.ask(
         _(
             "Guess: of 100 {pictures} that it has never seen, how many will your student name "
             "right at its end? (A blind guess: 9.)"
         ).format(pictures=_("generated pictures") if with_dreams else _("photographs")),
         {"low": _("fewer than 30"), "middle": _("30 to 60"), "high": _("more than 60")},
         key="guess_right",
+        can_show=False,
     )
     done = [job for job in jobs if job.state == "done" and job.run.metrics()]
-    if expected is None or not done:
+    if expected.value is None or not (expected.is_open and done):
         return
     accuracy = done[0].run.metrics()[-1]["val_accuracy"]
-    low, high = GUESSES[expected]
+    low, high = GUESSES[expected.value]
     words = _("It got {n} of 100 right after its last epoch.").format(n=round(100 * accuracy))
-    guess.verdict(Guess(expected, True), low <= accuracy < high, words)
+    guess.verdict(expected, low <= accuracy < high, words)
 
 
 def state(job: Job) -> None:

@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from filelock import Timeout
 
@@ -53,8 +53,10 @@ _SCHEMA = """
 CREATE TABLE rooms (
     code TEXT PRIMARY KEY,
     salt TEXT NOT NULL,
+    door TEXT NOT NULL UNIQUE,         -- where browsers in the room ask for news
     made REAL NOT NULL,                -- seconds since the epoch
     version INTEGER NOT NULL,          -- grows with every change that pupils must see
+    activity INTEGER NOT NULL DEFAULT 0,  -- grows with every pupil and guess
     holds INTEGER NOT NULL,            -- 1: answers wait for the lecturer
     sent INTEGER NOT NULL DEFAULT 0,   -- how often the lecturer has sent everybody to a page
     page TEXT NOT NULL DEFAULT '',     -- the last of these pages
@@ -96,6 +98,8 @@ class Room(NamedTuple):
     """What a room has set."""
 
     code: str
+    door: str
+    """Where browsers in the room ask for news: random, so that it tells nobody which codes are."""
     version: int
     holds: bool
     """Whether answers wait until the lecturer opens them."""
@@ -154,7 +158,7 @@ class Rooms:
     """The rooms in a folder. `now`: seconds since the epoch.
 
     All methods raise ClassroomError where the file cannot be used, the room is not there, or what
-    is asked may not be done; `version`, `room` and `leads` answer None or False for no room.
+    is asked may not be done; `pulse`, `room` and `leads` answer None or False for no room.
     """
 
     def __init__(self, folder: Path, now: Callable[[], float] = time.time) -> None:
@@ -171,8 +175,9 @@ class Rooms:
             while (code := _draw_code()) in taken:
                 pass
             base.execute(
-                "INSERT INTO rooms (code, salt, made, version, holds) VALUES (?, ?, ?, 1, 1)",
-                (code, secrets.token_hex(16), self._now()),
+                "INSERT INTO rooms (code, salt, door, made, version, holds) "
+                "VALUES (?, ?, ?, ?, 1, 1)",
+                (code, secrets.token_hex(16), secrets.token_hex(16), self._now()),
             )
             _add_lecturer(base, code, secret, is_link=False)
         return code
@@ -194,19 +199,20 @@ class Rooms:
                 pass
             self._wipe()
 
-    def version(self, code: str) -> int | None:
-        """A number that grows when pupils must see something new; None where the room has ended.
+    def pulse(self, door: str) -> tuple[int, int] | None:
+        """The room's version, and a number that grows with every pupil and guess; None where there
+        is no room behind this door any more.
 
-        The one thing that every pupil asks every few seconds: a single look into an index.
+        The one thing that every browser asks every few seconds: a single look into an index.
         """
-        if not self._file.exists() or read_code(code) != code:
+        if not self._file.exists():
             return None
         with self._read() as base:
             row = base.execute(
-                "SELECT version FROM rooms WHERE code = ? AND made > ?",
-                (code, self._now() - DAY_S),
+                "SELECT version, activity FROM rooms WHERE door = ? AND made > ?",
+                (door, self._now() - DAY_S),
             ).fetchone()
-        return None if row is None else int(row[0])
+        return None if row is None else (int(row[0]), int(row[1]))
 
     def room(self, code: str) -> Room | None:
         """What the room has set; None where there is none."""
@@ -214,14 +220,14 @@ class Rooms:
             return None
         with self._read() as base:
             row = base.execute(
-                "SELECT code, version, holds, sent, page, settings FROM rooms "
+                "SELECT code, door, version, holds, sent, page, settings FROM rooms "
                 "WHERE code = ? AND made > ?",
                 (code, self._now() - DAY_S),
             ).fetchone()
         if row is None:
             return None
-        code, version, holds, sent, page, settings = row
-        return Room(code, version, bool(holds), sent, page, json.loads(settings))
+        code, door, version, holds, sent, page, settings = row
+        return Room(code, door, version, bool(holds), sent, page, json.loads(settings))
 
     def pupils(self, code: str) -> int:
         """How many have joined."""
@@ -241,6 +247,7 @@ class Rooms:
             if joined[0] >= MOST_PUPILS and not joined[1]:
                 raise ClassroomError(_("This room is full."))
             base.execute("INSERT OR IGNORE INTO pupils VALUES (?, ?)", (code, pupil))
+            _grow(base, code, "activity")
             if former and former != secret:
                 names = (_hash(salt, former), code)
                 of_room = "pupil = ? AND question IN (SELECT id FROM questions WHERE room = ?)"
@@ -249,6 +256,17 @@ class Rooms:
                 )
                 base.execute(f"DELETE FROM guesses WHERE {of_room}", names)
                 base.execute("DELETE FROM pupils WHERE pupil = ? AND room = ?", names)
+
+    def leave(self, code: str, secret: str) -> None:
+        """Take back that a browser is a pupil, with its guesses: it is the lecturer's."""
+        with self._change() as base:
+            names = (_hash(_salt(base, code), secret), code)
+            base.execute(
+                "DELETE FROM guesses WHERE pupil = ? AND "
+                "question IN (SELECT id FROM questions WHERE room = ?)",
+                names,
+            )
+            base.execute("DELETE FROM pupils WHERE pupil = ? AND room = ?", names)
 
     def ask(self, code: str, question: Question) -> None:
         """Let the room know a question that a page asks; only what it knows can be guessed."""
@@ -299,6 +317,7 @@ class Rooms:
                 "SET option = excluded.option, is_final = excluded.is_final WHERE NOT is_final",
                 (id, pupil, option, int(not holds)),
             ).rowcount
+            _grow(base, code, "activity")
         return changed == 1
 
     def withdraw(self, code: str, secret: str, place: Place) -> None:
@@ -311,6 +330,7 @@ class Rooms:
                     "DELETE FROM guesses WHERE question = ? AND pupil = ? AND NOT is_final",
                     (id, pupil),
                 )
+                _grow(base, code, "activity")
 
     def tally(self, code: str, place: Place, secret: str = "") -> Tally | None:
         """What the class guesses, and what the pupil with this secret did; None where the room
@@ -358,7 +378,7 @@ class Rooms:
 
     def leads(self, code: str, secret: str) -> bool:
         """Whether this secret, of a browser or of a private link, leads the room."""
-        if self.version(code) is None:
+        if self.room(code) is None:
             return False
         with self._read() as base:
             return _leads(base, code, secret, self._now() - DAY_S)
@@ -497,5 +517,7 @@ def _question(
     return int(row[0]), json.loads(row[1]), bool(row[2])
 
 
-def _grow(base: sqlite3.Connection, code: str) -> None:
-    base.execute("UPDATE rooms SET version = version + 1 WHERE code = ?", (code,))
+def _grow(
+    base: sqlite3.Connection, code: str, what: Literal["version", "activity"] = "version"
+) -> None:
+    base.execute(f"UPDATE rooms SET {what} = {what} + 1 WHERE code = ?", (code,))

@@ -36,7 +36,7 @@ class Entry(NamedTuple):
     @property
     def file(self) -> str:
         """Path from the folder of app.py, as Streamlit wants it."""
-        return f"pages/{self.key}.py"
+        return f"pages/{'classroom' if self.key == 'class' else self.key}.py"
 
 
 def sections() -> dict[str, list[Entry]]:
@@ -81,6 +81,10 @@ def sections() -> dict[str, list[Entry]]:
         _("Ship"): [
             Entry("export", ":material/phone_iphone:", _("Export"),
                   _("What do you put on the phone?")),
+        ],
+        _("Teach"): [
+            Entry("class", ":material/groups:", _("Class"),
+                  _("What does the whole class guess?")),
         ],
     }
     # fmt: on
@@ -186,7 +190,7 @@ def page_link(
 def foot(page: str) -> None:
     """Draw the foot of `page` (a key of the contents)."""
     st.divider()
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, vertical_alignment="center", key="foot"):
         _link()
         following = after(page)
         page_link(following, _("Next: {page}").format(page=following.name))

@@ -1,13 +1,13 @@
 """Guess first: a question, and its answer hidden until the visitor has guessed or given up."""
 
-from collections.abc import Mapping
-from typing import Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import streamlit as st
 
 from core.charts.theme import glyph
 from core.i18n import _
-from pages.kit import url_state
+from pages.kit import room, url_state
 
 G = TypeVar("G", bound=str | float)
 SHOW = "show"
@@ -23,23 +23,55 @@ class Guess(NamedTuple, Generic[G]):
     """Whether the answer may be shown."""
 
 
-def ask(question: str, options: Mapping[G, str], key: str) -> Guess[G]:
+def ask(
+    question: str,
+    options: Mapping[G, str],
+    key: str,
+    about: str = "",
+    is_seen: bool = False,
+    can_show: bool = True,
+    widget: Callable[..., Any] = st.pills,
+    **more: Any,
+) -> Guess[G]:
     """Draw a question with an option for each guess (value -> words) and "Just show me".
 
     The guess is kept while the visitor is elsewhere, and is in no link. Whatever would give the
-    answer away must wait until `is_open`; an older link's `reveal` opens every answer.
+    answer away must wait until `is_open`; an older link's `reveal` opens every answer. In a class's
+    room the guess is counted, the lecturer may hold answers back, and the class's guesses follow.
+
+    `about`: the settings that the answer depends on, such as the network's name: a class's guesses
+    are counted apart for each. `is_seen`: the visitor has seen the answer elsewhere. Without
+    `can_show` there is no "Just show me".
     """
+    tally = room.ask(question, options, key, about)
+    is_held = tally is not None and room.holds_back() and not tally.is_open
     offered: dict[str | float, str] = dict(options.items())
-    chosen = url_state.guess(question, offered | {SHOW: _("Just show me")}, key, wrap=True)
+    if can_show and not is_held:
+        offered[SHOW] = _("Just show me")
+    if tally is not None:
+        more |= {"on_change": room.guessed, "args": (tally.question.place, key, options)}
+    if widget is st.pills:
+        more["wrap"] = True
+    chosen = url_state.guess(question, offered, key, widget, **more)
     guessed = next((value for value in options if value == chosen), None)
-    return Guess(guessed, chosen is not None or url_state.is_on("reveal"))
+    is_open = chosen is not None or is_seen or is_revealed()
+    if tally is not None:
+        is_open = tally.is_open or (is_open and not is_held)
+        room.show_class(tally, is_open)
+    return Guess(guessed, is_open)
+
+
+def is_revealed() -> bool:
+    """Whether an older link opens every answer, and no room holds them back."""
+    return url_state.is_on("reveal") and not room.holds_back()
 
 
 def verdict(guess: Guess[G], is_right: bool, answer: str) -> None:
     """One line: whether the guess was right, and the answer. The line is there before, too, so
     that nothing jumps."""
     if not guess.is_open:
-        st.markdown(_(":gray[Guess, or say “Just show me”.]"))
+        held = room.holds_back()
+        st.markdown("&nbsp;" if held else _(":gray[Guess, or say “Just show me”.]"))
     elif guess.value is None:
         st.markdown(answer)
     else:
@@ -50,5 +82,6 @@ def verdict(guess: Guess[G], is_right: bool, answer: str) -> None:
 def waits(guess: Guess[G]) -> bool:
     """Whether what would be drawn here must wait for the guess; then it says so."""
     if not guess.is_open:
-        st.info(_("This gives the answer away: guess first."), icon=":material/visibility_off:")
+        first, wait = _("This gives the answer away: guess first."), _("Wait for the answer.")
+        st.info(wait if room.holds_back() else first, icon=":material/visibility_off:")
     return not guess.is_open

@@ -33,8 +33,10 @@ N = TypeVar("N", int, float)
 Texts = dict[str, list[str]]
 """Parameter -> its values in a link, in order."""
 
-SHARED = ("lang",)
+SHARED = ("lang", "room", "stage")
 """Parameters of the whole app, not of one page."""
+OWN = ("room", "stage")
+"""Those that a link to a setting leaves out: they are of this class, or this screen."""
 LONGEST = 2000
 """Characters of a value in a link; what is longer is cut."""
 BROWSER_S = 0.2
@@ -152,8 +154,33 @@ def write_in_fragment() -> None:
 def link() -> str:
     """The address of this page with all its settings."""
     base = (st.context.url or "").split("?", 1)[0]
-    query = urlencode(_state().whole(), doseq=True)
+    shown = {key: texts for key, texts in _state().whole().items() if key not in OWN}
+    query = urlencode(shown, doseq=True)
     return f"{base}?{query}" if query else base
+
+
+def page() -> str:
+    """The page that is open, by its key in the contents."""
+    return _state().page
+
+
+def settings() -> Texts:
+    """The settings of this page that are not at their default."""
+    return dict(_state().kept.get(_state().page, {}))
+
+
+def give(page: str, settings: Texts) -> None:
+    """Set all of a page as a link would; before it is drawn."""
+    state = _state()
+    state.kept[page] = {key: list(texts) for key, texts in settings.items() if key not in SHARED}
+    if page == state.page:
+        state.begin()
+
+
+def take(key: str) -> str:
+    """What a link says for `key`, which then leaves the address; "" if nothing."""
+    texts = _state().of(key).pop(key, None)
+    return texts[0] if texts else ""
 
 
 def texts(key: str) -> list[str]:
@@ -278,7 +305,9 @@ def number(least: N, most: N, digits: int = 12, clamp: bool = True) -> Spelling[
 
 
 def _flag(texts: list[str]) -> bool | None:
-    return {"true": True, "yes": True, "false": False, "no": False}.get("".join(texts[:1]).lower())
+    return {"true": True, "yes": True, "1": True, "false": False, "no": False}.get(
+        "".join(texts[:1]).lower()
+    )
 
 
 FLAG: Spelling[bool] = Spelling(_flag, lambda on: ["true" if on else "false"])
@@ -421,7 +450,7 @@ def next_of(place: Any, label: str, key: str, first: int = 0, last: int = 9999) 
 # the server a moment after something else was touched: before that, nobody needs to know.
 _SCRIPT = """
 const moved = {};
-let number = 0, told = 0, toldAt = 0, leavingAt = 0, lastByHand = false, waiting, send;
+let number = 0, told = 0, toldAt = 0, lastByHand = false, waiting, send;
 
 const inside = (place) => place instanceof Element && place.closest(".vega-bindings");
 const here = () => location.pathname.replace(/\\/+$/, "").split("/").pop();
@@ -452,15 +481,15 @@ function tell() {
 function soon(ms = 50) {
   clearTimeout(waiting);
   waiting = setTimeout(() => {
-    const isOnItsWay = leavingAt && Date.now() - leavingAt < 10000;
+    const isOnItsWay = Date.now() - (document.documentElement.dataset.leaving ?? 0) < 10000;
     if (isOnItsWay || state() === "running") soon(100);
     else tell();
   }, ms);
 }
 
 const state = () => document.querySelector('[data-testid="stApp"]')?.dataset.testScriptState;
-const leave = () => { leavingAt = Date.now(); };
-new MutationObserver(() => { if (state() === "running") leavingAt = 0; }).observe(document.body,
+const leave = (at = Date.now()) => { document.documentElement.dataset.leaving = at; };
+new MutationObserver(() => { if (state() === "running") leave(0); }).observe(document.body,
   {attributes: true, attributeFilter: ["data-test-script-state"], subtree: true});
 
 // A run that began before the server was told may draw a chart anew, its inputs where they began:

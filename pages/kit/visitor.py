@@ -30,18 +30,21 @@ def visitor() -> str:
     """The secret name of this browser, so that it finds its runs again after its tab was closed.
 
     It is drawn at random and kept by the browser; a browser that keeps nothing is known by its tab.
-    The page that asks for it calls `remember` at its end.
+    After a page that has asked for it, app.py calls `remember`.
     """
+    st.session_state["visitor_asked"] = True
     known: str = st.session_state.setdefault("visitor_id", uuid.uuid4().hex)
     return known
 
 
 def remember() -> None:
-    """Let the browser keep the visitor's name, or say the one that it kept.
+    """Let the browser keep the visitor's name, or say the one that it kept, if a page asked for it.
 
-    The last call of a page: what the browser says starts a run anew, and by then all controls have
+    The last call of a run: what the browser says starts a run anew, and by then all controls have
     been drawn.
     """
+    if not st.session_state.pop("visitor_asked", False):
+        return
     st.html("<style>.st-key-visitor_place {display: none}</style>")
     with st.container(key="visitor_place"):
         _remember(key=_TOLD, data={"known": visitor()}, on_id_change=_recognise)

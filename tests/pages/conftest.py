@@ -12,9 +12,10 @@ from streamlit.components.v2 import manifest_scanner
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner.script_cache import ScriptCache
 from streamlit.testing.v1 import AppTest, local_script_runner
+from streamlit.util import calc_hash
 
 from core.inference import predict
-from pages.kit import url_state
+from pages.kit import frame, url_state
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -60,13 +61,20 @@ def open_page(pretrained: Path) -> Callable[..., AppTest]:
 
     def open_it(key: str = "home", **query: str | list[str]) -> AppTest:
         app = AppTest.from_file(str(REPO / "app.py"), default_timeout=30)
-        if key != "home":  # its address is the name of its file: nothing need run before
-            app.switch_page(f"pages/{key}.py")
+        if key != "home":
+            go_to(app, key)
         for name, value in query.items():
             app.query_params[name] = value
         return app.run()
 
     return open_it
+
+
+def go_to(app: AppTest, key: str) -> None:
+    """Let the next run be that of a page. Streamlit knows it by its address; AppTest goes by the
+    name of the file until the first run."""
+    app.switch_page(frame.entry(key).file)
+    app._page_hash = calc_hash("" if key == "home" else key)
 
 
 _seen: dict[tuple[str, str], AppTest] = {}

@@ -82,6 +82,7 @@ SCENES: dict[str, list[Link]] = {
         {"network": STUDENT, "measure": "time", "file": "hw7-8bit", "reveal": "true"},
         {"tab": "way"},
     ],
+    "class": [],
 }  # fmt: skip
 """Page -> its links; together they have every setting of the page."""
 
@@ -118,4 +119,5 @@ NOT_SETTINGS = re.compile(
     r"|camera_on"  # a camera that switched itself on would frighten
     r"|edit_\w+|design_start"  # the designer's controls write its line, which is the setting
     r"|runs_shown|also|finished"  # of runs that nobody has started here
+    r"|room_\w+"  # of a class, not of a page
 )

@@ -18,7 +18,7 @@ from streamlit.testing.v1 import AppTest
 from pages.kit import url_state
 from pages.kit.frame import entries
 from tests.food import make_food11
-from tests.pages.conftest import REPO
+from tests.pages.conftest import REPO, go_to
 from tests.pages.every_setting import GUESSED_IN, GUESSES, IN_BROWSER, NOT_SETTINGS, SCENES, Link
 
 KINDS = ("selectbox", "multiselect", "slider", "select_slider", "toggle", "checkbox", "radio",
@@ -52,7 +52,8 @@ def visit(app: AppTest, page: str, link: Link | None = None) -> AppTest:
     """By the menu, as a browser does it: the address bar bears no settings then; or by a link."""
     app.query_params.clear()
     app.query_params.update(link or {})
-    app.switch_page(f"pages/{page}.py").run()
+    go_to(app, page)
+    app.run()
     assert not app.exception, [exception.message for exception in app.exception]
     return app
 
@@ -109,7 +110,7 @@ def spelt(value: Any) -> list[str]:
 
 
 def test_every_page_has_its_settings_listed() -> None:
-    assert set(SCENES) == {entry.key for entry in entries()}
+    assert set(SCENES) == {page.key for page in entries()}
 
 
 @pytest.mark.parametrize(("page", "number"), EVERY)

@@ -54,6 +54,12 @@ def tally(rooms: Rooms, code: str, pupil: str = "") -> Tally:
     return counted
 
 
+def version(rooms: Rooms, code: str) -> int | None:
+    room = rooms.room(code)
+    assert room is None or rooms.pulse(room.door) is not None
+    return room.version if room else None
+
+
 def test_the_last_guess_before_the_answer_is_opened_counts_once_for_each_pupil(
     rooms: Rooms, code: str
 ) -> None:
@@ -145,7 +151,7 @@ def test_only_the_lecturer_leads(rooms: Rooms, code: str, secret: str) -> None:
         with pytest.raises(ClassroomError, match="Only the lecturer"):
             lead()
     assert not rooms.leads(code, secret) and rooms.leads(code, LECTURER)
-    assert rooms.version(code) == 1 and not tally(rooms, code).is_open
+    assert version(rooms, code) == 1 and not tally(rooms, code).is_open
 
 
 def test_the_lecturer_of_one_room_is_nobody_in_another(rooms: Rooms, code: str) -> None:
@@ -178,7 +184,7 @@ def test_neither_names_nor_secrets_are_written(rooms: Rooms, code: str, tmp_path
 def test_a_room_that_is_ended_leaves_nothing(rooms: Rooms, code: str, tmp_path: Path) -> None:
     rooms.guess(code, "ann", PLACE, "line")
     rooms.end(code, LECTURER)
-    assert rooms.version(code) is None and rooms.room(code) is None
+    assert version(rooms, code) is None and rooms.room(code) is None
     files = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     assert b"guess_curve" not in files and code.encode() not in files
     with pytest.raises(ClassroomError, match="ended"):
@@ -190,9 +196,9 @@ def test_a_room_is_forgotten_after_a_day(
 ) -> None:
     clock.at += limits.DAY_S - 1
     rooms.forget_old()
-    assert rooms.version(code) == 1
+    assert version(rooms, code) == 1
     clock.at += 2
-    assert rooms.version(code) is None and rooms.room(code) is None
+    assert version(rooms, code) is None and rooms.room(code) is None
     assert not rooms.leads(code, LECTURER)
     for late in (lambda: rooms.guess(code, "ann", PLACE, "line"), lambda: rooms.tallies(code)):
         with pytest.raises(ClassroomError, match="ended"):
@@ -200,6 +206,26 @@ def test_a_room_is_forgotten_after_a_day(
     rooms.forget_old()
     files = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     assert b"guess_curve" not in files
+
+
+def test_the_pulse_tells_of_every_change_and_of_the_end(rooms: Rooms, code: str) -> None:
+    room = rooms.room(code)
+    assert room is not None and rooms.pulse(code) is None and rooms.pulse("' OR 1=1 --") is None
+    seen = [rooms.pulse(room.door)]
+    for change in (
+        lambda: rooms.guess(code, "ann", PLACE, "line"),
+        lambda: rooms.withdraw(code, "ann", PLACE),
+        lambda: rooms.join(code, "dan"),
+        lambda: rooms.open(code, LECTURER, PLACE),
+        lambda: rooms.hold(code, LECTURER, False),
+        lambda: rooms.send(code, LECTURER, "pruning", {}),
+        lambda: rooms.end(code, LECTURER),
+    ):
+        change()
+        seen.append(rooms.pulse(room.door))
+    assert len(set(seen)) == len(seen) and seen[-1] is None
+    versions = [pulse[0] for pulse in seen[:-1] if pulse is not None]
+    assert versions == [1, 1, 1, 1, 2, 3, 4]  # what pupils need not see leaves the version
 
 
 def test_settings_travel_with_the_page_to_which_a_room_is_sent(rooms: Rooms, code: str) -> None:
@@ -235,7 +261,7 @@ def test_what_strangers_send_is_refused(rooms: Rooms, code: str) -> None:
         "B" * 10_000,
         "\udc80" * 6,
     ):
-        assert rooms.version(wrong) is None and rooms.room(wrong) is None
+        assert version(rooms, wrong) is None and rooms.room(wrong) is None
         assert not rooms.leads(wrong, LECTURER)
     for page, key in (
         ("", "k"),
@@ -252,7 +278,7 @@ def test_what_strangers_send_is_refused(rooms: Rooms, code: str) -> None:
             rooms.ask(code, QUESTION._replace(options=options))
     with pytest.raises(ClassroomError, match="too many settings"):
         rooms.send(code, LECTURER, "pruning", {"x": ["y" * 5000]})
-    assert tally(rooms, code).total == 0 and rooms.version(code) == 1
+    assert tally(rooms, code).total == 0 and version(rooms, code) == 1
 
 
 def test_what_is_kept_is_bounded(rooms: Rooms, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,7 +304,7 @@ def test_a_damaged_file_is_explained(tmp_path: Path) -> None:
     for file in tmp_path.iterdir():
         file.write_bytes(b"no database at all " * 300)
     with pytest.raises(ClassroomError, match="cannot be used"):
-        rooms.version(code)
+        version(rooms, code)
 
 
 @pytest.mark.parametrize(
@@ -352,7 +378,7 @@ def test_forty_pupils_guess_within_five_seconds(tmp_path: Path) -> None:
     rooms = Rooms(tmp_path)
     code = rooms.create(LECTURER)
     rooms.ask(code, QUESTION)
-    draw = random.Random(1)
+    draw, door = random.Random(1), rooms.room(code).door  # type: ignore[union-attr]
     begin = time.monotonic()
     plans = [(n, [draw.uniform(0, 5) for _guess in range(3)]) for n in range(40)]
 
@@ -365,7 +391,7 @@ def test_forty_pupils_guess_within_five_seconds(tmp_path: Path) -> None:
             option = random.Random(f"{number} {moment}").choice(["line", "cliff"])
             started = time.monotonic()
             assert rooms.guess(code, f"pupil {number}", PLACE, option)
-            assert rooms.version(code) == 1
+            assert rooms.pulse(door) is not None
             waits.append(time.monotonic() - started)
         return option, waits
 
