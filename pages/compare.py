@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import streamlit as st
 
+from core import checkpoints
 from core.charts import numbers
 from core.charts.answers import Verdict, answer_chart, verdict_chart
 from core.charts.names import versions
@@ -18,12 +19,17 @@ from core.errors import CheckpointError, PhotoError
 from core.export.files import FilePredictor, int8_predictor
 from core.i18n import _, food_class
 from core.inference import compare, explain, predict
+from core.not_food.chart import FOOD, Network, changes, rates, rates_chart, spread_chart
+from core.not_food.method import DECIDES, SCORES, ScoreName, score_title
+from core.not_food.pictures import KINDS, Kind, kind_title, picture
+from core.not_food.rows import Doubt, VersionRow, measured_row
 from core.photos import prepare
+from core.stats import Score as Rate
 from pages.kit import frame, networks
 from pages.kit.figure import data_button, show
 from pages.kit.photos import Photo, Seen, look, pick
 from pages.kit.provenance import accuracy_lines, provenance
-from pages.kit.url_state import number_of, one_of, toggle
+from pages.kit.url_state import next_of, number_of, one_of, texts, toggle
 
 PER_ROW = 3
 """Photos in a row of the grid."""
@@ -126,13 +132,20 @@ def photographs(shipped: list[Checkpoint]) -> None:
             elif results:
                 several_photos(results, names)
     if results:
-        st.markdown(_("**What you see.** {text}").format(text=" ".join(sentences(results, names))))
+        lines = sentences(results, names)
+        if len(results) == 1 and (doubt := doubts(results[0], names)):
+            lines.append(doubt)
+        st.markdown(_("**What you see.** {text}").format(text=" ".join(lines)))
         tally(results, names)
 
-    not_food = partial(trap, chosen, offered.opened, names)
     frame.tabs(
         [
-            frame.Tab("not_food", _("Trap: not even food"), not_food),
+            frame.Tab(
+                "not_food",
+                _("Not food?"),
+                partial(not_food, results, chosen, offered.opened, names),
+                ("made", "rates", "score", "trap"),
+            ),
             frame.Tab(
                 "where",
                 _("Where they look"),
@@ -156,6 +169,8 @@ def one_photo(seen: Seen, names: Mapping[str, str]) -> None:
     for answer in seen.answers:
         label, probability = first_choice(answer)
         role, size = role_of(answer.checkpoint), answer.checkpoint.size_bytes
+        doubt = Doubt.of(answer.checkpoint, answer.features)
+        unsure = _(" · unsure") if doubt and doubt.is_unsure else ""
         agrees = _(" · agrees") if label == first_choice(seen.answers[0])[0] else _(" · differs")
         rows.append(
             Verdict(
@@ -164,7 +179,7 @@ def one_photo(seen: Seen, names: Mapping[str, str]) -> None:
                 + mark(truth, label),
                 f"{numbers.size(size)} · {numbers.milliseconds(answer.latency_ms)}",
                 probability,
-                numbers.share(probability) + (agrees if rows else ""),
+                numbers.share(probability) + unsure + (agrees if rows else ""),
             )
         )
     with middle:
@@ -214,9 +229,12 @@ def several_photos(results: Sequence[Seen], names: Mapping[str, str]) -> None:
                 lines = []
                 for answer in seen.answers:
                     label, probability = first_choice(answer)
+                    doubt = Doubt.of(answer.checkpoint, answer.features)
                     lines.append(
                         f"{glyph(role_of(answer.checkpoint))} {food_class(CLASSES[label])} "
-                        f"{numbers.share(probability)}" + mark(truth, label)
+                        f"{numbers.share(probability)}"
+                        + (_(" · unsure") if doubt and doubt.is_unsure else "")
+                        + mark(truth, label)
                     )
                 st.markdown("  \n".join(lines))
 
@@ -284,6 +302,19 @@ def sentences(results: Sequence[Seen], names: Mapping[str, str]) -> list[str]:
     return lines
 
 
+def doubts(seen: Seen, names: Mapping[str, str]) -> str:
+    """The networks whose answers are unsure, each with its score: a sentence, or nothing."""
+    unsure = [
+        _("{name} (score {score})").format(
+            name=names[answer.checkpoint.id], score=f"{doubt.score:.2f}"
+        )
+        for answer in seen.answers
+        if (doubt := Doubt.of(answer.checkpoint, answer.features)) and doubt.is_unsure
+    ]
+    text = _("**Unsure: this may not be food**, say {list}.")
+    return text.format(list=", ".join(unsure)) if unsure else ""
+
+
 MOST_JUDGED = 200
 
 
@@ -315,37 +346,141 @@ def tally(results: Sequence[Seen], names: Mapping[str, str]) -> None:
         )
 
 
-def trap(
-    chosen: Sequence[Checkpoint], opened: Mapping[str, FilePredictor], names: Mapping[str, str]
+def not_food(
+    results: Sequence[Seen],
+    chosen: Sequence[Checkpoint],
+    opened: Mapping[str, FilePredictor],
+    names: Mapping[str, str],
 ) -> None:
-    """Show the networks a picture of nothing; they answer all the same."""
+    """A picture that is no food, beside the visitor's photo; how often the networks notice."""
     st.markdown(
         _(
-            "A network can be sure and wrong. Its eleven answers always add up to 100 %, and “not "
-            "food” is not one of them."
+            "The softmax shares 100 % among eleven foods. “None of these” is not on its list, and "
+            "it sees only how far the logits are apart: a network can be sure of nonsense. Try it:"
         )
     )
-    if not toggle(_("Show the networks random dots"), "trap"):
-        return
-    dots = compare.random_dots()
-    photo = Photo("random-dots", _("Random dots"), lambda: dots)
-    seen = look([photo], chosen, keep=False, opened=opened)
-    if not seen:
-        return
-    left, right = st.columns([1, 4])
-    left.image(seen[0].thumb, alt=_("Coloured random dots, no food"), width=120)
-    lines = [
-        _("{name} sees **{food}**, {p}").format(
-            name=names[answer.checkpoint.id],
-            food=food_class(CLASSES[label]),
-            p=numbers.share(probability),
+    kinds = {kind: kind_title(kind) for kind in KINDS}
+    dots: Kind | None = "noise" if "true" in texts("trap") else None  # an older link's
+    kind = one_of(st.pills, _("A picture that is not food"), kinds, "made", default=dots)
+    if kind:
+        number = next_of(st.columns(3)[0], _("Next picture"), "made_number")
+        name = _("{kind} ({number})").format(kind=kinds[kind], number=number + 1)
+        made = Photo(f"made/{kind}/{number}", name, partial(picture, kind, number), is_made=True)
+        pictures = [*look([made], chosen, keep=False, opened=opened), *results[:1]]
+        for column, seen in zip(st.columns(2), pictures, strict=False):
+            with column:
+                st.image(seen.thumb, caption=seen.photo.name, alt=seen.photo.name, width=192)
+                st.markdown("  \n".join(answer_line(answer, names) for answer in seen.answers))
+    st.caption(
+        _(
+            "Score: how far the features, which the last layer reads, are from those of training "
+            "photographs. 1 is the limit: 95 % of the validation photographs stay below. Beyond "
+            "it the answer counts as unsure."
         )
-        for answer in seen[0].answers
-        for label, probability in [first_choice(answer)]
-    ]
-    right.markdown("  \n".join(lines))
-    right.markdown(
-        _("How to notice: ask several networks. If they disagree, believe none of them.")
+    )
+    if toggle(_("How often does that work?"), "rates"):
+        how_often(chosen, names)
+
+
+def answer_line(answer: compare.Answer, names: Mapping[str, str]) -> str:
+    """What a network sees, how sure it is, and how far that is from food."""
+    label, probability = first_choice(answer)
+    doubt = Doubt.of(answer.checkpoint, answer.features)
+    line = _("{mark} {name}: **{food}**, {p}").format(
+        mark=glyph(role_of(answer.checkpoint)),
+        name=names[answer.checkpoint.id],
+        food=food_class(CLASSES[label]),
+        p=numbers.share(probability),
+    )
+    if doubt is None:
+        return line
+    text = _("{line} · score {score}") + (_(" · **unsure**") if doubt.is_unsure else "")
+    return text.format(line=line, score=f"{doubt.score:.2f}")
+
+
+def how_often(chosen: Sequence[Checkpoint], names: Mapping[str, str]) -> None:
+    """The scores of each network on photographs of food and on made pictures, as measured."""
+    measured = {}
+    for each in chosen:
+        if (row := measured_row(each)[1]) is not None:
+            measured[each.id] = Network(names[each.id], role_of(each), row)
+    if not measured:
+        st.info(_("Nobody has measured that of these networks."), icon=":material/straighten:")
+        return
+    titles = {score: score_title(score) for score in reversed(SCORES)}
+    score = one_of(st.segmented_control, _("Score"), titles, "score", DECIDES, required=True)
+    students = [each.id for each in chosen if each.id in measured and each.family != "teacher"]
+    shown = measured[next(iter(students), next(iter(measured)))]
+    frame = rates(measured.values(), score)
+    show(
+        spread_chart(shown, score),
+        _("{score}, {network}: photographs of food and, grey, made pictures; a line at the limit.")
+        .format(score=titles[score], network=shown.name),
+        key="spread",
+    )  # fmt: skip
+    st.caption(
+        _("Coloured: photographs of food, {network}. Grey: made pictures. Line: the limit.").format(
+            network=shown.name
+        )
+    )
+    show(rates_chart(frame), _("How often each network counts as unsure, by kind."), key="rates")
+    st.markdown("\n".join(f"- {line}" for line in rate_lines(chosen, measured, score)))
+    data_button(frame, "not-food")
+
+
+def rate_lines(
+    chosen: Sequence[Checkpoint], measured: Mapping[str, Network], score: ScoreName
+) -> list[str]:
+    """Detections and false alarms of each network, and what a change to it did to them."""
+    lines = []
+    for checkpoint in chosen:
+        if (network := measured.get(checkpoint.id)) is None:
+            continue
+        row = network.row
+        caught = Rate.of(sum(row.pictures[kind].unsure[score] for kind in KINDS),
+                         sum(row.pictures[kind].n for kind in KINDS))  # fmt: skip
+        alarms = Rate.of(row.alarms[score], row.n)
+        line = _(
+            "**{name}** is unsure about {caught} of {n} made pictures and, wrongly, about "
+            "{alarms} of {n_food} photographs of food."
+        ).format(
+            name=network.name,
+            caught=rate_text(caught),
+            n=numbers.count(caught.n),
+            alarms=rate_text(alarms),
+            n_food=numbers.count(row.n),
+        )
+        lines.append(line + change_text(checkpoint, row, score))
+    return lines
+
+
+def change_text(checkpoint: Checkpoint, row: VersionRow, score: ScoreName) -> str:
+    """How a version differs from the network it was made from: a sentence, or nothing."""
+    origin = checkpoint.derived_from and checkpoint.derived_from.id
+    if score != DECIDES or not origin:
+        return ""
+    try:
+        whole = measured_row(checkpoints.get(origin))[1]
+    except CheckpointError:  # what is shown stands without the comparison
+        return ""
+    if whole is None or whole.n != row.n:
+        return ""
+    points = {
+        group: _("{difference} points ({low} to {high})").format(
+            **{name: f"{100 * value:+.1f}".replace("-", "−")
+               for name, value in zip(("difference", "low", "high"), change, strict=True)}
+        )
+        for group, change in changes(whole, row).items()
+    }  # fmt: skip
+    return " " + _(
+        "Against the network it was made from, on the same pictures: {made}; photographs {food}."
+    ).format(made=points["made"], food=points[FOOD])
+
+
+def rate_text(rate: Rate) -> str:
+    """A share with its interval."""
+    return _("{rate} ({interval})").format(
+        rate=numbers.percent(rate.accuracy, rate.n), interval=numbers.interval(*rate.ci95, rate.n)
     )
 
 

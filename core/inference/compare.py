@@ -33,6 +33,8 @@ class Answer(NamedTuple):
     """(11,), in label order."""
     latency_ms: float
     """Median milliseconds of inference for one picture."""
+    features: NDArray[np.float32] | None = None
+    """(C,): what its last linear layer made the logits of; None where nobody asked."""
 
 
 def bars_frame(answer: Answer, temperature: float = 1.0) -> pd.DataFrame:

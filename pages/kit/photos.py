@@ -108,6 +108,8 @@ class Photo:
     """The true class, where the photo comes with one; the class a picture was generated for."""
     dreamed: bool = False
     """Not a photo: generated from the teacher's weights. Its name says so, too."""
+    is_made: bool = False
+    """Not a photo: drawn by code, the same for all visitors."""
 
     @property
     def caption(self) -> str | None:
@@ -315,7 +317,7 @@ def _look_at(
     }
     if known is None or missing:
         with st.spinner(_("Looking at {name} ...").format(name=photo.name)):
-            if photo.label is None:
+            if photo.label is None and not photo.is_made:
                 fresh = _ask(photo, missing, opened)
             else:
                 files = tuple(
@@ -336,7 +338,10 @@ def _ask(
     image = photo.read()
     answers = {
         prediction.checkpoint: Answer(
-            networks[prediction.checkpoint], prediction.logits, prediction.latency_ms
+            networks[prediction.checkpoint],
+            prediction.logits,
+            prediction.latency_ms,
+            prediction.features,
         )
         for prediction in predict_photo(image, list(networks), opened)
     }
@@ -351,7 +356,7 @@ def _ask_once(
     _networks: Mapping[str, Checkpoint],
     _opened: Mapping[str, Predictor],
 ) -> _Kept:
-    """`_ask` about a picture of a data set, which is the same for all visitors."""
+    """`_ask` about a picture that is the same for all visitors."""
     del key, files  # the key of the cache
     return _ask(_photo, _networks, _opened)
 

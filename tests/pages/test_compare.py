@@ -16,6 +16,9 @@ from core.charts.numbers import THIN
 from core.checkpoints import GRAPH, TEST_LOGITS, WEIGHTS, Checkpoint, DerivedFrom
 from core.course import CLASSES
 from core.inference.predict import Predictor, predictor
+from core.not_food.method import SCORES, Plane
+from core.not_food.pictures import KINDS
+from core.not_food.rows import PUBLISHED, NotFood, Pictures, Spread, VersionRow
 from core.photos import prepare, read_photo
 from tests.food import food_picture, make_food11
 from tests.pages import shelf
@@ -182,6 +185,53 @@ def test_where_a_network_looks_adds_up_to_its_logit(open_page: Open) -> None:
     assert "were shuffled" in text(page) and not page.exception
 
 
+def keep_limit(id: str, limit: float, flags: str = "10") -> None:
+    """A results file of a network: its features lie on the grey line, `limit` away at most."""
+    checkpoint = checkpoints.get(id)
+    found = Pictures(flags=flags, unsure=dict.fromkeys(SCORES, flags.count("1")), confidence=0.5)
+    spread = Spread(low=0, high=1, food=(3, 1), other=(1, 1))
+    row = VersionRow(
+        version=PUBLISHED, limits=dict.fromkeys(SCORES, limit), n_validation=20, n=4, correct=2,
+        alarms=dict.fromkeys(SCORES, 1), unsure=(2,), unsure_correct=0, confidence=0.8,
+        pictures=dict.fromkeys(KINDS, found), spreads=dict.fromkeys(SCORES, spread),
+    )  # fmt: skip
+    grey = Plane(np.zeros(3, np.float32), np.full((1, 3), 3**-0.5, np.float32))
+    NotFood(
+        checkpoint=id, weights_sha256=checkpoint.weights_sha256, data="made", fingerprint="f",
+        device="a test", versions={}, commit="", date="", plane=grey.text, n_training=9,
+        rows=(row,),
+    ).save()  # fmt: skip
+
+
+def test_an_answer_beyond_the_limit_is_shown_as_unsure_and_never_hidden(open_page: Open) -> None:
+    shelf.fill(*NETWORKS)
+    keep_limit(shelf.TEACHER, 0.01)
+    keep_limit(shelf.SCRATCH, 10)
+    data = jpeg(4)
+    app = upload(open_page("compare", networks=NETWORKS), ("lunch.jpg", data))
+    assert not app.exception
+    teacher, scratch, unmeasured = verdicts(app)
+    assert "unsure" in teacher["text"] and teacher["probability"] > 0 and ":" in teacher["head"]
+    assert "unsure" not in scratch["text"] + unmeasured["text"]
+    colour = prepare(read_photo(data), shelf.PX).mean((1, 2)) / 255
+    off_grey = np.linalg.norm(colour - colour.mean())  # the part across the grey line
+    said = re.search(r"may not be food\*\*, say (.+) \(score ([\d.]+)\)", text(app))
+    assert said and float(said[2]) == pytest.approx(off_grey / 0.01, rel=5e-3)
+    assert said[1].count("Student") == 0
+    two = upload(app, ("a.jpg", data), ("b.jpg", jpeg(7)))
+    assert text(two).count("· unsure") == 2
+
+    app = open_page("compare", networks=NETWORKS, made="invoice", made_number="3", rates="true")
+    assert not app.exception and "Invoice (4)" in captions(app)
+    lines = [line for one in app.markdown for line in one.value.split("  \n") if "score" in line]
+    assert [line[0] for line in lines] == ["●", "■"]  # of the third nobody has measured a limit
+    assert lines[0].endswith("**unsure**") and "unsure" not in lines[1]
+    assert text(app).count("is unsure about 50") == 2  # 8 of 16 made pictures, by two networks
+    assert "25" in text(app)  # one of four photographs, wrongly
+    app.segmented_control(key="score").set_value("energy").run()
+    assert not app.exception and len(app.get("vega_lite_chart")) == 2
+
+
 def test_one_bad_photo_does_not_stop_the_others_and_too_many_are_cut(app: AppTest) -> None:
     page = b"<!DOCTYPE html><title>no photo</title>"
     good = [(f"{i}.jpg", jpeg(i % 11, i)) for i in range(8)]
@@ -237,7 +287,8 @@ def test_an_unlabelled_test_split_gives_validation_examples(
     app = open_page("compare", trap="true")
     assert not app.exception
     assert "validation split" in text(app)
-    assert re.search(r"Teacher sees \*\*.+\*\*, \d+", text(app))  # the trap is really run
+    assert re.search(r"Teacher: \*\*.+\*\*, \d+", text(app))  # an older link's trap is really run
+    assert "Random dots (1)" in captions(app)
     camera = open_page("compare", photo_from="camera")
     assert not camera.get("camera_input")  # it waits to be switched on
     camera.toggle(key="camera_on").set_value(True).run()
