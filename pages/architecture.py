@@ -3,15 +3,21 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from core.charts import numbers
 from core.charts.theme import RoleKey, trained_role
+from core.checkpoints import get
+from core.checkpoints.by_recipe import is_trial
 from core.course import BASELINES, PARAM_LIMITS
 from core.errors import ConfigError
 from core.i18n import _
+from core.inference.layers import Layer, Maps, layers_of, pixel
 from core.models.design import chart, cost, plans, spec
 from core.models.design.cost import Row, Totals, layer_rows, stage_totals, totals
 from core.models.design.limits import budgets
@@ -20,9 +26,12 @@ from core.models.design.plans import KnownNetwork, summary_mb, summary_text
 from core.models.design.source import pytorch_source
 from core.models.design.spec import Block, Design, Stage, change, read
 from core.models.registry import MODELS, PREFIX
-from pages.kit import frame, guess, url_state
+from core.photos import prepare
+from pages.kit import frame, guess, networks, photos, url_state
 from pages.kit.figure import data_button, show
 from pages.kit.guess import Guess
+from pages.kit.maps import maps_component, packed
+from pages.kit.photos import Photo
 from pages.kit.url_state import one_of
 
 KEY = "architecture"
@@ -33,6 +42,11 @@ LINE, GOOD, PROBLEM, STAGE = "design", "design_good", "design_problem", "design_
 the number of the stage that is being changed."""
 FIRST = "px128-relu6-stem16p-sep32p-sep64p-sep128p-sep128x2"
 """What the designer opens with: HW7's student, made narrower until it fits HW13's limits."""
+
+SHOWN, THUMB_PX = 16, 64
+"""Feature maps of a layer that are shown, and the most pixels of their side."""
+show_maps = maps_component("layer_maps", Path(__file__).with_suffix(".js"))
+"""Feature maps in the browser: architecture.js and architecture.css."""
 
 Parts = Sequence[dict[str, Any]]
 """Rows of `core.models.design.chart.part_rows`."""
@@ -127,6 +141,7 @@ def look() -> None:
     frame.tabs(
         [
             frame.Tab("layers", _("Layer by layer"), partial(layers, rows, px, answer.is_open)),
+            frame.Tab("sees", _("What each layer sees"), partial(sights, network)),
             frame.Tab("torchsummary", "torchsummary", partial(summary, rows, px, answer)),
             *last_tabs(),
         ]
@@ -268,6 +283,218 @@ def layers(rows: Sequence[Row], input_px: int, with_params: bool = True, key: st
         ),
     )
     data_button(table.to_pandas, key)
+
+
+def sights(network: KnownNetwork) -> None:
+    """What each layer of a trained network makes of a picture."""
+    trained = [
+        checkpoint
+        for checkpoint in networks.checkpoints()
+        if checkpoint.model == network.key and checkpoint.derived_from is None
+    ]
+    if not trained:
+        st.info(_("No trained {name} is here.").format(name=network.title))
+        return
+    st.markdown(
+        _(
+            "**Look at** the first maps: edges and colours. Later maps are smaller, and one value "
+            "of them stands for a larger part of the picture. **Click** a map, then a place in it."
+        )
+    )
+    usual = [c.id for c in trained if c.seed == 0 and not is_trial(c.recipe)]
+    left, right = st.columns(2, gap="medium", vertical_alignment="bottom")
+    with left:
+        checkpoint = networks.choose_one(_("Trained network"), trained, "network", first=usual)
+    opened = layers_of(checkpoint)
+    with right:
+        at = one_of(
+            st.select_slider,
+            _("Layer"),
+            range(1, len(opened.layers) + 1),
+            f"layer_{network.key}",
+            1,
+        )
+    place = st.container()
+    with st.popover(_("Another picture"), icon=":material/image:"):
+        chosen = photos.pick(many=False)
+    if not chosen:
+        place.info(_("Choose a picture."))
+        return
+    versions = (checkpoint.id, checkpoint.weights_sha256, at - 1, chosen[0].key)
+    if chosen[0].label is not None:
+        sight = shared_sight(*versions, chosen[0])
+    else:  # a visitor's own photo stays with the visitor
+        kept = st.session_state.get("sight")
+        if kept is None or kept[0] != versions:
+            kept = st.session_state["sight"] = (versions, sight_of(*versions, chosen[0]))
+        sight = kept[1]
+    with place:
+        draw_sight(sight, "/".join(map(str, versions)), chosen[0].name, len(opened.layers))
+
+
+class Sight(NamedTuple):
+    """What one layer of a network makes of one picture."""
+
+    number: int
+    """Of the layer, from 0."""
+    layer: Layer
+    picture: NDArray[np.uint8]
+    """(3, THUMB_PX, THUMB_PX): as the network sees it, smaller."""
+    before: Maps
+    after: Maps
+    strongest: list[int]
+    """The maps that are shown, by the mean of their values without sign; at most SHOWN."""
+
+
+def sight_of(id: str, sha256: str, number: int, key: str, _photo: Photo) -> Sight:
+    """Run a picture through a network and keep what one layer reads and gives."""
+    del sha256, key  # only the key of the cache
+    checkpoint = get(id)
+    opened, image = layers_of(checkpoint), _photo.read()
+    layer = opened.layers[number]
+    picture = prepare(image, checkpoint.input_px, checkpoint.crop)
+    before, after = opened.maps(picture, [layer.before, layer.after])
+    strongest = np.argsort(-np.abs(after).mean((1, 2)), kind="stable")[:SHOWN]
+    thumb = prepare(image, THUMB_PX, checkpoint.crop)
+    return Sight(number, layer, thumb, before, after, [int(each) for each in strongest])
+
+
+shared_sight = st.cache_resource(ttl=600, max_entries=16, show_spinner=False)(sight_of)
+"""The same for a picture of a data set: all visitors share it."""
+
+
+def draw_sight(sight: Sight, version: str, name: str, layers: int) -> None:
+    """A layer's maps, and the sum behind the value that the visitor has clicked."""
+    layer, after = sight.layer, sight.after
+    channel, y, x = picked(sight, version)
+    most = max(float(np.abs(after).max()), 1e-9)
+    thumbs = smaller(after[sight.strongest])
+    codes = [128 + np.rint(127 / most * maps) for maps in (thumbs, after[channel])]
+    empty = int((np.abs(after).max((1, 2)) == 0).sum())
+    out, reads, kernel = layer.weight.shape[:3]
+    st.markdown(
+        _("**Layer {n} of {all}**: {kind} {k} × {k}, {ins} → {outs} channels, {h} × {w}.").format(
+            n=sight.number + 1, all=layers, kind=kind_of(layer), k=kernel, ins=layer.in_channels,
+            outs=out, h=after.shape[1], w=after.shape[2],
+        )
+    )  # fmt: skip
+    show_maps(
+        key="layer_maps",
+        data={
+            "id": f"{version}/{channel}/{y}/{x}/{_('map')}",
+            "layer": version,
+            "alt": name,
+            "picture": packed(sight.picture),
+            "px": THUMB_PX,
+            "numbers": sight.strongest,
+            "thumb": thumbs.shape[1],
+            "side": after.shape[1],
+            "maps": packed(np.concatenate([each.ravel() for each in codes]).astype(np.uint8)),
+            "sum": sum_of(sight, channel, y, x),
+            "words": {
+                "picture": _("The picture"),
+                "maps": _("{n} of {all} maps, the strongest first").format(
+                    n=len(sight.strongest), all=len(after)
+                ),
+                "map": _("Map {n}"),
+                "large": _("Map {n}: click a place"),
+                "pixel": _("Map {n}, row {row}, column {column}"),
+                "terms": _("Inputs × weights, those that count most:"),
+                "inputs": _("{name}: inputs"),
+                "weights": _("{name}: weights of the filter"),
+            },
+        },
+        on_pick_change=lambda: None,
+    )
+    st.caption(
+        _(
+            "One colour scale for all: dark is 0, orange goes up to {most}, blue is below zero. "
+            "{n} of {all} maps are 0 everywhere on this picture. Picture: {name}."
+        ).format(most=f"{most:.3g}", n=empty, all=len(after), name=name)
+    )
+
+
+def picked(sight: Sight, version: str) -> tuple[int, int, int]:
+    """Map, row and column that were clicked last; else the strongest map, and its strongest value.
+
+    What the browser says may be anything.
+    """
+    channels, height, width = sight.after.shape
+    pick = (st.session_state.get("layer_maps") or {}).get("pick")
+    match pick:
+        case [str(layer), int(channel), int(y), int(x)] if (
+            layer == version and 0 <= channel < channels and 0 <= y < height and 0 <= x < width
+        ):
+            return channel, y, x
+        case [str(layer), int(channel)] if layer == version and 0 <= channel < channels:
+            pass
+        case _:
+            channel = sight.strongest[0]
+    y, x = np.unravel_index(np.abs(sight.after[channel]).argmax(), (height, width))
+    return channel, int(y), int(x)
+
+
+def smaller(maps: Maps) -> Maps:
+    """Square maps (n, h, h) of at most THUMB_PX a side: the means of blocks of values."""
+    n, side = maps.shape[:2]
+    block = -(-side // THUMB_PX)
+    kept = side // block
+    cut = maps[:, : kept * block, : kept * block]
+    means: Maps = cut.reshape(n, kept, block, kept, block).mean((2, 4))
+    return means
+
+
+def sum_of(sight: Sight, channel: int, y: int, x: int) -> dict[str, Any]:
+    """The sum behind one value, for architecture.js: its inputs that count most, and each step."""
+    layer = sight.layer
+    made = pixel(layer, sight.before, channel, y, x)
+    sums = (made.inputs * made.weights).sum((1, 2))
+    most = np.argsort(-np.abs(sums), kind="stable")[: 3 if made.weights[0].size > 1 else 8]
+    rows = [
+        (_("{n} products").format(n=numbers.count(made.weights.size)), made.products),
+        (_("with bias {bias}").format(bias=signed(layer.bias[channel])), made.total),
+    ]
+    if layer.scale is not None and layer.shift is not None:
+        words = _("BatchNorm: × {scale} {shift}").format(
+            scale=f"{layer.scale[channel]:.3f}", shift=signed(layer.shift[channel])
+        )
+        rows.append((words, made.normalised))
+    value = float(sight.after[channel, y, x])
+    if layer.activation:
+        name = "ReLU6" if layer.bounds == (0.0, 6.0) else layer.activation.replace("Relu", "ReLU")
+        rows.append((name, value if made.value is None else made.value))
+    first = layer.reads(channel).start
+    colours = (_("red"), _("green"), _("blue")) if sight.number == 0 else ()
+    return {
+        "map": channel,
+        "y": y,
+        "x": x,
+        "value": value,
+        "rows": rows,
+        "terms": [
+            {
+                "name": colours[k] if colours else _("input {n}").format(n=first + k + 1),
+                "inputs": made.inputs[k].ravel().tolist(),
+                "weights": made.weights[k].ravel().tolist(),
+                "sum": float(sums[k]),
+            }
+            for k in most.tolist()
+        ],
+    }
+
+
+def signed(value: float) -> str:
+    """A number with its sign, as architecture.js writes it."""
+    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
+
+
+def kind_of(layer: Layer) -> str:
+    """What a reader calls a layer's convolution."""
+    if layer.groups == layer.in_channels > 1:
+        return _("depthwise")
+    if layer.groups > 1:
+        return _("{g} groups,").format(g=layer.groups)
+    return _("pointwise") if layer.weight[0, 0].size == 1 else _("standard")
 
 
 def summary(rows: Sequence[Row], input_px: int, answer: Guess[str] | None) -> None:

@@ -53,15 +53,22 @@ const signed = (value) => (value < 0 ? "\u2212" : "+") + Math.abs(value).toFixed
 /** A text with its {names} replaced. */
 const fill = (text, values) => text.replace(/{(\w+)}/g, (all, name) => values[name] ?? all);
 
+/** How light a colour is, 0 to 1, as WCAG counts it. */
+const luminance = (rgb) => {
+  const [red, green, blue] = rgb.map((part) =>
+    part <= 10 ? part / 3294 : ((part / 255 + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+};
+
 /** A square of numbers, each on the colour of its value. */
 const square = (values, side, most, label) => {
   const table = element("div", { className: "square", role: "img", "aria-label": label });
   table.style.setProperty("--side", side);
   for (const value of values) {
     const cell = element("span", {}, signed(value).replace("+", "").slice(0, 5));
-    const [red, green, blue] = colour(value / most);
-    cell.style.background = `rgb(${red}, ${green}, ${blue})`;
-    cell.style.color = red * 0.3 + green * 0.59 + blue * 0.11 > 115 ? "#16140f" : "#fff";
+    const rgb = colour(value / most);
+    cell.style.background = `rgb(${rgb})`;
+    cell.style.color = luminance(rgb) > 0.179 ? "#000" : "#fff"; // each is at least 4.5 : 1
     table.append(cell);
   }
   return table;

@@ -1,4 +1,4 @@
-"""What a layer sees, in a browser: the kernel that slides."""
+"""What a layer sees, in a browser: the kernel that slides, the maps and the sums behind them."""
 
 import os
 from collections.abc import Iterator
@@ -140,5 +140,45 @@ def test_it_waits_where_the_visitor_wants_less_motion(page: "Page", server: str)
     page.get_by_role("button", name="One number on").click()
     assert state(page, "at") == "2"
     assert "Output 1, row 1, column 2 reads inputs 1 to 3" in page.locator(".sum").inner_text()
+    main = page.locator('[data-testid="stMain"]')
+    assert main.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
+
+
+def test_a_click_on_a_map_shows_the_sum_behind_its_values(
+    page: "Page", server: str, picture: Image.Image
+) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{server}/architecture?tab=sees&layer_dwpw_256k=9")
+    page.wait_for_selector(".maps")
+    page.wait_for_selector("text=Link to this setting")
+    checkpoint = checkpoints.get("dwpw_256k-distilled-s0")
+    opened = layers_of(checkpoint)
+    layer = opened.layers[8]
+    pixels = prepare(picture, checkpoint.input_px, checkpoint.crop)
+    (after,) = opened.maps(pixels, [layer.after])
+
+    def shown(wanted: str) -> None:
+        """Until that place is shown; its sum ends at the network's own value."""
+        page.wait_for_selector(f".maps[data-pixel='{wanted}']")
+        channel, y, x = map(int, wanted.split(","))
+        assert float(state(page, "value")) == pytest.approx(after[channel, y, x], abs=1e-4)
+        total = page.locator(".maps tr:last-child td").inner_text().replace("\u2212", "-")
+        assert float(total) == pytest.approx(after[channel, y, x], abs=6e-4)
+
+    number = int(np.argsort(-np.abs(after).mean((1, 2)), kind="stable")[3])
+    page.get_by_role("button", name=f"Map {number + 1}", exact=True).click()
+    y, x = np.unravel_index(np.abs(after[number]).argmax(), after.shape[1:])
+    shown(f"{number},{y},{x}")
+    assert page.locator(".maps :focus").get_attribute("aria-label") == f"Map {number + 1}"
+    large = page.locator("canvas[tabindex]")
+    box = large.bounding_box()
+    assert box is not None
+    cell = box["width"] / after.shape[2]
+    large.click(position={"x": 2.5 * cell, "y": 5.5 * cell})
+    shown(f"{number},5,2")
+    page.keyboard.press("ArrowRight")
+    shown(f"{number},5,3")
+    page.keyboard.press("ArrowUp")
+    shown(f"{number},4,3")
     main = page.locator('[data-testid="stMain"]')
     assert main.evaluate("e => e.scrollWidth <= e.clientWidth + 1")

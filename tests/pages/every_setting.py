@@ -31,6 +31,8 @@ SCENES: dict[str, list[Link]] = {
         {"mode": "compare", "model_a": "resnet18", "model_b": "plain_275k", "px_both": "96"},
         {"mode": "design", "design": "px64-relu6-stem16p-sep32p-sep64", "design_stage": "2",
          "tab": "take"},
+        {"tab": "sees", "network": "dwpw_256k-scratch-s0", "layer_dwpw_256k": "5",
+         "more_network": "true", "photo_from": "dream", "dream_of": "Soup", "dream": "1"},
     ],
     "temperature": [
         {"teacher": TEACHER, "student": STUDENT, "kind": "sure", "number_sure": "3", "T": "4.5",

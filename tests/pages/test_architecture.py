@@ -1,18 +1,23 @@
 """The architecture page: opens, compares, designs; its link is the whole setting."""
 
+import base64
 import json
 import re
 import time
 from collections.abc import Callable
+from typing import cast
 from urllib.parse import parse_qsl
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.inference.layers import Layer
 from core.models.design.cost import layer_rows, totals
 from core.models.design.plans import known
 from core.models.design.spec import Design, read
 from pages import architecture
+from tests.pages.conftest import REPO
 
 Open = Callable[..., AppTest]
 BUDGET_MS = 60
@@ -226,3 +231,58 @@ def test_a_warm_rerun_is_quick(page: Open, mode: str) -> None:
         app.run()
         times.append((time.process_time() - began) * 1000)
     assert sorted(times)[2] < BUDGET_MS, times
+
+
+def test_each_layer_shows_its_maps_and_the_sum_behind_a_value(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("SMALL_PLATES_PRETRAINED", "FOOD11_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+    app = AppTest.from_file(str(REPO / "pages" / "architecture.py"), default_timeout=60)
+    app.query_params["tab"] = "sees"
+    app.run()
+    for layer in (1, 2, 3, 15):
+        app.select_slider(key="layer_dwpw_256k").set_value(layer).run()
+        data = json.loads(app.get("bidi_component")[0].proto.json)
+        numbers, behind = data["numbers"], data["sum"]
+        assert len(numbers) == len(set(numbers)) == 16 and behind["map"] == numbers[0]
+        assert behind["rows"][-1][1] == pytest.approx(behind["value"], abs=1e-4)
+        sums = [
+            sum(a * b for a, b in zip(term["inputs"], term["weights"], strict=True))
+            for term in behind["terms"]
+        ]
+        assert sums == pytest.approx([term["sum"] for term in behind["terms"]], abs=1e-4)
+        if layer < 3:  # all inputs are among those shown
+            assert sum(sums) == pytest.approx(behind["rows"][0][1], abs=1e-4)
+        assert len(base64.b64decode(data["maps"]["data"])) == (
+            16 * data["thumb"] ** 2 + data["side"] ** 2
+        )
+    assert "**Layer 15 of 15**: pointwise 1 × 1, 256 → 256 channels, 8 × 8." in texts(app)
+
+
+@pytest.mark.parametrize(
+    ("pick", "expected"),
+    [
+        (["v", 2], (2, 1, 0)),
+        (["v", 2, 0, 1], (2, 0, 1)),
+        (["other", 2, 0, 1], (0, 0, 1)),
+        (["v", 3], (0, 0, 1)),
+        (["v", -1, 0, 0], (0, 0, 1)),
+        (["v", 1, 2, 0], (0, 0, 1)),
+        (["v", "1", {}, None], (0, 0, 1)),
+        ({"v": 1}, (0, 0, 1)),
+        (None, (0, 0, 1)),
+    ],
+)
+def test_whatever_a_browser_says_some_value_is_picked(
+    pick: object, expected: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after = np.array([[[1, 9], [0, 0]], [[0, 0], [0, 0]], [[0, 1], [-5, 2]]], np.float32)
+    sight = architecture.Sight(0, cast(Layer, None), np.zeros((3, 1, 1), np.uint8), after, after,
+                               [0, 2, 1])  # fmt: skip
+    monkeypatch.setattr(architecture.st, "session_state", {"layer_maps": {"pick": pick}})
+    assert architecture.picked(sight, "v") == expected
+
+
+def test_without_a_trained_network_no_layer_is_shown(page: Open) -> None:
+    assert "No trained" in page(tab="sees").info[0].value
