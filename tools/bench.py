@@ -1,12 +1,16 @@
 """`python -m tools bench`: how fast this machine is at what the app does.
 
-`training` and `distillation` are measured in `tools.bench_training`. `photo` is how long a visitor
-waits: from a photo's bytes to what every checkpoint says of it. The photo is read anew each time,
-the sessions are open, as they are for every visitor but the first. Timed by `core.timing`
-(warm-up, interleaved rounds, median and 95th percentile).
+`training` and `distillation` are measured in `tools.bench_training`. `browser` times the engine
+that runs students in a visitor's browser. `photo` is how long a visitor waits: from a photo's bytes
+to what every checkpoint says of it. The photo is read anew each time, the sessions are open, as
+they are for every visitor but the first. Timed by `core.timing` (warm-up, interleaved rounds,
+median and 95th percentile).
 """
 
+import base64
 import io
+import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +26,7 @@ from core.checkpoints import load_manifest
 from core.cli.answer import Answer, table
 from core.cli.train import device_here
 from core.errors import CheckpointError, ConfigError, PhotoError
+from core.export.browser import ENGINE, browser_file
 from core.i18n import _
 from core.inference.predict import THREADS, predict_photo, predictor
 from core.photos import LIMITS, prepare, read_photo, read_photo_file
@@ -237,6 +242,89 @@ class Photo:
         return Answer(measured, f"{heading}\n\n{table(rows)}")
 
 
+_IN_PAGE = """
+([plan, file]) => {
+  const bytes = Uint8Array.from(atob(file), (letter) => letter.charCodeAt(0));
+  const network = new Network(JSON.parse(plan), bytes.buffer), took = [];
+  const picture = new Uint8Array(4 * network.plan.px ** 2).map((_value, at) => at * 7);
+  for (let round = 0; round < 5; round++) network.run(picture);
+  window.again = (rounds) => {
+    for (let round = 0; round < rounds; round++) {
+      const start = performance.now();
+      network.run(picture);
+      took.push(performance.now() - start);
+    }
+    return took;
+  };
+}
+"""
+
+
+def bench_browser(ids: Sequence[str] = (), repeats: int = 30) -> dict[str, Any]:
+    """Time one picture of `ids` (else a shipped network of each student) in a real Chromium.
+
+    Returns {"checkpoints": {id: {"bytes", "cpu_ms", "median_ms", "p95_ms", "n"}}}, after five
+    pictures for warming up, one thread. `cpu_ms` is processor time, which other programs do not
+    lengthen much. Raises ConfigError where there is no Chromium.
+    """
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError as error:
+        raise ConfigError(_("This needs playwright: see requirements-dev.txt.")) from error
+    chromium = os.environ.get("SMALL_PLATES_CHROMIUM") or shutil.which("chromium")
+    if chromium is None:
+        raise ConfigError(_("This needs Chromium: name it in SMALL_PLATES_CHROMIUM."))
+    listed = load_manifest()
+    first = {each.model: id for id, each in listed.items() if each.family == "student"}
+    measured = {}
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.add_script_tag(content=ENGINE.read_text(encoding="utf-8"))
+        session = browser.new_browser_cdp_session()
+
+        def cpu_s() -> float:
+            processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
+            return sum(each["cpuTime"] for each in processes if each["type"] == "renderer")
+
+        for id in ids or first.values():
+            plan, weights = browser_file(listed[id], "safetensors")
+            page.evaluate(_IN_PAGE, [plan, base64.b64encode(weights).decode()])
+            before = cpu_s()
+            took = page.evaluate("again", repeats)
+            measured[id] = {
+                "bytes": len(weights) + len(plan),
+                "cpu_ms": 1000 * (cpu_s() - before) / repeats,
+                "median_ms": float(np.median(took)),
+                "p95_ms": float(np.percentile(took, 95)),
+                "n": len(took),
+            }
+        browser.close()
+    return {"checkpoints": measured}
+
+
+@dataclass(frozen=True)
+class InBrowser:
+    """How fast the engine of the Export page computes each student in Chromium."""
+
+    ids: Annotated[tuple[str, ...], arg(metavar="ID")] = ()
+    """Checkpoints to time; without any, one of each student."""
+
+    repeats: int = 30
+    """Counted pictures."""
+
+    json: bool = False
+    """Print one JSON document and nothing else."""
+
+    def run(self) -> Answer:
+        """Measure."""
+        if self.repeats < 1:
+            raise ConfigError(_("At least 1 round."))
+        measured = bench_browser(self.ids, self.repeats)
+        rows = [{"checkpoint": id, **row} for id, row in measured["checkpoints"].items()]
+        return Answer(measured, table(rows))
+
+
 @dataclass(frozen=True)
 class Bench:
     """Measure speed on this machine."""
@@ -245,6 +333,7 @@ class Bench:
         Annotated[Training, subcommand("training")]
         | Annotated[Distillation, subcommand("distillation")]
         | Annotated[Photo, subcommand("photo")]
+        | Annotated[InBrowser, subcommand("browser")]
     )
 
     @property
