@@ -1,32 +1,42 @@
 """Export: one network as every file it can be shipped as, and the whole way to a 300 KB file."""
 
 from functools import partial
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.runtime import get_instance
 
 from core.charts import numbers
 from core.charts.theme import role_of
 from core.checkpoints import Checkpoint
-from core.course import SIZE_LIMITS_BYTES
-from core.errors import CheckpointError
+from core.course import CLASSES, SIZE_LIMITS_BYTES
+from core.data.dreams import MARK, SHOW_PX, DreamSet, sheet_jpeg, tiles
+from core.errors import CheckpointError, DataError
 from core.export import chart
+from core.export.browser import ENGINE, BrowserFormat, browser_file
 from core.export.card import shipping_card
 from core.export.chart import Measure, file_rows, format_about, format_title, stack_rows
 from core.export.files import RUNS, FilePoint, FileRow, Shipping, file_name, obstacle, shipped
 from core.export.stack import FORMATS, RUNTIMES, STEPS, Format, Stack
-from core.i18n import _, ngettext
+from core.i18n import _, food_class, ngettext
 from core.pruning.chart import method_title
 from core.pruning.rows import PruningGrid
 from core.source_text import source_of
-from pages.kit import frame, guess, networks, url_state
+from pages.kit import frame, guess, networks, photos, url_state
 from pages.kit.figure import data_button, show
 from pages.kit.live import LivePoint
 from pages.kit.provenance import provenance
 from pages.kit.url_state import one_of
 
 KEY = "export"
+_device = st.components.v2.component(
+    "small_plates_device",
+    css=Path(__file__).with_suffix(".css").read_text(encoding="utf-8"),
+    js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8"),
+)
 
 
 def main() -> None:
@@ -79,6 +89,12 @@ def files(checkpoints: list[Checkpoint]) -> None:
     frame.tabs(
         [
             frame.Tab("take", _("Take it with you"), partial(downloads, checkpoint, known)),
+            frame.Tab(
+                "device",
+                _("On your phone, now"),
+                partial(on_this_device, checkpoint, checkpoints),
+                settings=("device_networks", "device_weights"),
+            ),
             frame.Tab("way", _("The whole way"), lambda: whole_way(checkpoints, stack())),
             frame.Tab("figures", _("Every figure"), partial(figures, checkpoint, known, is_open)),
             frame.Tab("why", _("Why"), partial(why, checkpoint)),
@@ -216,6 +232,147 @@ def downloads(checkpoint: Checkpoint, known: Known | None) -> None:
         )
     )
     st.code(f"python -m core export {checkpoint.id} --format {format}", language="bash")
+
+
+def on_this_device(checkpoint: Checkpoint, checkpoints: list[Checkpoint]) -> None:
+    """Students that run in the visitor's own browser, on its camera or a picture, and how fast."""
+    students = [each for each in checkpoints if each.family == "student"]
+    if not students:
+        st.info(_("No trained student is here: teachers are too large to load for a look."))
+        return
+    best = networks.best_student(students)
+    first = [each.id for each in (checkpoint, best) if each in students]
+    chosen = networks.choose(students, first or [students[0].id], "device_networks")
+    titles: dict[BrowserFormat, str] = {
+        "safetensors": _("As trained: 16 or 32 bits"),
+        "hw7-8bit": _("8 bits"),
+    }
+    weights: BrowserFormat = one_of(
+        st.segmented_control, _("Weights"), titles, "device_weights", default="safetensors",
+        required=True,
+    )  # fmt: skip
+    listed = []
+    for number, network in enumerate(chosen):
+        try:
+            made = browser_file(network, weights)
+        except CheckpointError as error:
+            st.error(f"{network.id}: {error}", icon=":material/error:")
+            continue
+        listed.append(
+            {
+                "id": network.id,
+                "name": networks.name_of(network),
+                "crop": network.crop,
+                "plan": _address(made.plan.encode(), "application/json", f"plan-{number}"),
+                "weights": _address(made.weights, "application/octet-stream", f"net-{number}"),
+            }
+        )
+    if not listed:
+        return
+    _device(
+        key="device",
+        data={
+            "networks": listed,
+            "classes": [food_class(name) for name in CLASSES],
+            "engine": _address(ENGINE.read_bytes(), "text/javascript", "engine"),
+            "pictures": _generated_pictures(),
+            "text": _device_words(),
+        },
+    )
+    st.caption(
+        _(
+            "Your camera's pictures stay on this device: files are loaded once, then nothing is "
+            "sent and nothing is asked for. Milliseconds: median of up to 31 pictures, one after "
+            "the other, in this browser. It scales a picture slightly differently from the server, "
+            "so answers to the same photo can differ a little; for equal pixels they are equal."
+        )
+    )
+    lesson = st.expander(
+        _("The whole engine: {n} lines of JavaScript").format(
+            n=len(ENGINE.read_text(encoding="utf-8").splitlines())
+        ),
+        key="engine_source",
+        on_change="rerun",
+    )
+    if lesson.open:
+        lesson.markdown(
+            _(
+                "No library: this file, which your browser has loaded, is all that computes. "
+                "Begin with `convolve`: nearly all time is spent there."
+            )
+        )
+        lesson.code(ENGINE.read_text(encoding="utf-8"), language="javascript", height=500)
+
+
+def _address(data: bytes, mimetype: str, place: str) -> str:
+    """Where the browser finds these bytes; a place holds one file of a session at a time."""
+    manager = get_instance().media_file_mgr
+    return manager.add(data, mimetype, f"export-device-{place}")
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _sheet(sha256s: tuple[str, ...], _chosen: DreamSet) -> bytes:
+    """The first generated picture of each class, in one row: a JPEG file, shared by all."""
+    del sha256s  # the key of the cache
+    row = [tiles(_chosen, sheet.label)[0] for sheet in _chosen.sheets]
+    return sheet_jpeg(np.stack(row), len(row), 92)
+
+
+def _generated_pictures() -> dict[str, Any]:
+    """What stands in where there is no camera: a sheet of pictures, and what they were made as."""
+    dreams = photos.dreams_here()
+    chosen = dreams.of(SHOW_PX) if dreams else None
+    if chosen is None:
+        return {"sheet": "", "px": 0, "made_as": []}
+    try:
+        sheet = _sheet(tuple(each.sha256 for each in chosen.sheets), chosen)
+    except DataError as error:
+        st.error(str(error), icon=":material/error:")
+        return {"sheet": "", "px": 0, "made_as": []}
+    return {
+        "sheet": _address(sheet, "image/jpeg", "pictures"),
+        "px": chosen.px,
+        "made_as": [food_class(CLASSES[each.label]) for each in chosen.sheets],
+    }
+
+
+def _device_words() -> dict[str, str]:
+    """What `export.js` says, in the visitor's language."""
+    mark = MARK()
+    return {
+        "start": _("Start the camera"),
+        "stop": _("Stop the camera"),
+        "turn": _("Use the other camera"),
+        "photo": _("Use a photo of yours"),
+        "generated": _("Use a generated picture"),
+        "next": _("Next generated picture"),
+        "ready": _("Start the camera, or use a photo: it stays on this device."),
+        "asking": _("Your browser asks whether this page may use the camera."),
+        "running": _("Live. Point the camera at food; the square in the middle is what counts."),
+        "stopped": _("Stopped."),
+        "loading": _("Loading {name} ..."),
+        "insecure": _(
+            "No camera here: browsers give it only to pages that come over https, or from this "
+            "very machine, and this page came over plain http. Use a photo instead."
+        ),
+        "refused": _(
+            "The camera was refused. Allow it for this page in your browser's settings, or use a "
+            "photo instead."
+        ),
+        "no_camera": _("No camera was found on this device. Use a photo instead."),
+        "busy": _("Another program is using the camera. Close it, or use a photo instead."),
+        "unreadable": _("Your browser cannot read this file. JPEG, PNG and WebP work everywhere."),
+        "not_fetched": _("A file could not be loaded. Reload the page."),
+        "broken": _("The engine does not run in this browser. Reload the page, or update it."),
+        "your_photo": _("Your photo; it stays on this device."),
+        "made_as": f"{mark[:1].upper()}{mark[1:]}: " + _("made as {food}."),
+        "camera_picture": _("The camera's picture, its middle square"),
+        "live": _("{fps} pictures a second, camera and all networks together"),
+        "answer": _("{name}: {food}, {share}."),
+        "figures": _("{ms}\u202fms a picture on this device: {fps} a second."),
+        "loaded": _("{kb}\u202fKB loaded."),
+        "not_loaded": _("Nothing loaded yet."),
+    }
 
 
 def whole_way(checkpoints: list[Checkpoint], stack: Stack | None) -> None:

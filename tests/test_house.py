@@ -57,6 +57,7 @@ TORCH_FREE = (
     "core.i18n",
     "core.convolutions.chart",
     "core.distillation.chart",
+    "core.export.browser",
     "core.export.files",
     "core.not_food.measure",
     "core.pruning.rows",

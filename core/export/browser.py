@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
+import numpy as np
 import onnx
 from onnx import numpy_helper
 
@@ -81,15 +82,18 @@ def in_safetensors(data: bytes) -> dict[str, Stored]:
 
 def in_pickle(data: bytes) -> dict[str, Stored]:
     """The tensors of an 8-bit file that `encode8` wrote. Raises CheckpointError for others."""
-    arrays = [(name, *each) for name, each in read_pickle(data).items() if isinstance(each, tuple)]
-    # an array's bytes follow an opcode and a length of 4 bytes
-    places = [at + 5 for step, _arg, at in pickletools.genops(data) if step.name == "BINBYTES"]
-    found: dict[str, Stored] = {}
-    for (name, low, high, codes), place in zip(arrays, places, strict=True):
-        if data[place : place + codes.size] != codes.tobytes():
-            raise CheckpointError(_("This 8-bit file was not written here."))
-        found[name] = Stored("U8", place, codes.shape, float(low), float(high))
-    return found
+    arrays = {name: each for name, each in read_pickle(data).items() if isinstance(each, tuple)}
+    steps = ((step.name, at or 0) for step, _argument, at in pickletools.genops(data))
+    places = [at + 5 for name, at in steps if name == "BINBYTES"]  # an opcode, 4 bytes of length
+    stored: dict[str, Stored] = {}
+    for (name, (low, high, codes)), place in zip(arrays.items(), places, strict=False):
+        content = np.asarray(codes)
+        if data[place : place + content.size] == content.tobytes():
+            ends = float(np.asarray(low)), float(np.asarray(high))
+            stored[name] = Stored("U8", place, content.shape, *ends)
+    if len(stored) != len(arrays):
+        raise CheckpointError(_("This 8-bit file was not written here."))
+    return stored
 
 
 def browser_plan(graph: bytes, tensors: Mapping[str, Stored]) -> dict[str, Any]:

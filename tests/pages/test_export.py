@@ -5,13 +5,16 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import i18n
 from core.charts import numbers
+from core.export import browser
 from core.export import files as shipping_live
+from core.export.browser import ENGINE
 from core.export.files import Shipping
 from core.export.stack import FORMATS, Stack
 from tests.food import make_food11
@@ -246,3 +249,42 @@ def test_it_begins_with_the_student_that_was_taught(pretrained: Path, open_page:
     path.write_text(json.dumps(manifest), encoding="utf-8")
     (menu,) = [one for one in open_page(PAGE).selectbox if one.label == "Network"]
     assert menu.value == shelf.DISTILLED
+
+
+def device(app: AppTest) -> dict[str, Any]:
+    """What the page hands to the script that runs networks in the browser."""
+    places = [each for each in app.get("bidi_component") if "device" in each.proto.component_name]
+    data: dict[str, Any] = json.loads(places[0].proto.mixed.json or places[0].proto.json)
+    return data
+
+
+def test_students_are_handed_to_the_browser(open_page: Open, shipped: Path) -> None:
+    app = open_page(PAGE, tab="device", network=SCRATCH)
+    assert not app.exception and not app.error
+    data = device(app)
+    assert SCRATCH in [network["id"] for network in data["networks"]]
+    addresses = [data["engine"]] + [
+        network[part] for network in data["networks"] for part in ("plan", "weights")
+    ]
+    assert all("/media/" in address for address in addresses)
+    assert len(data["classes"]) == 11 and all(data["text"].values())
+    assert len(json.dumps(data)) < 10_000  # files are fetched, not drawn anew at every touch
+    first = {network["id"]: network["weights"] for network in data["networks"]}
+    app = app.button_group(key="device_weights").set_value("hw7-8bit").run()
+    then = {network["id"]: network["weights"] for network in device(app)["networks"]}
+    assert set(first) == set(then) and not set(first.values()) & set(then.values())
+
+
+def test_a_damaged_student_is_named(open_page: Open, shipped: Path) -> None:
+    (shipped / SCRATCH / "weights.safetensors").write_bytes(b"no weights")
+    browser._browser_file.cache_clear()  # another test may have had it made
+    app = open_page(PAGE, tab="device", device_networks=[SCRATCH])
+    assert any(SCRATCH in error.value for error in app.error) and not app.exception
+
+
+def test_the_engine_is_shown_as_the_browser_gets_it(open_page: Open, shipped: Path) -> None:
+    app = open_page(PAGE, tab="device", network=SCRATCH)
+    assert not any("class Network" in block.value for block in app.code)  # only once it is opened
+    app.session_state["engine_source"] = True
+    shown = [block.value for block in app.run().code]
+    assert ENGINE.read_text(encoding="utf-8").strip() in [text.strip() for text in shown]

@@ -159,13 +159,12 @@ def test_the_plan_of_a_checkpoint_answers_as_its_file(
 
 def test_8_bit_tensors_are_read_where_they_lie() -> None:
     rng = np.random.default_rng(0)
-    state = {
+    state: dict[str, NDArray[Any]] = {
         "weight": rng.normal(size=(4, 3, 3, 3)).astype(np.float32),
-        "count": np.int64(7),
-        "one": np.float32([2.5]),
+        "count": np.asarray(7),
+        "one": np.array([2.5], np.float32),
         "equal": np.full(5, -1.5, np.float32),
     }
-    state["count"] = np.asarray(state["count"])
     file = encode8(state)
     places = in_pickle(file)
     assert list(places) == ["weight", "one", "equal"]
@@ -191,7 +190,8 @@ def graph_of(*nodes: Any, channels: int = 3, out: str = "logits") -> bytes:
     logits = helper.make_tensor_value_info(out, TensorProto.FLOAT, None)
     numbers = {"low": -1.0, "six": 6.0}
     constants = [
-        numpy_helper.from_array(np.float32(value), name) for name, value in numbers.items()
+        numpy_helper.from_array(np.array(value, np.float32), name)
+        for name, value in numbers.items()
     ]
     graph = helper.make_graph(list(nodes), "g", [pixels], [logits], constants)
     return helper.make_model(graph).SerializeToString()
