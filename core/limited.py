@@ -16,6 +16,7 @@ which they came, so what is decoded at once is bounded by the number of workers.
 """
 
 import atexit
+import ctypes
 import importlib
 import json
 import logging
@@ -583,6 +584,12 @@ class _Pool:
             idle = list(self._idle)
         for slot in idle:
             self._stop(slot)
+
+
+def give_memory_back() -> None:
+    """The C library of most Linuxes keeps what is freed for later, unless it is asked."""
+    with suppress(OSError, TypeError, AttributeError):  # no such library, or another
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _new_pool() -> None:

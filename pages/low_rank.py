@@ -15,7 +15,7 @@ from core.checkpoints import Checkpoint, DerivedFrom
 from core.checkpoints.factored import Form, LayerShape, Method
 from core.errors import CheckpointError
 from core.i18n import _
-from core.inference.predict import predictor
+from core.inference.predict import predictor, shared
 from core.low_rank.chart import (
     HEIGHT_PX,
     accuracy_chart,
@@ -537,7 +537,12 @@ def photo(at: Setting, shipped: list[Checkpoint]) -> None:
         ranks = (
             row.ranks if row else ranks_for_energy(layers.shapes, layers.parts, how.method, energy)
         )
-        return FactoredPredictor(id, ranks, layers.parts)
+        return shared(
+            at.checkpoint,
+            lambda: FactoredPredictor(id, ranks, layers.parts),
+            how.method,
+            tuple(ranks.items()),
+        )
 
     def versions(percents: Sequence[int]) -> list[Version]:
         factored = _("{energy} of the energy")

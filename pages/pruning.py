@@ -1,6 +1,7 @@
 """Pruning: accuracy, time and size against the ratio; masks on, masks removed, channels cut."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import streamlit as st
+from numpy.typing import NDArray
 
 from core.charts import numbers
 from core.charts.compiled import Spec, inlined
@@ -16,6 +18,7 @@ from core.charts.numbers import score_text
 from core.checkpoints import Checkpoint
 from core.errors import ConfigError
 from core.i18n import _
+from core.inference.predict import shared
 from core.pruning import method as pruning_method
 from core.pruning import network as pruning_network
 from core.pruning.chart import (
@@ -92,16 +95,22 @@ class Setting(NamedTuple):
         return networks.tensors(self.checkpoint.id, self.checkpoint.weights_sha256)
 
     def masks(self) -> Keep:
-        """Which weights stay; shared by all sessions, to be read only."""
-        return masks_of(*self.key, self.grid.groups if self.grid else ())
+        """Which weights stay."""
+        packed = packed_masks(*self.key, self.grid.groups if self.grid else ())
+        return {
+            name: np.unpackbits(bits, count=math.prod(shape)).view(np.bool_).reshape(shape)
+            for name, (bits, shape) in packed.items()
+        }
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)  # as large as the network, one byte a weight
-def masks_of(
+@st.cache_resource(max_entries=8, show_spinner=False)
+def packed_masks(
     id: str, sha256: str, method: Method, ratio: float, _groups: tuple[ChannelGroup, ...]
-) -> Keep:
-    """The masks of a method at a ratio; `_groups` follow from the checkpoint."""
-    return choose(networks.tensors(id, sha256), method, ratio, _groups)
+) -> dict[str, tuple[NDArray[np.uint8], tuple[int, ...]]]:
+    """The masks of a method at a ratio, a bit a weight, and their shapes; `_groups` follow from the
+    checkpoint."""
+    masks = choose(networks.tensors(id, sha256), method, ratio, _groups)
+    return {name: (np.packbits(mask), mask.shape) for name, mask in masks.items()}
 
 
 def main() -> None:
@@ -615,7 +624,10 @@ def photo(at: Setting) -> None:
         return
 
     def pruned(percent: int) -> PrunedPredictor:
-        return PrunedPredictor(at.checkpoint.id, at._replace(ratio=percent / 100).masks())
+        then = at._replace(ratio=percent / 100)
+        return shared(
+            at.checkpoint, lambda: PrunedPredictor(at.checkpoint.id, then.masks()), *then.key
+        )
 
     def versions(percents: Sequence[int]) -> list[Version]:
         text = _("{ratio} pruned")

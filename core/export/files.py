@@ -5,11 +5,11 @@ rows of a checkpoint stand in `pretrained/results/shipping-<checkpoint>.json`, w
 weights and the fingerprint of the photographs they belong to. Nothing here imports torch.
 """
 
-import functools
 import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -26,7 +26,7 @@ from core.export.stack import RUNTIMES, Format, Runtime
 from core.i18n import _
 from core.inference.explain import Explainer
 from core.inference.graph import Ranges, float32_graph, int8_graph, prepared, stored_state
-from core.inference.predict import THREADS, Predictor, open_session, with_features
+from core.inference.predict import THREADS, Predictor, open_session, shared, with_features
 from core.live import LiveRuns
 from core.quantization.hw7 import decode8, encode8
 from core.quantization.measure import QuantizationExperiment, calibrated
@@ -339,16 +339,10 @@ class FilePredictor(Predictor):
         self._session = open_file(id, format, with_features(data) if "onnx" in format else data)
         self._data = data
 
-    @functools.cached_property
+    @cached_property
     def explainer(self) -> Explainer:
         """What says where it looks; of an ONNX file. Raises CheckpointError."""
         return Explainer(self._data)
-
-
-@functools.lru_cache(maxsize=8)
-def _opened(id: str, format: Format, sha256: str) -> FilePredictor:
-    del sha256  # only the key of the cache: of the published weights
-    return FilePredictor(id, format)
 
 
 def int8_predictor(checkpoint: Checkpoint) -> FilePredictor | None:
@@ -359,7 +353,7 @@ def int8_predictor(checkpoint: Checkpoint) -> FilePredictor | None:
     return (
         None
         if obstacle(checkpoint.id, "onnx-int8")
-        else _opened(checkpoint.id, "onnx-int8", checkpoint.weights_sha256)
+        else shared(checkpoint, partial(FilePredictor, checkpoint.id, "onnx-int8"), "onnx-int8")
     )
 
 

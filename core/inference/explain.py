@@ -15,7 +15,6 @@ Checks for Saliency Maps).
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,7 @@ from core.checkpoints.tensors import read_header
 from core.course import CLASSES
 from core.errors import CheckpointError
 from core.i18n import _
-from core.inference.predict import linear_end, open_session
+from core.inference.predict import linear_end, open_session, shared
 from core.photos import prepare
 
 
@@ -153,16 +152,13 @@ def explainer(checkpoint: Checkpoint, is_shuffled: bool = False) -> Explainer:
 
     Raises CheckpointError if its files are not sound.
     """
-    hashes = checkpoint.files[GRAPH].sha256, checkpoint.weights_sha256
-    return _shared(checkpoint.id, is_shuffled, *hashes)
 
+    def opened() -> Explainer:
+        files = read_files(checkpoint.id, GRAPH, WEIGHTS)[1]
+        weights = files.pop(WEIGHTS)
+        return Explainer(files[GRAPH], shuffled(weights) if is_shuffled else weights)
 
-@lru_cache(maxsize=8)
-def _shared(id: str, is_shuffled: bool, *_hashes: str) -> Explainer:
-    """The explainer of a checkpoint in one of its states."""
-    files = read_files(id, GRAPH, WEIGHTS)[1]
-    weights = files[WEIGHTS]
-    return Explainer(files[GRAPH], shuffled(weights) if is_shuffled else weights)
+    return shared(checkpoint, opened, "explainer", is_shuffled)
 
 
 def explain_photo(

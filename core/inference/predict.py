@@ -7,19 +7,20 @@ that was published anew is opened anew.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import ArrayLike, NDArray
 
-from core.checkpoints import GRAPH, WEIGHTS, get, read_files
+from core.checkpoints import GRAPH, WEIGHTS, Checkpoint, get, read_files
 from core.course import CLASSES
 from core.errors import CheckpointError
 from core.i18n import _
+from core.limited import give_memory_back
 from core.stats import Labelled
 from core.timing import Timing, time_calls
 
@@ -34,7 +35,15 @@ BATCH = 32
 OnProgress = Callable[[int, int], None]
 """Called with (pictures done, of how many)."""
 
-MAX_SESSIONS = 16
+OPEN_BYTES = 100_000_000
+"""What the open networks may take together: ONNX Runtime keeps every weight as float32, so a
+ResNet-18 takes 45 MB, a student 1 MB."""
+LARGE_BYTES = 10_000_000
+"""From which size on opening a network leaves so much free memory behind that it is given back."""
+_opening_a_session = threading.Lock()
+"""While it is opened, a network takes four times what it takes then: one at a time."""
+
+_T = TypeVar("_T")
 TIMED_RUNS = 7
 TIMED_BUDGET_S = 0.5
 """Seconds of timing for all checkpoints of one photo, beyond three runs each."""
@@ -62,7 +71,8 @@ def open_session(
     if weights is not None:
         options.add_external_initializers_from_files_in_memory([WEIGHTS], [weights], [len(weights)])
     try:
-        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        with _opening_a_session:
+            return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions share no base class
         raise CheckpointError(_("ONNX Runtime cannot open a checkpoint's graph.")) from error
 
@@ -181,33 +191,49 @@ class Predictor:
 
 
 class _Shelf:
-    """The open predictors, at most `MAX_SESSIONS` of them, the longest unused going first."""
+    """What is open, by its key: at most `OPEN_BYTES` together, the longest unused going first."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._opening: dict[str, threading.Lock] = {}
-        self._open: OrderedDict[str, Predictor] = OrderedDict()
+        self._opening: dict[Hashable, threading.Lock] = {}
+        self._open: OrderedDict[Hashable, tuple[int, Any]] = OrderedDict()
 
-    def take(self, id: str) -> Predictor:
-        wanted = get(id)
+    def take(self, key: Hashable, size_bytes: int, make: Callable[[], _T]) -> _T:
         with self._guard:
-            opening = self._opening.setdefault(id, threading.Lock())
-        with opening:  # one visitor opens it, the others of this checkpoint wait
+            opening = self._opening.setdefault(key, threading.Lock())
+        try:
+            with opening:  # one visitor opens it, the others who want it wait
+                with self._guard:
+                    if key in self._open:
+                        self._open.move_to_end(key)
+                        known: _T = self._open[key][1]
+                        return known
+                made = make()
+                with self._guard:
+                    self._open[key] = size_bytes, made
+                    while len(self._open) > 1 and self._size() > OPEN_BYTES:
+                        self._open.popitem(last=False)
+        finally:
             with self._guard:
-                opened = self._open.get(id)
-                if opened is not None and opened.checkpoint.files == wanted.files:
-                    self._open.move_to_end(id)
-                    return opened
-            made = Predictor(id)
-            with self._guard:
-                self._open[id] = made
-                self._open.move_to_end(id)
-                while len(self._open) > MAX_SESSIONS:
-                    self._open.popitem(last=False)
-            return made
+                self._opening.pop(key, None)
+        if size_bytes > LARGE_BYTES:
+            give_memory_back()
+        return made
+
+    def _size(self) -> int:
+        return sum(size for size, _made in self._open.values())
 
 
 _shelf = _Shelf()
+
+
+def shared(checkpoint: Checkpoint, make: Callable[[], _T], *key: Hashable) -> _T:
+    """What `make` opens of a checkpoint, in the version that `key` says: once for all visitors.
+
+    Kept as long as there is room (`OPEN_BYTES`); a checkpoint published anew is opened anew.
+    """
+    files = tuple(sorted((name, file.sha256) for name, file in checkpoint.files.items()))
+    return _shelf.take((checkpoint.id, files, *key), 4 * checkpoint.params, make)
 
 
 def predictor(checkpoint_id: str) -> Predictor:
@@ -215,7 +241,7 @@ def predictor(checkpoint_id: str) -> Predictor:
 
     Raises CheckpointError if there is no such checkpoint or its files are not sound.
     """
-    return _shelf.take(checkpoint_id)
+    return shared(get(checkpoint_id), partial(Predictor, checkpoint_id))
 
 
 @dataclass(frozen=True, eq=False)

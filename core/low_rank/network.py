@@ -229,7 +229,7 @@ class FactoredPredictor(Predictor):
         do not fit a layer.
         """
         self.checkpoint, files = read_files(id, GRAPH, WEIGHTS)
-        self.threads, weights = threads, files[WEIGHTS]
+        self.threads, weights = threads, files.pop(WEIGHTS)
         if ranks:
             shapes, stored = layers_of(files[GRAPH], weights)
             weights = lowrank_bytes(weights, ranks, shapes, parts or Decompositions(stored))

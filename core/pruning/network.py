@@ -67,7 +67,7 @@ class PrunedPredictor(Predictor):
         """Opens a session. Raises CheckpointError if a file is not what the manifest says."""
         self.checkpoint, files = read_files(id, GRAPH, WEIGHTS)
         self.threads = threads
-        weights = pruned_bytes(files[WEIGHTS], keep)
+        weights = pruned_bytes(files.pop(WEIGHTS), keep)  # held once while the session opens
         self._session = open_session(with_features(files[GRAPH]), weights, threads)
 
 

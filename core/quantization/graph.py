@@ -4,9 +4,8 @@ The file is made first and read back, so what answers is what was in it; 4-bit c
 float32. `core.inference.graph` makes the graphs, int8 too.
 """
 
-import threading
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -24,7 +23,14 @@ from core.inference.graph import (
     stored_state,
     weight_shapes,
 )
-from core.inference.predict import THREADS, OnProgress, count_correct, open_session, run_batches
+from core.inference.predict import (
+    THREADS,
+    OnProgress,
+    count_correct,
+    open_session,
+    run_batches,
+    shared,
+)
 from core.quantization.file import check_shapes, matched, pack, unpack
 from core.quantization.hw7 import decode8, encode8
 from core.quantization.method import Error, Scheme, network_error, quantisable
@@ -55,7 +61,6 @@ def int8_error(graph: bytes, quantised: bytes) -> Error:
     return network_error(before, restored)
 
 
-MAX_OPEN = 8
 LIMITS = limited.Limits(cpu_s=5, wall_s=20, memory_bytes=400_000_000, answer_bytes=100_000_000)
 """For a stranger's file: one of 10 MB takes two seconds and 200 MB at most."""
 
@@ -212,17 +217,7 @@ class QuantizedPredictor:
         return count_correct(self._session, pictures, on_progress)
 
 
-_making = threading.Lock()
-
-
-@lru_cache(maxsize=MAX_OPEN)
-def _opened(id: str, sha256: str, scheme: Form, bits: int) -> QuantizedPredictor:
-    del sha256  # only the key of the cache: a newly published network is opened anew
-    return QuantizedPredictor(id, scheme, bits)
-
-
 def quantized_predictor(id: str, scheme: Form, bits: int = 8) -> QuantizedPredictor:
-    """The same, shared by all visitors; the last `MAX_OPEN` are kept. Raises as `version_of`."""
+    """The same, shared by all visitors (`shared`). Raises as `version_of`."""
     scheme, bits = key_of(scheme, bits)[:2]
-    with _making:  # one is made at a time; others who want it wait for it
-        return _opened(id, get(id).weights_sha256, scheme, bits)
+    return shared(get(id), partial(QuantizedPredictor, id, scheme, bits), scheme, bits)

@@ -222,7 +222,7 @@ def by_title(
     ]
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
+@st.cache_resource(max_entries=2, show_spinner=False)  # a ResNet-18 takes 45 MB
 def tensors(id: str, sha256: str) -> dict[str, NDArray[np.float32]]:
     """A checkpoint's parameters as arrays, shared by all sessions: read them, never write.
 

@@ -4,7 +4,9 @@ The pages differ in what they change and how it is called; the photo, the bars a
 the answers are the same for all of them. A picture that the teacher made up stands under its name.
 """
 
+import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -35,7 +37,8 @@ class Version(NamedTuple):
 
     name: str
     open: Callable[[], Network]
-    """Called once there is a photo; may raise UserError."""
+    """Called once there is a photo, for each that nobody asked about before: gives a network that
+    visitors share (`core.inference.predict.shared`). May raise UserError."""
     role: RoleKey | None = None
     """What was done to it; None: nothing."""
 
@@ -89,6 +92,7 @@ def photo_check(
         st.error(str(error), icon=":material/broken_image:")
         return
     logits = [looked.logits[_key(checkpoint, way, version)] for version in compared]
+    assert looked.thumb is not None  # no answer without the picture
     st.image(
         looked.thumb,
         caption=photo.caption,
@@ -108,46 +112,52 @@ def photo_check(
     st.markdown(_verdict(answers, way))
 
 
-class _Looked(NamedTuple):
-    """What a session keeps of the latest photo: a thumbnail, and what versions answered."""
+@dataclass(eq=False)
+class _Looked:
+    """A photo that was looked at: a thumbnail, and what versions answered."""
 
     photo: str
-    thumb: Image
-    logits: dict[tuple[str, ...], NDArray[np.float32]]
+    thumb: Image | None = None
+    logits: dict[tuple[str, ...], NDArray[np.float32]] = field(default_factory=dict)
     """By `_key`; (11,) each."""
+    guard: threading.Lock = field(default_factory=threading.Lock)
 
 
 def _key(checkpoint: Checkpoint, way: str, version: Version) -> tuple[str, ...]:
     return checkpoint.id, checkpoint.weights_sha256, way, version.name
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)  # a ResNet-18 takes 60 MB
-def _opened(key: tuple[str, ...], _open: Callable[[], Network]) -> Network:
-    """The network of a version, shared by all sessions."""
-    return _open()
+@st.cache_resource(ttl=600, max_entries=32, show_spinner=False)
+def _seen_by_all(photo: str) -> _Looked:
+    """What is known of a picture of a data set, which is the same for all visitors."""
+    return _Looked(photo)
 
 
 def _look(photo: Photo, checkpoint: Checkpoint, way: str, versions: Sequence[Version]) -> _Looked:
-    """The photo's thumbnail and the versions' answers; only those that are new are asked for."""
-    looked: _Looked | None = st.session_state.get("photo_check")
-    if looked is not None and looked.photo == photo.key:
-        missing = [each for each in versions if _key(checkpoint, way, each) not in looked.logits]
-        if not missing:
-            return looked
+    """The photo's thumbnail and the versions' answers; only those that are new are asked for.
+
+    One network after another, each let go before the next is opened, as far as memory goes.
+    """
+    if photo.label is not None:
+        looked = _seen_by_all(photo.key)
     else:
-        looked, missing = None, list(versions)
-    image = photo.read()
-    looked = looked or _Looked(photo.key, thumbnail(image), {})
-    pixels = prepare(image, checkpoint.input_px, checkpoint.crop)[None]  # (1, 3, px, px)
-    with st.spinner(_("Looking at {name} ...").format(name=photo.name)):
-        answers = {
-            _key(checkpoint, way, each): _opened(_key(checkpoint, way, each), each.open).logits(
-                pixels
-            )[0]
-            for each in missing
+        looked = st.session_state.get("photo_check", _Looked(photo.key))
+        looked = looked if looked.photo == photo.key else _Looked(photo.key)
+    with looked.guard:  # others who ask the same wait for these answers
+        missing = {
+            key: version.open
+            for version in versions
+            if (key := _key(checkpoint, way, version)) not in looked.logits
         }
-    looked.logits.update(answers)
-    st.session_state["photo_check"] = looked
+        if missing:
+            image = photo.read()
+            looked.thumb = thumbnail(image)
+            pixels = prepare(image, checkpoint.input_px, checkpoint.crop)[None]  # (1, 3, px, px)
+            with st.spinner(_("Looking at {name} ...").format(name=photo.name)):
+                for key, open_network in missing.items():
+                    looked.logits[key] = open_network().logits(pixels)[0]
+    if photo.label is None:
+        st.session_state["photo_check"] = looked
     return looked
 
 

@@ -258,6 +258,10 @@ class _Kept(NamedTuple):
     thumb: Image
     answers: dict[str, Answer]
 
+    def has(self, network: Checkpoint) -> bool:
+        """Whether the network, as it is published now, has answered."""
+        return network.id in self.answers and self.answers[network.id].checkpoint == network
+
 
 def look(
     photos: Sequence[Photo],
@@ -273,8 +277,8 @@ def look(
     kept: dict[str, _Kept] = st.session_state.setdefault("seen", {}) if keep else {}
     for key in [key for key in kept if key not in {photo.key for photo in photos}]:
         del kept[key]
-    opened = opened or {}
-    sound = _sound(networks, opened) if photos else []
+    opened = dict(opened or {})
+    sound = _sound(networks, [kept.get(photo.key) for photo in photos], opened) if photos else []
     if not sound:
         return []
     seen = []
@@ -289,13 +293,20 @@ def look(
     return seen
 
 
-def _sound(networks: Sequence[Checkpoint], opened: Mapping[str, Predictor]) -> list[Checkpoint]:
-    """The networks whose files are what the manifest says; the others are named."""
+def _sound(
+    networks: Sequence[Checkpoint], known: Sequence["_Kept | None"], opened: dict[str, Predictor]
+) -> list[Checkpoint]:
+    """The networks whose files are what the manifest says; the others are named.
+
+    Those that must still be asked are opened once for all photos: put into `opened`. `known`: what
+    is kept of each photo.
+    """
     sound = []
     for network in networks:
         try:
-            if network.id not in opened:
-                predictor(network.id)
+            answered = all(kept is not None and kept.has(network) for kept in known)
+            if network.id not in opened and not answered:
+                opened[network.id] = predictor(network.id)
             sound.append(network)
         except CheckpointError as error:
             st.error(str(error), icon=":material/error:")
@@ -309,11 +320,8 @@ def _look_at(
     opened: Mapping[str, Predictor],
 ) -> Seen:
     known = kept.get(photo.key)
-    answers = known.answers if known else {}
     missing = {
-        network.id: network
-        for network in networks
-        if network.id not in answers or answers[network.id].checkpoint != network
+        network.id: network for network in networks if known is None or not known.has(network)
     }
     if known is None or missing:
         with st.spinner(_("Looking at {name} ...").format(name=photo.name)):

@@ -11,7 +11,6 @@ SMALL_PLATES_PREWARM=0               do not open every page once when the server
 
 import asyncio
 import contextlib
-import ctypes
 import gc
 import importlib
 import logging
@@ -39,6 +38,7 @@ from streamlit.web.server import server_util
 from core import photos
 from core.errors import ConfigError
 from core.i18n import _
+from core.limited import give_memory_back
 from core.paths import whole_number
 from pages.kit import frame
 
@@ -349,15 +349,9 @@ def end_closed_sessions() -> None:
     if ended:
         server.media_file_mgr.remove_orphaned_files()
         gc.collect()  # an error about a photo holds it in a cycle; 0.1 s, when somebody has left
-        _give_memory_back()
+        give_memory_back()
     for left in [session for session in _uploads.refused if not server.is_active_session(session)]:
         del _uploads.refused[left]
-
-
-def _give_memory_back() -> None:
-    """The C library of most Linuxes keeps what is freed for later, unless it is asked."""
-    with contextlib.suppress(OSError, TypeError, AttributeError):  # no such library, or another
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _manager() -> MemoryUploadedFileManager:

@@ -154,6 +154,19 @@ def test_a_photo_is_looked_at_once_by_each_version(
     assert asked == [0, 9, 3] * 2
 
 
+@pytest.mark.parametrize(("label", "times"), [(3, 1), (None, 2)])
+def test_visitors_share_the_answers_about_a_picture_of_a_data_set(
+    networks: Path, monkeypatch: pytest.MonkeyPatch, label: int | None, times: int
+) -> None:
+    """Not those about a visitor's own photo, whose key no other has."""
+    asked.clear()
+    photo = replace(PHOTO, key="data set/1", label=label)
+    monkeypatch.setattr("pages.kit.photo_check.pick", lambda many: [photo])
+    kwargs = {"answers": [0, 9, 3], "refusal": ""}
+    seen = {said(AppTest.from_function(the_check, kwargs=kwargs).run()) for _visitor in range(2)}
+    assert len(seen) == 1 and asked == [0, 9, 3] * times
+
+
 def test_a_version_that_failed_is_asked_again(
     networks: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,8 +8,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -21,6 +23,8 @@ from core.pruning import rows as pruning_live
 from core.pruning.method import METHODS
 from core.pruning.rows import Point, PruningGrid, PruningRow
 from core.timing import Spread
+from pages import pruning
+from pages.kit import networks
 from tests.food import make_food11
 from tests.pages import pruning_shelf, shelf
 from tests.pages.conftest import REPO
@@ -53,6 +57,23 @@ def shipped(two_networks: Path, pretrained: Path) -> Path:
     """Both networks with their curves, in this test's own folder."""
     shutil.copytree(two_networks, pretrained, dirs_exist_ok=True)
     return pretrained
+
+
+def test_masks_come_back_from_their_bits_as_they_were_chosen(
+    pretrained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of any size: the last byte need not be full."""
+    rng = np.random.default_rng(0)
+    chosen = {str(shape): rng.random(shape) < 0.5 for shape in [(1,), (3, 1, 3, 3), (8,), (5, 7)]}
+    monkeypatch.setattr(networks, "tensors", lambda id, sha256: {})
+    monkeypatch.setattr(pruning, "choose", lambda tensors, method, ratio, groups: chosen)
+    network = SimpleNamespace(id="network", weights_sha256="0")
+    at = pruning.Setting(network, None, "l1", 0.5, False, False)  # type: ignore[arg-type]
+    for _first_or_kept in range(2):
+        masks = at.masks()
+        assert list(masks) == list(chosen)
+        for name, mask in masks.items():
+            assert mask.dtype == np.bool_ and np.array_equal(mask, chosen[name])
 
 
 @pytest.fixture

@@ -1,7 +1,10 @@
 """Predicting with ONNX Runtime: torch's answers, without torch, for many visitors at once."""
 
 import math
+import subprocess
+import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -138,8 +141,8 @@ def test_only_so_many_sessions_are_kept(
     pretrained: Path, tiny_checkpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(predict, "_shelf", predict._Shelf())
-    monkeypatch.setattr(predict, "MAX_SESSIONS", 2)
     entry, files = checkpoints.read_files(tiny_checkpoint)
+    monkeypatch.setattr(predict, "OPEN_BYTES", 2 * 4 * entry.params)
     ids = [f"tiny-copy-s{number}" for number in range(3)]
     for name in ids:
         checkpoints.store(entry.model_copy(update={"id": name}), files)
@@ -148,6 +151,94 @@ def test_only_so_many_sessions_are_kept(
     predictor(ids[2])
     assert predictor(ids[0]) is first
     assert predictor(ids[1]) is not second
+
+
+def test_what_is_too_large_is_used_and_then_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predict, "OPEN_BYTES", 100)
+    monkeypatch.setattr(predict, "_shelf", shelf := predict._Shelf())
+    made: list[str] = []
+
+    def take(name: str, size_bytes: int) -> str:
+        return shelf.take(name, size_bytes, lambda: made.append(name) or name)  # type: ignore[func-returns-value]
+
+    assert [take("a", 60), take("b", 40), take("a", 60)] == ["a", "b", "a"] and made == ["a", "b"]
+    assert take("large", 500) == "large"
+    assert take("large", 500) == "large" and made == ["a", "b", "large"]  # until another comes
+    assert take("b", 40) == "b" and take("large", 500) == "large"
+    assert made == ["a", "b", "large", "b", "large"]
+
+
+def test_versions_of_a_checkpoint_are_kept_apart(tiny_checkpoint: str) -> None:
+    checkpoint = checkpoints.get(tiny_checkpoint)
+    first = predict.shared(checkpoint, object, "pruned", 0.3)
+    assert predict.shared(checkpoint, object, "pruned", 0.3) is first
+    assert predict.shared(checkpoint, object, "pruned", 0.6) is not first
+    assert predict.shared(checkpoint, object) is not first
+
+
+def test_networks_are_opened_one_after_another(
+    tiny_checkpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opening takes several times the memory that an open network takes."""
+    entry, files = checkpoints.read_files(tiny_checkpoint)
+    real, inside, most = predict.ort.InferenceSession, [0], [0]
+
+    def opened(*args: Any, **kwargs: Any) -> Any:
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        time.sleep(0.02)
+        inside[0] -= 1
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(predict.ort, "InferenceSession", opened)
+    graph, weights = files[checkpoints.GRAPH], files[checkpoints.WEIGHTS]
+    with ThreadPoolExecutor(4) as pool:
+        sessions = list(pool.map(lambda _n: predict.open_session(graph, weights), range(4)))
+    assert len(sessions) == 4 and most == [1]
+
+
+LARGE_NETWORKS = """
+import numpy as np, psutil, sys
+from onnx import TensorProto, helper, numpy_helper
+from core.inference import predict
+
+side = 3000  # 36 MB as float32
+def network(seed):
+    half = np.random.default_rng(seed).standard_normal((side, side)).astype(np.float16)
+    graph = helper.make_graph(
+        [helper.make_node("Cast", ["half"], ["full"], to=TensorProto.FLOAT),
+         helper.make_node("MatMul", ["x", "full"], ["y"])],
+        "large",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, side])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, side])],
+        [numpy_helper.from_array(half, "half")],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    data = helper.make_model(graph, ir_version=8, opset_imports=opset).SerializeToString()
+    return predict.open_session(data)
+
+def used():
+    return psutil.Process().memory_info().rss / 1e6
+
+take = predict._Shelf().take
+take("first", 4 * side**2, lambda: network(0))
+one = used()
+for seed in range(1, 9):
+    take(seed, 4 * side**2, lambda: network(seed))
+print(used() - one)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the C library there keeps what is freed")
+def test_many_large_networks_take_the_memory_of_a_few() -> None:
+    """Nine networks of 36 MB: two are kept, and what opening them took is given back."""
+    done = subprocess.run(
+        [sys.executable, "-c", LARGE_NETWORKS], capture_output=True, text=True, timeout=120,
+        cwd=Path(predict.__file__).parents[2],
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 80, done.stdout
 
 
 LOGITS = st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=11)
