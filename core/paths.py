@@ -61,7 +61,7 @@ def pretrained_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """What can be made again: pixel caches, teacher logits, speed notes (`SMALL_PLATES_CACHE`)."""
+    """What can be made again: pixels, teacher logits, compiled charts (`SMALL_PLATES_CACHE`)."""
     return _folder("SMALL_PLATES_CACHE", Path(platformdirs.user_cache_dir("small-plates", False)))
 
 

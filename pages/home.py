@@ -1,16 +1,18 @@
 """Home: the way from a large network to a small one in one picture, all networks, three doors."""
 
+from __future__ import annotations
+
 import hashlib
 import itertools
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import pandas as pd
 import streamlit as st
 from PIL.Image import Image
 
 from core.charts import numbers
+from core.charts.libraries import pd
 from core.charts.theme import ROLES, glyph, role_title
 from core.checkpoints import Checkpoint
 from core.checkpoints.by_recipe import collect, is_trial, on_one_set

@@ -1,22 +1,27 @@
 """A chart is compiled once, its data put in each time: half a second of Altair, then microseconds.
 
 A function under `@compiled` returns an Altair chart on named data (`alt.NamedData`) and depends on
-nothing but its arguments and the language; it is compiled once per process. `with_rows` adds a few
-rows, `with_data` frames.
+nothing but its arguments and the language; it is compiled once per process, and its specification
+is kept in the cache folder for the next. `with_rows` adds a few rows, `with_data` frames.
 """
 
+from __future__ import annotations
+
 import functools
+import hashlib
+import json
 import os
+import shutil
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
+from importlib.metadata import version
+from io import BytesIO
+from pathlib import Path
 from typing import Any, ParamSpec
 
-import altair as alt
-import pandas as pd
-import pyarrow as pa
-from altair.utils import schemapi
-
-from core import i18n
+from core import i18n, paths
+from core.charts.libraries import alt, pa, pd
+from core.errors import UserError
 
 Spec = dict[str, Any]
 """A Vega-Lite specification; `datasets` holds data frames, as Streamlit takes them."""
@@ -25,6 +30,8 @@ P = ParamSpec("P")
 
 KEPT = 64
 """The most specifications kept of one function."""
+KEPT_FILES = 512
+"""The most specifications kept on the disk."""
 _compiling = threading.RLock()
 _validate = "SMALL_PLATES_VALIDATE_CHARTS" in os.environ
 """Whether Altair compares each chart with Vega-Lite's schema: half of its time; tests do."""
@@ -46,13 +53,66 @@ def compiled(build: Callable[P, Any]) -> Callable[P, Spec]:
             if key not in specs:
                 if len(specs) >= KEPT:
                     del specs[next(iter(specs))]
-                specs[key] = _compile(build, *args, **kwargs)
+                file = _file(build, key)
+                spec = _read(file)
+                specs[key] = spec or _compile(build, *args, **kwargs)
+                if spec is None:
+                    _keep(file, specs[key])
             return specs[key]
 
     return remembered
 
 
+@functools.lru_cache(maxsize=1)
+def _folder() -> Path:
+    """Where specifications of exactly this code, and this Altair, are kept."""
+    core = Path(__file__).resolve().parents[1]
+    state = [version("altair")]
+    for folder, _folders, names in os.walk(core):
+        files = (os.path.join(folder, name) for name in names if name.endswith((".py", ".mo")))
+        state += [f"{file} {(at := os.stat(file)).st_mtime_ns} {at.st_size}" for file in files]
+    digest = hashlib.sha256("\n".join(sorted(state)).encode()).hexdigest()
+    return paths.cache_dir() / "charts" / digest[:16]
+
+
+def _file(build: Callable[..., Any], key: object) -> Path | None:
+    """Where the specification is kept; None where it is not, as in tests, which look at each."""
+    called = f"{build.__module__}.{build.__qualname__} {key!r}"
+    if _validate or "<" in called:  # a function in a function, or an object known by its address
+        return None
+    try:
+        return _folder() / f"{hashlib.sha256(called.encode()).hexdigest()[:32]}.json"
+    except (OSError, UserError):
+        return None
+
+
+def _read(file: Path | None) -> Spec | None:
+    """What is kept there; None where nothing is, or something damaged."""
+    try:
+        spec = paths.read_json(file) if file else None
+    except (OSError, ValueError):
+        return None
+    return spec if isinstance(spec, dict) and "$schema" in spec else None
+
+
+def _keep(file: Path | None, spec: Spec) -> None:
+    """Keep a specification that JSON does not change, if the disk takes it; forget older code's."""
+    try:
+        if file is None or json.loads(text := json.dumps(spec)) != spec:
+            return
+        if not file.parent.exists():
+            for old in file.parent.parent.glob("*"):
+                shutil.rmtree(old, ignore_errors=True)
+        elif len(os.listdir(file.parent)) >= KEPT_FILES:
+            return
+        paths.write_atomic(file, text.encode())
+    except (OSError, TypeError, ValueError):
+        return
+
+
 def _compile(build: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> Spec:
+    from altair.utils import schemapi
+
     # a row or two written in a layer stay there: Streamlit sends each of `datasets` as a table
     with (
         alt.data_transformers.enable(consolidate_datasets=False),
@@ -85,6 +145,20 @@ def _begun(spec: Spec, starts: Mapping[str, float | int | str] | None) -> Spec:
         if starts and parameter["name"] in starts:
             parameter["value"] = starts[parameter["name"]]
     return {**spec, "params": params}
+
+
+def table(rows: Iterable[Mapping[str, float | str]]) -> pa.Table:
+    """At least one row of texts and numbers as an Arrow table, without pandas, which
+    `pa.Table.from_pylist` imports."""
+    from pyarrow.json import ParseOptions, read_json
+
+    written = [json.dumps(row) for row in rows]
+    types = {
+        name: pa.string() if isinstance(value, str) else pa.float64()
+        for name, value in json.loads(written[0]).items()
+    }  # else a text that looks like a date would become one
+    options = ParseOptions(explicit_schema=pa.schema(types.items()), newlines_in_values=False)
+    return read_json(BytesIO("\n".join(written).encode()), parse_options=options)
 
 
 def with_rows(

@@ -1,18 +1,19 @@
 """Curves labelled at their end, as several pages draw them; labels spread so none overlap."""
 
+from __future__ import annotations
+
 import textwrap
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import altair as alt
 import numpy as np
-import pandas as pd
 
 from core.charts import numbers
+from core.charts.libraries import alt, pd
 from core.charts.theme import SLOTS, finish, ink_text, layered, painted, role_color
 from core.i18n import _
 
-LABEL_SIZE: dict[str, Any] = {"fontSize": alt.expr("width < 420 ? 11 : 14")}
+LABEL_SIZE: dict[str, Any] = {"fontSize": {"expr": "width < 420 ? 11 : 14"}}
 """Names in the margin: smaller on a phone."""
 CHANCE = 1 / 11
 DASHES = [[1, 0], [8, 4], [2, 3], [8, 3, 2, 3], [12, 6]]

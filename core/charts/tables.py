@@ -1,6 +1,8 @@
 """A data frame leaves the app as CSV: readable by a spreadsheet, and harmless to it."""
 
-import pandas as pd
+from __future__ import annotations
+
+from core.charts.libraries import pd
 
 _FORMULA = tuple("=+-@\t\r")
 

@@ -7,10 +7,11 @@ colours are chosen to stay apart under protan-, deutan- and tritanopia and to ke
 page (tested); the mark's shape, and a label, say the same again without colour.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
-import altair as alt
-
+from core.charts.libraries import alt
 from core.i18n import _
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def role_title(role: str) -> str:
     }.get(role, role)
 
 
-def role_of(checkpoint: "Checkpoint") -> RoleKey:
+def role_of(checkpoint: Checkpoint) -> RoleKey:
     """The role of a checkpoint. What was done last names it: a pruned teacher is "pruned"."""
     if checkpoint.derived_from is None:
         return trained_role(checkpoint.family, checkpoint.recipe)

@@ -5,18 +5,19 @@ what a network is (its role); curves of one role differ by their dashes, and eac
 end.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from statistics import fmean
 from typing import Any, Literal, NamedTuple, get_args
 
-import altair as alt
-
 from core import i18n
 from core.charts import numbers
 from core.charts.compiled import Spec, compiled, with_rows
 from core.charts.curves import DASHES, LABEL_SIZE, mark_shape, spread, stacked
+from core.charts.libraries import alt
 from core.charts.names import place_labels, versions
 from core.charts.theme import (
     finish,

@@ -1,15 +1,16 @@
 """A checkpoint's files side by side: how many bytes each takes on the phone, how long a photo; and
 the way from the teacher to the smallest file."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-import altair as alt
 import numpy as np
-import pandas as pd
 
 from core.charts import numbers
-from core.charts.compiled import Spec, compiled, with_data, with_rows
+from core.charts.compiled import Spec, compiled, table, with_data, with_rows
+from core.charts.libraries import alt
 from core.charts.names import place_labels
 from core.charts.theme import (
     RoleKey,
@@ -79,7 +80,7 @@ def format_about(format: Format) -> str:
     }[format]
 
 
-def file_rows(checkpoint: Checkpoint, rows: Iterable["FileRow"]) -> list[dict[str, Any]]:
+def file_rows(checkpoint: Checkpoint, rows: Iterable[FileRow]) -> list[dict[str, Any]]:
     """A row for each file, in the order of FORMATS: bytes, milliseconds (quartiles), parity,
     accuracy. What was not measured, or has no time of its own, is None.
 
@@ -195,12 +196,12 @@ def files_alt(files: Rows, measure: Measure, known: Collection[Format] = FORMATS
     return words.format(list="; ".join(figures))
 
 
-def smallest(rows: Sequence["FileRow"]) -> Format:
+def smallest(rows: Sequence[FileRow]) -> Format:
     """The format with the fewest bytes."""
     return min(rows, key=lambda row: row.size_bytes).format
 
 
-def fastest(rows: Sequence["FileRow"]) -> list[Format]:
+def fastest(rows: Sequence[FileRow]) -> list[Format]:
     """The quickest format, then those not distinguishable from it in time; [] without times.
 
     Cannot be told: the middle halves of their calls overlap.
@@ -211,7 +212,7 @@ def fastest(rows: Sequence["FileRow"]) -> list[Format]:
 
 
 def guess_answer(
-    rows: Sequence["FileRow"], guess: Format | None, right: list[Format], measure: Measure
+    rows: Sequence[FileRow], guess: Format | None, right: list[Format], measure: Measure
 ) -> str:
     """The answer to a guess of the smallest or the fastest file, with figures; `right` are the
     right answers, the best first."""
@@ -237,7 +238,7 @@ def guess_answer(
     return answer
 
 
-def size_lines(rows: Sequence["FileRow"]) -> list[str]:
+def size_lines(rows: Sequence[FileRow]) -> list[str]:
     """Which file is the smallest, how much smaller, and which of HW7's limits it keeps."""
     by_format = {row.format: row for row in rows}
     least = by_format[smallest(rows)]
@@ -263,7 +264,7 @@ def size_lines(rows: Sequence["FileRow"]) -> list[str]:
     return lines
 
 
-def time_lines(rows: Sequence["FileRow"]) -> list[str]:
+def time_lines(rows: Sequence[FileRow]) -> list[str]:
     """Int8 and half precision against float32, by the middle halves of their calls."""
     by_format = {row.format: row for row in rows}
     whole = by_format.get("onnx")
@@ -301,7 +302,7 @@ def accuracy_text(score: Score | None) -> str:
     )
 
 
-def files_table(rows: Sequence["FileRow"]) -> list[dict[str, str]]:
+def files_table(rows: Sequence[FileRow]) -> list[dict[str, str]]:
     """The rows as a reader wants them: texts, empty where nothing was measured."""
     return [
         {
@@ -429,7 +430,7 @@ def story_chart(rows: Sequence[StackRow], lines: Mapping[Step, Sequence[str]], s
     `rows`: of STORY, at least one. The step is the Vega parameter `step`, which begins at `start`.
     """
     most = max(row.size_bytes for row in rows)
-    steps = pd.DataFrame(
+    steps = [
         {
             "step": row.step,
             "role": ROLES[row.step],
@@ -439,8 +440,8 @@ def story_chart(rows: Sequence[StackRow], lines: Mapping[Step, Sequence[str]], s
             "lines": "\n".join(lines[row.step]),
         }
         for row in rows
-    )
-    return with_data(_story(tuple(row.step for row in rows)), {"step": start}, steps=steps)
+    ]
+    return with_data(_story(tuple(row.step for row in rows)), {"step": start}, steps=table(steps))
 
 
 def story_title(step: Step) -> str:

@@ -1,12 +1,14 @@
 """A chart on the page: full width, the theme's colours, and alt text."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-import pandas as pd
 import streamlit as st
 
 from core import i18n
+from core.charts.libraries import pd
 from core.charts.tables import to_csv
 from core.i18n import _
 from pages.kit import url_state

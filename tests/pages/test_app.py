@@ -280,6 +280,33 @@ assert "torch" not in sys.modules
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
+def test_a_second_start_draws_home_without_pandas_and_altair(tmp_path: Path) -> None:
+    """Both take 0.4 s; the charts of the shipped networks are compiled already."""
+    program = f"""
+import sys
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_file({str(REPO / "app.py")!r}, default_timeout=60).run()
+assert not app.exception and len(app.get("vega_lite_chart")) == 2, app.exception
+print(*sorted({{"altair", "pandas", "jsonschema", "onnxruntime"}} & set(sys.modules)))
+"""
+    told = []
+    environment = os.environ | {"PYTHONPATH": str(REPO), "SMALL_PLATES_CACHE": str(tmp_path)}
+    del environment["SMALL_PLATES_VALIDATE_CHARTS"]
+    for _start in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=REPO,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        told.append(done.stdout.split())
+    assert "altair" in told[0] and told[1] == []
+
+
 def test_the_foot_leads_to_the_next_page(open_page: Open) -> None:
     shelf.fill(shelf.TEACHER, shelf.DISTILLED)
     app = open_page("home", tab="networks")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -181,7 +182,7 @@ def test_networks_are_opened_one_after_another(
 ) -> None:
     """Opening takes several times the memory that an open network takes."""
     entry, files = checkpoints.read_files(tiny_checkpoint)
-    real, inside, most = predict.ort.InferenceSession, [0], [0]
+    real, inside, most = ort.InferenceSession, [0], [0]
 
     def opened(*args: Any, **kwargs: Any) -> Any:
         inside[0] += 1
@@ -190,7 +191,7 @@ def test_networks_are_opened_one_after_another(
         inside[0] -= 1
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(predict.ort, "InferenceSession", opened)
+    monkeypatch.setattr(ort, "InferenceSession", opened)
     graph, weights = files[checkpoints.GRAPH], files[checkpoints.WEIGHTS]
     with ThreadPoolExecutor(4) as pool:
         sessions = list(pool.map(lambda _n: predict.open_session(graph, weights), range(4)))
