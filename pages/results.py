@@ -168,6 +168,7 @@ def claim_title(key: ClaimKey) -> str:
         "kd_helps": _("A strong teacher helps the student"),
         "weak_helps": _("A weak teacher helps the student"),
         "weak_is_enough": _("A strong teacher is hardly better than a weak one"),
+        "stronger_helps": _("A still stronger teacher helps more (left open)"),
         "kd_passes_big": _("The distilled student beats plain (8 times larger)"),
         "plain_depthwise": _("At 1 MB, plain and depthwise are nearly equal"),
         "depthwise_group": _("At 1 MB, depthwise beats group"),

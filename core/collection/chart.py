@@ -274,6 +274,7 @@ def short_title(stem: str) -> str:
         "dwpw_256k-scratch": _("depthwise, from scratch"),
         "dwpw_256k-distilled_weak": _("depthwise, weak teacher"),
         "dwpw_256k-distilled": _("depthwise, strong teacher"),
+        "dwpw_256k-distilled_stronger": _("depthwise, stronger teacher"),
         "dwpw_256k-food101_scratch": _("depthwise, Food-101 first"),
         "dwpw_256k-food101_distilled": _("depthwise, Food-101 first, distilled"),
         "plain_2m-scratch": _("plain, 2.2 M"),

@@ -28,6 +28,7 @@ from core.stats import paired_difference
 FigureKey = Literal["1", "4", "9", "16", "hw13", "best", "first"]
 DWPW, PLAIN_2M = "dwpw_256k-scratch", "plain_2m-scratch"
 WEAK, STRONG = "dwpw_256k-distilled_weak", "dwpw_256k-distilled"
+STRONGER = "dwpw_256k-distilled_stronger"
 
 
 class Figure(NamedTuple):
@@ -67,7 +68,7 @@ students: all on one short schedule (on a GPU, on the long one), and the best on
 
 ClaimKey = Literal[
     "depthwise_loses", "kd_helps", "kd_passes_big", "weak_is_enough", "weak_helps",
-    "plain_depthwise", "depthwise_group", "small_kd",
+    "stronger_helps", "plain_depthwise", "depthwise_group", "small_kd",
 ]  # fmt: skip
 
 
@@ -95,6 +96,7 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("kd_helps", "HW7 Q2", STRONG, DWPW, _exactly(REPORTED[STRONG], REPORTED[DWPW]), "more"),
     Claim("weak_helps", "HW7 Q2", WEAK, DWPW, None, "more"),
     Claim("weak_is_enough", "HW7 Q2", STRONG, WEAK, None, "same"),
+    Claim("stronger_helps", "HW7 Q2", STRONGER, STRONG, None, "open"),
     Claim("kd_passes_big", "HW7 Q2", STRONG, PLAIN_2M, None, "more"),
     Claim(
         "plain_depthwise", "HW7 Q4", "plain_275k-scratch", DWPW,
