@@ -31,7 +31,7 @@ def test_nothing_gives_the_answer_away_before_the_guess(open_page: Open) -> None
     app = open_page("results")
     assert not app.exception
     (claims,) = app.get("vega_lite_chart")
-    assert claims.proto.alt.count("hidden until you guess") == 8
+    assert claims.proto.alt.count("hidden until you guess") == 9
     assert {row["mean"] for row in rows_of(json.loads(claims.proto.spec))} == {None}
     assert "ours +" not in said(app) and "ours −" not in said(app)
     assert "guess first" in said(app)
@@ -52,7 +52,7 @@ def test_a_guess_gets_a_verdict_and_opens_everything(open_page: Open) -> None:
     app.button_group(key="guess_results").set_value("differs").run()
     text = said(app)
     assert "Not quite.** ✓ Agrees: ours +5.8 points" in text
-    assert "agree with 5; disagree with 1; unclear: 1; left open by the reports: 1." in text
+    assert "agree with 5; disagree with 1; unclear: 1; left open by the reports: 2." in text
     assert "not trained yet" not in text
     assert "theirs +12.8 points; ours +15.8 points (" in text and "mean of 3 seeds" in text
     assert "python -m core reproduce --only dwpw" not in text
