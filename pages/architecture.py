@@ -28,7 +28,7 @@ from core.models.design.spec import Block, Design, Stage, change, read
 from core.models.registry import MODELS, PREFIX
 from core.photos import prepare
 from pages.kit import frame, guess, networks, photos, url_state
-from pages.kit.figure import data_button, show
+from pages.kit.figure import data_button, show, source
 from pages.kit.guess import Guess
 from pages.kit.maps import maps_component, packed
 from pages.kit.photos import Photo
@@ -57,8 +57,8 @@ def main() -> None:
     st.title(frame.entry(KEY).question)
     st.markdown(
         _(
-            "A network is a stack of layers. Its parameters, its work and its memory rarely sit in "
-            "the same ones."
+            "A network is a stack of layers. The layers with the most parameters are rarely those "
+            "with the most work or memory."
         )
     )
     laboratory()
@@ -102,7 +102,7 @@ def look() -> None:
             px = choose_side(network.input_px, f"px_{network.key}")
             if network.design is not None:
                 st.button(
-                    _("Change it in the designer"),
+                    _("Edit in the designer"),
                     icon=":material/design_services:",
                     on_click=to_designer,
                     args=(network.design,),
@@ -135,9 +135,8 @@ def look() -> None:
                     first=first, second=second, classifier=classifier
                 ),
             )
-    st.header(_("What you see"))
     lines = [totals_line(totals(rows)), *parts_seen(parts, totals(rows), px, answer.is_open)]
-    st.markdown("  \n".join(lines))
+    st.markdown(_("**What you see.** {lines}").format(lines=" ".join(lines)))
     frame.tabs(
         [
             frame.Tab("layers", _("Layer by layer"), partial(layers, rows, px, answer.is_open)),
@@ -156,7 +155,7 @@ def choose_network(label: str, key: str, default: str) -> KnownNetwork:
 
 def choose_side(own: int, key: str) -> int:
     """The menu of photo sides, a network's `own` among them."""
-    return one_of(st.selectbox, _("Photo side, px"), sorted({own, *SIDES}), key, own)
+    return one_of(st.selectbox, _("Input size, px"), sorted({own, *SIDES}), key, own)
 
 
 def role_of(network: KnownNetwork) -> RoleKey:
@@ -178,14 +177,16 @@ def draw_parts(
     part = parts[-2]["part"]
     place, maps = part.split(maxsplit=1)
     channels, side = maps.removesuffix("²").split(" × ")
-    line = _("Shares of the whole. “{part}”: stage.block {place}, {n} maps of {side} × {side}.")
+    line = _(
+        "Bars: shares of the total. “{part}” is stage.block {place}: {n} maps of {side} × {side}."
+    )
     lines = [line.format(part=part, place=place, n=channels, side=side)]
     if structure[0].kind == "enlargement":
         enlarged = parts[0]["part"].split(" × ")[1].removesuffix("²")
         lines.append(
             _(
-                "This network first enlarges the photo to {px} × {px} pixels. That needs no "
-                "parameters and no MACs, but all its maps are larger."
+                "This network first enlarges the photo to {px} × {px} pixels: no parameters, no "
+                "MACs, but larger maps everywhere."
             ).format(px=enlarged)
         )
     st.caption(" ".join(lines))
@@ -217,7 +218,7 @@ def halves(parts: Parts, measure: str) -> tuple[float, float, float]:
 
 def totals_line(sums: Totals) -> str:
     """How many parameters the whole network has, and their bytes."""
-    return _("**{params}** parameters: {float32} as float32, {int8} at 8 bit each.").format(
+    return _("**{params}** parameters: {float32} in float32, {int8} in 8 bits.").format(
         params=numbers.count(sums.params),
         float32=numbers.size(sums.float32_bytes),
         int8=numbers.size(sums.int8_bytes),
@@ -226,12 +227,12 @@ def totals_line(sums: Totals) -> str:
 
 def parts_seen(parts: Parts, sums: Totals, input_px: int, is_open: bool = True) -> list[str]:
     """Where a network's costs sit, its parameters once that `is_open`, and how far it looks."""
-    line = _("The first half of the parts does {macs} of the MACs.")
+    line = _("The first half of the network does {macs} of the MACs.")
     if is_open:
         line = _(
-            "The first half of the parts does {macs} of the MACs with {params} of the parameters; "
-            "the second half holds {late} of them. Early maps are large and thin, late ones small "
-            "and deep."
+            "The first half of the network does {macs} of the MACs with {params} of the "
+            "parameters; the second half has {late} of the parameters. Early maps are large with "
+            "few channels, late maps small with many."
         )
     params = halves(parts, "params")
     line = line.format(
@@ -240,22 +241,13 @@ def parts_seen(parts: Parts, sums: Totals, input_px: int, is_open: bool = True) 
         late=numbers.share(params[1]),
     )
     field, area = sums.receptive_field, (sums.receptive_field / input_px) ** 2
+    reach = _("One value of the last map depends on {field} × {field} px of the photo")
     if area >= 1:
-        reach = _(
-            "One value of the last map sees a square of {field} px: in the middle, all {px} px of "
-            "the photo."
-        )
-    elif area > 0.5:
-        reach = _(
-            "One value of the last map sees a square of {field} px of the {px} px photo, {share} "
-            "of its area."
-        )
+        reach += _(", more than its {px} × {px}.")
     else:
-        reach = _(
-            "One value of the last map sees a square of {field} px of the {px} px photo, {share} "
-            "of its area. No part of this network ever sees a whole plate: the average pool can "
-            "only take the mean of many such squares."
-        )
+        reach += _(": {share} of its area.")
+        if area <= 0.5:
+            reach += " " + _("No value sees a whole plate; the average pool only takes the mean.")
     reach = reach.format(field=numbers.count(field), px=input_px, share=numbers.share(area))
     return [line, reach]
 
@@ -263,7 +255,7 @@ def parts_seen(parts: Parts, sums: Totals, input_px: int, is_open: bool = True) 
 def layers(rows: Sequence[Row], input_px: int, with_params: bool = True, key: str = KEY) -> None:
     """The layer table: torchsummary's columns and three more; parameters wait for the guess."""
     if not with_params:
-        st.caption(_("Parameters follow your guess."))
+        st.caption(_("Parameters are shown after your guess."))
     table = chart.layer_columns(rows, input_px, with_params)
     st.dataframe(
         table,
@@ -275,7 +267,7 @@ def layers(rows: Sequence[Row], input_px: int, with_params: bool = True, key: st
             "output_shape": st.column_config.TextColumn(_("Output shape")),
             "params": st.column_config.NumberColumn(_("Param #"), format="localized"),
             "macs": st.column_config.NumberColumn(_("MACs"), format="localized"),
-            "receptive_field": st.column_config.NumberColumn(_("Sees, px")),
+            "receptive_field": st.column_config.NumberColumn(_("Receptive field, px")),
             "output_kb": st.column_config.NumberColumn(_("Output, KB"), format="%.1f"),
         },
         alt=_("Layer table: {n} rows, {params} parameters in all.").format(
@@ -515,11 +507,11 @@ def side_by_side() -> None:
         with picture:
             place = st.container()
             answer = guess.ask(
-                _("Guess: from the first to the second, the memory for feature maps …"),
+                _("Guess: the second network's memory for feature maps is …"),
                 {
-                    "as_much": _("falls as much as the parameters"),
-                    "less": _("falls, but far less"),
-                    "not": _("hardly changes, or grows"),
+                    "as_much": _("smaller by as much as the parameters"),
+                    "less": _("smaller, but much less so"),
+                    "not": _("about the same, or larger"),
                 },
                 key="guess_memory",
                 about=f"{first.key}, {second.key}, {px} px",
@@ -541,29 +533,24 @@ def side_by_side() -> None:
                     params=chart.ratio_text(params), memory=chart.ratio_text(memory)
                 ),
             )
-    st.header(_("What you see"))
-    st.markdown("  \n".join(ratios_seen(first.title, second.title, ratio, answer.is_open)))
+    lines = " ".join(ratios_seen(first.title, second.title, ratio, answer.is_open))
+    st.markdown(_("**What you see.** {lines}").format(lines=lines))
 
-    def both_parts() -> None:
+    def draw_both(as_table: bool) -> None:
         if guess.waits(answer):
             return
         for number, (network, rows) in enumerate(both):
             st.markdown(f"**{network.title}**")
-            parts = chart.part_rows(rows, network.parts)
-            role = role_of(network)
-            draw_parts(network.title, parts, network.parts, role, f"parts_{number}")
-
-    def both_layers() -> None:
-        if guess.waits(answer):
-            return
-        for number, (network, rows) in enumerate(both):
-            st.markdown(f"**{network.title}**")
-            layers(rows, px, key=f"side-{number}")
+            if as_table:
+                layers(rows, px, key=f"side-{number}")
+            else:
+                parts, role = chart.part_rows(rows, network.parts), role_of(network)
+                draw_parts(network.title, parts, network.parts, role, f"parts_{number}")
 
     frame.tabs(
         [
-            frame.Tab("parts", _("Part by part"), both_parts),
-            frame.Tab("layers", _("Layer by layer"), both_layers),
+            frame.Tab("parts", _("Part by part"), partial(draw_both, False)),
+            frame.Tab("layers", _("Layer by layer"), partial(draw_both, True)),
             *last_tabs(),
         ]
     )
@@ -586,16 +573,16 @@ def ratios_seen(
     if is_open and ratio["params"] > 2 and ratio["activation_bytes"] < ratio["params"] / 2:
         lines.append(
             _(
-                "Fewer parameters do not mean smaller maps: a map's size is its channels and its "
-                "side, whatever convolution made it. Memory traffic is one reason why time does "
-                "not fall as parameters do."
+                "Fewer parameters do not mean smaller maps: their size depends only on channels and "
+                "side, not on the convolution. Memory is one reason why time does not fall as "
+                "parameters do."
             )
         )
     if ratio["layers"] < 0.95:
         lines.append(
             _(
-                "It has more layers ({ratio}): each is little work, but each has to be started, "
-                "and its map written and read."
+                "It has more layers ({ratio}): each is little work, but each has to be started and "
+                "its map written and read."
             ).format(ratio=words["layers"])
         )
     return lines
@@ -688,9 +675,9 @@ def written_design() -> Design:
         max_chars=spec.MAX_CHARACTERS,
         live=True,
         help=_(
-            "Type here or use the controls below: both are the same design. A stage is its block "
-            "(plain, sep, group, basic, bottle, inv, resnet) and width, then x repeats, g groups, "
-            "t expansion, k kernel, and p for a pool after it or d for stride 2."
+            "Type here or use the controls below: both change the same design. A stage is a block "
+            "(plain, sep, group, basic, bottle, inv, resnet) and its width, then x repeats, g "
+            "groups, t expansion, k kernel, and p for a pool after it or d for stride 2."
         ),
     )
     try:
@@ -726,7 +713,7 @@ def stage_controls(made: Design) -> None:
 
 def more_of_stage(stage: Stage, stages: int) -> None:
     """The stage's other settings, and buttons to add, remove and move stages."""
-    downs = {"none": _("no"), "pool": _("pool after it"), "stride": _("stride 2")}
+    downs = {"none": _("no"), "pool": _("pool at its end"), "stride": _("stride 2")}
     control(st.selectbox, _("Halves the side"), "down", stage.down, downs)
     control(st.selectbox, _("Kernel"), "kernel", stage.kernel, kernels())
     if stage.block == "group":
@@ -775,12 +762,12 @@ def whole_network(made: Design) -> None:
     activations = {"relu": "ReLU", "relu6": "ReLU6", "hardswish": "Hardswish", "silu": "SiLU"}
     left, right = st.columns(2)
     with left:
-        number(_("Photo side, px"), "input_px", made.input_px, 32, 512, 16)
+        number(_("Input size, px"), "input_px", made.input_px, 32, 512, 16)
         control(st.selectbox, _("Activation"), "activation", made.activation, activations)
         control(st.toggle, _("Stages: biases"), "bias", made.bias,
-                help=_("A BatchNorm behind a convolution makes its bias idle."))  # fmt: skip
+                help=_("Before a BatchNorm, a convolution's bias has no effect."))  # fmt: skip
         control(st.toggle, _("Padding"), "padding", made.padding,
-                help=_("Off, convolutions lose a border of k // 2 pixels."))  # fmt: skip
+                help=_("Without it, a convolution removes k // 2 pixels per side."))  # fmt: skip
     with right:
         number(_("Stem width"), "stem_width", stem.width, 1, spec.MAX_WIDTH, 8)
         control(st.selectbox, _("Stem kernel"), "stem_kernel", stem.kernel, kernels())
@@ -875,27 +862,27 @@ def block_words() -> dict[Block, tuple[str, str]]:
         "plain": (_("Plain convolution"), _("k × k convolution, BatchNorm, activation.")),
         "separable": (
             _("Depthwise + pointwise"),
-            _("HW7: depthwise k × k, BatchNorm, activation, pointwise 1 × 1, nothing after it."),
+            _("HW7: depthwise k × k, BatchNorm, activation, then only pointwise 1 × 1."),
         ),
         "group": (
             _("Group convolution"),
-            _("As plain, its channels in groups that never meet inside the layer."),
+            _("As plain, with its channels in groups that do not mix in the layer."),
         ),
         "basic": (
             _("BasicBlock, separable"),
-            _("HW13's report: two depthwise + pointwise pairs, and the input added."),
+            _("HW13's report: two depthwise + pointwise pairs; the input is added."),
         ),
         "bottleneck": (
             _("Bottleneck, separable"),
-            _("HW13's report: narrow by 1 × 1, k × k, widen four times by 1 × 1; the input added."),
+            _("HW13's report: narrow by 1 × 1, k × k, widen four times by 1 × 1; input added."),
         ),
         "inverted": (
             _("Inverted residual"),
-            _("MobileNetV2: widen by 1 × 1, depthwise k × k, narrow by 1 × 1; the input added."),
+            _("MobileNetV2: widen by 1 × 1, depthwise k × k, narrow by 1 × 1; the input is added."),
         ),
         "resnet": (
             _("BasicBlock, ResNet's"),
-            _("He et al. 2015: two k × k convolutions, and the input added."),
+            _("He et al. 2015: two k × k convolutions; the input is added."),
         ),
     }
 
@@ -920,7 +907,7 @@ def exports(made: Design) -> None:
         _("Train this student"),
         {"model": f"{PREFIX}{made.line}", "px": str(made.input_px)},
     )
-    st.markdown(_("Or at a command line in the app's folder, on the photographs that you have:"))
+    st.markdown(_("Or on a command line in the app's folder, with your photographs:"))
     command = f"python -m core train --model {PREFIX}{made.line} --px {made.input_px}"
     st.code(command, language="bash", wrap_lines=True)
 
@@ -936,13 +923,12 @@ def why() -> None:
         _(
             "$C_\\text{in}$, $C_\\text{out}$: channels in and out; $k$: kernel; $g$: groups; "
             "$H$, $W$: sides of the output map; the last $C_\\text{out}$ are the biases. Half the "
-            "side: a quarter of the MACs, the same parameters. Twice the channels in and out: four "
-            "times both. $r$ is the receptive field, $j$ the distance in the photo between two "
-            "neighbouring values, $s$ the stride (Araujo et al. 2019). This function counts a "
-            "convolution:"
+            "side means a quarter of the MACs and the same parameters. Twice the channels in and "
+            "out means four times both. $r$ is the receptive field, $j$ the distance in the photo "
+            "between two neighbouring values, $s$ the stride (Araujo et al. 2019)."
         )
     )
-    st.code(inspect.getsource(cost.count_conv), language="python")
+    source(_("This function counts a convolution:"), inspect.getsource(cost.count_conv))
 
 
 def trap() -> None:
@@ -954,11 +940,11 @@ def trap() -> None:
     (few, quiet), (many, loud) = ((len(rows), summary_mb(rows, px)[1]) for rows, px in tables)
     st.markdown(
         _(
-            "**It lists modules only.** HW13's residual student writes some activations as "
-            "function calls: {few} rows, and {quiet} MB for its forward and backward pass. The "
-            "same network with these written as modules: {many} rows, {loud} MB. Same parameters "
-            "({params}), same answers. So compare torchsummary's parameters, never its memory. Try "
-            "it: open the student in the designer and turn “function calls” off."
+            "**It lists only modules.** HW13's residual student writes some activations as "
+            "function calls: {few} rows, {quiet} MB for the forward and backward pass. The same "
+            "network with modules instead: {many} rows, {loud} MB, the same parameters ({params}) "
+            "and the same answers. So compare torchsummary's parameters, never its memory. Try it: "
+            "open the student in the designer and turn “function calls” off."
         ).format(
             few=few,
             many=many,
@@ -969,11 +955,10 @@ def trap() -> None:
     )
     st.markdown(
         _(
-            "**It runs the network.** In train mode that run, on random noise, changes "
-            "BatchNorm's running statistics: a public report saw a teacher fall from 0.8714 to "
-            "about 0.861 by being summarised. Call `model.eval()` first. The tables on this page "
-            "are counted, not run; to print one of a built network safely: "
-            "`python -m core summary {key}`."
+            "**It runs the network.** In train mode this run, on random noise, changes BatchNorm's "
+            "running statistics: in a public report, a teacher fell from 0.8714 to about 0.861. "
+            "Call `model.eval()` first. This page counts and runs nothing. To print the table of a "
+            "built network safely: `python -m core summary {key}`."
         ).format(key=student.key)
     )
 
@@ -984,8 +969,8 @@ def homework() -> None:
         _(
             "**HW13 Q1: draw your student and paste its torchsummary.** *Design one* draws it and "
             "prints the table. torchsummary's total counts; over the limit scores 0. The sample "
-            "student and a report's residual student are in the list. The limit, and the accuracy "
-            "asked on that year's split:"
+            "student and a report's residual student are in the list. Each year's limit, and the "
+            "accuracies asked on that year's split:"
         )
     )
     years = [
@@ -1003,9 +988,9 @@ def homework() -> None:
                   for key in ("plain_2m", "dwpw_256k"))  # fmt: skip
     st.markdown(
         _(
-            "**HW7 Q1: what does depthwise + pointwise save?** *Side by side*, as it opens: {big} "
-            "against {small} parameters, {times}. **HW7 Q4: three networks of about 1 MB**, plain, "
-            "depthwise + pointwise and group: open each, and see where each spends it."
+            "**HW7 Q1: what does depthwise + pointwise save?** See *Side by side*: {big} against "
+            "{small} parameters, {times}. **HW7 Q4: three networks of about 1 MB** (plain, "
+            "depthwise + pointwise, group): open each to see where its parameters are."
         ).format(
             big=numbers.count(big), small=numbers.count(small), times=numbers.ratio(big / small)
         )

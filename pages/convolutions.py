@@ -44,7 +44,7 @@ from core.i18n import _
 from core.inference.layers import layers_of
 from core.photos import prepare
 from pages.kit import frame, guess, networks, photos, url_state
-from pages.kit.figure import data_button, show
+from pages.kit.figure import data_button, show, source
 from pages.kit.guess import Guess
 from pages.kit.maps import maps_component, packed
 from pages.kit.photos import Photo
@@ -71,8 +71,8 @@ def main() -> None:
     st.title(frame.entry(KEY).question)
     st.markdown(
         _(
-            "A standard convolution looks around and mixes all channels in one step. In two steps, "
-            "**depthwise + pointwise**, or in **groups**, it costs less."
+            "A standard convolution filters and mixes all channels in one step. Two steps "
+            "(**depthwise + pointwise**), **groups** or **low rank** cost less."
         )
     )
     calculator()
@@ -92,17 +92,16 @@ def calculator() -> None:
             costs = method.compare(setting)
             rows = chart.cost_rows(costs)
             answer = parameters(setting, costs, rows)
-    st.header(_("What you see"))
-    st.markdown("  \n".join(seen(costs, setting, answer.is_open)))
+    lines = " ".join(seen(costs, setting, answer.is_open))
+    st.markdown(_("**What you see.** {lines}").format(lines=lines))
     frame.tabs(
         [
             frame.Tab("wiring", _("Wiring"), partial(wiring, setting)),
             frame.Tab("slide", _("Watch it slide"), slide),
             frame.Tab("work", _("Work and memory"), partial(work, rows, setting, answer)),
-            frame.Tab("time", _("Is it faster?"), partial(timer, setting, costs, answer)),
+            frame.Tab("time", _("Faster?"), partial(timer, setting, costs, answer)),
             frame.Tab(
-                "sums", _("Formulas"), partial(formulas, costs, rows, setting, answer),
-                former=("why",),
+                "why", _("Why"), partial(formulas, costs, rows, setting, answer), former=("sums",)
             ),
             frame.Tab("trap", _("Trap"), partial(trap, setting)),
             frame.Tab("homework", _("Homework"), partial(homework, costs, answer)),
@@ -121,8 +120,8 @@ def layer_controls() -> ConvSetting:
             st.slider, _("Rank of the low-rank pair, % of full rank"), 1, 100, RANK_PERCENT, 1,
             "rank_percent",
             help=_(
-                "How many channels stand between the k × 1 and the 1 × k step. At full rank, "
-                "k · min(input, output channels), the pair can be any standard layer."
+                "Channels between the k × 1 and the 1 × k step. At full rank, k · min(input, "
+                "output channels), the pair can be any standard layer."
             ),
         )  # fmt: skip
         setting = ConvSetting(**sizes, bias=bias)
@@ -145,7 +144,7 @@ def size_input(field: Field) -> int:
     """The input of one number of the layer."""
     least, most = LIMITS[field]
     helps = {
-        "groups": _("Of the group layer. They must divide input and output channels."),
+        "groups": _("Of the group layer. Must divide the input and the output channels."),
         "padding": _("Zeros added on each side of the map."),
         "map_size": _("Height and width of the input map."),
     }
@@ -193,7 +192,7 @@ def parameters(setting: ConvSetting, costs: Mapping[Kind, Cost], rows: Rows) -> 
     """The bars, that of depthwise + pointwise behind a guess; returns what became of the guess."""
     place = st.container()
     answer = guess.ask(
-        _("Guess: what share of the standard parameters does depthwise + pointwise need?"),
+        _("Guess: what share of the standard layer's parameters does depthwise + pointwise need?"),
         {share: _("1/{n}").format(n=round(1 / share)) for share in SHARES},
         key="guess_share",
         about=sizes_of(setting),
@@ -241,7 +240,7 @@ def seen(costs: Mapping[Kind, Cost], setting: ConvSetting, is_open: bool = True)
     if is_open:
         first = _(
             "**Depthwise + pointwise** needs {params} parameters, {params_share} of the standard "
-            "layer's, and does {macs_share} of its {all_macs} MACs."
+            "layer's, and {macs_share} of its {all_macs} MACs."
         ).format(
             params=count(separable.params),
             params_share=share_text(separable.params / standard.params),
@@ -254,7 +253,7 @@ def seen(costs: Mapping[Kind, Cost], setting: ConvSetting, is_open: bool = True)
             "channels, {params} parameters in all."
         ).format(k=setting.kernel_size, n=setting.in_channels, params=count(standard.params))
     if setting.groups == 1:
-        group = _("**Group** with 1 group *is* the standard layer. Raise the groups to cut it up.")
+        group = _("**Group** with 1 group *is* the standard layer. Try more groups.")
     elif setting.groups == setting.in_channels:
         group = _(
             "**Group** with as many groups as input channels is a *depthwise* layer: each output "
@@ -274,17 +273,16 @@ def rank_words(costs: Mapping[Kind, Cost], setting: ConvSetting) -> str:
     """What the low-rank pair saves, and up to which rank it saves anything."""
     if not setting.break_even_rank:
         return _(
-            "**Low-rank** cannot save anything here: even rank 1 has as many weights as the "
-            "standard layer."
+            "**Low-rank** saves nothing here: even rank 1 has as many weights as the standard "
+            "layer."
         )
     words = _(
-        "**Low-rank** at rank {rank} has {share} of the standard parameters; it saves weights up "
-        "to rank {even}."
+        "**Low-rank** at rank {rank} has {share} of the standard layer's parameters; it saves "
+        "weights up to rank {even}."
     )
     if setting.full_rank > setting.break_even_rank:
         words += " " + _(
-            "To be *any* standard layer it needs rank {full}; below, it can represent fewer "
-            "functions."
+            "Below rank {full} it can represent fewer functions than the standard layer."
         )
     return words.format(
         rank=setting.rank,
@@ -296,7 +294,7 @@ def rank_words(costs: Mapping[Kind, Cost], setting: ConvSetting) -> str:
 
 def wiring(setting: ConvSetting) -> None:
     """Which inputs each output uses, drawn for three layers."""
-    st.markdown(_("Thick lines: what output channel 1 reads. Point at another one."))
+    st.markdown(_("Thick lines: what output channel 1 reads. Point at another channel."))
     for place, (kind, drawn) in zip(st.columns(3), wirings(setting).items(), strict=True):
         alt = f"{kind_title(kind)}. {wiring_words(kind, setting)} {chart.note(drawn)}"
         with place:
@@ -469,9 +467,9 @@ def work(rows: Rows, setting: ConvSetting, answer: Guess[float]) -> None:
     standard, separable = by_kind["standard"], by_kind["separable"]
     places[-1].markdown(
         _(
-            "Depthwise + pointwise writes and reads a map between its two steps: {bytes} of "
-            "activations where the standard layer writes {all_bytes}. Less arithmetic is left for "
-            "each byte moved: {little} MACs instead of {much}."
+            "Depthwise + pointwise also writes a map between its two steps: {bytes} of "
+            "activations; the standard layer writes {all_bytes}. So it computes less for each byte "
+            "that it moves: {little} MACs instead of {much}."
         ).format(
             bytes=numbers.size(separable["activation_bytes"]),
             all_bytes=numbers.size(standard["activation_bytes"]),
@@ -481,8 +479,8 @@ def work(rows: Rows, setting: ConvSetting, answer: Guess[float]) -> None:
     )
     st.caption(
         _(
-            "Bars are shares of the standard layer. Input {n} × {h} × {h}, output {m} × {out} × "
-            "{out}, float32, one picture. Activation memory is what the layer writes."
+            "Input {n} × {h} × {h}, output {m} × {out} × {out}, float32, one picture. Activation "
+            "memory: what the layer writes. Arithmetic intensity: MACs per byte moved."
         ).format(
             n=setting.in_channels, h=setting.map_size, m=setting.out_channels, out=setting.out_size
         )
@@ -514,11 +512,11 @@ def timer(setting: ConvSetting, costs: Mapping[Kind, Cost], answer: Guess[float]
         return
     expected = guess.ask(
         _(
-            "Guess: depthwise + pointwise does {share} of the standard layer's MACs. What part of "
-            "its time will it take here, one picture at a time?"
+            "Guess: depthwise + pointwise does {share} of the standard layer's MACs. How much of "
+            "its time does it take on this machine, for one picture?"
         ).format(share=share_text(costs["separable"].macs / costs["standard"].macs)),
         {
-            "promised": _("what its MACs promise"),
+            "promised": _("the same share"),
             "half": _("about half"),
             "same": _("about as long"),
             "more": _("longer"),
@@ -531,8 +529,8 @@ def timer(setting: ConvSetting, costs: Mapping[Kind, Cost], answer: Guess[float]
     for batch in heavy:
         st.caption(
             _(
-                "Batch {n} is left out: it would hold up the others who use this machine. Make the "
-                "map smaller or the channels fewer to time it."
+                "Batch {n} is left out: others would have to wait. Choose a smaller map or fewer "
+                "channels to time it."
             ).format(n=batch)
         )
     if len(heavy) == len(BATCHES):
@@ -541,7 +539,7 @@ def timer(setting: ConvSetting, costs: Mapping[Kind, Cost], answer: Guess[float]
         st.session_state["conv_timed"] = setting
     if st.session_state.get("conv_timed") != setting:
         st.caption(
-            _("Takes a few seconds. Each layer is called over and over, in turn with the others.")
+            _("Takes a few seconds. Each layer is called many times, in turn with the others.")
         )
         return
     try:
@@ -571,7 +569,7 @@ def show_times(
     left, right = st.columns([6, 5], gap="medium")
     with left:
         show(chart.timing_chart(rows), timing_alt(rows), key="conv-timing")
-        st.caption(_("Pale: MACs. Full: time, with its quartiles. All as shares of the standard."))
+        st.caption(_("Pale: MACs. Full: time, with quartiles. Shares of the standard layer's."))
     with right:
         for line in why_time(rows, costs):
             st.markdown(line)
@@ -580,8 +578,8 @@ def show_times(
     if any(row["p75_ms"] > WIDE * row["p25_ms"] for row in rows):
         st.caption(
             _(
-                "Some quartiles lie far apart: something else keeps this machine busy. Measure "
-                "again before you believe a small difference."
+                "Some quartiles are far apart: this machine is busy. Measure again before you "
+                "believe a small difference."
             )
         )
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -645,28 +643,28 @@ def why_time(rows: Rows, costs: Mapping[Kind, Cost]) -> list[str]:
     if worst["time_share"] < SLOWER_THAN_PROMISED * worst["macs_share"]:
         lines = [
             _(
-                "Here time follows the MACs: even **{layer}**, the furthest from it, takes {time} "
-                "of the standard layer's time for {macs} of its MACs (batch {n})."
+                "Here time follows the MACs: even **{layer}**, which is furthest from it, takes "
+                "{time} of the standard layer's time for {macs} of its MACs (batch {n})."
             )
         ]
     else:
         lines = [
             _(
                 "**{layer}** does {macs} of the MACs and takes {time} of the time (batch {n}): "
-                "{slow} billion MACs a second, where the standard layer does {fast} billion."
+                "{slow} billion MACs a second; the standard layer does {fast} billion."
             ),
             _(
-                "*Kernels.* A layer also needs a fast routine (a *kernel*) on this machine. The "
-                "standard convolution is one large matrix product, the best-polished routine there "
-                "is; a group, depthwise or k × 1 layer gets a smaller or rarer one. And two steps "
-                "are two calls, each with a fixed cost that counts most at batch 1."
+                "*Kernels.* A layer needs a fast routine (a *kernel*) for this processor. The "
+                "standard convolution is one large matrix product, which every processor does "
+                "well; group, depthwise and k × 1 layers have slower routines. And two steps are "
+                "two calls, each with a fixed cost, which counts most at batch 1."
             ),
         ]
         if own < other:
             memory = _(
-                "*Memory.* It has {little} MACs to do for each byte it moves, the standard layer "
-                "{much}. The arithmetic shrank to {macs}, the bytes that must be moved only to "
-                "{bytes}, and a layer is as fast as the slower of the two."
+                "*Memory.* It does {little} MACs for each byte it moves, the standard layer "
+                "{much}. The MACs fall to {macs}, the bytes moved only to {bytes}. The slower of "
+                "the two, arithmetic or memory, sets the time."
             )
             lines.insert(1, memory)
     return [line.format(**figures) for line in lines]
@@ -703,16 +701,16 @@ def formulas(
         _(
             "A **MAC** is one multiplication and one addition; every weight does one at each place "
             "of the output map. **Arithmetic intensity** is MACs per byte moved between processor "
-            "and memory, at least: input and parameters read once, outputs written once, a map "
-            "between two steps written and read. It is half the x axis of the roofline model "
-            "(Williams, Waterman & Patterson 2009): where it is low, memory sets the pace."
+            "and memory: input and parameters are read once, outputs written once, a map between "
+            "two steps written and read. Where it is low, memory sets the time (roofline model, "
+            "Williams, Waterman & Patterson 2009)."
         )
     )
     st.markdown(
         _(
             "**Low-rank** here is k × 1 to R channels, then 1 × k to all output channels "
-            "(Jaderberg, Vedaldi & Zisserman 2014, scheme 2). The other usual pair, k × k to R "
-            "channels and then 1 × 1, would have {n} parameters at this rank."
+            "(Jaderberg, Vedaldi & Zisserman 2014, scheme 2). The other common pair, k × k to R "
+            "channels and then 1 × 1, has {n} parameters at this rank."
         ).format(n=count(method.bottleneck_cost(setting).params))
     )
     if not guess.waits(answer):
@@ -736,8 +734,7 @@ def formulas(
                     words = _("rule of thumb: ${rule}$ = {value}")
                     lines.append(words.format(rule=chart.RULES[kind], value=rule))
                 column.markdown("  \n".join(lines))
-    st.markdown(_("Every step of a layer is counted by this class:"))
-    st.code(inspect.getsource(method.Step), language="python")
+    source(_("This class counts every step of a layer:"), inspect.getsource(method.Step))
 
 
 def trap(setting: ConvSetting) -> None:
@@ -745,17 +742,17 @@ def trap(setting: ConvSetting) -> None:
     channels, groups = setting.out_channels, setting.groups
     st.markdown(
         _(
-            "Group layers look as cheap as depthwise + pointwise. But stacked with the same "
-            "groups, a channel never meets the other groups, however deep the network: it is {g} "
-            "narrow networks side by side. Tried here: {n} group layers of {c} channels with "
-            "random weights, input channel 1 nudged a little."
+            "Group layers look as cheap as depthwise + pointwise. But with the same groups in "
+            "every layer, the groups never mix, however deep the network: it is {g} narrow "
+            "networks side by side. The test: {n} group layers of {c} channels with random "
+            "weights; input channel 1 is changed a little."
         ).format(g=groups, n=STACKED_LAYERS, c=channels)
     )
     if groups == 1:
         st.info(_("Set the groups above 1 to see it."), icon=":material/touch_app:")
         return
     lines = [
-        _("- {name}: channels that change after layer 1, 2, 3: **{counts}** of {all}").format(
+        _("- {name}: after layers 1, 2, 3, **{counts}** of {all} channels change").format(
             name=name,
             counts=", ".join(
                 map(count, changed_outputs(channels, groups, STACKED_LAYERS, shuffle=shuffle))
@@ -770,9 +767,9 @@ def trap(setting: ConvSetting) -> None:
     st.markdown("\n".join(lines))
     st.markdown(
         _(
-            "How to notice: nudge one input and count, as here. The cure: let the groups meet, by "
-            "a pointwise layer (the second half of depthwise + pointwise is there for it) or by "
-            "shuffling channels (ShuffleNet, Zhang et al. 2018)."
+            "How to notice: change one input and count, as here. What helps: mix the groups, with "
+            "a pointwise layer (the second step of depthwise + pointwise) or by shuffling the "
+            "channels (ShuffleNet, Zhang et al. 2018)."
         )
     )
 
@@ -784,9 +781,8 @@ def homework(costs: Mapping[Kind, Cost], answer: Guess[float]) -> None:
     standard, separable = costs["standard"], costs["separable"]
     st.markdown(
         _(
-            "**HW7 Q1: how does depthwise + pointwise make a network smaller?** Look at the first "
-            "picture and its sum: {few} instead of {many} parameters for this layer, close to "
-            "1/C_out + 1/k²."
+            "**HW7 Q1: how does depthwise + pointwise make a network smaller?** It needs {few} "
+            "instead of {many} parameters for this layer: about 1/C_out + 1/k² of them."
         ).format(few=count(separable.params), many=count(standard.params))
     )
     accuracies = _(", ").join(
@@ -794,16 +790,15 @@ def homework(costs: Mapping[Kind, Cost], answer: Guess[float]) -> None:
     )
     st.markdown(
         _(
-            "**HW7 Q4: plain, depthwise + pointwise or groups of 8, all about 1 MB?** A report "
-            "states these test accuracies on Food-11, one run each, without an interval: "
-            "{accuracies}. The drawings show what the group layers lack: a way from group to group "
-            "(see the trap)."
+            "**HW7 Q4: plain, depthwise + pointwise or 8 groups, all about 1 MB?** A report gives "
+            "these test accuracies on Food-11, one run each, without an interval: {accuracies}. "
+            "Group layers lack a way from group to group: see “Wiring” and “Trap”."
         ).format(accuracies=accuracies)
     )
     limit = PARAM_LIMITS["HW13 2022"]
     st.markdown(
         _(
-            "**HW13 Q1: a student of at most {limit} parameters.** This layer alone would take "
+            "**HW13 Q1: a student of at most {limit} parameters.** This layer alone takes "
             "{standard} of them as a standard convolution, {separable} as depthwise + pointwise."
         ).format(
             limit=count(limit),

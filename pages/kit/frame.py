@@ -58,7 +58,7 @@ def sections() -> dict[str, list[Entry]]:
         ],
         _("Build"): [
             Entry("convolutions", ":material/grid_on:", _("Convolutions"),
-                  _("What does a convolution cost, and can it cost less?")),
+                  _("What does a convolution cost?")),
             Entry("architecture", ":material/account_tree:", _("Architecture"),
                   _("Where do a network's parameters sit?")),
         ],
@@ -72,7 +72,7 @@ def sections() -> dict[str, list[Entry]]:
         ],
         _("Cut"): [
             Entry("pruning", ":material/content_cut:", _("Pruning"),
-                  _("Does pruning make a network smaller, or faster?")),
+                  _("Does pruning make a network small and fast?")),
             Entry("quantization", ":material/straighten:", _("Quantisation"),
                   _("How few bits does a weight need?")),
             Entry("low_rank", ":material/view_column_2:", _("Low rank"),

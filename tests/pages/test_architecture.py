@@ -47,7 +47,7 @@ def params_of(line: str) -> str:
 
 
 def params_shown(app: AppTest) -> str:
-    matches = [re.match(r"\*\*([\d,]+)\*\* parameters", text.value) for text in app.markdown]
+    matches = [re.search(r"\*\*([\d,]+)\*\* parameters", text.value) for text in app.markdown]
     (match,) = filter(None, matches)
     return match[1]
 

@@ -32,7 +32,7 @@ def measure_title(name: str) -> str:
         "macs": _("MACs"),
         "activation_bytes": _("Memory"),
         "float32_bytes": _("Size, float32"),
-        "int8_bytes": _("Size at 8 bit"),
+        "int8_bytes": _("Size, 8 bits"),
         "layers": _("Layers with weights"),
         "receptive_field": _("Receptive field"),
     }[name]
@@ -205,7 +205,7 @@ def budget_chart(budgets: Sequence[Budget]) -> Spec:
 def _budgets(rows: int) -> alt.LayerChart:
     scale = alt.Scale(domain=[0, MOST_SHARE], nice=False)
     axis = alt.Axis(values=[0, 0.5, 1, 1.5, 2], format=".0%", grid=False, ticks=False)
-    x = alt.X("value:Q", title=_("of the limit"), scale=scale, axis=axis)
+    x = alt.X("value:Q", title=_("Share of the limit"), scale=scale, axis=axis)
     return _labelled_bars(x, 0, rows, BUDGET_ROW_PX)
 
 
@@ -283,5 +283,5 @@ def _ratios() -> alt.LayerChart:
         "datum.value == 1 ? '1' : datum.value > 1 ? datum.value + '×' : '1/' + 1/datum.value"
     )
     axis = alt.Axis(values=[0.1, 1, 10, 100], labelExpr=expression, grid=False)
-    x = alt.X("value:Q", title=_("times smaller"), scale=scale, axis=axis)
+    x = alt.X("value:Q", title=_("Times smaller (left of 1: larger)"), scale=scale, axis=axis)
     return _labelled_bars(x, 1, len(RATIOS), RATIO_ROW_PX)

@@ -104,8 +104,8 @@ def test_what_else_besides_8_times_fewer_parameters() -> None:
 @pytest.mark.parametrize(
     ("key", "px", "words"),
     [
-        ("hw13_sample", 224, "No part of this network ever sees a whole plate"),
-        ("dwpw_256k", 128, "in the middle, all 128 px"),
+        ("hw13_sample", 224, "No value sees a whole plate"),
+        ("dwpw_256k", 128, "174 × 174 px of the photo, more than its 128 × 128."),
         ("dwpw_256k", 192, "82\u202f% of its area."),
     ],
 )
