@@ -573,8 +573,8 @@ def ratios_seen(
     if is_open and ratio["params"] > 2 and ratio["activation_bytes"] < ratio["params"] / 2:
         lines.append(
             _(
-                "Fewer parameters do not mean smaller maps: their size depends only on channels and "
-                "side, not on the convolution. Memory is one reason why time does not fall as "
+                "Fewer parameters do not mean smaller maps: their size depends only on channels "
+                "and side, not on the convolution. Memory is one reason why time does not fall as "
                 "parameters do."
             )
         )

@@ -26,7 +26,7 @@ from core.pruning.chart import method_title
 from core.pruning.rows import PruningGrid
 from core.source_text import source_of
 from pages.kit import frame, guess, networks, photos, url_state
-from pages.kit.figure import data_button, show
+from pages.kit.figure import data_button, show, source
 from pages.kit.live import LivePoint
 from pages.kit.provenance import provenance
 from pages.kit.url_state import one_of
@@ -44,8 +44,8 @@ def main() -> None:
     st.title(frame.entry(KEY).question)
     st.markdown(
         _(
-            "One trained network, five files: they differ in bytes, in speed, and a little in what "
-            "they answer. See what was measured, then take one with you."
+            "One trained network, five files. They differ in bytes, in speed, and a little in "
+            "their answers. Choose one and download it."
         )
     )
     checkpoints = networks.checkpoints()
@@ -72,7 +72,7 @@ def files(checkpoints: list[Checkpoint]) -> None:
             checkpoint = choose_network(checkpoints)
             measures: dict[Measure, str] = {"bytes": _("Bytes"), "time": _("Time")}
             measure = one_of(
-                st.segmented_control, _("What counts"), measures, "measure", default="bytes",
+                st.segmented_control, _("Compare by"), measures, "measure", default="bytes",
                 required=True,
             )  # fmt: skip
         known = known_rows(checkpoint)
@@ -88,17 +88,17 @@ def files(checkpoints: list[Checkpoint]) -> None:
 
     frame.tabs(
         [
-            frame.Tab("take", _("Take it with you"), partial(downloads, checkpoint, known)),
+            frame.Tab("take", _("Download"), partial(downloads, checkpoint, known)),
             frame.Tab(
                 "device",
                 _("On your phone, now"),
                 partial(on_this_device, checkpoint, checkpoints),
                 settings=("device_networks", "device_weights"),
             ),
-            frame.Tab("way", _("The whole way"), lambda: whole_way(checkpoints, stack())),
-            frame.Tab("figures", _("Every figure"), partial(figures, checkpoint, known, is_open)),
+            frame.Tab("way", _("Step by step"), lambda: whole_way(checkpoints, stack())),
+            frame.Tab("figures", _("All figures"), partial(figures, checkpoint, known, is_open)),
             frame.Tab("why", _("Why"), partial(why, checkpoint)),
-            frame.Tab("trap", _("Trap: half the bytes, half the time?"), half_the_time),
+            frame.Tab("trap", _("Trap"), half_the_time),
             frame.Tab("homework", _("Homework"), limits),
         ]
     )
@@ -134,8 +134,8 @@ def explain_missing() -> bool:
     """Say that nothing was measured yet and how to get it, and what each file is."""
     st.info(
         _(
-            "The files of this network are not measured yet. “Make it here” under *Every figure* "
-            "does it now, and so does this line, for all networks:"
+            "The files of this network are not measured yet. “Make it here” under *All figures* "
+            "measures them now; this command measures all networks:"
         ),
         icon=":material/query_stats:",
     )
@@ -182,8 +182,8 @@ def bars(checkpoint: Checkpoint, known: Known, measure: Measure) -> bool:
         st.caption(
             _(
                 "Median and quartiles of repeated calls for one photo; one thread, all in turn, on "
-                "{device}. safetensors by torch, the others by ONNX Runtime; HW7's file is decoded "
-                "to float32 first and has no time of its own."
+                "{device}. safetensors runs in torch, the others in ONNX Runtime. HW7's file is "
+                "decoded to float32 first, so it has no time of its own."
             ).format(device=known.shipping.device if known.shipping else _("this machine"))
         )
     return True
@@ -227,8 +227,8 @@ def downloads(checkpoint: Checkpoint, known: Known | None) -> None:
             )
     st.caption(
         _(
-            "A file is made when somebody first asks for it, then kept for everybody. Its model "
-            "card says what the network was trained on, how often it is right, and its licence."
+            "A file is made at the first download, then kept for everybody. The model card says "
+            "what the network was trained on, how often it is right, and its licence."
         )
     )
     st.code(f"python -m core export {checkpoint.id} --format {format}", language="bash")
@@ -379,8 +379,7 @@ def whole_way(checkpoints: list[Checkpoint], stack: Stack | None) -> None:
     """Teacher, distilled, cut, fine-tuned, 8 bits: the chart, what it says, and every figure."""
     if stack is None:
         st.info(
-            _("Nobody has gone this way yet: distil, cut, fine-tune, 8 bits. It takes "
-              "photographs."),
+            _("Not measured yet: distil, cut, fine-tune, 8 bits. This needs photographs."),
             icon=":material/route:",
         )  # fmt: skip
         st.code("python -m core reproduce --steps stack", language="bash")
@@ -388,8 +387,8 @@ def whole_way(checkpoints: list[Checkpoint], stack: Stack | None) -> None:
     epochs = stack.key.finetune_epochs * stack.key.rounds
     st.caption(
         _(
-            "`{student}` learned from `{teacher}`. Then {ratio} % of its channels are cut out "
-            "({method}); training goes on ({epochs}); and its numbers are written in 8 bits, in "
+            "`{student}` learned from `{teacher}`. Then {ratio} % of its channels were cut "
+            "({method}), it was fine-tuned ({epochs}), and its weights were stored in 8 bits, in "
             "two ways."
         ).format(
             student=stack.student,
@@ -402,15 +401,15 @@ def whole_way(checkpoints: list[Checkpoint], stack: Stack | None) -> None:
     rows = stack_rows(stack.rows)
     measured = [row for row in rows if row["accuracy"] is not None]
     if not measured:
-        st.info(_("These steps were taken without photographs: no accuracy, so no picture."))
+        st.info(_("These steps were measured without photographs: no accuracy, so no picture."))
     else:
         show(chart.stack_chart(rows), chart.stack_alt(rows), key="stack")
         data_button(lambda: pd.DataFrame(rows).drop(columns=["role", "text"]), "whole-way")
         st.caption(
             _(
-                "Bars: 95 % interval, n = {n}. The dashed way goes from 1 to {last}; step 3 is a "
-                "short cut beside it. Times: one photo by ONNX Runtime, one thread, in one "
-                "sitting, on {device}."
+                "Bars: 95 % interval, n = {n}. The dashed line goes from step 1 to {last}; step 3 "
+                "is a shorter way from step 2. Times: one photo in ONNX Runtime, one thread, all "
+                "in turn, on {device}."
             ).format(
                 n=numbers.count(max(row["n"] for row in measured)),
                 last=len(STEPS),
@@ -427,7 +426,7 @@ def whole_way(checkpoints: list[Checkpoint], stack: Stack | None) -> None:
         alt=_("Each step: file, accuracy, bytes, time, parameters, MACs."),
     )
     if len(rows) < len(STEPS):
-        st.caption(_("The way was not gone to its end: python -m core reproduce --steps stack"))
+        st.caption(_("Some steps are not measured: python -m core reproduce --steps stack"))
     kept = {row.checkpoint for row in stack.rows}
     provenance([checkpoint for checkpoint in checkpoints if checkpoint.id in kept])
 
@@ -451,6 +450,15 @@ def figures(checkpoint: Checkpoint, known: Known | None, is_open: bool) -> None:
                       "accuracy.")  # fmt: skip
         st.caption(words.format(n=numbers.count(parity.n if parity else 0)))
         data_button(lambda: pd.DataFrame(file_rows(checkpoint, known.rows)), "files")
+        scores = {row.format: row.parity and row.parity.score for row in known.rows}
+        float32, eight_bits = scores.get("onnx"), scores.get("hw7-8bit")
+        if float32 and eight_bits and eight_bits.ci95[1] < float32.ci95[0]:
+            st.markdown(
+                _(
+                    "HW7's 8-bit file costs this network accuracy: it also rounds BatchNorm's "
+                    "variances. Quantisation, “Traps”, shows why. Int8 leaves them in float32."
+                )
+            )
         if reason := obstacle(checkpoint.id, "onnx-int8"):
             st.caption(reason)
         provenance([checkpoint])
@@ -458,9 +466,9 @@ def figures(checkpoint: Checkpoint, known: Known | None, is_open: bool) -> None:
         RUNS,
         FilePoint(checkpoint.id, checkpoint.weights_sha256),
         _(
-            "**Make it here**: makes the files of {network} now, in a process of its own, compares "
-            "each with the original (on all test photographs, where they are on this machine) and "
-            "times them. One run at a time; results are shared."
+            "Makes the files of {network} on this machine, compares each with the original on all "
+            "test photographs, where there are some, and times them. One run at a time; everybody "
+            "sees the result."
         ).format(network=_(checkpoint.title)),
         start=_("Make it here"),
         again=_("Measured already: shown above"),
@@ -483,9 +491,9 @@ def why(checkpoint: Checkpoint) -> None:
     st.latex(r"B = \sum_t \frac{n_t\, b_t}{8} + H")
     st.markdown(
         _(
-            "$B$ bytes of a file: $n_t$ are the numbers in tensor $t$, $b_t$ their bits (32, 16 or "
-            "8), $H$ what describes them: names, shapes, scales, the graph. {params} parameters in "
-            "8 bits are {least} at least."
+            "$B$: bytes of a file. $n_t$: numbers in tensor $t$; $b_t$: bits of each (32, 16, 8). "
+            "$H$: names, shapes, scales and the graph. {params} parameters in 8 bits are at least "
+            "{least}."
         ).format(params=numbers.count(checkpoint.params), least=numbers.size(checkpoint.params))
     )
     # two formulas, not one line of both: that is wider than a phone
@@ -494,36 +502,34 @@ def why(checkpoint: Checkpoint) -> None:
     st.markdown(
         _(
             "Parity: $z$ are the original's logits, $z'$ the file's, $\\hat{y}$ the class with the "
-            "largest, on $N$ photos $x$. A file that only moves numbers to another place should "
-            "agree to the last digits (elsewhere, float arithmetic adds up in another order); 8 "
-            "bits may not. Equal accuracy is not parity: two networks can be right equally often "
-            "on different photos."
+            "largest logit, on $N$ photos $x$. A file with the same numbers agrees except for the "
+            "last digits (another program adds in another order); 8 bits may not agree. Equal "
+            "accuracy is not parity: two networks can be right equally often on different photos."
         )
     )
-    st.markdown(_("This function compared them:"))
-    st.code(source_of("core.export.measure", "parity_of"), language="python")
+    source(_("This function compared them:"), source_of("core.export.measure", "parity_of"))
 
 
 def trap(known: Known | None) -> None:
     """Bytes are not time: what the two smaller ONNX files measured."""
     st.markdown(
         _(
-            "“Half the bytes, so half the time.” A file is read once; after that the arithmetic "
-            "counts. Float16 weights are widened to float32 when the file is opened, so nothing "
-            "is gained by then. Int8 is faster only where the processor has fast kernels for these "
-            "very layers: depthwise convolutions often have none, and every step between 8 bits "
-            "and float costs time. Measured:"
+            "“Half the bytes, so half the time.” A file is read once; after that, only the "
+            "arithmetic takes time. Float16 weights become float32 when the file is opened. Int8 "
+            "is faster only if the processor has fast kernels for these layers: depthwise "
+            "convolutions often have none, and every change between 8 bits and float costs time. "
+            "Small differences change from run to run. Measured:"
         )
     )
     lines = chart.time_lines(known.rows) if known else []
     if lines:
         st.markdown("\n".join(f"- {line}" for line in lines))
     else:
-        st.caption(_("Measured times stand here once you have guessed the fastest file above."))
+        st.caption(_("Guess the fastest file above to see the measured times here."))
     st.markdown(
         _(
-            "How to notice: time both files in one sitting, on the very device they are for. A "
-            "phone's kernels are not this machine's."
+            "How to notice: time both files, in turn, on the device they are for. A phone has "
+            "other kernels than this machine."
         )
     )
 
@@ -532,15 +538,15 @@ def homework(known: Known | None, stack: Stack | None) -> None:
     """HW7's two limits, and which files of this network keep them."""
     st.markdown(
         _(
-            "**HW7** weighs the file that is handed in: about {one} for the architectures of "
-            "question 4, and {three} for the compressed student in 8 bits."
+            "**HW7** limits the file: about {one} for the architectures of question 4, and {three} "
+            "for the compressed student in 8 bits."
         ).format(
             one=numbers.size(SIZE_LIMITS_BYTES["HW7 2020, about 1 MB"]),
             three=numbers.size(SIZE_LIMITS_BYTES["HW7 2020, 8 bit"]),
         )
     )
     if known is None:
-        st.caption(_("Which files keep them stands here once you have guessed above."))
+        st.caption(_("Guess above to see here which files are small enough."))
     else:
         small, large = sorted(SIZE_LIMITS_BYTES.values())
         for row in known.rows:
@@ -556,9 +562,9 @@ def homework(known: Known | None, stack: Stack | None) -> None:
         right = chart.accuracy_text(last.score) or _("accuracy not measured")
         st.markdown(
             _(
-                "The whole way ends at {size} and {right}. The best 8-bit file published for HW7 "
-                "has 263 KB and 0.85475, on the real Food-11 (self-reported): its photographs are "
-                "not ours, so the two figures do not belong in one column."
+                "“Step by step” ends at {size} and {right}. The best published 8-bit file for HW7 "
+                "has 263 KB and 0.85475 (self-reported, on the real Food-11). Other photographs: "
+                "do not compare the two accuracies."
             ).format(size=numbers.count(last.size_bytes) + " B", right=right)
         )
 

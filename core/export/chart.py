@@ -72,11 +72,11 @@ def format_title(format: Format) -> str:
 def format_about(format: Format) -> str:
     """What is in it and who can open it, in a line."""
     return {
-        "safetensors": _("The weights alone, as they were published; torch loads them."),
+        "safetensors": _("Only the weights, as they were published; torch loads them."),
         "onnx": _("Graph and weights in one file; any ONNX runtime runs it."),
-        "onnx-fp16": _("The same, weights stored in half; computed in float32 all the same."),
-        "onnx-int8": _("Weights and arithmetic in 8 bits, by ONNX Runtime."),
-        "hw7-8bit": _("The weights alone, a byte each, as HW7 hands them in: a pickle."),
+        "onnx-fp16": _("The same with weights in 16 bits; it still computes in float32."),
+        "onnx-int8": _("Weights and arithmetic in 8 bits, for ONNX Runtime."),
+        "hw7-8bit": _("Only the weights, one byte each, as HW7 wants them: a pickle."),
     }[format]
 
 
@@ -294,12 +294,7 @@ def comparison(after: Spread, before: Spread) -> str:
 
 def accuracy_text(score: Score | None) -> str:
     """ "56.1 % (53.6 to 58.6 %)"; empty where it was not measured."""
-    if score is None:
-        return ""
-    return _("{accuracy} ({interval})").format(
-        accuracy=numbers.percent(score.accuracy, score.n),
-        interval=numbers.interval(*score.ci95, score.n),
-    )
+    return numbers.score_text(score) if score else ""
 
 
 def files_table(rows: Sequence[FileRow]) -> list[dict[str, str]]:
@@ -323,7 +318,7 @@ def step_title(step: Step) -> str:
     return {
         "teacher": _("teacher"),
         "student": _("distilled"),
-        "student_8bit": _("8-bit, uncut"),
+        "student_8bit": _("8-bit, not cut"),
         "cut": _("cut"),
         "tuned": _("fine-tuned"),
         "tuned_int8": _("int8"),
@@ -391,7 +386,7 @@ def stack_chart(rows: Rows) -> Spec:
 def _stack(sizes: tuple[float, float], accuracies: tuple[float, float]) -> Any:
     x = alt.X(
         "size_bytes:Q",
-        title=_("Size of the file"),
+        title=_("Size of the file, bytes"),
         scale=alt.Scale(type="log", domain=sizes, nice=False),
         axis=alt.Axis(values=[float(10**power) for power in range(3, 10)], format="~s"),
     )
@@ -509,7 +504,7 @@ def stack_lines(stack: Stack) -> list[str]:
     first, last = rows["teacher"], rows["tuned_8bit"]
     if first and last:
         lines.append(
-            _("**All the way**: {a} to {b}, {ratio} smaller; {before} to {after}.").format(
+            _("**All steps**: {a} to {b}, {ratio} smaller; accuracy {before} to {after}.").format(
                 a=numbers.size(first.size_bytes),
                 b=numbers.size(last.size_bytes),
                 ratio=numbers.ratio(first.size_bytes / last.size_bytes),
@@ -521,8 +516,8 @@ def stack_lines(stack: Stack) -> list[str]:
     if cut and tuned and student and cut.score and tuned.score and student.score:
         lines.append(
             _(
-                "**Cutting** leaves {params} of {whole} parameters: {before} right becomes {cut}; "
-                "fine-tuning brings it to {after}."
+                "**Cutting** leaves {params} of {whole} parameters. Accuracy goes from {before} "
+                "to {cut}; fine-tuning brings it to {after}."
             ).format(
                 params=numbers.count(cut.params),
                 whole=numbers.count(student.params),
@@ -536,8 +531,8 @@ def stack_lines(stack: Stack) -> list[str]:
     if uncut and uncut.score and last and last.score and uncut.size_bytes <= limit:
         lines.append(
             _(
-                "**Was cutting needed?** The whole student in 8 bits takes {size}, under HW7's "
-                "{limit}, and is right on {right}; cut first, {cut_size} and {cut_right}."
+                "**Was cutting needed?** Without it, the student in 8 bits takes {size}, under "
+                "HW7's {limit}, and is right on {right}; with cutting, {cut_size} and {cut_right}."
             ).format(
                 size=numbers.size(uncut.size_bytes),
                 limit=numbers.size(limit),
@@ -554,19 +549,19 @@ def stack_time_lines(stack: Stack, grid: PruningGrid | None = None) -> list[str]
     student, tuned = stack.row("student"), stack.row("tuned")
     if not (student and tuned and student.latency and tuned.latency):
         return []
-    words = _("**Cut, and faster?** {macs} of the arithmetic is left, yet it is {comparison}.")
+    words = _("**Is it faster?** {macs} of the MACs are left, but it is {comparison}.")
     if tuned.latency.against(student.latency) == "faster":
-        words = _("**Cut, and faster?** {macs} of the arithmetic is left; it is {comparison}.")
+        words = _("**Is it faster?** {macs} of the MACs are left; it is {comparison}.")
     macs = numbers.share(tuned.macs / student.macs)
     lines = [words.format(macs=macs, comparison=comparison(tuned.latency, student.latency))]
     before, after = student.blocks, tuned.blocks
     if before and after:
         lines.append(
             _(
-                "**Why**: ONNX Runtime computes a convolution in blocks of 8 or 16 channels where "
-                "the layer's channels fill them: {a} of {n} convolutions of the student, {b} of "
-                "{m} of the cut one. With no blocks allowed the student takes {slow} of processor "
-                "time, the cut one {fast}: there, less arithmetic is less time."
+                "**Why**: ONNX Runtime computes a convolution in blocks of 8 or 16 channels if the "
+                "layer's channels fill them: {a} of {n} convolutions of the student, {b} of {m} "
+                "after cutting. Without blocks the student takes {slow} of processor time, the cut "
+                "one {fast}: then fewer MACs take less time."
             ).format(
                 a=before.blocked,
                 n=before.of,
@@ -581,8 +576,8 @@ def stack_time_lines(stack: Stack, grid: PruningGrid | None = None) -> list[str]
     if whole and half and {"onnx_1", "torch_1"} <= whole.latency.keys() & half.latency.keys():
         lines.append(
             _(
-                "*Pruning* cuts each layer by half, which leaves whole blocks: {onnx} by ONNX "
-                "Runtime, {torch} by torch."
+                "The page *Pruning* cuts each layer by half, which leaves full blocks: {onnx} in "
+                "ONNX Runtime, {torch} in torch."
             ).format(
                 onnx=_times_text(half.latency["onnx_1"], whole.latency["onnx_1"]),
                 torch=_times_text(half.latency["torch_1"], whole.latency["torch_1"]),

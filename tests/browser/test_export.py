@@ -73,7 +73,7 @@ def test_a_guess_comes_first_then_the_figures(page: "Page", server: str) -> None
     page.click('.st-key-guess_fastest button:has-text("Just show me")')
     page.wait_for_selector("text=not distinguishable")
     assert "Milliseconds for one photo" in page.evaluate(words)
-    page.get_by_role("tab", name="The whole way").click()
+    page.get_by_role("tab", name="Step by step").click()
     page.wait_for_function(
         "[...document.querySelectorAll('svg.marks text')].some(t => t.textContent == '1 teacher')"
     )
@@ -103,11 +103,11 @@ def test_files_are_made_here_and_then_stay(page: "Page", server: str) -> None:
     page.goto(f"{server}/export?network=hw13_sample-scratch-s0&file=onnx-int8")
     settle(page)
     assert page.query_selector(".st-key-file_onnx-int8") is None  # nobody has measured its ranges
-    page.get_by_role("tab", name="Every figure").click()
+    page.get_by_role("tab", name="All figures").click()
     page.click('button:has-text("Make it here")')
     page.wait_for_selector("text=Measured here at", timeout=180_000)
     assert page.is_disabled('button:has-text("Measured already")')
-    page.get_by_role("tab", name="Take it with you").click()
+    page.get_by_role("tab", name="Download").click()
     page.wait_for_selector(".st-key-file_onnx-int8")
     name, data = download(page, "file_onnx-int8")
     assert name.endswith(".int8.onnx")

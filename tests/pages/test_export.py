@@ -119,7 +119,7 @@ def test_the_way_is_drawn_and_told(open_page: Open, shipped: Path) -> None:
     assert "12 epochs" in said(app)
     way = app.dataframe[-1].value
     assert list(way["Step"])[0] == "1 teacher" and len(way) == 7
-    assert "All the way" in said(app)
+    assert "All steps" in said(app)
 
 
 def test_without_figures_it_says_how_to_get_them(open_page: Open, bare: Path) -> None:

@@ -210,8 +210,11 @@ def test_a_way_without_accuracies_has_a_table_and_no_sentence_about_them() -> No
 
 def test_sentences_tell_the_way() -> None:
     words = plain(stack_lines(ALL))
-    assert "13.9 MB to 152 KB, 91× smaller; 75.7 %" in words
-    assert "leaves 145,903 of 256,779 parameters: 56.1 % right becomes 20.8 %; fine-tuning" in words
+    assert "13.9 MB to 152 KB, 91× smaller; accuracy 75.7 %" in words
+    assert (
+        "leaves 145,903 of 256,779 parameters. Accuracy goes from 56.1 % to 20.8 %; fine-tuning"
+        in words
+    )
     assert "takes 265 KB, under HW7's 300 KB, and is right on 56.0 %" in words
 
 
@@ -238,10 +241,10 @@ def test_a_cut_that_is_slower_is_explained_by_what_was_measured() -> None:
     student = step("student", latency=spread(0.87), macs=40_000, blocks=blocks(15, 1.66))
     tuned = step("tuned", latency=spread(1.28), macs=24_000, blocks=blocks(2, 1.18))
     words = plain(stack_time_lines(way(student, tuned), pruned()))
-    assert "60 % of the arithmetic is left, yet it is slower: 1.28 ms instead of 0.87 ms" in words
-    assert "15 of 15 convolutions of the student, 2 of 15 of the cut one" in words
+    assert "60 % of the MACs are left, but it is slower: 1.28 ms instead of 0.87 ms" in words
+    assert "15 of 15 convolutions of the student, 2 of 15 after cutting" in words
     assert "the student takes 1.66 ms of processor time, the cut one 1.18 ms" in words
-    assert "0.60 ms instead of 0.90 ms by ONNX Runtime, 3.20 ms instead of 5.10 ms" in words
+    assert "0.60 ms instead of 0.90 ms in ONNX Runtime, 3.20 ms instead of 5.10 ms" in words
     same = step("tuned", latency=spread(0.88), macs=24_000)
     words = plain(stack_time_lines(way(student, same), pruned(rows=())))
     assert "not distinguishable: 0.88 ms and 0.87 ms" in words
