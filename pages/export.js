@@ -93,7 +93,7 @@ class Device {
     });
     const figures = element("p", { className: "figures" });
     const card = element("section", { className: "card" },
-      element("h4", { textContent: network.name }),
+      element("h3", { textContent: network.name }),
       element("ol", {}, ...rows.map(({ row }) => row)), figures);
     figures.textContent = this.loadedText(network) || this.text.not_loaded;
     return { network, card, rows, figures, times: [] };

@@ -83,6 +83,12 @@ def test_the_camera_runs_live_and_nothing_leaves_the_device(
         assert re.search(r"[\d.]+ ms a picture on this device: [\d.]+ a second\. \d+ KB", card)
         assert len(re.findall(r"(<1|>99|\d+)\s?%", card)) == 3
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        # other weights are loaded while the camera goes on
+        page.click('.st-key-device_weights button:has-text("8 bits")')
+        before = re.findall(r"\d+ KB", card)[0].replace(" ", numbers.THIN)
+        page.wait_for_selector(f".figures:not(:has-text('{before}'))")
+        page.wait_for_selector(".figures:has-text('ms a picture')")
+        assert page.get_by_role("button", name="Start the camera").count() == 0
         page.get_by_role("button", name="Stop the camera").click()
         page.wait_for_selector("text=Stopped.")
     finally:

@@ -82,7 +82,7 @@ def test_every_student_answers_as_onnx_runtime(
 
 
 def test_any_design_answers_as_onnx_runtime(run: Run) -> None:
-    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
     @given(designs(widest=18))
     def check(design: Design) -> None:
         line = design.model_copy(update={"classes": 11}).line

@@ -24,7 +24,7 @@ from core.export.browser import (
     in_safetensors,
 )
 from core.export.files import make, open_file
-from core.inference.export import onnx_bytes, trace
+from core.inference import export
 from core.inference.predict import open_session
 from core.models.design.network import build
 from core.models.design.spec import Design
@@ -122,7 +122,7 @@ class Exported:
         net, px = shaken(spec.build(), seed), px or spec.input_px
         state = {name: value.numpy() for name, value in net.state_dict().items()}
         weights = safetensors.numpy.save(state)
-        graph = onnx_bytes(trace(net, spec, px), weights)
+        graph = export.onnx_bytes(export.trace(net, spec, px), weights)
         if format == "safetensors":
             self.file, places = weights, in_safetensors(weights)
         else:
@@ -248,7 +248,7 @@ def test_a_map_that_two_layers_read_keeps_its_values() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(designs())
 def test_any_design_has_a_plan_that_answers_as_onnx_runtime(design: Design) -> None:
     build(design)  # may be refused as too large, never with another error
