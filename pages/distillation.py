@@ -48,7 +48,7 @@ from core.provenance import commit_text
 from core.source_text import source_of
 from pages.kit import example, frame, guess, networks, photos, url_state
 from pages.kit.example import Example
-from pages.kit.figure import data_button, show, show_with_slider
+from pages.kit.figure import data_button, show, show_with_slider, source
 from pages.kit.guess import Guess
 from pages.kit.live_text import live_text
 from pages.kit.provenance import provenance
@@ -87,7 +87,12 @@ function numbers({student, teacher, label, foods, raises, lowers}, {T, alpha, mo
 def main() -> None:
     """Draw the page."""
     st.title(frame.entry("distillation").question)
-    st.markdown(_("The loss that trains a distilled student, taken apart for one picture."))
+    st.markdown(
+        _(
+            "A distilled student learns from the label (hard loss) and the teacher (soft loss): "
+            "here for one picture."
+        )
+    )
     checkpoints = networks.checkpoints()
     if not checkpoints:
         networks.explain_empty()
@@ -102,11 +107,8 @@ def loss_and_tabs(checkpoints: list[Checkpoint]) -> None:
     """The instrument, what it shows, and the tabs, some of which follow its settings."""
     with frame.instrument() as (controls, picture):
         with controls:
-            student_menu, picture_menu, more = (
-                st.container(),
-                st.container(),
-                example.more_choices(),
-            )
+            student_menu, picture_menu = st.container(), st.container()
+            more = example.more_choices()
             with more:
                 offered = example.offer(checkpoints)
                 teacher = example.choose_teacher(offered)
@@ -180,51 +182,49 @@ def input_starts(moves: bool) -> dict[str, float]:
 
 
 def loss(shown: Example, moves: bool, starts: dict[str, float]) -> Guess[str]:
-    """The picture, the chart, the guess, its verdict."""
+    """The picture, the guess and its verdict, the chart."""
     assert shown.label is not None  # a photo of one's own, whose class nobody knows, is not offered
     example.show_picture(shown)
     teacher, student = shown.logits
-    chart = st.container()
     sizes = {"same": 1.0, "twenty": 20.0, "hundreds": 400.0}
     guessed = guess.ask(
-        _("Guess: leave T² out and raise T from 1 to 20. What becomes of the soft gradient?"),
-        {"same": _("no shorter"), "twenty": _("20 × shorter"), "hundreds": _("400 × shorter")},
+        _("Guess: T goes from 1 to 20. Without T², how much shorter does the soft gradient get?"),
+        {
+            "same": _("not shorter"),
+            "twenty": _("about 20 times"),
+            "hundreds": _("hundreds of times"),
+        },
         "guess_t2",
     )
-    with chart:
-        show_with_slider(
-            distillation_chart(
-                student, teacher, shown.label, starts, moves=moves, is_open=guessed.is_open
-            ),
-            # the same words for every example: others would make the chart, and its sliders, anew
-            _(
-                "Hard and soft gradient of each of the student's eleven logits, and their sum, at "
-                "the sliders' temperature and alpha; below, the lengths of both gradients against "
-                "the temperature, with and without T squared. The text beside the chart gives the "
-                "numbers."
-            ),
-            "distillation",
-            DISTILLATION_HEIGHT_PX[guessed.is_open] + (160 if moves else 100),
-        )
     cold, warm = (lengths(student, teacher, shown.label, t) for t in (T_LOW, T_HIGH))
-    if not (cold.without_t2 > 0 and warm.without_t2 > 0):
-        st.markdown(_("Here student and teacher answer alike: there is no gradient to compare."))
-        return guessed
-    times = cold.without_t2 / warm.without_t2
-    nearest = min(sizes, key=lambda name: abs(math.log(sizes[name] / times)))
-    guess.verdict(
-        guessed,
-        guessed.value == nearest,
-        _(
-            "For this picture it shrinks {times} times, from {cold} to {warm}. One factor T is "
-            "lost because the logits are divided by T, another because both answers grow alike. "
-            "With T² it goes from {cold} to {full}."
+    if cold.without_t2 > 0 and warm.without_t2 > 0:
+        times = cold.without_t2 / warm.without_t2
+        nearest = min(sizes, key=lambda name: abs(math.log(sizes[name] / times)))
+        answer = _(
+            "For this picture {times} times, from {cold} to {warm}: once because the logits are "
+            "divided by T, once because both answers become alike. With T² it goes from {cold} to "
+            "{full}."
         ).format(
             times=numbers.count(round(times)),
             cold=f"{cold.without_t2:.3g}",
             warm=f"{warm.without_t2:.2g}",
             full=f"{warm.soft:.3g}",
+        )
+        guess.verdict(guessed, guessed.value == nearest, answer)
+    else:
+        st.markdown(_("Student and teacher give the same answer: there is no soft gradient."))
+    show_with_slider(
+        distillation_chart(
+            student, teacher, shown.label, starts, moves=moves, is_open=guessed.is_open
         ),
+        # the same words for every example: others would make the chart, and its sliders, anew
+        _(
+            "Hard and soft gradient of each of the student's eleven logits, and their sum, at the "
+            "sliders' temperature and alpha; below, the lengths of both gradients against the "
+            "temperature, with and without T squared. The text beside the chart gives the numbers."
+        ),
+        "distillation",
+        DISTILLATION_HEIGHT_PX[guessed.is_open] + (160 if moves else 100),
     )
     if guessed.is_open:
         data_button(partial(parts_frame, student, teacher, shown.label), "distillation")
@@ -252,16 +252,16 @@ def what_you_see(shown: Example, guessed: Guess[str], starts: dict[str, float]) 
     now = {name: f"{{{name}}}" for name in names.split()}  # what the browser writes
     paragraphs = [
         _(
-            "✓ **The label** raises {food} and lowers the others. ● **The teacher**, at T = {T}, "
-            "gives **{other}** {p}, the student {q}: it {pull} that logit most (gradient "
-            "{soft_part}; the label's: {hard_part})."
+            "✓ **The label** raises {food} and lowers the others. Of those, ● **the teacher** "
+            "changes **{other}** most: at T = {T} it gives {p}, the student {q}, so it {pull} that "
+            "logit (gradient {soft_part}, from the label {hard_part})."
         ).format(food=food_class(CLASSES[shown.label]), **now),
     ]
     if guessed.is_open:
         paragraphs.append(
             _(
-                "The soft gradient is {long} long, the hard one {hard_long}. Without T² the soft "
-                "one would be {bare}: T² keeps alpha's meaning whatever T."
+                "The soft gradient has length {long}, the hard one {hard_long}. Without T² the "
+                "soft one has {bare}: T² keeps the balance that alpha sets, at every T."
             ).format(**now)
         )
     teacher, student = shown.logits
@@ -329,7 +329,7 @@ def draw_gains(contrasts: list[Contrast]) -> Gains:
     parts = [
         _("**Distillation helps** in {helps} of {n} comparisons.").format(helps=more, n=len(sides)),
         _("**It hurts** in {n}.").format(n=less) if less else "",
-        _("**Not distinguishable** in {n}.").format(n=unclear) if unclear else "",
+        _("**Unclear** in {n}.").format(n=unclear) if unclear else "",
     ]
     rows = "; ".join(row["full"] for row in gain_rows(contrasts))
     alt = _("Accuracy of the distilled student minus the one from scratch, in points. {rows}.")
@@ -344,8 +344,8 @@ def does_it_help(checkpoints: list[Checkpoint]) -> None:
     if not comparisons.gains:
         st.info(
             _(
-                "This takes a student trained twice, with and without the teacher, from the same "
-                "seed on the same photographs. None is shipped yet; this trains them:"
+                "A comparison needs a student trained twice, with and without the teacher, with "
+                "the same seed and photographs. None is shipped yet; this trains them:"
             ),
             icon=":material/balance:",
         )
@@ -355,7 +355,7 @@ def does_it_help(checkpoints: list[Checkpoint]) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         summary = st.empty()
-        one_by_one = toggle(_("One by one"), "pairs")
+        one_by_one = toggle(_("Every pair"), "pairs")
     shown = comparisons.gains[one_by_one or False not in comparisons.gains]
     summary.markdown(shown.summary, width=560)
     show(shown.chart, shown.alt, key="gains")
@@ -365,7 +365,7 @@ def does_it_help(checkpoints: list[Checkpoint]) -> None:
         st.warning(
             _(
                 "Where there is only one seed (seed {seeds}), the bar covers the photographs, not "
-                "the luck of training: another seed alone can move a student by a point or two."
+                "the training. Another seed can move an accuracy by one or two points."
             ).format(seeds=", ".join(map(str, single))),
             icon=":material/casino:",
         )
@@ -373,8 +373,8 @@ def does_it_help(checkpoints: list[Checkpoint]) -> None:
         if names := contrast.also_differs():
             st.markdown(
                 _(
-                    "- {name}: the two were also trained with different settings: {names}. The "
-                    "difference is not the teacher's alone."
+                    "- {name}: the two trainings also have different settings: {names}. The "
+                    "difference is not only the teacher's."
                 ).format(
                     name=_(contrast.a.first.title), names=", ".join(f"`{name}`" for name in names)
                 )
@@ -401,7 +401,7 @@ def say_left_out(comparisons: Compared) -> None:
     if comparisons.left_out:
         st.caption(
             _(
-                "Left out, no matching network from scratch (same seed and photographs): {names}."
+                "Not shown, no matching network from scratch (same seed and photographs): {names}."
             ).format(names=", ".join(f"`{name}`" for name in comparisons.left_out))
         )
 
@@ -420,7 +420,7 @@ def sweep() -> None:
     taught = [row for row in rows if row.alpha is not None]
     if kept is None or not taught:
         st.info(
-            _("Temperature and alpha were not swept with these networks. This does it:"),
+            _("No settings of temperature and alpha were compared yet. This does it:"),
             icon=":material/grid_on:",
         )
         st.code(Sweep.command, language="bash")
@@ -445,9 +445,9 @@ def sweep() -> None:
     is_named = kept.is_food11 or "not food-11" in kept.data.lower()
     st.caption(
         _(
-            "Small marks: single trainings ({seeds} seeds a setting). Each is short, {epochs} "
-            "epochs at {px} px, so read differences, not heights. {n} test photographs of {data}; "
-            "teacher `{teacher}`; made on {date} on {device}, commit {commit}."
+            "Dashed line: labels alone. Small marks: single trainings ({seeds} seeds a setting), "
+            "all short ({epochs} epochs at {px} px): compare them with each other only. {n} test "
+            "photographs of {data}; teacher `{teacher}`; {date}, {device}, commit {commit}."
         ).format(
             seeds=best.seeds,
             epochs=kept.shared["epochs"],
@@ -482,14 +482,14 @@ def sweep_in_words(taught: list[Setting], best: Setting, alone: Setting | None) 
     if best.low <= worst.high:
         parts.append(
             _(
-                "Their 95 % intervals over {seeds} seeds overlap: with so few seeds the two are "
-                "not distinguishable."
+                "Their 95 % intervals over {seeds} seeds overlap: with so few seeds we cannot tell "
+                "which one is better."
             ).format(seeds=best.seeds)
         )
     if alone is not None:
         parts.append(
             _(
-                "Labels alone reach {alone}; {above} of the {n} taught settings lie above that."
+                "Labels alone reach {alone}; {above} of the {n} settings with a teacher are higher."
             ).format(
                 alone=numbers.percent(alone.mean, alone.n),
                 above=sum(row.mean > alone.mean for row in taught),
@@ -508,58 +508,59 @@ def trap_texts() -> dict[str, tuple[str, str, str]]:
         "probabilities": (
             _("Probabilities, not logarithms"),
             _(
-                "`KLDivLoss` wants the student's *log*-probabilities. Given probabilities it "
-                "computes Σ p (ln p − q): no divergence, and below 0. Its gradient pushes all "
-                "weight onto the teacher's first class. The answer to HW13 Q2.1 that got half the "
-                "points reads like this."
+                "`KLDivLoss` needs the student's *log*-probabilities. With probabilities it "
+                "computes Σ p (ln p − q), which is no divergence and is below 0. Its gradient "
+                "favours only the teacher's first class. An answer to HW13 Q2.1 with this line got "
+                "half the points."
             ),
             _(
-                "A KL divergence is never negative: a negative soft loss is proof. And give the "
-                "teacher's logits to both sides: the loss must be 0."
+                "A KL divergence is never negative; this soft loss is. Another test: give the "
+                "teacher's logits to both sides. The loss must be 0."
             ),
         ),
         "mean": (
             _('reduction="mean"'),
             _(
-                "The default of `nn.KLDivLoss` divides by pictures *and* classes. The soft loss, "
-                "and its gradient, come out 11 times too small; alpha = 0.5 then weighs 1 to 11."
+                "The default of `nn.KLDivLoss` divides by the number of pictures *and* of classes. "
+                "The soft loss and its gradient are 11 times too small: alpha = 0.5 then weighs "
+                "them 1 to 11."
             ),
             _(
-                "torch warns of it once. Or check against something known: with a teacher as sure "
-                "as the label, at T = 1, the soft loss must equal the cross-entropy."
+                "torch warns once. Or use a case with a known answer: if the teacher is as sure as "
+                "the label, at T = 1, the soft loss must equal the cross-entropy."
             ),
         ),
         "no_t2": (
             _("No T²"),
             _(
-                "The loss looks fine and its gradient points the right way, but it is T² times "
-                "too short. The higher T, the less the teacher counts."
+                "The loss looks fine and its gradient has the right direction, but it is T² times "
+                "too short. The higher T is, the less the teacher counts."
             ),
             _(
-                "At T = 1 there is nothing to notice: run the cells at T = 1. Print the length of "
-                "both gradients, or double T: the soft gradient should hardly change."
+                "At T = 1 you see no difference: run the cells there, too. Print the length of "
+                "both gradients. Or double T: the soft gradient should hardly change."
             ),
         ),
         "swapped": (
             _("Arguments swapped"),
             _(
-                "`kl_div(input, target)` computes KL(target ‖ input): the student goes first. "
-                "Swapped it is KL(student ‖ teacher), also 0 at the goal and never negative. But "
-                "it punishes the student for what the teacher rules out, not for what the student "
-                "misses: a small student settles for part of the answer."
+                "`kl_div(input, target)` computes KL(target ‖ input): the student is the first "
+                "argument. Swapped, it is KL(student ‖ teacher). That is also never negative, and "
+                "0 at the goal. But it does not punish the student for a class that it leaves out: "
+                "a small student learns only a part of the answer."
             ),
             _(
-                "Give the labels as a very sure teacher, at T = 1. The right order gives the "
-                "cross-entropy; the swapped one explodes, because it takes the logarithm of "
-                "the teacher's zeros."
+                "Use the labels as a very sure teacher, at T = 1. The right order gives the "
+                "cross-entropy. The swapped order gives a huge number, because it takes the "
+                "logarithm of the teacher's zeros."
             ),
         ),
         "twice": (
             _("Log-softmax twice"),
             _(
-                "The log-softmax of a log-softmax is the same again: that cell is harmless. What "
-                "hurts is a *softmax* first, a network that ends in probabilities: they lie "
-                "within 0 and 1, count as logits, and no student can be sure any more."
+                "A second log-softmax changes nothing: that cell is harmless. A *softmax* first "
+                "does harm, as in a network that ends in probabilities. They are between 0 and 1; "
+                "used as logits, they are so close together that no student can be sure."
             ),
             _(
                 "The loss stops far above 0, and the gradient is tiny from the start. Give the "
@@ -570,12 +571,12 @@ def trap_texts() -> dict[str, tuple[str, str, str]]:
             _("Teacher in train mode"),
             _(
                 "`no_grad` stops gradients, not BatchNorm. Without `eval()` the teacher normalises "
-                "each picture by its neighbours in the batch, and each pass moves its running "
-                "statistics for good."
+                "each picture with the others in its batch, and each pass changes its running "
+                "statistics permanently."
             ),
             _(
-                "Ask the teacher about the same picture twice, in different batches. Measure its "
-                "accuracy before and after an epoch of distilling: it must not move."
+                "Show the teacher the same picture in two different batches: its answer must stay. "
+                "Measure its accuracy before and after an epoch: it must not change."
             ),
         ),
     }
@@ -583,7 +584,7 @@ def trap_texts() -> dict[str, tuple[str, str, str]]:
 
 def traps(teacher: Checkpoint, student: Checkpoint | None) -> None:
     """The menu of traps, both cells of the chosen one, and the numbers once they were run."""
-    st.markdown(_("Six ways to get the loss wrong. None of them raises an error."))
+    st.markdown(_("Six mistakes in the loss. None of them raises an error."))
     texts = trap_texts()
     titles = {key: name for key, (name, _what, _notice) in texts.items()}
     trap = one_of(st.pills, _("Trap"), titles, "trap", default="probabilities")
@@ -598,8 +599,9 @@ def traps(teacher: Checkpoint, student: Checkpoint | None) -> None:
         cells.append((failing, _("✓ **Harmless**"), "twice_harmless"))
     for column, head, function in cells:
         column.markdown(head)
-        source = source_of("core.distillation.traps", function)
-        column.code(source, language="python", wrap_lines=True)
+        column.code(
+            source_of("core.distillation.traps", function), language="python", wrap_lines=True
+        )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         temperature = one_of(
             st.segmented_control,
@@ -616,8 +618,8 @@ def traps(teacher: Checkpoint, student: Checkpoint | None) -> None:
     else:
         st.caption(
             _(
-                "Runs every cell with torch, on stored test answers of the two networks chosen "
-                "above and on a copy of the teacher. Takes some seconds, once."
+                "Runs all cells with torch, on stored test answers of the two networks above and a "
+                "copy of the teacher. It takes some seconds, once."
             )
         )
     st.markdown(f"**{_('How to notice:')}** {notice}")
@@ -641,8 +643,8 @@ def run_cells(trap: str, teacher: Checkpoint, student: Checkpoint | None, t: flo
         st.code(warned, language=None, wrap_lines=True)
     st.caption(
         _(
-            "{n} stored test answers at T = {t}, run here just now or by a visitor before you; "
-            "all cells together took {seconds} s. Losses in nats, before alpha."
+            "{n} stored test answers at T = {t}, run on this machine in {seconds} s. Losses in "
+            "nats, before alpha."
         ).format(n=readings.n, t=f"{t:g}", seconds=f"{trial.seconds:.1f}")
     )
 
@@ -701,8 +703,8 @@ def cell_rows(trap: str, readings: "Readings") -> list[Row]:
             _("must be the hard loss, {loss}").format(loss=f"{readings.hard:.3f}"),
         ),
         "floor": (
-            _("Right soft loss left after descending on the cell"), ".4f",
-            _("the smaller, the more was learnt"),
+            _("Correct soft loss after training with the cell"), ".4f",
+            _("smaller is better"),
         ),
     }  # fmt: skip
     shown = {
@@ -735,7 +737,7 @@ def teacher_rows(drift: "dict[str, Drift]") -> list[Row]:
     shown, pictures = bad.passes * bad.batch, bad.asked
     measures = {
         "flipped": (
-            _("Pictures answered otherwise than in eval mode, of {n}").format(n=shown), "d",
+            _("Other answers than in eval mode, of {n}").format(n=shown), "d",
         ),
         "together": (_("A picture's logit moves when its neighbours change, by up to"), ".2f"),
         "moved": (_("Running means moved after {n} passes").format(n=bad.passes), ".2%"),
@@ -766,9 +768,9 @@ def without_photographs(checkpoints: list[Checkpoint]) -> None:
     """Generated pictures, chart and sentences, or how to make what is missing."""
     st.markdown(
         _(
-            "A teacher's weights remember what food looks like: start from noise, change it until "
-            "the teacher sees soup, and match the BatchNorm statistics on the way. A student can "
-            "be distilled on such generated pictures alone, without one photograph."
+            "Pictures can be made from a teacher's weights: start with noise, and change it until "
+            "the teacher sees soup and its BatchNorm statistics match. A student can learn from "
+            "such **generated pictures** alone, without photographs."
         )
     )
     dreams = photos.dreams_here()
@@ -799,16 +801,16 @@ def without_photographs(checkpoints: list[Checkpoint]) -> None:
     )
     st.caption(
         _(
-            "◇ learned from generated pictures, ◆ from photographs; both from the same teacher. "
-            "The dashed line is blind guessing. Intervals (95 %) hold the luck of the photographs "
-            "and, with two seeds or more, that of training."
+            "◇ learned from generated pictures, ◆ from photographs, both with the same teacher. "
+            "Grey line: a blind guess. Bars: 95 % intervals over photographs, and over seeds where "
+            "there are several."
         )
     )
     for trial in dream_trials:
         for contrast in trial.twins:
             st.markdown(dreams_against(contrast))
         if not trial.twins:
-            st.caption(_("A twin that learned from photographs is not shipped yet."))
+            st.caption(_("The same student trained on photographs is not shipped yet."))
     data_button(pd.DataFrame(rows), "dreams")
     groups = [group for t in dream_trials for group in (t.dreamed, *(c.b for c in t.twins))]
     provenance_of([network for group in groups for network in group.seeds])
@@ -820,12 +822,12 @@ def dreams_against(contrast: Contrast) -> str:
     verdict = {
         "more": _("The generated pictures taught more."),
         "less": _("The photographs taught more."),
-        "unclear": _("Not distinguishable: the interval includes 0."),
+        "unclear": _("Unclear: the interval includes 0."),
     }[contrast.side()]
     over = (
         _("The interval is over photographs and {n} seeds.").format(n=len(contrast.pairs))
         if contrast.over_seeds
-        else _("One seed: the interval does not hold the luck of training.")
+        else _("One seed: the interval does not cover the luck of training.")
     )
     return _(
         "**{dreams}** against **{photographs}**: {gap} points ({interval}), on the same {n} test "
@@ -856,10 +858,9 @@ def why(shown: Example, guessed: Guess[str]) -> None:
     st.markdown(
         _(
             "$v$ are the teacher's logits, $z$ the student's, $y$ the label, $\\alpha$ the weight "
-            "of the teacher. $\\mathrm{KL}(p \\| q) = \\sum_i p_i \\ln (p_i / q_i)$: how many nats "
-            "$q$ wastes where $p$ is the truth; never negative, and 0 only for $q = p$. Its "
-            "gradient carries $1/T$ from $z/T$, and $q_i - p_i$ itself shrinks as $1/T$: hence "
-            "$T^2$ (Hinton, Vinyals & Dean 2015)."
+            "of the teacher. $\\mathrm{KL}(p \\| q) = \\sum_i p_i \\ln (p_i / q_i)$ is never "
+            "negative, and 0 only for $q = p$. Its gradient has a factor $1/T$ from $z/T$, and "
+            "$q_i - p_i$ shrinks as $1/T$, too: therefore $T^2$ (Hinton, Vinyals & Dean 2015)."
         )
     )
     teacher, student = shown.logits
@@ -868,33 +869,36 @@ def why(shown: Example, guessed: Guess[str]) -> None:
     near = take_apart(student, teacher, 0, 1.0, T_HIGH).soft_gradient[top]
     st.markdown(
         _(
-            "For large $T$ the soft gradient becomes $(z_i - v_i)/11$ for centred logits: "
-            "distilling is then matching logits. Here, for {food}: {near} at T = 20, {far} in the "
-            "limit."
-        ).format(food=food_class(CLASSES[top]), near=f"{near:+.3f}", far=f"{far[top]:+.3f}")
+            "For large $T$ the soft gradient becomes $(z_i - v_i)/11$ for centred logits: the "
+            "student then learns to match the logits. Here, for {food}: {near} at T = 20, {far} in "
+            "the limit."
+        ).format(
+            food=food_class(CLASSES[top]), near=figure(near, "+.3f"), far=figure(far[top], "+.3f")
+        )
     )
-    st.markdown(_("The function that trains the students of this app:"))
-    st.code(source_of("core.training.loss", "loss_fn_kd"), language="python", wrap_lines=True)
+    source(
+        _("The function that trains the students of this app:"),
+        source_of("core.training.loss", "loss_fn_kd"),
+    )
 
 
 def homework() -> None:
     """Where the course's two questions are answered on this page."""
     st.markdown(
         _(
-            "**HW13 Q2.1** asks for `loss_fn_kd` with alpha = 0.5 and T = 1. It stands under "
-            "*Why*, with mixup and label smoothing besides. At T = 1 the factor T² is 1: who "
-            "leaves it out notices nothing until T changes. One answer handed in got 0.25 of 0.5 "
-            "points: it gives `nn.KLDivLoss` softmax probabilities where log-probabilities belong. "
-            "That line runs as the first trap."
+            "**HW13 Q2.1** asks for `loss_fn_kd` with alpha = 0.5 and T = 1. It is under *Why*, "
+            "with mixup and label smoothing. At T = 1 the factor T² is 1: if it is missing, nobody "
+            "sees it until T changes. One answer got 0.25 of 0.5 points: it gives `nn.KLDivLoss` "
+            "probabilities instead of log-probabilities. That line is the first trap."
         )
     )
     st.markdown(
         _(
-            "**HW7 Q2** asks what distillation brings. That report's own figures, on its own split "
-            "of Food-11: the depthwise student 0.71010 without a teacher, 0.83801 with one, and a "
-            "teacher of 88.41 % hardly taught better than one of 80.09 %. They were one run each "
-            "and do not belong in a column with ours: see *Does it help?*. Its "
-            "reference setting is T = 20, alpha = 0.5: drag the slider there."
+            "**HW7 Q2** asks how much distillation helps. The report, on its own split of Food-11: "
+            "the depthwise student 0.71010 without a teacher, 0.83801 with one; a teacher of "
+            "88.41 % was hardly better than one of 80.09 %. Each is a single training on other "
+            "photographs than ours: do not compare them with *Does it help?*. The reference "
+            "setting is T = 20, alpha = 0.5."
         )
     )
 

@@ -11,7 +11,12 @@ from core.charts import numbers
 from core.charts.theme import role_of
 from core.checkpoints import Checkpoint
 from core.course import CLASSES
-from core.distillation.chart import HEIGHT_PX, LIMIT_NATS, Voice, temperature_chart
+from core.distillation.chart import (
+    LIMIT_NATS,
+    TEMPERATURE_HEIGHT_PX,
+    Voice,
+    temperature_chart,
+)
 from core.distillation.temperature import (
     T_HIGH,
     T_LOW,
@@ -51,8 +56,8 @@ def main() -> None:
     st.title(frame.entry("temperature").question)
     st.markdown(
         _(
-            "A network ends in eleven logits; the temperature **T** divides them before they "
-            "become probabilities."
+            "The temperature **T** divides a network's eleven logits before the softmax makes "
+            "probabilities of them."
         )
     )
     checkpoints = networks.checkpoints()
@@ -78,23 +83,35 @@ def softened(checkpoints: list[Checkpoint]) -> None:
             return
         with picture:
             example.show_picture(chosen)
-            chart = st.container()
-            guessed = ask()
-            with chart:
-                draw(pair, chosen, guessed)
-            reveal(pair[0], chosen, guessed)
+            guessed = ask(pair[0], chosen)
+            # the same words for every example: others would make the chart, and its slider, anew
+            alt = _(
+                "Class probabilities of {networks} at the temperature of the slider, and their "
+                "entropy against the temperature. The text beside the chart gives the numbers."
+            ).format(networks=_(" and ").join(_(network.title) for network in pair))
+            voices = [
+                Voice(short, network.title, role_of(network), logits)
+                for short, network, logits in zip(
+                    example.short_names(pair), pair, chosen.logits, strict=True
+                )
+            ]
+            start = url_state.in_browser("T", _T, 1.0)
+            show_with_slider(
+                temperature_chart(voices, start, chosen.label, guessed.is_open),
+                alt, "softmax", TEMPERATURE_HEIGHT_PX[guessed.is_open] + 95,
+            )  # fmt: skip
         with controls:  # beside the slider: the numbers follow it
             st.header(_("What you see"))
-            follow_the_slider(pair[0], chosen, guessed)
+            follow_the_slider(pair[0], chosen, guessed, start)
 
-    def after_the_guess(draw_tab: Callable[[], None]) -> Callable[[], None]:
-        return lambda: None if guess.waits(guessed) else draw_tab()
+    def tab(key: str, label: str, draw: Callable[[], None]) -> frame.Tab:
+        return frame.Tab(key, label, lambda: None if guess.waits(guessed) else draw())
 
     frame.tabs(
         [
-            frame.Tab("why", _("Why"), after_the_guess(why)),
-            frame.Tab("trap", _("Trap"), after_the_guess(partial(too_sure, pair[0]))),
-            frame.Tab("homework", _("Homework"), after_the_guess(homework)),
+            tab("why", _("Why"), why),
+            tab("trap", _("Trap"), partial(too_sure, pair[0])),
+            tab("homework", _("Homework"), homework),
         ]
     )
     rows = partial(probabilities_frame, chosen.logits, [network.id for network in pair])
@@ -102,61 +119,29 @@ def softened(checkpoints: list[Checkpoint]) -> None:
     data_button(rows, "temperature")
 
 
-def ask() -> Guess[str]:
-    """The guess; a link that sets T was made by somebody who has seen the answer, and opens it."""
+def ask(network: Checkpoint, chosen: Example) -> Guess[str]:
+    """The guess and its verdict; a link that sets T was made by somebody who has seen the answer,
+    and opens it."""
     options = {
         "top": _("the longest bar"),
         "small": _("the short bars"),
         "none": _("none of them"),
     }
     question = _("Guess: which bars grow when T goes up?")
-    return guess.ask(question, options, "guess_grows", is_seen=start() != 1.0)
+    is_linked = url_state.current("T", _T, 1.0) != 1.0
+    guessed = guess.ask(question, options, "guess_grows", is_seen=is_linked)
+    plain, soft = (softening(chosen.logits[0], t).confidence for t in (1.0, SOFT))
+    answer = _(
+        "The short bars grow: from T = 1 to T = 4 the longest bar of {name} shrinks from {p} to "
+        "{q}, and the short bars get what it loses. Drag the slider."
+    ).format(name=example.in_a_sentence(network), p=numbers.share(plain), q=numbers.share(soft))
+    guess.verdict(guessed, guessed.value == "small", answer)
+    return guessed
 
 
-def start() -> float:
-    """Where the slider begins: at a link's T, or where it was last moved to."""
-    return url_state.current("T", _T, 1.0)
-
-
-def draw(pair: list[Checkpoint], chosen: Example, guessed: Guess[str]) -> None:
-    """The chart; without its slider and curves until the visitor has guessed."""
-    voices = [
-        Voice(short, network.title, role_of(network), logits)
-        for short, network, logits in zip(
-            example.short_names(pair), pair, chosen.logits, strict=True
-        )
-    ]
-    url_state.in_browser("T", _T, 1.0)
-    show_with_slider(
-        temperature_chart(voices, start(), chosen.label, guessed.is_open),
-        # the same words for every example: other words would make the chart, and its slider, anew
-        _(
-            "Class probabilities of {networks} at the temperature of the slider, and their entropy "
-            "against the temperature. The text below the chart gives the numbers."
-        ).format(networks=_(" and ").join(voice.title for voice in voices)),
-        "softmax",
-        HEIGHT_PX + 95,
-    )
-
-
-def reveal(network: Checkpoint, chosen: Example, guessed: Guess[str]) -> None:
-    """The verdict on the guess."""
-    plain, soft = (softening(chosen.logits[0], t) for t in (1.0, SOFT))
-    guess.verdict(
-        guessed,
-        guessed.value == "small",
-        _(
-            "The short bars grow: from T = 1 to T = 4 the longest bar of {name} shrinks from {p} "
-            "to {q}, and what it loses goes to the short ones. Drag the slider."
-        ).format(
-            name=example.in_a_sentence(network),
-            p=numbers.share(plain.confidence),
-            q=numbers.share(soft.confidence),
-        ),
-    )
-
-
-def follow_the_slider(network: Checkpoint, chosen: Example, guessed: Guess[str]) -> None:
+def follow_the_slider(
+    network: Checkpoint, chosen: Example, guessed: Guess[str], start: float
+) -> None:
     """What the first network's bars say, in numbers that follow the slider."""
     logits = np.sort(chosen.logits[0])[::-1]
     plain = softening(chosen.logits[0], 1.0)
@@ -172,13 +157,12 @@ def follow_the_slider(network: Checkpoint, chosen: Example, guessed: Guess[str])
     if guessed.is_open:
         paragraphs.append(
             _(
-                "**Dark knowledge** is what the short bars say: {second} has {share} of what is "
-                "not {food}. A label says only “{food}”. At T = 1 the short bars are often too "
-                "short to teach; a higher T lifts them. Their order never changes: whatever T, "
-                "the answer stays {food}."
+                "**Dark knowledge** is in the short bars: {second} has {share} of what is not "
+                "{food}. The label says only “{food}”. A higher T makes the short bars longer, so "
+                "they teach more. The order never changes: the answer stays {food}."
             ).format(second=second, food=top, **now)
         )
-    _follow_the_slider(paragraphs, {"T": start()}, logits=[float(logit) for logit in logits])
+    _follow_the_slider(paragraphs, {"T": start}, logits=[float(logit) for logit in logits])
 
 
 def why() -> None:
@@ -189,11 +173,10 @@ def why() -> None:
         _(
             "$z_i$ is the logit of class $i$, $p_i$ its probability, $H$ the entropy. The ratio "
             "$p_i / p_j = e^{{(z_i - z_j)/T}}$ of two classes goes to 1 as $T$ grows.\n\n"
-            "- **T → 0**: the largest bar takes all, entropy goes to 0: 100 % for one class, the "
-            "*argmax*.\n"
-            "- **T → ∞**: every bar goes to 1/11 = {even} (the dashed line), entropy to ln 11 = "
-            "{limit} nats.\n\n"
-            "This is the function that answers here:"
+            "- **T → 0**: the longest bar goes to 100 % (the *argmax*), the entropy to 0.\n"
+            "- **T → ∞**: every bar goes to 1/11 = {even} (the dashed line), the entropy to ln 11 "
+            "= {limit} nats.\n\n"
+            "This function computes it here:"
         ).format(even=numbers.percent(1 / len(CLASSES)), limit=f"{LIMIT_NATS:.2f}")
     )
     st.code(inspect.getsource(predict.softmax), language="python", wrap_lines=True)
@@ -203,16 +186,16 @@ def too_sure(teacher: Checkpoint) -> None:
     """How often this teacher leaves nothing to learn at T = 1, counted over its test answers."""
     answers = example.bank(teacher)
     if answers is None:
-        st.markdown(_("{name} was shipped without its test answers.").format(name=teacher.title))
+        st.markdown(_("The test answers of {name} are missing.").format(name=_(teacher.title)))
         return
     cold, warm = sureness(answers.logits), sureness(answers.logits, SOFT)
     st.markdown(
         _(
             "**A teacher that is too sure.** On {sure} of {n} test photographs {name} is more than "
-            "99 % sure. On those, T = 1 teaches hardly more than the label would. The mean entropy "
-            "over all of them is {cold} nats at T = 1 and {warm} at T = {soft}. On photographs it "
-            "was *trained* on, a teacher is surer still. How to notice: watch the entropy of the "
-            "soft answers; near 0, raise T."
+            "99 % sure. There, T = 1 teaches hardly more than the label. The mean entropy over all "
+            "is {cold} nats at T = 1 and {warm} at T = {soft}. On its *training* photographs, a "
+            "teacher is even more sure. How to notice: the entropy of its answers is near 0. Then "
+            "raise T."
         ).format(
             n=numbers.count(cold.n),
             name=example.in_a_sentence(teacher),
@@ -242,10 +225,10 @@ def homework() -> None:
         (_("No: softer.") if answer.value == "harder" else _("Yes, softer."))
         + " "
         + _(
-            "Dividing by a larger T brings the logits closer together: a lead of 4 becomes a lead "
-            "of 1 at T = 4, so the first class is e times likelier than the second instead of e⁴ "
-            "times. In the picture: drag T up, the bars even out and the mark climbs the entropy "
-            "curve. In distillation teacher and student are softened with the same T."
+            "A larger T brings the logits closer together. A difference of 4 becomes 1 at T = 4: "
+            "the first class is then e times as likely as the second, not e⁴ times. Drag T up: the "
+            "bars become more equal and the entropy rises. Distillation uses the same T for "
+            "teacher and student."
         )
     )
 

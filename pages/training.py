@@ -170,8 +170,8 @@ def learns_from(index: Index | None) -> str:
             icon=":material/rule_folder:",
         )
     return _(
-        "No photographs are here: it learns from {n} pictures of {px} px and is tested on others. "
-        "Each is a **{mark}**: scores say little about real food."
+        "Without photographs, it learns from {n} pictures of {px} px and is tested on others. "
+        "Each is a **{mark}**: its accuracy says little about real food."
     ).format(mark=MARK(), n=n, px=TRAIN_PX)
 
 
@@ -186,9 +186,9 @@ def wanted(queue: JobQueue, who: str, data: str = "") -> list[TrainConfig]:
         "full": _("The full recipe, on a GPU"),
     }
     preset = one_of(
-        st.selectbox, _("How much"), {name: titles[name] for name in PRESETS}, "preset",
+        st.selectbox, _("How long"), {name: titles[name] for name in PRESETS}, "preset",
         default="minute", on_change=_follow_preset,
-        help=_("Sets the recipe; change any of it afterwards."),
+        help=_("Sets the recipe. You can change it afterwards."),
     )  # fmt: skip
     promised = preset_settings(preset, data == DREAMS)
     model, teacher = _model(), _teacher(queue, who)
@@ -223,7 +223,7 @@ def _follow_preset() -> None:
 def _model() -> str:
     """The key of the network; empty, and said, for a design that cannot be."""
     titles = {key: _(spec.title) for key, spec in MODELS.items()}
-    titles[OWN] = _("Your own design, in one line")
+    titles[OWN] = _("Your own design")
     for linked in url_state.texts("model")[:1]:
         if linked.startswith(PREFIX):  # the page Architecture links so
             url_state.say("design", linked.removeprefix(PREFIX))
@@ -234,10 +234,10 @@ def _model() -> str:
     line = url_state.draw(
         st.text_input, _("The design"), key="design", default="", placeholder=EXAMPLE,
         spelling=url_state.line(url_state.LONGEST),
-        help=_("The page Architecture writes this line while you draw."),
+        help=_("The page Architecture writes this line."),
     )  # fmt: skip
     if not line:
-        st.caption(_("Paste the line that the page Architecture shows below your drawing."))
+        st.caption(_("Paste the line that the page Architecture shows below your design."))
         return ""
     try:
         return get(PREFIX + line).key
@@ -256,7 +256,7 @@ def _teacher(queue: JobQueue, who: str) -> str:
         for job in queue.jobs(who)
         if job.mine and job.id in own.keys() - titles.keys()
     }
-    titles = {"none": _("No teacher: labels alone"), **titles}
+    titles = {"none": _("No teacher (labels alone)"), **titles}
     chosen = one_of(st.selectbox, role_title("teacher"), titles, "teacher", default=default)
     return "" if chosen == "none" else chosen
 
@@ -284,7 +284,7 @@ def _recipe(model: str, has_teacher: bool, usual: dict[str, Any]) -> dict[str, A
     settings |= {
         "mixup": exact(
             left.slider, _("Mixup"), 0.0, 1.0, float(usual["mixup"]), 0.1, "mixup",
-            help=_("Blends pairs of photographs and their labels; 0 blends none."),
+            help=_("Mixes pairs of photographs and their labels; 0: no mixing."),
         ),
         "epochs": exact(
             left.number_input, _("Epochs"), 1, MOST_EPOCHS, usual["epochs"], 1, "epochs"
@@ -292,14 +292,14 @@ def _recipe(model: str, has_teacher: bool, usual: dict[str, Any]) -> dict[str, A
         "px": one_of(left.selectbox, _("Picture side"), sides, "px", usual["px"]),
         "share": exact(
             left.number_input, _("Photographs, %"), 5, 100, usual["share"], 5, "share",
-            help=_("Share of the training photographs, the same of every class."),
+            help=_("Share of the training photographs, equal in all classes."),
         ) / 100,
         "seeds": url_state.draw(
             right.pills, _("Seeds, a run each"), SEEDS, selection_mode="multi", key="seeds",
             spelling=_IN_ONE, default=[0],
         ),
         "batch_size": one_of(
-            right.selectbox, _("Photographs a step"), BATCHES, "batch_size", usual["batch_size"]
+            right.selectbox, _("Batch size"), BATCHES, "batch_size", usual["batch_size"]
         ),
         "lr": exact(
             right.number_input, _("Highest learning rate"), 1e-5, 0.1, usual["lr"], 1e-4, "lr",
@@ -331,10 +331,10 @@ def start(configs: Sequence[TrainConfig], queue: JobQueue, who: str, index: Inde
     """The button that asks for the runs, and what became of it."""
     n = len(configs)
     st.button(
-        ngettext("Start {n} run", "Start {n} runs", n).format(n=n), key="start",
+        ngettext("Start", "Start {n} runs", n).format(n=n), key="start",
         icon=":material/play_arrow:", type="primary", width="stretch", disabled=index is None,
         on_click=_ask, args=(list(configs), queue, who, index),
-        help=_("It runs in a process of its own and goes on when you close the tab."),
+        help=_("It continues when you close the tab."),
     )  # fmt: skip
     if refusal := st.session_state.pop("start_refused", ""):
         st.warning(refusal, icon=":material/front_hand:")
@@ -363,8 +363,9 @@ def watch(queue: JobQueue, who: str, index: Index | None, epochs: int) -> None:
     if job is None:
         alt = _("No loss yet: no training runs.")
         show(charts.loss_chart([], epochs, "distilled"), alt, key="loss")
-        text = _("These six pictures are not among those it learns from. Before it has learned "
-                 "anything, 1 answer in 11 is right by chance.")  # fmt: skip
+        text = _("**Nothing runs yet.** Press Start: the loss is drawn here, and each “?” becomes "
+                 "the student's answer. It does not learn from these six pictures. Before it "
+                 "learns, 1 answer in 11 is right by chance.")  # fmt: skip
     else:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(headline(job, jobs))
@@ -489,7 +490,7 @@ def seen(job: Job, watched: Watched | None) -> list[str]:
         )
         lines.append(
             _("After {done} of {steps} steps its loss is {last}; it was {first} at the start. It "
-              "names {right} of the {n} pictures right.").format(
+              "is right on {right} of the {n} pictures.").format(
                 done=numbers.count(watched.done), steps=numbers.count(watched.steps),
                 first=f"{watched.loss[0]:.3g}", last=f"{watched.loss[-1]:.3g}",
                 right=right, n=len(watched.pictures),
@@ -500,11 +501,11 @@ def seen(job: Job, watched: Watched | None) -> list[str]:
         accuracy, n = entries[-1]["val_accuracy"], entries[-1]["val_n"]
         low, high = wilson(round(accuracy * n), n)
         verdict = (
-            _("**Clearly better than a blind guess** ({chance}): {accuracy} right after the last "
-              "epoch, {low} to {high} with 95 % confidence.")
+            _("**Better than a blind guess** ({chance}): right on {accuracy} after the last epoch "
+              "(95 % interval {low} to {high}).")
             if low > CHANCE
-            else _("Not clearly better than a blind guess ({chance}): {accuracy} right after the "
-                   "last epoch, {low} to {high} with 95 % confidence. Train longer.")
+            else _("Not clearly better than a blind guess ({chance}): right on {accuracy} after "
+                   "the last epoch (95 % interval {low} to {high}). Train longer.")
         )  # fmt: skip
         lines.append(
             verdict.format(
@@ -519,8 +520,8 @@ def guess_first(with_dreams: bool, jobs: Sequence[Job]) -> None:
     """One tap before starting, and a verdict on it by the newest run that has finished."""
     expected = guess.ask(
         _(
-            "Guess: of 100 {pictures} that it has never seen, how many will your student name "
-            "right at its end? (A blind guess: 9.)"
+            "Guess: on how many of 100 new {pictures} will your student be right after training? "
+            "(A blind guess: 9.)"
         ).format(pictures=_("generated pictures") if with_dreams else _("photographs")),
         {"low": _("fewer than 30"), "middle": _("30 to 60"), "high": _("more than 60")},
         key="guess_right",
@@ -531,7 +532,7 @@ def guess_first(with_dreams: bool, jobs: Sequence[Job]) -> None:
         return
     accuracy = done[0].run.metrics()[-1]["val_accuracy"]
     low, high = GUESSES[expected.value]
-    words = _("It got {n} of 100 right after its last epoch.").format(n=round(100 * accuracy))
+    words = _("It is right on {n} of 100 after its last epoch.").format(n=round(100 * accuracy))
     guess.verdict(expected, low <= accuracy < high, words)
 
 
@@ -555,11 +556,13 @@ def state(job: Job) -> None:
         n = entries[-1]["val_n"] if entries else 0
         words = (
             _(
-                ":material/check_circle: Done: {accuracy} of {n} generated pictures right that it "
-                "had not seen; not photographs."
+                ":material/check_circle: Done: right on {accuracy} of {n} new generated pictures "
+                "(not photographs)."
             )
             if job.config.data == DREAMS
-            else _(":material/check_circle: Done: {accuracy} of {n} validation photographs right.")
+            else _(
+                ":material/check_circle: Done: right on {accuracy} of {n} validation photographs."
+            )
         )
         st.markdown(words.format(accuracy=numbers.percent(accuracy, n), n=numbers.count(n)))
         if job.reason == "unpublished":
@@ -611,35 +614,33 @@ def explain_end(job: Job, epochs: int) -> None:
     ends: dict[str, tuple[Callable[[str], object], str]] = {
         "stopped": (
             st.markdown,
-            _(":material/pause_circle: Paused. {kept} Resume goes on there."),
+            _(":material/pause_circle: Paused. {kept} Resume continues from there."),
         ),
         "time": (
             st.info,
-            _("Stopped after {time}, as long as a run may take here at a stretch: now it is the "
-              "others' turn. {kept} Resume goes on there."),
+            _("Stopped after {time}, the longest time for one run: others are waiting. {kept} "
+              "Resume continues from there."),
         ),
         "interrupted": (
             st.warning,
-            _("Interrupted: its process has gone, perhaps because the machine was restarted. "
-              "{kept} Resume goes on there."),
+            _("Interrupted: its process has ended, perhaps because the machine was restarted. "
+              "{kept} Resume continues from there."),
         ),
         "killed": (
             st.error,
-            _("The system ended it (signal {message}; 9 is how Linux frees memory when it runs "
-              "out). {kept} Resume goes on there; smaller pictures or fewer of them a step need "
-              "less memory."),
+            _("The system ended it (signal {message}; 9 usually means too little memory). {kept} "
+              "Resume continues from there. Smaller pictures or a smaller batch need less memory."),
         ),
         "loss": (st.error, _("{message} {kept}")),
         "said": (st.error, _("{message} {kept}")),
         "disk": (
             st.error,
-            _("The disk is full, so nothing more could be written. {kept} Make room, then "
-              "resume."),
+            _("The disk is full. {kept} Free some space, then resume."),
         ),
-        "data": (st.error, _("The photographs are not where they were. {message} {kept}")),
+        "data": (st.error, _("The photographs have been moved. {message} {kept}")),
     }  # fmt: skip
     key = job.reason if job.state == "failed" or job.reason == "time" else job.state
-    draw, words = ends.get(key, (st.error, _("It broke off: {message}. {kept}")))
+    draw, words = ends.get(key, (st.error, _("It stopped: {message}. {kept}")))
     kept = ngettext("{n} epoch is kept.", "{n} epochs are kept.", epochs).format(n=epochs)
     time = duration(60 * int(job.message)) if job.reason == "time" else ""
     draw(words.format(kept=kept, message=job.message, time=time))
@@ -662,7 +663,7 @@ def _buttons(queue: JobQueue, job: Job, who: str) -> None:
     if job.is_active:
         st.button(
             _("Pause"), icon=":material/pause:", key=f"stop-{job.id}", on_click=act,
-            args=(queue.stop,), help=_("Every whole epoch is kept; Resume goes on there."),
+            args=(queue.stop,), help=_("Complete epochs are kept; Resume continues from there."),
         )  # fmt: skip
         return
     if job.state != "done":
@@ -671,7 +672,7 @@ def _buttons(queue: JobQueue, job: Job, who: str) -> None:
             args=(queue.resume,),
         )  # fmt: skip
     with st.popover(_("Delete"), icon=":material/delete:"):
-        st.markdown(_("The run, its curves and its checkpoint go, for good."))
+        st.markdown(_("This deletes the run, its curves and its checkpoint permanently."))
         st.button(
             _("Delete this run"), key=f"delete-{job.id}", type="primary", on_click=act,
             args=(queue.delete,),
@@ -705,14 +706,12 @@ def runs(queue: JobQueue, who: str) -> None:
     """Every run's state and buttons; they move while anything runs or waits."""
     if lost := queue.unreadable(who):
         st.warning(
-            _("Left out, since this version cannot read their settings: {runs}.").format(
-                runs=", ".join(lost)
-            ),
+            _("Not shown, their settings cannot be read: {runs}.").format(runs=", ".join(lost)),
             icon=":material/rule:",
         )
     jobs = listed(queue, who)
     if not jobs:
-        st.caption(_("No training has been started on this machine yet. Yours will stand here."))
+        st.caption(_("There are no runs yet. Yours will be listed here."))
         return
     moves = any(job.is_active for job in jobs)
     st.fragment(_cards, run_every=2 * POLL_S if moves else None)(queue, who)
@@ -739,18 +738,17 @@ def curves(queue: JobQueue, who: str) -> None:
     """Chosen runs over each other, epoch by epoch; they move while anything runs."""
     jobs = listed(queue, who)
     if not jobs:
-        st.caption(_("No training has been started on this machine yet."))
+        st.caption(_("There are no runs yet."))
     else:
         ids = _choose(jobs)
         moves = any(job.is_active for job in jobs)
         st.fragment(_watch_curves, run_every=4 * POLL_S if moves else None)(queue, who, ids)
     st.markdown(
         _(
-            "**Two traps.** *Losses of different recipes cannot be compared*: with a teacher the "
-            "total is another sum, and T and alpha stretch it. Compare accuracies on the "
-            "validation split. *The best epoch flatters*: the best of many epochs is also the "
-            "luckiest. Look at the last quarter of the curve, train several seeds, and measure "
-            "once, at the end, on the test split."
+            "**Two traps.** *Do not compare losses of different recipes*: a teacher, T and alpha "
+            "change the sum. Compare accuracies on the validation split. *The best epoch is also "
+            "the luckiest*: look at the last quarter of the curve, train several seeds, and "
+            "measure once, at the end, on the test split."
         )
     )
 
@@ -760,7 +758,7 @@ def _choose(jobs: Sequence[Job]) -> list[str]:
     by_id = {job.id: job for job in jobs}
     return several_of(
         st.multiselect,
-        _("Runs over each other"),
+        _("Runs to compare"),
         {id: marked_title(job, jobs) for id, job in by_id.items()},
         "runs_shown",
         default=list(by_id)[:1],
@@ -797,10 +795,9 @@ def _watch_curves(queue: JobQueue, who: str, chosen: list[str]) -> None:
     st.markdown("\n".join(f"- {line}" for line in compared(picked)))
     st.caption(
         _(
-            "The **hard** loss falls when the student learns the labels, the **soft** one when it "
-            "learns to answer like its teacher; **agreement** says how often both name the same "
-            "food. Where training accuracy rises on while validation stands still, the student "
-            "learns its pictures by heart."
+            "The **hard** loss falls when the student learns the labels, the **soft** loss when it "
+            "learns its teacher's answers. **Agreement**: how often both name the same food. If "
+            "training accuracy rises and validation accuracy does not, the student overfits."
         )
     )
     data_button(metrics_frame(drawn), KEY)
@@ -839,11 +836,11 @@ def compared(jobs: Sequence[Job]) -> list[str]:
             continue
         best = max(entries, key=lambda entry: entry["val_accuracy"])
         words = (
-            _("{run}: best after epoch {epoch}, {val} of the generated pictures right that it had "
-              "not seen (n = {n}, none a photograph), {train} of those it learned from")
+            _("{run}: best after epoch {epoch}, right on {val} of new generated pictures (n = {n}, "
+              "not photographs) and {train} of those it learned from")
             if job.config.data == DREAMS
-            else _("{run}: best after epoch {epoch}, {val} of the validation photographs right "
-                   "(n = {n}), {train} of the training ones")
+            else _("{run}: best after epoch {epoch}, right on {val} of the validation photographs "
+                   "(n = {n}) and {train} of the training photographs")
         )  # fmt: skip
         line = words.format(
             run=short_title(job, jobs), epoch=best["epoch"],
@@ -851,13 +848,13 @@ def compared(jobs: Sequence[Job]) -> list[str]:
             n=numbers.count(best["val_n"]), train=numbers.percent(best["train_accuracy"]),
         )  # fmt: skip
         if best.get("agreement") is not None:
-            line += _("; with the teacher it agrees on {share}").format(
+            line += _("; agrees with the teacher on {share}").format(
                 share=numbers.percent(best["agreement"])
             )
         if len(entries) > 1:
             last = entries[-max(2, len(entries) // 4) :]
             mean = sum(entry["val_accuracy"] for entry in last) / len(last)
-            line += _("; mean of its last {m} epochs: {mean}").format(
+            line += _("; mean of the last {m} epochs: {mean}").format(
                 m=len(last), mean=numbers.percent(mean)
             )
         lines.append(line + ".")
@@ -872,7 +869,7 @@ def results(done: Sequence[Job], index: Index | None) -> None:
     job = done[0]
     if len(done) > 1:
         titles = {other.id: marked_title(other, done) for other in done}
-        id = one_of(st.selectbox, _("Which one"), titles, "finished", job.id)
+        id = one_of(st.selectbox, _("Run"), titles, "finished", job.id)
         job = next(other for other in done if other.id == id)
     published = networks.own().get(job.id)
     if published is not None:
@@ -907,12 +904,12 @@ def _confusion(report: dict[str, Any], dreamed: bool) -> None:
     most, label, answer = max(pairs)
     split = {"testing": _("test"), "validation": _("validation")}[report["split"]]
     words = (
-        _("**What it takes for what**, on {n} generated pictures it never learned from:")
+        _("**Confusion matrix** on {n} new generated pictures:")
         if dreamed
-        else _("**What it takes for what**, on {n} {split} photographs it never learned from:")
+        else _("**Confusion matrix** on {n} {split} photographs:")
     )
     st.markdown(words.format(n=numbers.count(total), split=split))
-    worst = _(" The most frequent mistake: {label} taken for {answer}, {n} times.").format(
+    worst = _(" Most frequent mistake: {label} taken for {answer}, {n} times.").format(
         label=food_class(CLASSES[label]), answer=food_class(CLASSES[answer]), n=most
     )
     worst = worst if most else ""
@@ -922,11 +919,11 @@ def _confusion(report: dict[str, Any], dreamed: bool) -> None:
         key="confusion",
     )
     data_button(confusion_frame(counts), "confusion")
-    st.caption(_("A row is a true class; its right answers are on the diagonal.") + worst)
+    st.caption(_("Rows: true classes. Diagonal: right answers.") + worst)
     if report["unreadable"]:
         names = ", ".join(name for name, _why in report["unreadable"][:3])
         st.caption(
-            _("{n} pictures could not be read and were left out: {names}").format(
+            _("{n} pictures could not be read: {names}").format(
                 n=len(report["unreadable"]), names=names
             )
         )
@@ -936,10 +933,10 @@ def _mistakes(report: dict[str, Any], index: Index | None) -> None:
     """The photos themselves, only from the local copy, never kept."""
     if not report["mistakes"]:
         return
-    st.markdown(_("**Wrong, and most sure of it**"))
+    st.markdown(_("**Wrong answers of which it is most sure**"))
     if index is None or index.fingerprint != report["data"]["fingerprint"]:
         st.caption(
-            _("The photos are shown where the copy lies that it was tested on: {data}.").format(
+            _("To see the photos, use the data it was tested on: {data}.").format(
                 data=report["data"]["name"]
             )
         )
@@ -991,17 +988,17 @@ def _use(published: Checkpoint) -> None:
     with st.container(horizontal=True):
         frame.page_link(
             frame.entry("compare"),
-            _("Show it your lunch: open it in Compare"),
+            _("Open it in Compare"),
             [("networks", id) for id in [published.id, *shipped]],
         )
         frame.page_link(
             frame.entry("pruning"),
-            _("Cut it smaller: open it in Pruning"),
+            _("Open it in Pruning"),
             [("network", published.id)],
         )
     st.caption(
         _("Its name, for the command line: {id}").format(id=f"`{published.id}`"),
-        help=_("For example: python -m core evaluate, then its name."),
+        help=_("Example: python -m core evaluate NAME"),
     )
 
 
@@ -1013,12 +1010,11 @@ def why() -> None:
     )
     st.markdown(
         _(
-            "The **soft** loss asks the student to answer like the teacher, both softened by the "
-            "temperature $T$; the **hard** one asks for the label $y$. $\\alpha$ weighs them. "
-            "$T^2$ keeps the soft term's gradients, which shrink as $1/T^2$, on the scale of the "
-            "hard ones. With mixup the picture is a blend of two, and the hard loss is blended "
-            "likewise; the teacher has looked at the blend itself. This is the function that every "
-            "step of every run here calls:"
+            "The **soft** loss compares the student with the teacher, both at temperature $T$; the "
+            "**hard** loss compares it with the label $y$. $\\alpha$ weighs them. The gradients of "
+            "the soft loss shrink as $1/T^2$; the factor $T^2$ makes up for that. Mixup mixes two "
+            "pictures, and the hard loss mixes their labels; the teacher sees the mixed picture. "
+            "Every step of every run calls this function:"
         )
     )
     st.code(source_of("core.training.loss", "loss_fn_kd"), language="python")
@@ -1028,15 +1024,13 @@ def homework() -> None:
     """Where the homework's training questions are answered here."""
     st.markdown(
         _(
-            "- **HW13 Q2.1**, write `loss_fn_kd`: under “Why” above, as it runs. The course's "
-            "values are alpha = 0.5 and T = 1; the report's are 0.3 and 2 with mixup; HW7's "
-            "reference is T = 20, alpha = 0.5.\n"
-            "- **HW7 Q2**, does a student learn more from a teacher? Start the same student twice, "
-            "with the teacher and with “No teacher”, on the same seeds: the curves lie over each "
-            "other.\n"
-            "- **HW13 Q1**, at most 100,000 parameters: choose a student that keeps to it, or "
-            "draw one on the page Architecture and train it here.\n"
-            "- The course trains with Adam at 3e-4 in batches of 64: both stand under “Recipe”."
+            "- **HW13 Q2.1**, write `loss_fn_kd`: see “Why”. The course uses alpha = 0.5 and "
+            "T = 1; the report 0.3 and 2 with mixup; HW7's reference 0.5 and 20.\n"
+            "- **HW7 Q2**, does a student learn more with a teacher? Start the same student twice, "
+            "with the teacher and with “No teacher”, on the same seeds, and compare the curves.\n"
+            "- **HW13 Q1**, at most 100,000 parameters: choose such a student, or design one on "
+            "the page Architecture and train it here.\n"
+            "- The course uses Adam at 3e-4 in batches of 64: set both numbers under “Recipe”."
         )
     )
 

@@ -108,13 +108,14 @@ def expression(sentence: str, **values: str) -> str:
 # Softmax at a temperature: above, a panel of bars for each network (an offset on one axis); below,
 # the entropy against T.
 
-HEIGHT_PX = 470
 _PANEL = 1.45
 """Width of a panel in units of probability: bars from 0 to 1, then the column of figures."""
 _FIGURE_AT = 1.36
 _BARS = (42, 284)
 """From where to where, in px from the top, the bars stand; the entropy curves below them."""
 _CURVES = (366, 470)
+TEMPERATURE_HEIGHT_PX = {False: _BARS[1], True: _CURVES[1]}
+"""By whether the curves are there."""
 
 
 class Voice(NamedTuple):
@@ -162,9 +163,11 @@ def _temperature_spec(panels: int, is_open: bool) -> alt.LayerChart:
     low, high, step = softening.T_LOW, softening.T_HIGH, softening.T_STEP
     bind = alt.binding_range(min=low, max=high, step=step, name=_("Temperature T"))
     slider = alt.param(name="T", value=1.0, bind=bind if is_open else alt.Undefined)
-    both = layered(layered(*_softmax_bars(panels, is_open)), layered(*_entropy(panels, is_open)))
-    both = both.resolve_scale(x="independent", y="independent").add_params(slider)
-    return _fit_width(both, HEIGHT_PX)
+    halves = [layered(*_softmax_bars(panels, is_open))]
+    if is_open:
+        halves.append(layered(*_entropy(panels)))
+    both = layered(*halves).resolve_scale(x="independent", y="independent").add_params(slider)
+    return _fit_width(both, TEMPERATURE_HEIGHT_PX[is_open])
 
 
 def _fit_width(chart: alt.LayerChart, height_px: int) -> Any:
@@ -196,7 +199,7 @@ def _softmax_bars(panels: int, is_open: bool) -> list[alt.Chart]:
             labelExpr=f"format(datum.value % {_PANEL}, '.0%')",
             orient="bottom",
             grid=False,
-            offset=_BARS[1] - HEIGHT_PX,
+            offset=_BARS[1] - TEMPERATURE_HEIGHT_PX[is_open],
             labelFlush=False,
         ),
     )
@@ -256,7 +259,7 @@ def _entropy_at_t(*keep: str, over: Sequence[float] = ()) -> alt.Chart:
     )
 
 
-def _entropy(panels: int, is_open: bool) -> list[alt.Chart]:
+def _entropy(panels: int) -> list[alt.Chart]:
     x = _temperature_axis("at:Q", softening.T_LOW, [0.1, 0.2, 0.5, 1, 2, 5, 10, 20])
     y = alt.Y(
         "entropy:Q",
@@ -266,15 +269,6 @@ def _entropy(panels: int, is_open: bool) -> list[alt.Chart]:
     )
     ceiling = alt.Chart(_rows(entropy=[LIMIT_NATS])).encode(y=y)
     heads_y = _CURVES[0] - 34
-    frame = [
-        painted(ceiling.mark_rule(strokeDash=[5, 4], strokeWidth=1.5), "text"),
-        _word(_("Entropy, in nats"), -48, heads_y, fontWeight="bold"),
-        ink_text(ceiling.encode(x=alt.value(6)), alt.value("ln 11"), "muted", align="left",
-                 baseline="bottom", dy=-3),
-    ]  # fmt: skip
-    if not is_open:  # a point that nobody sees keeps the axis of T
-        corner = alt.Chart(_rows(at=[softening.T_LOW])).mark_point(opacity=0)
-        return [*frame, corner.encode(x=x)]
     grid = np.geomspace(softening.T_LOW, softening.T_HIGH, 60)
     curves = _entropy_at_t(over=[float(t) for t in grid]).mark_line(strokeWidth=2.5)
     current = _entropy_at_t("panel", "head").transform_calculate(
@@ -289,12 +283,15 @@ def _entropy(panels: int, is_open: bool) -> list[alt.Chart]:
         color=role_color(),
     )
     return [
-        *frame,
+        painted(ceiling.mark_rule(strokeDash=[5, 4], strokeWidth=1.5), "text"),
+        _word(_("Entropy, in nats"), -48, heads_y, fontWeight="bold"),
+        ink_text(ceiling.encode(x=alt.value(6)), alt.value("ln 11"), "muted", align="left",
+                 baseline="bottom", dy=-3),
         curves.encode(x=x, y=y, color=role_color(), detail="series:N"),
         *_current_temperature(x, _CURVES),
         marks.encode(x=x, y=y, color=role_color(), shape=role_shape()),
         names,
-    ]
+    ]  # fmt: skip
 
 
 # The distillation loss of one example: the losses in words, which are also the key; the gradient
@@ -586,11 +583,7 @@ def sweep_chart(sweep: Sweep) -> Spec:
         for point in sweep.points
         if point.alpha is not None
     ]
-    alone = [
-        {"accuracy": 100 * row.mean, "label": _("labels alone, no teacher")}
-        for row in kept
-        if row.alpha is None
-    ]
+    alone = [{"accuracy": 100 * row.mean} for row in kept if row.alpha is None]
     temperatures = sorted({row.temperature for row in kept if row.temperature is not None})
     names = dict.fromkeys(f"α = {row.alpha:g}" for row in kept if row.alpha is not None)
     spec = _sweep_spec(tuple(temperatures), tuple(names))
@@ -631,7 +624,6 @@ def _sweep_spec(temperatures: tuple[float, ...], names: tuple[str, ...]) -> alt.
         painted(lines, "distilled"),
         painted(trainings.encode(x=x, y=y, shape=shape, tooltip=tooltip), "distilled"),
         ink_text(last, "series:N", align="left", dx=10),
-        ink_text(alone.encode(x=alt.value(4)), "label:N", align="left", dy=-8),
     )
     return finish(chart, height=SWEEP_HEIGHT_PX)
 

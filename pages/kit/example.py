@@ -100,7 +100,7 @@ def short_names(pair: list[Checkpoint]) -> list[str]:
 def kind_titles() -> dict[Kind, str]:
     """Every kind of stored answers, in words that end the sentence "A picture where"."""
     return {
-        "hesitates": _("the teacher hesitates"),
+        "hesitates": _("the teacher is unsure"),
         "sure": _("the teacher is sure"),
         "disagree": _("only the teacher is right"),
         "both_wrong": _("both are wrong"),
@@ -180,9 +180,8 @@ def _generated(pair: list[Checkpoint], chosen: DreamSet) -> Example:
     sheets = sorted(chosen.sheets, key=lambda sheet: sheet.teacher_sure[0])
     by_food = {CLASSES[sheet.label]: sheet for sheet in sheets}
     titles = {food: food_class(food) for food in by_food}
-    left, right = _menu_and_button()
-    food = one_of(left.selectbox, _("Made as"), titles, "dream_of", default=next(iter(titles)))
-    turn = next_of(right, _("Next"), "dream")
+    food = one_of(st.selectbox, _("Made as"), titles, "dream_of", default=next(iter(titles)))
+    turn = next_of(st, _("Next picture"), "dream")
     sheet = by_food[food]
     versions = tuple(
         (network.id, network.weights_sha256, network.files[GRAPH].sha256) for network in pair
@@ -219,10 +218,10 @@ def _stored(pair: list[Checkpoint], kinds: Mapping[Kind, str]) -> Example | None
     banks = [bank(network) for network in pair]
     stored = [answers for answers in banks if answers is not None]
     if len(stored) < len(pair):
-        st.info(_("These networks were shipped without their test answers. Take a photo instead."))
+        st.info(_("The test answers of these networks are missing. Use a photo instead."))
         return None
     if any(not np.array_equal(answers.labels, stored[0].labels) for answers in stored):
-        st.info(_("These two were not measured on the same pictures. Choose another pair."))
+        st.info(_("These two were not measured on the same pictures. Choose two others."))
         return None
     rows_of = examples(stored[0].logits, stored[-1].logits, stored[0].labels)
     rows_of = {kind: rows for kind, rows in rows_of.items() if kind in kinds}
@@ -230,20 +229,14 @@ def _stored(pair: list[Checkpoint], kinds: Mapping[Kind, str]) -> Example | None
         st.info(_("There is no test picture with a known class."))
         return None
     titles = {kind: kinds[kind] for kind in rows_of}
-    left, right = _menu_and_button()
-    kind = one_of(left.selectbox, _("Picture where"), titles, "kind", default=next(iter(titles)))
+    kind = one_of(st.selectbox, _("Picture where"), titles, "kind", default=next(iter(titles)))
     rows = rows_of[kind]
-    number = next_of(right, _("Next"), f"number_{kind}", 1, len(rows))
+    number = next_of(st, _("Next picture"), f"number_{kind}", 1, len(rows))
     row = int(rows[number - 1])
     label = int(stored[0].labels[row])
     return Example(
         [answers.logits[row] for answers in stored], label, _photograph(pair, row, label)
     )
-
-
-def _menu_and_button() -> Any:
-    """Places for a menu of pictures, and for the button that shows the next of that kind."""
-    return st.columns([6, 5], vertical_alignment="bottom", gap="small")
 
 
 def _index_of(pair: list[Checkpoint]) -> Index | None:

@@ -100,10 +100,10 @@ def compare(page: "Page", alpha: float, t: float, pick: int = 0, move: float = 0
         part = f"{parts.soft_gradient[other]:+.3f}".replace("-", "−")
         both = [f"{100 * p[other]:.0f}\u202f%" for p in (parts.teacher, parts.student)]
         assert (
-            f"at T = {t:g}, gives {CLASSES[other]} {both[0]}, the student {both[1]}: it {pull} "
-            f"that logit most (gradient {part};" in follow
+            f"changes {CLASSES[other]} most: at T = {t:g} it gives {both[0]}, the student "
+            f"{both[1]}, so it {pull} that logit (gradient {part}," in follow
         )
-    long = re.findall(r"is ([\d.]+) long, the hard one ([\d.]+)\. .* would be ([\d.]+):", follow)
+    long = re.findall(r"length ([\d.]+), the hard one ([\d.]+)\. .* one has ([\d.]+):", follow)
     expected_long = (expected_here.soft, expected_here.hard, expected_here.without_t2)
     np.testing.assert_allclose([float(one) for one in long[0]], expected_long, rtol=0.06)
 

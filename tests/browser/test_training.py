@@ -82,7 +82,7 @@ def finished(tab: "Page") -> None:
     """Until the run has finished; then its tab is open."""
     tab.wait_for_selector("text=/Done:/", timeout=START_MS)
     tab.get_by_role("tab", name="The finished run").click()
-    tab.wait_for_selector("text=What it takes for what")
+    tab.wait_for_selector("text=Confusion matrix")
 
 
 def button(tab: "Page", name: str) -> str:
@@ -108,7 +108,7 @@ def test_a_run_outlives_its_tab_and_becomes_a_checkpoint(
     tab.keyboard.press("Enter")
     tab.wait_for_function("location.search.includes('epochs=90')")  # the link follows
     tab.keyboard.press("Escape")
-    tab.click(button(tab, "Start 1 run"))
+    tab.click(button(tab, "Start"))
     tab.wait_for_selector("text=/After [0-9,]+ of [0-9,]+ steps its loss is/", timeout=START_MS)
     assert tab.locator(".st-key-answers img").count() == 6
     assert tab.locator(".st-key-answers").inner_text().count("%") == 6  # answers, with how sure
@@ -136,11 +136,11 @@ def test_a_run_outlives_its_tab_and_becomes_a_checkpoint(
     tab = open_tab(context, server)
     assert wait_for_epoch(tab, seen + 1) > seen
     tab.click(button(tab, "Pause"))
-    tab.wait_for_selector("text=Resume goes on there")
+    tab.wait_for_selector("text=Resume continues from there")
     tab.click(button(tab, "Resume"))
     assert wait_for_epoch(tab, seen + 1) > seen
     finished(tab)
-    tab.wait_for_selector("text=What it takes for what")
+    tab.wait_for_selector("text=Confusion matrix")
     tab.wait_for_selector('[data-testid="stDownloadButton"] >> text=Model card')
     assert not tab.query_selector('[data-testid="stException"]')
     tab.click("text=open it in Compare")
@@ -163,7 +163,7 @@ def test_the_running_epoch_moves_and_the_result_opens_in_pruning(
         " box.innerText.includes('Epochs') && box.querySelector('input').value === '20')"
     )
     tab.keyboard.press("Escape")
-    tab.click(button(tab, "Start 1 run"))
+    tab.click(button(tab, "Start"))
     tab.wait_for_selector("text=/images.s · about .* left/", timeout=START_MS)
     seen = wait_for_share(tab, 0)
     tab.click('[data-testid="stSidebarNavLink"]:has-text("Temperature")')
@@ -207,7 +207,7 @@ def test_a_design_goes_from_its_drawing_to_a_pruned_network(
             arg=said,
         )
     tab.keyboard.press("Escape")
-    tab.click(button(tab, "Start 1 run"))
+    tab.click(button(tab, "Start"))
     finished(tab)
     (run,) = (tmp_path / "runs").glob("design_*")
     assert json.loads((run / "run.json").read_text())["config"]["model"] == f"design:{line}"

@@ -60,7 +60,7 @@ def chart(app: AppTest) -> dict[str, Any]:
 
 
 def guess_of(app: AppTest) -> Any:
-    return next(group for group in app.button_group if "leave T²" in group.label)
+    return next(group for group in app.button_group if "Without T²" in group.label)
 
 
 def bound(app: AppTest) -> dict[str, float]:
@@ -98,7 +98,7 @@ def test_the_page_as_it_comes(open_page: Open) -> None:
     for value, times in (("same", 1), ("twenty", 20), ("hundreds", 400)):
         guess_of(app).set_value(value).run()
         assert ("Right." if times == nearest else "Not quite.") in text(app)
-        assert f"it shrinks {cold / warm:.0f} times" in text(app)
+        assert f"For this picture {cold / warm:.0f} times" in text(app)
     assert len(chart(app)["layer"]) == 2 and "without T²" in str(chart(app))
     assert "Without T²" in follows(app)["paragraphs"][1]
     # the function that trains is shown
@@ -190,7 +190,7 @@ def test_one_seed_is_called_one_seed_and_other_settings_are_owned_up_to(open_pag
     publish_answers("distilled", 0, 204)
     app = open_page("distillation")
     assert "**Distillation helps** in 0 of 1" in text(app)
-    assert "**Not distinguishable** in 1" in text(app)
+    assert "**Unclear** in 1" in text(app)
     publish_answers("scratch", 0, 200)
     publish_answers("distilled", 0, 260, config={"seed": 0, "epochs": 90})
     app = open_page("distillation")

@@ -118,8 +118,8 @@ def test_without_photographs_a_training_learns_from_dreams(
     assert not app.exception
     assert "learns from 33 pictures of 64 px" in text(app) and MARK in text(app)
     (question,) = (one.label for one in app.button_group if one.key == "guess_right")
-    assert "of 100 generated pictures" in question and "photograph" not in question
-    next(one for one in app.button if "Start 1 run" in one.label).click().run()
+    assert "of 100 new generated pictures" in question and "photograph" not in question
+    next(one for one in app.button if "Start" in one.label).click().run()
     (job,) = queue.jobs(None)
     said = preset("minute", dreamed=True)
     assert said["share"] == 1 and said != preset("minute")

@@ -62,7 +62,7 @@ def test_it_names_the_best_and_what_labels_alone_reach(open_page: Open) -> None:
     assert "uncommitted" not in said
     assert "The best of 3 settings is T = 8, α = 0.5" in said and "(60" in said  # 121 of 200
     assert "the worst T = 2, α = 0.9" in said
-    assert "2 of the 3 taught settings lie above that" in said
+    assert "2 of the 3 settings with a teacher are higher" in said
     assert "Tiny (not Food-11)" in said
     assert "sweep" in data_buttons(app)
     drawn = {name: rows_of(sweep_chart(kept), name) for name in ("means", "points", "alone")}

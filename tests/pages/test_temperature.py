@@ -193,7 +193,7 @@ def test_without_photographs_the_example_is_a_generated_picture(open_page: Open)
         picture = prepare(Image.fromarray(np.ascontiguousarray(tile)), shelf.PX)
         logits = np.sort(predictor(shelf.TEACHER).logits(picture[None])[0])[::-1]
         assert follows(app)["logits"] == pytest.approx(list(logits), abs=1e-5)
-        next(one for one in app.button if one.label == "Next").click().run()
+        next(one for one in app.button if one.label == "Next picture").click().run()
     # a link from before there were generated pictures opens what it opened
     app = open_page("temperature", kind="sure")
     assert not pictures(app) and "The label says" in text(app)
