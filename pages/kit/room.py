@@ -5,6 +5,7 @@ who is in one asks the room's file every few seconds whether there is something 
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from typing import Any, cast
@@ -59,6 +60,12 @@ class Seat:
 def rooms() -> Rooms:
     """The rooms of this server, and of others on its folder."""
     return Rooms(data_dir())
+
+
+def forget_old() -> None:
+    """Delete the rooms whose day is over."""
+    with suppress(UserError):  # a full disk: the pages say so
+        rooms().forget_old()
 
 
 def seat() -> Seat | None:
@@ -260,7 +267,7 @@ def listen(key: str, seen: Sequence[int] | None) -> None:
     place = seat()
     if place is None or seen is None:
         return
-    st.html(f"<style>[class*='st-key-{key}_place'] {{display: none}}</style>")
+    st.html(f"<style>:has(> .st-key-{key}_place) {{display: none}}</style>")
     news = f"{NEWS}/{place.room.door}"
     data = {"news": news, "seen": list(seen), "every_ms": round(1000 * WATCH_S)}
     with st.container(key=f"{key}_place"):

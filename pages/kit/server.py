@@ -40,7 +40,7 @@ from core.errors import ConfigError
 from core.i18n import _
 from core.limited import give_memory_back
 from core.paths import whole_number
-from pages.kit import frame
+from pages.kit import frame, room
 
 MB = 2**20
 FILES_PER_VISITOR = 40  # empty files take memory too
@@ -324,6 +324,7 @@ async def _tidy_up() -> None:
         await asyncio.sleep(EVERY_S)
         try:
             end_closed_sessions()
+            await asyncio.to_thread(room.forget_old)
         except Exception:  # whatever it was: a timer that has ended would keep photos for ever
             _log.exception("sessions could not be tidied up")
 

@@ -20,6 +20,8 @@ _CSS = (
     "[data-testid='stSidebar'], [data-testid='stHeader'], .st-key-foot, hr {display: none}"
     # 14 px, the smallest text of a page or chart, becomes 24.5 px on a screen of 1,920
     f"{_MAIN} {{zoom: var(--stage-zoom, 1.75); max-width: none; padding: 1rem 8.5rem 2rem 2rem}}"
+    # Vega measures in pixels of the screen: it draws as wide as there, and is enlarged again
+    "[data-testid='stVegaLiteChart'] {width: calc(100% / var(--stage-zoom, 1.75)) !important}"
     f"[data-stage='top'] {_MAIN} {_BLOCKS}:has(> {_TABS}), [data-stage='top'] {_MAIN} {_TABS}, "
     f"[data-stage='tab'] {_MAIN} {_BLOCKS}:not(:has({_TABS}), {_TABS} *){_KEPT} {{display: none}}"
     ".st-key-stage {position: fixed; right: 1rem; bottom: 1rem; width: 7rem; gap: 0.4rem}"
