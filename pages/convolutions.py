@@ -97,7 +97,7 @@ def calculator() -> None:
     frame.tabs(
         [
             frame.Tab("wiring", _("Wiring"), partial(wiring, setting)),
-            frame.Tab("slide", _("Watch it slide"), slide),
+            frame.Tab("slide", _("Sliding kernel"), slide),
             frame.Tab("work", _("Work and memory"), partial(work, rows, setting, answer)),
             frame.Tab("time", _("Faster?"), partial(timer, setting, costs, answer)),
             frame.Tab(
@@ -342,9 +342,9 @@ def slide() -> None:
         return
     st.markdown(
         _(
-            "The second layer of HW7's three students makes 32 maps from 16, four ways. "
-            "**Look at** which small maps on the left light up for one output, and at the counter. "
-            "All numbers are the networks' own."
+            "The second layer of HW7's three students makes 32 maps from 16, in four ways. "
+            "**Look at** the small maps on the left, which light up when an output reads them, and "
+            "at the counter. All numbers come from the networks."
         )
     )
     player = st.container()
@@ -573,7 +573,6 @@ def show_times(
     with right:
         for line in why_time(rows, costs):
             st.markdown(line)
-    times_table(rows)
     data_button(partial(pd.DataFrame, rows), "convolution-times")
     if any(row["p75_ms"] > WIDE * row["p25_ms"] for row in rows):
         st.caption(
@@ -668,29 +667,6 @@ def why_time(rows: Rows, costs: Mapping[Kind, Cost]) -> list[str]:
             )
             lines.insert(1, memory)
     return [line.format(**figures) for line in lines]
-
-
-def times_table(rows: Rows) -> None:
-    """Each layer at each batch size, as a reader wants it."""
-    table = [
-        {
-            _("Layer"): kind_title(row["kind"]),
-            _("Batch"): row["batch"],
-            _("Parameters"): count(row["params"]),
-            _("MACs"): short_count(row["macs"]),
-            _("Median"): numbers.milliseconds(row["median_ms"]),
-            _("Quartiles"): _("{low} to {high}").format(
-                low=f"{row['p25_ms']:.3g}", high=numbers.milliseconds(row["p75_ms"])
-            ),
-            _("Billion MACs/s"): f"{row['macs_per_s'] / 1e9:.1f}",
-        }
-        for row in rows
-    ]
-    st.dataframe(
-        table,
-        hide_index=True,
-        alt=_("Each layer at each batch size: parameters, MACs, median time, quartiles, speed."),
-    )
 
 
 def formulas(

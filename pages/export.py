@@ -91,7 +91,7 @@ def files(checkpoints: list[Checkpoint]) -> None:
             frame.Tab("take", _("Download"), partial(downloads, checkpoint, known)),
             frame.Tab(
                 "device",
-                _("On your phone, now"),
+                _("On your device"),
                 partial(on_this_device, checkpoint, checkpoints),
                 settings=("device_networks", "device_weights"),
             ),
@@ -281,10 +281,10 @@ def on_this_device(checkpoint: Checkpoint, checkpoints: list[Checkpoint]) -> Non
     )
     st.caption(
         _(
-            "Your camera's pictures stay on this device: files are loaded once, then nothing is "
-            "sent and nothing is asked for. Milliseconds: median of up to 31 pictures, one after "
-            "the other, in this browser. It scales a picture slightly differently from the server, "
-            "so answers to the same photo can differ a little; for equal pixels they are equal."
+            "Your camera's pictures stay on this device: the files are loaded once, then nothing "
+            "is sent. Milliseconds: median of up to 31 pictures in this browser, one after the "
+            "other. The browser scales a photo slightly differently from the server, so answers "
+            "can differ a little; for equal pixels they are equal."
         )
     )
     lesson = st.expander(
@@ -297,8 +297,8 @@ def on_this_device(checkpoint: Checkpoint, checkpoints: list[Checkpoint]) -> Non
     if lesson.open:
         lesson.markdown(
             _(
-                "No library: this file, which your browser has loaded, is all that computes. "
-                "Begin with `convolve`: nearly all time is spent there."
+                "No library: this file does all the computing in your browser. Read `convolve` "
+                "first: it takes nearly all the time."
             )
         )
         lesson.code(ENGINE.read_text(encoding="utf-8"), language="javascript", height=500)
@@ -348,12 +348,12 @@ def _device_words() -> dict[str, str]:
         "next": _("Next generated picture"),
         "ready": _("Start the camera, or use a photo: it stays on this device."),
         "asking": _("Your browser asks whether this page may use the camera."),
-        "running": _("Live. Point the camera at food; the square in the middle is what counts."),
+        "running": _("Live. Point the camera at food; the networks see the square in the middle."),
         "stopped": _("Stopped."),
         "loading": _("Loading {name} ..."),
         "insecure": _(
-            "No camera here: browsers give it only to pages that come over https, or from this "
-            "very machine, and this page came over plain http. Use a photo instead."
+            "No camera: browsers allow it only on https pages or on the server's own machine, and "
+            "this page uses plain http. Use a photo instead."
         ),
         "refused": _(
             "The camera was refused. Allow it for this page in your browser's settings, or use a "

@@ -552,17 +552,19 @@ def aware(at: Setting, known: Sequence[Measured], guessed: guess.Guess[int]) -> 
         return
     if guess.waits(guessed):
         return
-    table(
-        {
-            _("Network"): [
-                f"{title}, {scheme_title(pair.a.scheme)}, {bits_text(pair.a.bits)}"
-                for title, pair in pairs
-            ],
-            _("First"): [row_title(pair.a) for _title, pair in pairs],
-            _("Second"): [row_title(pair.b) for _title, pair in pairs],
-            _("First against second"): [comparison_text(pair) for _title, pair in pairs],
+    by_method: dict[str, list[tuple[str, Comparison]]] = {}
+    for title, pair in pairs:
+        method_text = f"{scheme_title(pair.a.scheme)}, {bits_text(pair.a.bits)}"
+        by_method.setdefault(method_text, []).append((title, pair))
+    for method_text, of_method in by_method.items():
+        st.markdown(f"**{method_text}**")
+        columns = {
+            _("Network"): [title for title, _pair in of_method],
+            _("First"): [row_title(pair.a) for _title, pair in of_method],
+            _("Second"): [row_title(pair.b) for _title, pair in of_method],
+            _("First against second"): [comparison_text(pair) for _title, pair in of_method],
         }
-    )
+        table(columns, len(columns))
     st.caption(
         _(
             "Points of accuracy on the same test photographs, with the 95 % interval and McNemar's "
@@ -579,8 +581,8 @@ def row_title(key: RowKey) -> str:
         return _("float32")
     return {
         "none": _("rounded"),
-        "plain": _("fine-tuned in float32 ({n} epochs), then rounded"),
-        "aware": _("quantisation-aware fine-tuning ({n} epochs)"),
+        "plain": _("float32 ({n} epochs), then rounded"),
+        "aware": _("quantisation-aware ({n} epochs)"),
     }[key.training].format(n=key.epochs)
 
 
@@ -827,7 +829,8 @@ def homework(known: Sequence[Measured], guessed: guess.Guess[int]) -> None:
         _(
             "**HW7: store the weights in 16 bits, and in 8.** 16 bits: float16. 8 bits: each "
             "tensor is stored as its minimum, its maximum and one byte per weight; BatchNorm's "
-            "counters are not changed. Each file was written, read back, and tested:"
+            "counters are not changed. Each file was written, read back, and tested. Its size, its "
+            "accuracy, and the points against float32 with the 95 % interval:"
         )
     )
     if guess.waits(guessed):
@@ -838,37 +841,35 @@ def homework(known: Sequence[Measured], guessed: guess.Guess[int]) -> None:
         "hw7_8bit": _("8 bits (a pickle)"),
     }
     rows = [
-        (measured.title, name, row)
+        (measured.title, {form: row for form in forms if (row := measured.grid.form(form))})
         for measured in known
-        for form, name in forms.items()
-        if (row := measured.grid.form(form))
     ]
-    if not rows:
+    if not any(by_form for _title, by_form in rows):
         st.caption(_("Not measured yet: python -m core quantize-grid"))
         return
-    table(
-        {
-            _("Network"): [title for title, _name, _row in rows],
-            _("Weights"): [name for _title, name, _row in rows],
-            _("File"): [
-                limit_text(row.size_bytes)
-                if row.scheme == "hw7_8bit"
-                else numbers.size(row.size_bytes)
-                for _title, _name, row in rows
-            ],
-            _("Right (95 % interval)"): [score_text(row.score) for _title, _name, row in rows],
-            _("Points against float32"): [
-                f"{points(gap[0])} ({points_interval(*gap[1:])})"
-                if (gap := row.difference)
-                else "–"
-                for _title, _name, row in rows
-            ],
-        }
-    )
-    if any(row.difference and row.difference[2] < 0 for _title, _name, row in rows):
-        st.markdown(
-            _("Where 8 bits cost accuracy, it is not the weights: see “Traps” for the reason.")
+
+    def cell(form: Form, row: QuantRow | None) -> str:
+        if row is None:
+            return "–"
+        size = limit_text(row.size_bytes) if form == "hw7_8bit" else numbers.size(row.size_bytes)
+        if row.score is None or row.difference is None:
+            return f"{size}; {score_text(row.score)}"
+        right, (gap, low, high) = row.score.accuracy, row.difference
+        return _("{size}; {right}: {gap} points ({interval})").format(
+            size=size,
+            right=numbers.percent(right, row.score.n),
+            gap=points(gap),
+            interval=points_interval(low, high),
         )
+
+    columns = {
+        name: [cell(form, by_form.get(form)) for _title, by_form in rows]
+        for form, name in forms.items()
+    }
+    table({_("Network"): [title for title, _forms in rows], **columns}, 1 + len(columns))
+    last = [by_form["hw7_8bit"] for _title, by_form in rows if "hw7_8bit" in by_form]
+    if any(row.difference and row.difference[2] < 0 for row in last):
+        st.markdown(_("Where 8 bits cost accuracy, the reason is not the weights: see “Traps”."))
 
 
 def limit_text(n_bytes: int) -> str:

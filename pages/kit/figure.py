@@ -85,9 +85,10 @@ def show_with_slider(chart: Any, alt: str, key: str, height_px: int) -> None:
         show(chart, alt, f"{key}-chart")
 
 
-def table(columns: Mapping[str, Sequence[str]]) -> None:
-    """Draw a Markdown table: title -> cells, all columns of one length; numbers stand right."""
-    rules = ["---", *["---:"] * (len(columns) - 1)]
+def table(columns: Mapping[str, Sequence[str]], n_text: int = 1) -> None:
+    """Draw a Markdown table: title -> cells, all columns of one length; the first `n_text` hold
+    words, the others numbers, which stand right."""
+    rules = [*["---"] * n_text, *["---:"] * (len(columns) - n_text)]
     rows = [columns, rules, *zip(*columns.values(), strict=True)]
     st.markdown("\n".join(f"| {' | '.join(row)} |" for row in rows))
 

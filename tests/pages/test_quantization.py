@@ -143,9 +143,8 @@ def test_a_guess_opens_the_curves_and_the_words_follow_the_controls(
 
 def test_the_homework_is_answered_and_its_traps_are_shown(open_page: Open, shipped: Path) -> None:
     text = said(open_page(PAGE, reveal="true", tab="homework"))
-    assert "| Student from scratch | 16 bits | 176KB | 54.0%" in text
-    assert "| 8 bits (a pickle) | 265,000 bytes, under 300KB | 53.8%" in text
-    assert "| −0.2 (−2.2 to +1.8) |" in text
+    assert "| 176KB; 54.0%" in text
+    assert "| 265,000 bytes, under 300KB; 53.8%: −0.2 points (−2.2 to +1.8) |" in text
     app = open_page(PAGE, reveal="true", tab="trap")
     text = said(app)
     assert "**Teacher**: 82.8%" in text
@@ -176,7 +175,7 @@ def test_int8_is_guessed_and_told(open_page: Open, shipped: Path) -> None:
 
 def test_the_verdict_on_training_for_bits_is_paired(open_page: Open, shipped: Path) -> None:
     text = said(open_page(PAGE, reveal="true", tab="aware"))
-    assert "| quantisation-aware fine-tuning (5 epochs) | rounded | better: +8.0 (+5.0 to" in text
+    assert "| quantisation-aware (5 epochs) | rounded | better: +8.0 (+5.0 to" in text
     assert "then rounded | rounded | not distinguishable: " in text
 
 
