@@ -20,8 +20,9 @@ def maps_component(name: str, script: Path) -> Callable[..., Any]:
     sheets = (_HERE.with_suffix(".css"), script.with_suffix(".css"))
     return st.components.v2.component(
         f"small_plates_{name}",
-        js=_HERE.with_suffix(".js").read_text("utf-8") + script.read_text("utf-8"),
-        css="".join(sheet.read_text("utf-8") for sheet in sheets if sheet.exists()),
+        js=_HERE.with_suffix(".js").read_text(encoding="utf-8")
+        + script.read_text(encoding="utf-8"),
+        css="".join(sheet.read_text(encoding="utf-8") for sheet in sheets if sheet.exists()),
     )
 
 

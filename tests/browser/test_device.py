@@ -37,8 +37,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def with_camera(chromium_path: str, browser: "Browser") -> "Iterator[Browser]":
-    """Chromium with a made-up camera: green, with a clock, allowed without asking."""
-    fake = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    """Chromium with two made-up cameras: green, with a clock, allowed without asking."""
+    fake = ["--use-fake-device-for-media-stream=device-count=2", "--use-fake-ui-for-media-stream"]
     chromium = browser.browser_type.launch(executable_path=chromium_path, args=[*FLAGS, *fake])
     yield chromium
     chromium.close()
@@ -83,6 +83,8 @@ def test_the_camera_runs_live_and_nothing_leaves_the_device(
         assert re.search(r"[\d.]+ ms a picture on this device: [\d.]+ a second\. \d+ KB", card)
         assert len(re.findall(r"(<1|>99|\d+)\s?%", card)) == 3
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.get_by_role("button", name="Use the other camera").click()
+        page.wait_for_selector("text=Live. Point the camera at food")
         # other weights are loaded while the camera goes on
         page.click('.st-key-device_weights button:has-text("8 bits")')
         before = re.findall(r"\d+ KB", card)[0].replace(" ", numbers.THIN)
