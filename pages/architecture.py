@@ -56,10 +56,7 @@ def main() -> None:
     """Draw the page."""
     st.title(frame.entry(KEY).question)
     st.markdown(
-        _(
-            "A network is a stack of layers. The layers with the most parameters are rarely those "
-            "with the most work or memory."
-        )
+        _("The parameters, the work and the memory of a network are rarely in the same layers.")
     )
     laboratory()
     frame.foot(KEY)

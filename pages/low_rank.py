@@ -189,7 +189,8 @@ def layer_title(layer: LayerShape) -> str:
     """A layer as menus name it: its place in the network, kernel and channels."""
     high, wide = layer.kernel
     kernel = "" if (high, wide) == (1, 1) else f"{high} × {wide}, "
-    return f"{layer.name}: {kernel}{layer.inputs} → {layer.outputs}"
+    place = layer.name.removeprefix("features.")  # else the menu is too narrow
+    return f"{place}: {kernel}{layer.inputs} → {layer.outputs}"
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
@@ -301,7 +302,7 @@ def network(at: Setting, whole: Sequence[Checkpoint]) -> None:
         )
         return
     guessed = guess.ask(
-        _("Guess: every layer keeps {energy} of its energy. Of the right answers remain …")
+        _("Guess: every layer keeps {energy} of its energy. How many right answers remain?")
         .format(energy=numbers.share(GUESSED_ENERGY)),
         {"most": _("nearly all"), "half": _("about half"), "few": _("hardly any")},
         "guess_whole",
