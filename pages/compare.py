@@ -23,11 +23,10 @@ from core.not_food.chart import FOOD, Network, changes, rates, rates_chart, spre
 from core.not_food.method import DECIDES, SCORES, ScoreName, score_title
 from core.not_food.pictures import KINDS, Kind, kind_title, picture
 from core.not_food.rows import Doubt, VersionRow, measured_row
-from core.photos import prepare
 from core.stats import Score as Rate
 from pages.kit import frame, networks
 from pages.kit.figure import data_button, show
-from pages.kit.photos import Photo, Seen, look, pick
+from pages.kit.photos import Photo, Seen, draw_map, look, pick
 from pages.kit.provenance import accuracy_lines, provenance
 from pages.kit.url_state import next_of, number_of, one_of, texts, toggle
 
@@ -485,7 +484,6 @@ def rate_text(rate: Rate) -> str:
 
 
 SEES_ITS_OWN = "own"
-VIEW_PX = 224
 LOOKING = 4
 """Networks in a row: the presets."""
 
@@ -520,18 +518,12 @@ def where(
             except CheckpointError as error:
                 column.caption(f"{name}: {error}")
                 continue
-            view = prepare(seen.thumb, VIEW_PX, checkpoint.crop).transpose(1, 2, 0)
             text = _("{name}: {food}, {logit}").format(
                 name=name,
                 food=food_class(CLASSES[explanation.label]),
                 logit=f"{explanation.map.mean():.1f}".replace("-", "−"),
             )
-            column.image(
-                explain.highlighted(view, explanation.map),
-                caption=text,
-                alt=_("{text}. Brightest {place}.").format(text=text, place=place_of(explanation)),
-                width="stretch",
-            )
+            draw_map(column, seen.thumb, checkpoint, explanation.map, text)
     st.markdown(
         _(
             "Bright places raise the logit of the class. The number is that logit, the mean over "
@@ -544,15 +536,6 @@ def where(
             "(Adebayo et al. 2018)."
         )
     )
-
-
-def place_of(explanation: explain.Explanation) -> str:
-    """In which ninth of the picture the map is highest."""
-    rows, columns = explanation.map.shape
-    y, x = divmod(int(explanation.map.argmax()), columns)
-    vertical = (_("at the top"), _("in the middle"), _("at the bottom"))[3 * y // rows]
-    side = (_("left"), _("centre"), _("right"))[3 * x // columns]
-    return f"{vertical}, {side}"
 
 
 def all_classes(results: Sequence[Seen], names: Mapping[str, str]) -> None:

@@ -11,14 +11,17 @@ import pandas as pd
 import pyarrow as pa
 import streamlit as st
 from numpy.typing import NDArray
+from PIL.Image import Image
 
 from core.charts import numbers
 from core.charts.compiled import Spec, inlined
 from core.charts.numbers import score_text
 from core.checkpoints import Checkpoint
+from core.course import CLASSES
 from core.errors import ConfigError
-from core.i18n import _
+from core.i18n import _, food_class
 from core.inference.predict import shared
+from core.photos import prepare
 from core.pruning import method as pruning_method
 from core.pruning import network as pruning_network
 from core.pruning.chart import (
@@ -59,16 +62,18 @@ from core.pruning.method import (
     convolutions,
     dropped_channels,
 )
-from core.pruning.network import PrunedPredictor
+from core.pruning.network import PrunedPredictor, pruned_explainer
 from core.pruning.rows import RUNS, TIMED_RATIOS, Point, PruningGrid, PruningRow, RowKey
 from core.timing import COLUMNS, column_title
 from pages.kit import frame, guess, networks
 from pages.kit.figure import Picture, data_button, kept, show, source, table
 from pages.kit.live import LivePoint, live_points, run_it_here
 from pages.kit.photo_check import Choice, Version, photo_check
+from pages.kit.photos import Photo, draw_map, pick, thumbnail
 from pages.kit.provenance import measured_line, not_measured, provenance
 from pages.kit.url_state import number_of, one_of, toggle
 
+MAP_RATIOS = (0, 30, 50, 70, 90)
 PHOTO_RATIOS = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
 
 
@@ -147,6 +152,7 @@ def explore(shipped: list[Checkpoint], grids: dict[str, PruningGrid]) -> None:
             frame.Tab("weights", _("Layers"), partial(layers, at), ["layer"], ["layers"]),
             frame.Tab("channels", _("Channels"), partial(channels, at), ["group", "height"]),
             frame.Tab("photo", _("Your photo"), partial(photo, at), ["photo_ratios"]),
+            frame.Tab("where", _("Where it looks"), partial(where, at)),
             frame.Tab("run", _("Run it here"), partial(live, at)),
             frame.Tab("why", _("Why"), partial(why, at)),
             frame.Tab("trap", _("Trap"), partial(trap, at.grid)),
@@ -646,6 +652,79 @@ def photo(at: Setting) -> None:
         hint=_("Drop a photo: the original network and the pruned ones answer."),
         name="pruning-photo",
     )
+
+
+class Looks(NamedTuple):
+    """Where a network looks in a photo at each of MAP_RATIOS, for what it says unpruned."""
+
+    key: tuple[Any, ...]
+    thumb: Image
+    label: int
+    answers: list[tuple[int, float]]
+    """The class that the version says, and its logit of `label`."""
+    maps: list[NDArray[np.float32]]
+    """(h, w) each."""
+
+
+def where(at: Setting) -> None:
+    """The photo as the network weighs its places, at rising ratios: the map falls apart."""
+    if not has_groups(at):
+        return
+    photos = pick(many=False)
+    if not photos:
+        st.caption(_("Drop a photo: see where the network looks when more and more is pruned."))
+        return
+    looks: Looks | None = st.session_state.get("pruned_looks")
+    key = (photos[0].key, *at._replace(ratio=0).key)
+    if looks is None or looks.key != key:
+        with st.spinner(_("Looking at {name} ...").format(name=photos[0].name)):
+            looks = st.session_state["pruned_looks"] = look_at(at, photos[0], key)
+    food = food_class(CLASSES[looks.label])
+    alike = [f"{value:.2f}".replace("-", "−") for value in likeness(looks.maps)[1:]]
+    columns = st.columns(len(MAP_RATIOS))
+    for column, percent, (label, logit), map in zip(
+        columns, MAP_RATIOS, looks.answers, looks.maps, strict=True
+    ):
+        text = _("{ratio}: {food}, {logit}").format(
+            ratio=numbers.share(percent / 100),
+            food=food_class(CLASSES[label]),
+            logit=f"{logit:.1f}".replace("-", "−"),
+        )
+        draw_map(column, looks.thumb, at.checkpoint, map, text)
+    st.markdown(
+        _(
+            "Bright: this place speaks for **{food}**, the answer of the whole network. Under each "
+            "picture: the ratio, the answer, the logit of {food}. The correlation of the maps with "
+            "the first is {alike}. Each is as bright as its own highest place. A map tells what a "
+            "network uses, not whether it is right."
+        ).format(food=food, alike=", ".join(alike))
+    )
+
+
+def look_at(at: Setting, photo: Photo, key: tuple[Any, ...]) -> Looks:
+    """The maps at all ratios, one network after another, none kept open. Raises UserError."""
+    image, id = photo.read(), at.checkpoint.id
+    pixels = prepare(image, at.checkpoint.input_px, at.checkpoint.crop)[None]  # (1, 3, px, px)
+    groups = at.grid.groups if at.grid else ()
+    looks = Looks(key, thumbnail(image), -1, [], [])
+    for percent in MAP_RATIOS:
+        keep = choose(at.tensors(), at.method, percent / 100, groups)
+        logits, maps = pruned_explainer(id, keep).maps(pixels)
+        if looks.label < 0:
+            looks = looks._replace(label=int(logits[0].argmax()))
+        looks.answers.append((int(logits[0].argmax()), float(logits[0, looks.label])))
+        looks.maps.append(maps[0, looks.label])
+    return looks
+
+
+def likeness(maps: Sequence[NDArray[np.float32]]) -> list[float]:
+    """Pearson's correlation of each map (h, w) with the first; 0 where one is the same all over."""
+    apart = [map.ravel() - map.mean() for map in maps]
+    sizes = [float(np.linalg.norm(each)) for each in apart]
+    return [
+        float(each @ apart[0]) / (size * sizes[0]) if size * sizes[0] > 0 else 0.0
+        for each, size in zip(apart, sizes, strict=True)
+    ]
 
 
 def live(at: Setting) -> None:

@@ -23,6 +23,7 @@ from core.checkpoints import GRAPH, WEIGHTS, read_files
 from core.checkpoints.tensors import DTYPES, read_header
 from core.errors import ConfigError
 from core.i18n import _
+from core.inference.explain import Explainer
 from core.inference.predict import THREADS, Predictor, open_session, with_features
 from core.pruning.method import (
     CHANNEL_METHODS,
@@ -69,6 +70,15 @@ class PrunedPredictor(Predictor):
         self.threads = threads
         weights = pruned_bytes(files.pop(WEIGHTS), keep)  # held once while the session opens
         self._session = open_session(with_features(files[GRAPH]), weights, threads)
+
+
+def pruned_explainer(id: str, keep: Keep) -> Explainer:
+    """What says where a checkpoint looks with some of its weights zeroed. Raises CheckpointError.
+
+    It is opened anew each time, for one look: keep what it says, not the network.
+    """
+    files = read_files(id, GRAPH, WEIGHTS)[1]
+    return Explainer(files[GRAPH], pruned_bytes(files[WEIGHTS], keep))
 
 
 def forms_of(method: Method) -> tuple[Form, ...]:

@@ -8,11 +8,12 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import streamlit as st
+from numpy.typing import NDArray
 from PIL import Image as Pictures
 from PIL.Image import Image, Resampling
 
@@ -35,8 +36,9 @@ from core.data.dreams import (
 from core.errors import CheckpointError, DataError, PhotoError
 from core.i18n import _, food_class
 from core.inference.compare import Answer, photo_name
+from core.inference.explain import highlighted
 from core.inference.predict import Predictor, predict_photo, predictor
-from core.photos import ENDINGS, MAX_BYTES, read_photo, read_photo_file, warm
+from core.photos import ENDINGS, MAX_BYTES, prepare, read_photo, read_photo_file, warm
 from pages.kit.figure import data_button, show
 from pages.kit.server import kept_minutes
 from pages.kit.url_state import next_of, one_of
@@ -374,6 +376,26 @@ def thumbnail(image: Image) -> Image:
     small = image.copy()
     small.thumbnail((THUMB_PX, THUMB_PX), Resampling.BICUBIC)
     return small
+
+
+MAP_PX = 224
+
+
+def draw_map(
+    place: Any, thumb: Image, checkpoint: Checkpoint, map: NDArray[np.float32], text: str
+) -> None:
+    """The photo, bright where a class activation map (h, w) is high, with `text` under it."""
+    rows, columns = map.shape
+    y, x = divmod(int(map.argmax()), columns)
+    vertical = (_("at the top"), _("in the middle"), _("at the bottom"))[3 * y // rows]
+    side = (_("left"), _("centre"), _("right"))[3 * x // columns]
+    view = prepare(thumb, MAP_PX, checkpoint.crop).transpose(1, 2, 0)
+    place.image(
+        highlighted(view, map),
+        caption=text,
+        alt=_("{text}. Brightest {place}.").format(text=text, place=f"{vertical}, {side}"),
+        width="stretch",
+    )
 
 
 COLUMNS = 2  # in more there is no room for the names of the classes and the figures beside the bars

@@ -1,6 +1,7 @@
 """The pruning page in a browser: the reveal, a live run stopped half way, a visitor who waits."""
 
 import contextlib
+import io
 import os
 import re
 import signal
@@ -9,9 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
+from PIL import Image
+from torch import nn
 
+from core import checkpoints
+from core.models.registry import get
+from core.photos import prepare
 from tests.browser.conftest import PATIENCE_MS
+from tests.browser.maps import assert_alike, drawn, lit, photo
 from tests.food import make_food11
+from tests.pages import pruning_shelf
 from tests.visitor import run_server
 
 if TYPE_CHECKING:
@@ -26,8 +35,6 @@ TEST_PICTURES_PER_CLASS = 100
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
     """The app over two untrained networks with made-up curves, and enough pictures for a run:
     its address and process."""
-    from tests.pages import pruning_shelf
-
     folder = tmp_path_factory.mktemp("pruning")
     counts = {"training": 1, "validation": 1, "testing": TEST_PICTURES_PER_CLASS}
     food = make_food11(folder / "food", per_class=counts)
@@ -176,3 +183,32 @@ def test_a_live_run_that_is_left_alone_ends_in_the_chart(page: "Page", server: s
     page.reload()
     settle(page)
     page.wait_for_selector("text=Measured here at")  # kept for everybody who asks for this point
+
+
+def test_the_maps_of_pruned_networks_are_those_that_torch_computes(
+    page: "Page", server: str
+) -> None:
+    """Weights pruned by hand: the smallest of each convolution's, by a sort of its own."""
+    page.goto(f"{server}/pruning?tab=where&photo_from=camera&network={pruning_shelf.TEACHER}")
+    page.set_input_files('input[type="file"]', {
+        "name": "disc.png", "mimeType": "image/png", "buffer": photo(),
+    })  # fmt: skip
+    page.get_by_text(re.compile("^90.%: ")).first.wait_for()
+    image = Image.open(io.BytesIO(photo()))
+    pixels = torch.from_numpy(prepare(image, pruning_shelf.PX[pruning_shelf.TEACHER]))[None]
+    spec, label = get("hw13_sample"), None
+    for percent in (0, 50, 90):
+        net = checkpoints.load_model(pruning_shelf.TEACHER)
+        for layer in net.modules():
+            if isinstance(layer, nn.Conv2d):
+                flat = layer.weight.detach().abs().flatten()
+                gone = flat.argsort()[: round(len(flat) * percent / 100)]
+                with torch.no_grad():
+                    layer.weight.view(-1)[gone] = 0
+        linear = next(each for each in net.modules() if isinstance(each, nn.Linear))
+        with torch.no_grad():
+            last = net.features(spec.normalize(pixels))  # type: ignore[operator]
+            places = linear(last[0].permute(1, 2, 0))  # (h, w, 11)
+            logits = places.mean((0, 1))
+        label = int(logits.argmax()) if label is None else label
+        assert_alike(drawn(page, f"{percent}\u202f%: "), lit(places[..., label]))

@@ -319,7 +319,7 @@ def test_nothing_on_the_page_escapes_translation(
 ) -> None:
     monkeypatch.setattr(i18n, "_catalogue", lambda *_key: Marking())
     texts, charts = [], 0
-    for tab in ("time", "weights", "channels", "photo", "run", "why", "trap", "homework"):
+    for tab in ("time", "weights", "channels", "photo", "where", "run", "why", "trap", "homework"):
         app = open_page(PAGE, reveal="true", finetuned="true", tab=tab)
         assert not app.exception
         texts += texts_of(app)
@@ -338,6 +338,28 @@ def test_a_photo_goes_through_three_ratios(
     names = ["**original**", "**30% pruned**", "**60% pruned**", "**90% pruned**"]
     assert [line for line in said(app).splitlines() if line in names] == names
     assert not app.exception and not app.error
+
+
+def test_the_maps_are_those_of_the_pruned_networks(
+    open_page: Open, shipped: Path, pruning_food: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOOD11_ROOT", str(pruning_food))
+    app = open_page(PAGE, tab="where", network=pruning_shelf.SCRATCH)
+    assert not app.exception and not app.error
+    captions = [image.caption for block in app.get("image") for image in block.proto.imgs]
+    assert [caption.split(":")[0].replace(numbers.THIN, "") for caption in captions] == [
+        "0%", "30%", "50%", "70%", "90%"
+    ]  # fmt: skip
+    looks = app.session_state["pruned_looks"]
+    for (_label, logit), map, caption in zip(looks.answers, looks.maps, captions, strict=True):
+        assert map.mean() == pytest.approx(logit, abs=1e-3)
+        assert caption.endswith(f"{logit:.1f}".replace("-", "−"))
+    assert pruning_shelf.SCRATCH in looks.key
+    r = [np.corrcoef(map.ravel(), looks.maps[0].ravel())[0, 1] for map in looks.maps[1:]]
+    assert ", ".join(f"{value:.2f}".replace("-", "−") for value in r) in said(app)
+    with monkeypatch.context() as patch:  # a touch that changes nothing opens no network again
+        patch.setattr(network, "Explainer", lambda *_: pytest.fail("opened again"))
+        assert not app.run().exception
 
 
 class TestLive(LiveChecks):
