@@ -11,6 +11,7 @@ import gc
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Generator, Iterator
@@ -38,6 +39,20 @@ def find_photographs() -> Path | None:
         return None
     places = (Path(root).expanduser(), REPO / root)
     return next((place.resolve() for place in places if place.is_dir()), None)
+
+
+def run_python(program: str, *arguments: object, **environment: object) -> str:
+    """What a program prints in a fresh interpreter, in the repository; it must end well."""
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        cwd=REPO,
+        env=os.environ | {"PYTHONPATH": str(REPO)} | {k: str(v) for k, v in environment.items()},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -3,12 +3,9 @@
 Only there are pickles made by Python itself. `encode8` and `encode16` are the homework notebook's.
 """
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-from tests.conftest import REPO
+from tests.conftest import run_python
 
 WRITE = """
 import bz2, collections, gzip, io, lzma, pickle, sys, warnings, zipfile
@@ -141,12 +138,4 @@ def write(folder: Path, *ids: str, renamed: bool = False, few: bool = False) -> 
     `renamed`: with the names that the homework's own networks have. `few`: in two forms only.
     """
     how = ["renamed" if renamed else "own", "few" if few else "all"]
-    done = subprocess.run(
-        [sys.executable, "-c", WRITE, str(folder), *how, *ids],
-        cwd=REPO,
-        env=os.environ | {"PYTHONPATH": str(REPO)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
+    run_python(WRITE, folder, *how, *ids)

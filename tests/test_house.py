@@ -5,17 +5,16 @@ page) is tried in a fresh interpreter.
 """
 
 import ast
-import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-REPO = Path(__file__).resolve().parents[1]
+from tests.conftest import REPO, run_python
+
 CORE = sorted((REPO / "core").rglob("*.py"))
 PAGES = sorted((REPO / "pages").glob("[!_]*.py"))
 KIT = sorted((REPO / "pages" / "kit").rglob("*.py"))
@@ -58,6 +57,8 @@ TORCH_FREE = (
     "core.convolutions.chart",
     "core.distillation.chart",
     "core.export.browser",
+    "core.export.card",
+    "core.export.command",
     "core.export.files",
     "core.not_food.measure",
     "core.pruning.rows",
@@ -169,18 +170,6 @@ def walked(path: Path) -> Nodes:
 def check(files: list[Path], rule: Rule) -> None:
     problems = [f"{where(path)}: {problem}" for path in files for problem in rule(walked(path))]
     assert not problems, "\n".join(problems)
-
-
-def python(program: str) -> subprocess.CompletedProcess[str]:
-    """Run a program in a fresh interpreter, in the repository."""
-    return subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=REPO,
-        env=os.environ | {"PYTHONPATH": str(REPO)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
 
 
 def test_nothing_is_unpickled() -> None:
@@ -331,7 +320,7 @@ def test_no_import_runs_in_a_circle() -> None:
 
 @pytest.mark.slow
 def test_core_works_without_streamlit() -> None:
-    done = python(
+    run_python(
         """
 import importlib, pkgutil, sys
 class Closed:
@@ -344,11 +333,10 @@ for found in pkgutil.walk_packages(core.__path__, "core."):
     importlib.import_module(found.name)
 """
     )
-    assert done.returncode == 0, done.stderr
 
 
 def test_what_serves_and_draws_imports_no_torch() -> None:
-    done = python(
+    run_python(
         f"""
 import importlib, sys
 for name in {TORCH_FREE!r}:
@@ -357,13 +345,12 @@ for name in {TORCH_FREE!r}:
     assert not heavy, f"{{name}} imports {{heavy}}"
 """
     )
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [REPO / "app.py", *PAGES], ids=where)
 def test_pages_draw_without_torch(page: Path) -> None:
-    done = python(
+    run_python(
         f"""
 import sys
 from streamlit.testing.v1 import AppTest
@@ -372,7 +359,6 @@ assert not app.exception, app.exception
 assert "torch" not in sys.modules
 """
     )
-    assert done.returncode == 0, done.stderr
 
 
 def test_file_names_say_something() -> None:

@@ -22,6 +22,7 @@ from core.data.find import find_food11
 from core.data.pixels import load_pixels
 from core.models.registry import get
 from core.stats import labelled
+from tests.conftest import run_python
 from tests.food import make_food11
 from tests.tiny_network import publish_tiny
 
@@ -128,9 +129,7 @@ for name in COMMANDS:
     printed[name] = out.getvalue(), sorted({"torch", "streamlit"} & set(sys.modules))
 print(json.dumps(printed))
 """
-    done = subprocess.run([sys.executable, "-c", program], cwd=REPO, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    printed: dict[str, tuple[str, list[str]]] = json.loads(done.stdout)
+    printed: dict[str, tuple[str, list[str]]] = json.loads(run_python(program))
     return printed
 
 
@@ -297,15 +296,7 @@ assert main(["check"]) == 0
 assert main(["data"]) == 0
 assert not {{"torch", "streamlit"}} & set(sys.modules)
 """
-    here = {"SMALL_PLATES_PRETRAINED": str(shelf), "FOOD11_ROOT": str(food)}
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=REPO,
-        env=os.environ | here,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    run_python(program, SMALL_PLATES_PRETRAINED=shelf, FOOD11_ROOT=food)
 
 
 def test_evaluate_counts_the_right_answers(shelf: Path, food: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from core.paths import read_json, write_json
 from core.training.config import TrainConfig
+from tests.conftest import run_python
 
 REPO = Path(__file__).resolve().parents[2]
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -47,10 +48,7 @@ def test_a_run_of_any_name_is_listed_under_an_ascii_locale(tmp_path: Path) -> No
         f"assert ascii(RunFolder(Path({str(tmp_path / 'some-run')!r})).config().data)"
         f" == {ascii(ascii(f'/data/{name}/food11'))}"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=REPO, env=os.environ | ASCII, capture_output=True
-    )
-    assert done.returncode == 0, done.stderr
+    run_python(program, **ASCII)
 
 
 def test_what_is_written_under_an_ascii_locale_is_utf_8(tmp_path: Path) -> None:
@@ -60,10 +58,7 @@ def test_what_is_written_under_an_ascii_locale_is_utf_8(tmp_path: Path) -> None:
         "write_json(file, {'name': '\\u738b\\u5c0f\\u660e'});"
         "assert read_json(file) == {'name': '\\u738b\\u5c0f\\u660e'}"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=REPO, env=os.environ | ASCII, capture_output=True
-    )
-    assert done.returncode == 0, done.stderr
+    run_python(program, **ASCII)
     assert "王小明".encode() in (tmp_path / "a.json").read_bytes()
 
 

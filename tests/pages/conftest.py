@@ -1,6 +1,7 @@
 """What page tests share: a `pretrained` folder of their own, and a page run without a browser."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from streamlit.util import calc_hash
 
 from core.inference import predict
 from pages.kit import frame, url_state
+from tests.food import make_food11
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -77,6 +79,43 @@ def go_to(app: AppTest, key: str) -> None:
     app._page_hash = calc_hash("" if key == "home" else key)
 
 
+@pytest.fixture(scope="session")
+def page_food(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made photographs, on which the networks of `shipped` were measured."""
+    counts = {"training": 1, "validation": 2, "testing": 2}
+    return make_food11(tmp_path_factory.mktemp("food"), per_class=counts)
+
+
+_shelves: dict[str, Path] = {}
+
+
+@pytest.fixture
+def shipped(
+    request: pytest.FixtureRequest,
+    pretrained: Path,
+    page_food: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The networks of the test file's SHELF with their measured rows, in this test's own folder."""
+    shelf = request.module.SHELF
+    if shelf.__name__ not in _shelves:
+        folder = tmp_path_factory.mktemp("shelf")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SMALL_PLATES_PRETRAINED", str(folder))
+            shelf.publish(page_food)
+            shelf.fill()
+        _shelves[shelf.__name__] = folder
+    shutil.copytree(_shelves[shelf.__name__], pretrained, dirs_exist_ok=True)
+    return pretrained
+
+
+@pytest.fixture
+def bare(shipped: Path) -> Path:
+    """The networks without their rows."""
+    shutil.rmtree(shipped / "results")
+    return shipped
+
+
 _seen: dict[tuple[str, str], AppTest] = {}
 
 
@@ -84,7 +123,7 @@ _seen: dict[tuple[str, str], AppTest] = {}
 def seen(request: pytest.FixtureRequest) -> Callable[..., AppTest]:
     """The test file's PAGE at a link, drawn once for all its tests that only read it.
 
-    The file has a fixture `shipped` that fills `pretrained`.
+    The networks are those of `shipped`.
     """
     page = request.module.PAGE
 

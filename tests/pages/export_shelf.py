@@ -13,7 +13,7 @@ from core.pruning.rows import RowKey
 from core.timing import Spread
 from tests.pages.pruning_shelf import SCRATCH, TEACHER, publish
 
-__all__ = ["N", "SCRATCH", "TEACHER", "publish", "save_rows", "save_way"]
+__all__ = ["N", "SCRATCH", "TEACHER", "fill", "publish", "save_rows", "save_way"]
 
 N = 1000
 SIZES: dict[Format, int] = {
@@ -86,3 +86,10 @@ def save_way(**changes: Any) -> None:
         "rows": rows,
     }
     Stack(**given | changes).save()
+
+
+def fill() -> None:
+    """Rows of both networks' files, and a way."""
+    save_rows(TEACHER)
+    save_rows(SCRATCH)
+    save_way()

@@ -2,8 +2,7 @@
 
 import json
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,45 +16,21 @@ from core.export import files as shipping_live
 from core.export.browser import ENGINE
 from core.export.files import Shipping
 from core.export.stack import FORMATS, Stack
-from tests.food import make_food11
 from tests.pages import export_shelf, shelf
 from tests.pages.export_shelf import SCRATCH, TEACHER
-from tests.pages.live import Line, LiveChecks
+from tests.pages.live import Line, LivePage, only_job
 from tests.pages.test_app import HOSTILE, Marking, data_buttons, outside
 from tests.pages.test_app import said as said_on
 
 Open = Callable[..., AppTest]
 PAGE = "export"
+SHELF = export_shelf
 
 
-@pytest.fixture(scope="session")
-def export_networks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    counts = {"training": 1, "validation": 2, "testing": 2}
-    food = make_food11(tmp_path_factory.mktemp("food"), per_class=counts)
-    folder = tmp_path_factory.mktemp("export networks")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SMALL_PLATES_PRETRAINED", str(folder))
-        export_shelf.publish(food)
-    yield folder
-
-
-@pytest.fixture
-def bare(
-    export_networks: Path, pretrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
-    """Both networks without any figures, in this test's own folder."""
-    shutil.copytree(export_networks, pretrained, dirs_exist_ok=True)
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that were made for another test are made anew."""
     monkeypatch.setenv("SMALL_PLATES_CACHE", str(tmp_path / "cache"))
-    return pretrained
-
-
-@pytest.fixture
-def shipped(bare: Path) -> Path:
-    """The networks with made-up rows and a way."""
-    export_shelf.save_rows(TEACHER)
-    export_shelf.save_rows(SCRATCH)
-    export_shelf.save_way()
-    return bare
 
 
 def said(app: AppTest) -> str:
@@ -211,23 +186,16 @@ def test_nothing_on_the_page_escapes_translation(
     assert not left, "\n".join(left)
 
 
-class TestLive(LiveChecks):
+class TestLive(LivePage):
     page, key, link = PAGE, "make_live", {"network": SCRATCH, "tab": "figures"}
     runs = shipping_live.RUNS
     module = "core.export.files"
-
-    def other(self, number: int) -> shipping_live.FilePoint:
-        return shipping_live.FilePoint(f"other-{number}", "0" * 64)
-
-    @pytest.fixture
-    def ready(self, bare: Path) -> Path:
-        return bare
 
     def test_it_shows_its_progress_and_then_its_files(
         self, open_page: Open, bare: Path, line: Line
     ) -> None:
         app = self.started(open_page)
-        job = self.the_job(line)
+        job = only_job(line)
         assert (job.point.checkpoint, job.state) == (SCRATCH, "running")
         job.step, job.done, job.of = "compare", 2, 5
         app.run()

@@ -4,10 +4,7 @@ import inspect
 import json
 import os
 import re
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -33,49 +30,16 @@ from pages.kit import guess
 from tests import homework
 from tests.charts import rows_of
 from tests.core.quantization.test_read_file import text_bomb
-from tests.food import make_food11
-from tests.pages import quantization_shelf, shelf
-from tests.pages.conftest import REPO
-from tests.pages.live import Line, LiveChecks
+from tests.pages import quantization_shelf
+from tests.pages.live import Line, LivePage, only_job
 from tests.pages.test_app import HOSTILE as HOSTILE_LINKS
 from tests.pages.test_app import Marking, data_buttons, outside
 from tests.pages.test_app import said as said_on
 
 Open = Callable[..., AppTest]
 PAGE = "quantization"
+SHELF = quantization_shelf
 TEACHER, SCRATCH = quantization_shelf.TEACHER, quantization_shelf.SCRATCH
-
-
-@pytest.fixture(scope="session")
-def quantization_food(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    counts = {"training": 1, "validation": 2, "testing": 2}
-    return make_food11(tmp_path_factory.mktemp("food"), per_class=counts)
-
-
-@pytest.fixture(scope="session")
-def two_networks(
-    tmp_path_factory: pytest.TempPathFactory, quantization_food: Path
-) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("two networks")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SMALL_PLATES_PRETRAINED", str(folder))
-        quantization_shelf.publish(quantization_food)
-        quantization_shelf.fill()
-    yield folder
-
-
-@pytest.fixture
-def shipped(two_networks: Path, pretrained: Path) -> Path:
-    """Both networks with their rows, in this test's own folder."""
-    shutil.copytree(two_networks, pretrained, dirs_exist_ok=True)
-    return pretrained
-
-
-@pytest.fixture
-def bare(shipped: Path) -> Path:
-    """The networks without rows."""
-    shutil.rmtree(shipped / "results")
-    return shipped
 
 
 def said(app: AppTest) -> str:
@@ -255,18 +219,6 @@ def test_a_damaged_network_is_said_and_the_rest_goes_on(open_page: Open, shipped
     assert chart(app, "Accuracy") and len(app.tabs) > 5
 
 
-@pytest.mark.parametrize("ids", [(), (shelf.TEACHER, shelf.DISTILLED)])
-def test_it_draws_with_any_number_of_networks(
-    open_page: Open, pretrained: Path, ids: tuple[str, ...]
-) -> None:
-    """Networks that have no layer to quantise, too."""
-    shelf.fill(*ids)
-    app = open_page(PAGE)
-    assert not app.exception
-    if not ids:
-        assert "python -m core reproduce" in app.code[0].value
-
-
 @pytest.mark.parametrize("value", HOSTILE_LINKS)
 def test_a_mangled_link_still_opens(open_page: Open, shipped: Path, value: str) -> None:
     names = ("network", "scheme", "layer", "line_bits", "bits", "against", "reveal", "all_schemes",
@@ -344,9 +296,9 @@ def test_nothing_on_the_page_escapes_translation(
 
 
 def test_a_photo_goes_through_three_widths(
-    open_page: Open, shipped: Path, quantization_food: Path, monkeypatch: pytest.MonkeyPatch
+    open_page: Open, shipped: Path, page_food: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FOOD11_ROOT", str(quantization_food))
+    monkeypatch.setenv("FOOD11_ROOT", str(page_food))
     app = open_page(PAGE, network=SCRATCH, tab="photo")
     names = ["**float32**", "**8 bits**", "**4 bits**", "**2 bits**"]
     assert [line for line in said(app).splitlines() if line in names] == names
@@ -354,9 +306,9 @@ def test_a_photo_goes_through_three_widths(
 
 
 def test_the_apps_own_8_bit_file_is_read_and_asked(
-    open_page: Open, shipped: Path, quantization_food: Path, monkeypatch: pytest.MonkeyPatch
+    open_page: Open, shipped: Path, page_food: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FOOD11_ROOT", str(quantization_food))
+    monkeypatch.setenv("FOOD11_ROOT", str(page_food))
     app = open_page(PAGE, network=SCRATCH, hw7_sample="own")
     size = len(quantized_file(SCRATCH, "hw7_8bit"))
     assert f"{size:,} bytes" in app.success[0].value and "87,907" in app.success[0].value
@@ -385,11 +337,11 @@ def dropped(app: AppTest, data: bytes, name: str = "net.pkl") -> AppTest:
 def test_homework_files_under_the_homeworks_names_are_asked(
     open_page: Open,
     shipped: Path,
-    quantization_food: Path,
+    page_food: Path,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setenv("FOOD11_ROOT", str(quantization_food))
+    monkeypatch.setenv("FOOD11_ROOT", str(page_food))
     homework.write(tmp_path, SCRATCH, renamed=True)
     opened: list[bytes] = []
     whole = upload.open_upload
@@ -459,9 +411,9 @@ def test_a_refusal_is_looked_at_again_after_a_minute(
 
 
 def test_what_fits_is_decided_once(
-    open_page: Open, shipped: Path, quantization_food: Path, monkeypatch: pytest.MonkeyPatch
+    open_page: Open, shipped: Path, page_food: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FOOD11_ROOT", str(quantization_food))
+    monkeypatch.setenv("FOOD11_ROOT", str(page_food))
     state = source(SCRATCH)[2]
     app = dropped(open_page(PAGE, tab="file"), encode8({**state, "epoch": np.asarray(3)}))
     assert "It has the tensors of" in said(app)
@@ -476,20 +428,17 @@ def test_what_fits_is_decided_once(
     assert not app.error and not [button for button in app.button if button.key == "hw7_ask"]
 
 
-class TestLive(LiveChecks):
+class TestLive(LivePage):
     page = PAGE
     link: ClassVar = {"tab": "run", "network": SCRATCH}
     runs = measured.RUNS
     module = "core.quantization.rows"
 
-    def other(self, number: int) -> measured.QuantPoint:
-        return measured.QuantPoint(f"other-{number}", "0" * 64, "tensor_minmax", 4)
-
     def test_it_shows_its_progress_and_then_its_point(
         self, open_page: Open, shipped: Path, line: Line
     ) -> None:
         app = self.started(open_page, reveal="true", bits="3")
-        job = self.the_job(line)
+        job = only_job(line)
         assert (job.point.scheme, job.point.bits, job.state) == ("tensor_minmax", 3, "running")
         job.step, job.done, job.of = "accuracy", 96, 1492
         app.run()
@@ -499,24 +448,3 @@ class TestLive(LiveChecks):
         assert "41" in app.success[0].value and "100" not in app.success[0].value
         (star,) = drawn(app, "Accuracy", "live")
         assert (star["bits"], star["accuracy"]) == (3, 0.41)
-
-
-@pytest.mark.slow
-def test_the_page_imports_no_torch(shipped: Path, quantization_food: Path) -> None:
-    program = f"""
-import sys
-from streamlit.testing.v1 import AppTest
-app = AppTest.from_file({str(REPO / "app.py")!r}, default_timeout=120).run()
-app = app.switch_page("pages/quantization.py").run()
-assert not app.exception and len(app.get("vega_lite_chart")) > 1, app.exception
-assert "torch" not in sys.modules
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=REPO,
-        env=os.environ | {"PYTHONPATH": str(REPO), "FOOD11_ROOT": str(quantization_food)},
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
-    assert done.returncode == 0, done.stderr

@@ -1,8 +1,5 @@
 """A checkpoint's files: what is in each, made once for forty who ask, and what int8 waits for."""
 
-import os
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -28,9 +25,10 @@ from core.export.files import (
 )
 from core.export.stack import FORMATS, Format
 from core.inference.predict import Predictor, predict_photo, run_batches
-from core.paths import REPO, cache_dir
+from core.paths import cache_dir
 from core.photos import prepare
 from core.quantization.hw7 import decode8
+from tests.conftest import run_python
 from tests.food import make_food11
 from tests.tiny_network import pictures
 
@@ -208,12 +206,4 @@ for format in FORMATS:
     open_file({tiny_checkpoint!r}, format, shipped({tiny_checkpoint!r}, format))
 assert "torch" not in sys.modules, "torch"
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=REPO,
-        env=os.environ | {"PYTHONPATH": str(REPO)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
+    run_python(program)

@@ -59,8 +59,7 @@ def test_a_map_is_each_place_through_the_linear_layer(tiny_checkpoint: str) -> N
 @pytest.mark.parametrize(
     "after",
     [
-        (nn.Linear(6, 11),),
-        (nn.Linear(6, 11, bias=False),),
+        (nn.Linear(6, 11, bias=False),),  # with one: the network above
         (nn.Linear(6, 4, bias=False), nn.Linear(4, 11)),  # as low rank factors it
         (nn.Linear(6, 4), nn.Linear(4, 11)),
     ],

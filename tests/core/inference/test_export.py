@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 import torch
@@ -15,10 +16,16 @@ from core.models import registry
 from tests.tiny_network import PX, SPEC, pictures, torch_logits, trained
 
 
-def test_a_file_that_stands_alone(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def traced() -> ir.Model:
+    """The graph of `trained()`; writing it does not change it."""
+    return trace(trained(), SPEC, PX)
+
+
+def test_a_file_that_stands_alone(tmp_path: Path, traced: ir.Model) -> None:
     path = tmp_path / "tiny 出.onnx"
     net = trained()
-    path.write_bytes(onnx_bytes(trace(net, SPEC, PX)))
+    path.write_bytes(onnx_bytes(traced))
     onnx.checker.check_model(str(path), full_check=True)
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     for n in (1, 2, 5):
@@ -28,14 +35,14 @@ def test_a_file_that_stands_alone(tmp_path: Path) -> None:
         assert np.abs(answer - torch_logits(net, pixels)).max() <= 1e-4
 
 
-def test_batchnorm_is_fused_when_the_session_opens(tmp_path: Path) -> None:
+def test_batchnorm_is_fused_when_the_session_opens(tmp_path: Path, traced: ir.Model) -> None:
     """Casting from float16 and leaving BatchNorm in costs nothing: neither is left to run."""
     import safetensors.torch
 
     net = trained()
     state = {name: t.half() if t.dim() > 1 else t for name, t in net.state_dict().items()}
     weights = safetensors.torch.save({name: t.contiguous() for name, t in state.items()})
-    graph = onnx_bytes(trace(net, SPEC, PX), weights)
+    graph = onnx_bytes(traced, weights)
     before = [node.op_type for node in onnx.ModelProto.FromString(graph).graph.node]
     assert before.count("Cast") == 5 and before.count("BatchNormalization") == 2
     options = ort.SessionOptions()
@@ -49,15 +56,14 @@ def test_batchnorm_is_fused_when_the_session_opens(tmp_path: Path) -> None:
     assert "BatchNormalization" not in after
 
 
-def test_the_graph_is_not_changed_by_writing_it() -> None:
+def test_the_graph_is_not_changed_by_writing_it(traced: ir.Model) -> None:
     import safetensors.torch
 
     net = trained()
-    model = trace(net, SPEC, PX)
     weights = safetensors.torch.save({n: t.contiguous() for n, t in net.state_dict().items()})
-    outside = onnx_bytes(model, weights)
-    alone = onnx_bytes(model)
-    assert outside == onnx_bytes(model, weights) and alone == onnx_bytes(model)
+    outside = onnx_bytes(traced, weights)
+    alone = onnx_bytes(traced)
+    assert outside == onnx_bytes(traced, weights) and alone == onnx_bytes(traced)
     pixels = pictures(3).pixels
     by_both = run_batches(open_session(outside, weights), pixels)
     assert np.array_equal(by_both, run_batches(open_session(alone), pixels))

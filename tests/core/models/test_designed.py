@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,8 +17,8 @@ from core.models.design import network, plans, shipped
 from core.models.design.cost import layer_rows, totals
 from core.models.design.limits import budgets
 from core.models.design.spec import read
-from core.paths import REPO
 from core.training.config import TrainConfig
+from tests.conftest import run_python
 
 LINE = "px32-hardswish-nobias-stem4d-inv6t2d-basic8-group8g2p"
 
@@ -175,7 +173,4 @@ for key in [*plans.known(), "design:{LINE}"]:
     assert found.design is None or pytorch_source(found.design)
 assert not {{"torch", "streamlit"}} & set(sys.modules)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=REPO, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
+    run_python(program)
