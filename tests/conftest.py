@@ -139,6 +139,14 @@ def the_main_module_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nothing_waits_for_the_disk() -> Iterator[None]:
+    """What a test writes need not outlive a power cut."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
 def _architecture(net: Any, spec: Any, px: int) -> str:
     """All that a network's graph hangs on, but its weights."""
     plain = (bool, int, float, str, tuple, list, dict, type(None))
