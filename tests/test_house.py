@@ -140,7 +140,8 @@ def reads_in_the_locale(nodes: Nodes) -> Iterator[str]:
             is_file = isinstance(node.func, ast.Name) or name == "fdopen" or bool(mode)
             text = is_file and "b" not in mode
         else:
-            text = name in ("read_text", "write_text") or "True" in (
+            path_text = {"read_text": 0, "write_text": 1}  # what comes before the encoding
+            text = len(node.args) <= path_text.get(name, -1) or "True" in (
                 given.get("text"),
                 given.get("universal_newlines"),
             )

@@ -5,7 +5,10 @@ import ast
 import asyncio
 import gc
 import json
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
