@@ -135,6 +135,8 @@ def photographs(shipped: list[Checkpoint]) -> None:
         if len(results) == 1 and (doubt := doubts(results[0], names)):
             lines.append(doubt)
         st.markdown(_("**What you see.** {text}").format(text=" ".join(lines)))
+        titles = [f"{names[each.id]}: {_(each.title)}" for each in chosen]
+        st.caption(" · ".join(titles))
         tally(results, names)
 
     frame.tabs(
@@ -191,7 +193,6 @@ def one_photo(seen: Seen, names: Mapping[str, str]) -> None:
             ),
             key="verdicts",
         )
-        st.caption("  \n".join(networks.name_of(answer.checkpoint) for answer in seen.answers))
 
 
 def draw_photo(seen: Seen) -> None:
@@ -354,8 +355,8 @@ def not_food(
     """A picture that is no food, beside the visitor's photo; how often the networks notice."""
     st.markdown(
         _(
-            "The softmax shares 100 % among eleven foods. “None of these” is not on its list, and "
-            "it sees only how far the logits are apart: a network can be sure of nonsense. Try it:"
+            "The softmax divides 100 % among eleven foods, and “none of these” is not one of them. "
+            "So a network can be sure of something that is not food. Try it:"
         )
     )
     kinds = {kind: kind_title(kind) for kind in KINDS}
@@ -370,13 +371,13 @@ def not_food(
             with column:
                 st.image(seen.thumb, caption=seen.photo.name, alt=seen.photo.name, width=192)
                 st.markdown("  \n".join(answer_line(answer, names) for answer in seen.answers))
-    st.caption(
-        _(
-            "Score: how far the features, which the last layer reads, are from those of training "
-            "photographs. 1 is the limit: 95 % of the validation photographs stay below. Beyond "
-            "it the answer counts as unsure."
+        st.caption(
+            _(
+                "Score: how far the features before the last layer are from those of the training "
+                "photographs. Above the limit, 1, the answer counts as unsure; 95 % of the "
+                "validation photographs are below."
+            )
         )
-    )
     if toggle(_("How often does that work?"), "rates"):
         how_often(chosen, names)
 
@@ -404,7 +405,7 @@ def how_often(chosen: Sequence[Checkpoint], names: Mapping[str, str]) -> None:
         if (row := measured_row(each)[1]) is not None:
             measured[each.id] = Network(names[each.id], role_of(each), row)
     if not measured:
-        st.info(_("Nobody has measured that of these networks."), icon=":material/straighten:")
+        st.info(_("This is not measured for these networks."), icon=":material/straighten:")
         return
     titles = {score: score_title(score) for score in reversed(SCORES)}
     score = one_of(st.segmented_control, _("Score"), titles, "score", DECIDES, required=True)
@@ -413,7 +414,7 @@ def how_often(chosen: Sequence[Checkpoint], names: Mapping[str, str]) -> None:
     frame = rates(measured.values(), score)
     show(
         spread_chart(shown, score),
-        _("{score}, {network}: photographs of food and, grey, made pictures; a line at the limit.")
+        _("{score}, {network}: photographs of food; grey: made pictures; a line at the limit.")
         .format(score=titles[score], network=shown.name),
         key="spread",
     )  # fmt: skip

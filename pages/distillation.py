@@ -120,7 +120,12 @@ def loss_and_tabs(checkpoints: list[Checkpoint]) -> None:
             with more:
                 moves = toggle(_("Change a logit"), "moves", default=is_moved)
         if shown is not None:
-            starts = input_starts(moves)
+            starts: dict[str, float] = {
+                name: in_browser(name, number(span.low, span.high, 2), span.start)
+                for name, span in INPUTS.items()
+            }
+            if not moves:  # nothing is added to a logit
+                starts["move"] = 0.0
             with picture:
                 guessed = loss(shown, moves, starts)
             with controls:  # beside the sliders: the numbers follow them
@@ -136,9 +141,6 @@ def loss_and_tabs(checkpoints: list[Checkpoint]) -> None:
     if shown is not None:
         tabs.insert(4, frame.Tab("why", _("Why"), partial(why, shown, guessed)))
     frame.tabs(tabs)
-
-
-# The instrument: a teacher, a student, a picture; the loss taken apart; a guess about its T².
 
 
 def choose_student(
@@ -170,15 +172,6 @@ def choose_picture(teacher: Checkpoint, student: Checkpoint | None, more: Any) -
     del kinds["disagree"]
     chosen = example.choose([teacher], kinds, more, own_photo=False)
     return chosen and chosen._replace(logits=[chosen.logits[0], np.zeros_like(chosen.logits[0])])
-
-
-def input_starts(moves: bool) -> dict[str, float]:
-    """Where the chart's inputs begin; unless a logit `moves`, nothing is added to it."""
-    starts: dict[str, float] = {
-        name: in_browser(name, number(span.low, span.high, 2), span.start)
-        for name, span in INPUTS.items()
-    }
-    return starts if moves else starts | {"move": 0.0}
 
 
 def loss(shown: Example, moves: bool, starts: dict[str, float]) -> Guess[str]:
@@ -275,9 +268,6 @@ def what_you_see(shown: Example, guessed: Guess[str], starts: dict[str, float]) 
         raises=_("raises"),
         lowers=_("lowers"),
     )
-
-
-# "Does it help?": each distilled student minus its twin from scratch, by recipe.
 
 
 class Gains(NamedTuple):
@@ -406,9 +396,6 @@ def say_left_out(comparisons: Compared) -> None:
         )
 
 
-# "Which T and alpha?": the stored sweep of short trainings.
-
-
 def sweep() -> None:
     """Chart, sentences, table and provenance; or how to make the sweep."""
     try:
@@ -497,9 +484,6 @@ def sweep_in_words(taught: list[Setting], best: Setting, alone: Setting | None) 
             )
         )
     return " ".join(parts)
-
-
-# Traps: pick one, read both cells, run all of them, see which number goes wrong.
 
 
 def trap_texts() -> dict[str, tuple[str, str, str]]:
@@ -759,9 +743,6 @@ def table(rows: Sequence[Row]) -> str:
     ]
     head = f"| {_('Measured')} | {_('✗ Failing')} | {_('✓ Fixed')} |"
     return "\n".join([head, "|---|---:|---:|", *lines])
-
-
-# "Without photographs": students that learned from generated pictures alone.
 
 
 def without_photographs(checkpoints: list[Checkpoint]) -> None:

@@ -48,7 +48,7 @@ from core.export.same_size import BIG, NEAR, SIZES_BYTES, WAYS, SameSize
 from core.i18n import _, ngettext
 from core.source_text import source_of
 from pages.kit import frame, guess, networks
-from pages.kit.figure import data_button, show
+from pages.kit.figure import data_button, show, source
 from pages.kit.provenance import (
     explain_missing_times,
     latency,
@@ -331,6 +331,7 @@ def same_size(every: Sequence[Collected], shipped: Sequence[Checkpoint]) -> None
         bigs = sorted({big for big, _way in near}, key=lambda big: -whole.get(big, 0))
         for big in bigs:
             ways = [near[big, way] for way in WAYS if (big, way) in near]
+            times = [row.measured and row.measured.latency.get("onnx_1") for row in ways]
             title = titles.get(big, big)
             st.markdown(_("**About {size}**, from *{big}*").format(size=size, big=title))
             st.dataframe(
@@ -341,9 +342,10 @@ def same_size(every: Sequence[Collected], shipped: Sequence[Checkpoint]) -> None
                         "right": f"{numbers.percent(row.accuracy, row.n)} "
                         f"({numbers.interval(row.low, row.high, row.n)})",
                         "lost": points(row.accuracy - whole[big]) if big in whole else "–",
-                        **work_of(row),
+                        "macs": numbers.short_count(row.measured.macs) if row.measured else "–",
+                        "ms": numbers.milliseconds(time.median) if time else "–",
                     }
-                    for row in ways
+                    for row, time in zip(ways, times, strict=True)
                 ],
                 column_config=columns,
                 hide_index=True,
@@ -368,17 +370,6 @@ def same_size(every: Sequence[Collected], shipped: Sequence[Checkpoint]) -> None
         ) as box:
             if box.open:
                 st.code("\n".join(SameSize.command.format(name=id) for id in untried), "bash")
-
-
-def work_of(row: Compressed) -> dict[str, str]:
-    """Multiply-adds and time of a version, where it was measured with the others."""
-    if row.measured is None:
-        return {"macs": "–", "ms": "–"}
-    spread = row.measured.latency.get("onnx_1")
-    return {
-        "macs": numbers.short_count(row.measured.macs),
-        "ms": numbers.milliseconds(spread.median) if spread else "–",
-    }
 
 
 def way_title(row: Compressed, titles: Mapping[str, str]) -> str:
@@ -646,15 +637,15 @@ def why(groups: Groups) -> None:
         r"w = \sqrt{w_{\mathrm{pictures}}^2 + w_{\mathrm{seeds}}^2}, \qquad "
         r"w_{\mathrm{seeds}} = t_{k-1}\, s / \sqrt{k}"
     )
-    st.markdown(
+    source(
         _(
             "$w_{\\mathrm{pictures}}$ is Wilson's interval for $n$ test photographs, $s$ the "
             "standard deviation of $k$ seeds, $t$ Student's. With one seed the second part is "
             "unknown and left out. Two networks are compared on the same photographs and the same "
             "seed: what both share cancels."
-        )
+        ),
+        source_of("core.stats", "accuracy_interval"),
     )
-    st.code(source_of("core.stats", "accuracy_interval"), language="python", wrap_lines=True)
 
 
 def trap(answers: Sequence[Tested], groups: Groups, guessed: guess.Guess[str]) -> None:

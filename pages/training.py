@@ -46,7 +46,7 @@ from core.training.queue.process import REPORT
 from core.training.runs import read_progress, seconds_left
 from core.training.watch import Picture, Watched, fixed_pictures, read_watch
 from pages.kit import frame, guess, networks, url_state
-from pages.kit.figure import data_button, show
+from pages.kit.figure import data_button, show, source
 from pages.kit.provenance import accuracy_line, provenance
 from pages.kit.server import has_few_visitors
 from pages.kit.url_state import choice, choices, number_of, one_of, several_of, toggle
@@ -1008,16 +1008,16 @@ def why() -> None:
         r"L = \alpha\, T^2\, \mathrm{KL}\bigl(p^{\text{teacher}}_T \,\|\, "
         r"p^{\text{student}}_T\bigr) + (1 - \alpha)\, \mathrm{CE}(y, p^{\text{student}}_1)"
     )
-    st.markdown(
+    source(
         _(
             "The **soft** loss compares the student with the teacher, both at temperature $T$; the "
             "**hard** loss compares it with the label $y$. $\\alpha$ weighs them. The gradients of "
             "the soft loss shrink as $1/T^2$; the factor $T^2$ makes up for that. Mixup mixes two "
             "pictures, and the hard loss mixes their labels; the teacher sees the mixed picture. "
             "Every step of every run calls this function:"
-        )
+        ),
+        source_of("core.training.loss", "loss_fn_kd"),
     )
-    st.code(source_of("core.training.loss", "loss_fn_kd"), language="python")
 
 
 def homework() -> None:

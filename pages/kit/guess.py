@@ -71,7 +71,7 @@ def verdict(guess: Guess[G], is_right: bool, answer: str) -> None:
     that nothing jumps."""
     if not guess.is_open:
         held = room.holds_back()
-        st.markdown("&nbsp;" if held else _(":gray[Guess, or say “Just show me”.]"))
+        st.markdown("&nbsp;" if held else _(":gray[Guess, or press “Just show me”.]"))
     elif guess.value is None:
         st.markdown(answer)
     else:

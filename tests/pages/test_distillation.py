@@ -88,7 +88,7 @@ def test_the_page_as_it_comes(open_page: Open) -> None:
     assert chosen["Teacher"] == shelf.TEACHER and chosen["Student"] == shelf.SCRATCH
     assert list(bound(app)) == ["T", "alpha"]  # a logit is moved by whoever wants to
 
-    assert "Guess, or say" in text(app) and len(chart(app)["layer"]) == 1
+    assert "Guess, or press" in text(app) and len(chart(app)["layer"]) == 1
     assert len(given["paragraphs"]) == 1
     assert "This gives the answer away" in text(app) and not app.code
     cold, warm = (

@@ -74,7 +74,7 @@ def test_what_answers_the_guess_waits_for_it(open_page: Open) -> None:
     logits, labels = stored_logits(shelf.TEACHER)
     row, food = default_row(), CLASSES[labels[default_row()]]
     assert f"The label says **{food}**" in text(drawn)
-    assert "Guess, or say" in text(drawn) and "This gives the answer away" in text(drawn)
+    assert "Guess, or press" in text(drawn) and "This gives the answer away" in text(drawn)
     assert not drawn.code and not drawn.latex
     (parameter,) = chart(drawn)["params"]
     assert parameter["name"] == "T" and parameter["value"] == 1 and "bind" not in parameter
