@@ -8,6 +8,7 @@ from core.classroom import Tally
 from core.i18n import _
 from pages.kit import figure, frame, room, stage, url_state
 from pages.kit.room import Seat
+from pages.kit.visitor import visitor
 
 KEY = "class"
 
@@ -15,6 +16,7 @@ KEY = "class"
 def main() -> None:
     """Draw the page."""
     st.title(frame.entry(KEY).question)
+    visitor()  # the browser has said its name when a room is opened, and leads it after a reload
     place = room.seat()
     if place is None:
         st.markdown(

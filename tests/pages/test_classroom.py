@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from starlette.requests import Request
 from streamlit.testing.v1 import AppTest
 
 from core.classroom import Attempts, Place, Rooms
@@ -233,6 +234,27 @@ def test_a_link_to_a_setting_does_not_lead_into_the_room(code: str) -> None:
     app = pupil(code)
     state = app.session_state["url_state"]
     assert state.shared == {"room": [code]} and "room" in url_state.OWN
+
+
+def test_browsers_ask_for_news_at_an_address_that_tells_no_codes(folder: Path) -> None:
+    rooms = Rooms(folder)
+    code = rooms.create("a" * 32)
+    made = rooms.room(code)
+    assert made is not None
+    news = room.route().endpoint
+
+    def ask(door: str) -> tuple[int, bytes]:
+        reply = news(Request({"type": "http", "path_params": {"door": door}}))
+        return reply.status_code, bytes(reply.body)
+
+    assert ask(made.door) == (200, b"1 0")
+    rooms.join(code, "ann")
+    assert ask(made.door) == (200, b"1 1")
+    for wrong in (code, "", "' OR 1=1 --", "x" * 10_000):
+        assert ask(wrong) == (404, b"")
+    for file in folder.iterdir():
+        file.write_bytes(b"no database at all " * 300)
+    assert ask(made.door)[0] == 503
 
 
 def test_the_qr_code_is_that_of_the_address() -> None:
