@@ -170,7 +170,7 @@ def one_photo(seen: Seen, names: Mapping[str, str]) -> None:
     for answer in seen.answers:
         label, probability = first_choice(answer)
         role, size = role_of(answer.checkpoint), answer.checkpoint.size_bytes
-        doubt = Doubt.of(answer.checkpoint, answer.features)
+        doubt = doubt_of(answer)
         unsure = _(" · unsure") if doubt and doubt.is_unsure else ""
         agrees = _(" · agrees") if label == first_choice(seen.answers[0])[0] else _(" · differs")
         rows.append(
@@ -229,7 +229,7 @@ def several_photos(results: Sequence[Seen], names: Mapping[str, str]) -> None:
                 lines = []
                 for answer in seen.answers:
                     label, probability = first_choice(answer)
-                    doubt = Doubt.of(answer.checkpoint, answer.features)
+                    doubt = doubt_of(answer)
                     lines.append(
                         f"{glyph(role_of(answer.checkpoint))} {food_class(CLASSES[label])} "
                         f"{numbers.share(probability)}"
@@ -302,6 +302,17 @@ def sentences(results: Sequence[Seen], names: Mapping[str, str]) -> list[str]:
     return lines
 
 
+def doubt_of(answer: compare.Answer) -> Doubt | None:
+    """How far an answer is from food; None where nobody has measured that, or the file is damaged.
+
+    The answer stands all the same; the tab with the measured rates says what is damaged.
+    """
+    try:
+        return Doubt.of(answer.checkpoint, answer.features)
+    except CheckpointError:
+        return None
+
+
 def doubts(seen: Seen, names: Mapping[str, str]) -> str:
     """The networks whose answers are unsure, each with its score: a sentence, or nothing."""
     unsure = [
@@ -309,7 +320,7 @@ def doubts(seen: Seen, names: Mapping[str, str]) -> str:
             name=names[answer.checkpoint.id], score=f"{doubt.score:.2f}"
         )
         for answer in seen.answers
-        if (doubt := Doubt.of(answer.checkpoint, answer.features)) and doubt.is_unsure
+        if (doubt := doubt_of(answer)) and doubt.is_unsure
     ]
     text = _("**Unsure: this may not be food**, say {list}.")
     return text.format(list=", ".join(unsure)) if unsure else ""
@@ -385,7 +396,7 @@ def not_food(
 def answer_line(answer: compare.Answer, names: Mapping[str, str]) -> str:
     """What a network sees, how sure it is, and how far that is from food."""
     label, probability = first_choice(answer)
-    doubt = Doubt.of(answer.checkpoint, answer.features)
+    doubt = doubt_of(answer)
     line = _("{mark} {name}: **{food}**, {p}").format(
         mark=glyph(role_of(answer.checkpoint)),
         name=names[answer.checkpoint.id],

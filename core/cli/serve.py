@@ -279,7 +279,10 @@ def _row(file: str, prediction: Any) -> dict[str, Any]:
     from core.course import CLASSES
     from core.not_food.rows import Doubt
 
-    doubt = Doubt.of(get(prediction.checkpoint), prediction.features)
+    try:
+        doubt = Doubt.of(get(prediction.checkpoint), prediction.features)
+    except CheckpointError:  # a damaged file of results; the answer stands all the same
+        doubt = None
     chances = [float(p) for p in prediction.probabilities]
     return {
         "file": file,

@@ -230,6 +230,10 @@ def test_an_answer_beyond_the_limit_is_shown_as_unsure_and_never_hidden(open_pag
     assert "25" in text(app)  # one of four photographs, wrongly
     app.segmented_control(key="score").set_value("energy").run()
     assert not app.exception and len(app.get("vega_lite_chart")) == 2
+    NotFood.path(shelf.TEACHER).write_bytes(b"{")  # damaged: the answers stand all the same
+    app = upload(open_page("compare", networks=NETWORKS, rates="true"), ("lunch.jpg", data))
+    assert not app.exception and len(verdicts(app)) == 3
+    assert "unsure" not in verdicts(app)[0]["text"] and "cannot be read" in app.error[0].value
 
 
 def test_one_bad_photo_does_not_stop_the_others_and_too_many_are_cut(app: AppTest) -> None:
