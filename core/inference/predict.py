@@ -208,20 +208,22 @@ class _Shelf:
                         self._open.move_to_end(key)
                         known: _T = self._open[key][1]
                         return known
+                self._make_room(size_bytes)
                 made = make()
+                self._make_room(size_bytes)  # others may have been opened meanwhile
                 with self._guard:
                     self._open[key] = size_bytes, made
-                    while len(self._open) > 1 and self._size() > OPEN_BYTES:
-                        self._open.popitem(last=False)
         finally:
             with self._guard:
                 self._opening.pop(key, None)
-        if size_bytes > LARGE_BYTES:
-            give_memory_back()
         return made
 
-    def _size(self) -> int:
-        return sum(size for size, _made in self._open.values())
+    def _make_room(self, size_bytes: int) -> None:
+        with self._guard:
+            while self._open and sum(s for s, _m in self._open.values()) + size_bytes > OPEN_BYTES:
+                self._open.popitem(last=False)
+        if size_bytes > LARGE_BYTES:
+            give_memory_back()
 
 
 _shelf = _Shelf()
