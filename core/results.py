@@ -6,8 +6,10 @@ written after every row, so a measurement that was stopped goes on where it was.
 """
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
@@ -81,6 +83,17 @@ class ResultFile(Frozen):
                     "{command}"
                 ).format(file=path.name, command=cls.command.format(name=name))
             ) from error
+
+    @classmethod
+    def now(cls, name: str = "") -> Self | None:
+        """`load`, once for each of the file's states: all get the same (immutable) object."""
+        path = cls.path(name)
+        try:
+            state = path.stat()
+        except OSError:
+            return None
+        with _loading:  # whoever asks while it is being parsed waits for that
+            return _loaded(cls, name, path, state.st_mtime_ns, state.st_size, state.st_ino)
 
     def save(self) -> None:
         """Write the file in one step: a reader sees the old one or the new one."""
@@ -172,20 +185,23 @@ class CheckpointRows(ResultFile, Generic[Row]):
         return own_checkpoints_dir() / "results" / usual.name
 
     @classmethod
+    def names(cls) -> set[str]:
+        """The checkpoints that something was measured of, as far as the files' names say."""
+        begin, end = f"{cls.kind}-", ".json"
+        names: set[str] = set()
+        for folder in (results_dir(), own_checkpoints_dir() / "results"):
+            with suppress(OSError):  # no such folder
+                files = os.listdir(folder)
+                names |= {f[len(begin) : -len(end)] for f in files if f.startswith(begin)}
+        return names
+
+    @classmethod
     def of_checkpoint(cls, checkpoint: "Checkpoint") -> Self | None:
         """What was measured of a checkpoint as it is now; None if nothing, or of other weights.
 
-        The file is parsed once for each of its states, and everybody gets the same (immutable)
-        object. Raises CheckpointError as `load`.
+        Raises CheckpointError as `load`.
         """
-        path = cls.path(checkpoint.id)
-        try:
-            state = path.stat()
-        except OSError:
-            return None
-        with _loading:  # whoever asks while it is being parsed waits for that
-            content = _loaded(cls, checkpoint.id, path, state.st_mtime_ns, state.st_size)
-        known = checkpoint.weights_sha256
+        content, known = cls.now(checkpoint.id), checkpoint.weights_sha256
         return content if content is not None and content.weights_sha256 == known else None
 
     @staticmethod
@@ -245,11 +261,11 @@ class CheckpointRows(ResultFile, Generic[Row]):
         )
 
 
-Rows = TypeVar("Rows", bound=CheckpointRows[Any])
+File = TypeVar("File", bound=ResultFile)
 _loading = threading.Lock()
 
 
 @lru_cache(maxsize=64)
-def _loaded(kind: type[Rows], name: str, _path: Path, *_state: int) -> Rows | None:
+def _loaded(kind: type[File], name: str, _path: Path, *_state: int) -> File | None:
     """The file of that name; `_state` changes when the file does, and so the key of the cache."""
     return kind.load(name)

@@ -9,6 +9,7 @@ have done it. Trained again with other seeds, the same two recipes differ by som
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from statistics import NormalDist, fmean, stdev
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -254,6 +255,7 @@ def accuracy_interval(
     return mean, max(0.0, mean - below), min(1.0, mean + above)
 
 
+@lru_cache(maxsize=256)
 def t_quantile(df: int, level: float = 0.95) -> float:
     """The t with P(|t_df| <= t) = level: 12.706 for one degree of freedom at 0.95."""
     if df < 1 or not 0 < level < 1:

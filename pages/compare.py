@@ -1,12 +1,13 @@
 """Compare: your photo through a large network and its small versions, side by side."""
 
 import inspect
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import pandas as pd
 import streamlit as st
+from PIL.Image import Image
 
 from core import checkpoints
 from core.charts import numbers
@@ -25,7 +26,7 @@ from core.not_food.pictures import KINDS, Kind, kind_title, picture
 from core.not_food.rows import Doubt, VersionRow, measured_row
 from core.stats import Score as Rate
 from pages.kit import frame, networks
-from pages.kit.figure import data_button, show
+from pages.kit.figure import data_button, kept, show
 from pages.kit.photos import Photo, Seen, draw_map, look, pick
 from pages.kit.provenance import accuracy_lines, provenance
 from pages.kit.url_state import next_of, number_of, one_of, texts, toggle
@@ -513,20 +514,19 @@ def where(
     if not results:
         return
     seen, label = results[0], None if food == SEES_ITS_OWN else CLASSES.index(food)
-    try:
-        image = seen.photo.read()
-    except PhotoError as error:
-        st.error(f"{seen.photo.name}: {error}", icon=":material/broken_image:")
-        return
+    read = cache(seen.photo.read)
     shown = [each for each in chosen if not (is_shuffled and each.id in opened)]
     for start in range(0, len(shown), LOOKING):
         row = shown[start : start + LOOKING]
         for column, checkpoint in zip(st.columns(LOOKING), row, strict=False):
             name = names[checkpoint.id]
             try:
-                int8 = opened.get(checkpoint.id)
-                by = int8.explainer if int8 else explain.explainer(checkpoint, is_shuffled)
-                explanation = explain.explain_photo(image, checkpoint, by, label)
+                explanation = explained(
+                    seen.photo, read, checkpoint, opened.get(checkpoint.id), is_shuffled, label
+                )
+            except PhotoError as error:
+                st.error(f"{seen.photo.name}: {error}", icon=":material/broken_image:")
+                return
             except CheckpointError as error:
                 column.caption(f"{name}: {error}")
                 continue
@@ -548,6 +548,26 @@ def where(
             "(Adebayo et al. 2018)."
         )
     )
+
+
+def explained(
+    photo: Photo,
+    read: Callable[[], Image],
+    checkpoint: Checkpoint,
+    int8: FilePredictor | None,
+    is_shuffled: bool,
+    label: int | None,
+) -> explain.Explanation:
+    """Where a network looks in a photo; of a picture of a data set, shared by all visitors."""
+
+    def ask() -> explain.Explanation:
+        by = int8.explainer if int8 else explain.explainer(checkpoint, is_shuffled)
+        return explain.explain_photo(read(), checkpoint, by, label)
+
+    if photo.label is None:
+        return ask()
+    network = checkpoint.id, checkpoint.weights_sha256, is_shuffled
+    return kept(ask, "where it looks", photo.key, *network, label)
 
 
 def all_classes(results: Sequence[Seen], names: Mapping[str, str]) -> None:
@@ -583,16 +603,16 @@ def draw_answer(seen: Seen, answer: compare.Answer, temperature: float) -> None:
     """One network's eleven bars for one photo."""
     checkpoint = answer.checkpoint
     bars = compare.bars_frame(answer, temperature)
-    first, second, third = (bars.iloc[place] for place in range(3))
+    first, second, third = bars["food"].tolist()[:3]
     st.markdown(f"**{networks.name_of(checkpoint)}**")
     show(
         answer_chart(bars, role_of(checkpoint)),
         _("{network}: {food} {p}, then {second} and {third}.").format(
             network=checkpoint.title,
-            food=first.food,
-            p=numbers.share(first.probability),
-            second=second.food,
-            third=third.food,
+            food=first,
+            p=numbers.share(bars["probability"].iloc[0]),
+            second=second,
+            third=third,
         ),
         key=f"bars-{seen.photo.key}-{checkpoint.id}",
     )

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import streamlit as st
@@ -36,7 +37,7 @@ from core.export.stack import Dish, Stack, StackRow
 from core.i18n import _, food_class
 from core.photos import read_photo
 from pages.kit import frame, networks
-from pages.kit.figure import data_button, show, show_with_slider
+from pages.kit.figure import data_button, kept, show, show_with_slider
 from pages.kit.provenance import (
     explain_missing_times,
     latency,
@@ -211,7 +212,8 @@ def all_networks(shipped: Sequence[Checkpoint], stack: Stack | None) -> None:
     """Every network, accuracy against one of its costs; those of the most common test set."""
     times = latency()
     same, elsewhere = on_one_set(collect(shipped))
-    rows = network_rows(same, times)
+    seeds = [seed for group in same for seed in group.seeds]
+    rows = kept(partial(network_rows, same, times), "all networks", of=[*seeds, times])
     if not rows:
         st.info(
             _("These networks have no test accuracy yet. Measure it with: python -m core check")
@@ -220,7 +222,7 @@ def all_networks(shipped: Sequence[Checkpoint], stack: Stack | None) -> None:
 
     def sources() -> None:
         measured_elsewhere(elsewhere)
-        provenance([seed for group in same for seed in group.seeds])
+        provenance(seeds)
         latency_provenance(times)
         if stack is not None:
             measured_line(_("The steps above"), stack)

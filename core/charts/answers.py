@@ -8,6 +8,7 @@ import pandas as pd
 
 from core.charts import numbers
 from core.charts.compiled import Spec, compiled, with_rows
+from core.charts.tables import records
 from core.charts.theme import RoleKey, finish, ink_text, layered, painted, role_color
 from core.i18n import _
 
@@ -62,11 +63,11 @@ def answer_chart(frame: pd.DataFrame, role: RoleKey) -> Spec:
     """
     rows: list[dict[str, Any]] = [
         {
-            **{str(key): value for key, value in bar.items()},
+            **bar,
             "text": numbers.share(bar["probability"]),
             "name": f"{bar['rank']}. {bar['food']}" if bar["top"] else bar["food"],
         }
-        for bar in frame.to_dict("records")
+        for bar in records(frame)
     ]
     return with_rows(_shape(role), answer=rows)
 

@@ -163,7 +163,7 @@ class Stack(ResultFile):
         """
         for checkpoint in checkpoints:
             try:
-                stack = cls.load(checkpoint.id) if cls.path(checkpoint.id).is_file() else None
+                stack = cls.now(checkpoint.id)
             except CheckpointError as error:
                 on_damage(error)
                 continue

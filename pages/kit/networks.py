@@ -192,9 +192,10 @@ def measured_rows(kind: type[Rows], listed: Iterable[Checkpoint]) -> dict[str, R
     Rows of other weights than these count as none. Files that cannot be read are said.
     """
     rows: dict[str, Rows] = {}
+    names = kind.names()
     for checkpoint in listed:
         try:
-            if (measured := kind.of_checkpoint(checkpoint)) is not None:
+            if checkpoint.id in names and (measured := kind.of_checkpoint(checkpoint)) is not None:
                 rows[checkpoint.id] = measured
         except CheckpointError as error:
             st.error(str(error), icon=":material/error:")

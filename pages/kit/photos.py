@@ -426,4 +426,6 @@ def answer_bars(versions: Sequence[Bars], name: str) -> None:
                     ),
                     key=bars.key,
                 )
-    data_button(pd.concat([bars.frame.assign(version=bars.name) for bars in versions]), name)
+    data_button(
+        lambda: pd.concat([bars.frame.assign(version=bars.name) for bars in versions]), name
+    )

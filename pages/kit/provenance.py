@@ -170,7 +170,7 @@ def not_measured(text: str, command: str) -> None:
 def latency() -> LatencyTable | None:
     """The table of times; None where there is none. A damaged file is said."""
     try:
-        return LatencyTable.load()
+        return LatencyTable.now()
     except CheckpointError as error:
         st.error(str(error), icon=":material/error:")
         return None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from core.errors import CheckpointError
-from core.results import AccuracyRow, CheckpointRows
+from core.results import AccuracyRow, CheckpointRows, ResultFile
 from core.stats import Score, wilson
 from core.timing import Spread
 
@@ -51,6 +51,45 @@ def test_a_file_is_parsed_once_until_it_changes(monkeypatch: pytest.MonkeyPatch)
     assert first is not None and first.rows[0].correct == 30
     monkeypatch.setattr(Made, "load", lambda name: pytest.fail("parsed again"))
     assert Made.of_checkpoint(checkpoint()) is first
+
+
+def test_any_file_is_parsed_once_until_it_changes(
+    monkeypatch: pytest.MonkeyPatch, pretrained: Path
+) -> None:
+    class Table(ResultFile):
+        kind = "table"
+        command = "make"
+        rows: tuple[int, ...] = ()
+
+    assert Table.now() is None
+    Table(rows=(1,)).save()
+    first = Table.now()
+    assert first is not None and first.rows == (1,) and Table.now() is first
+    Table(rows=(2,)).save()  # as long, and maybe within the same tick of the clock
+    again = Table.now()
+    assert again is not None and again.rows == (2,)
+    Table.path().write_text("{", encoding="utf-8")
+    for _ask in range(2):
+        with pytest.raises(CheckpointError):
+            Table.now()
+    Table.path().unlink()
+    assert Table.now() is None
+
+
+def test_names_are_those_of_the_files(
+    pretrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMALL_PLATES_RUNS", str(tmp_path / "runs"))
+    assert Made.names() == set()
+    measured()
+    own = tmp_path / "runs" / "checkpoints"
+    (own / "own-run").mkdir(parents=True)
+    file = Made.path("own-run")
+    assert own in file.parents
+    file.parent.mkdir()
+    file.write_text("", encoding="utf-8")
+    (file.parent / "else-own-run.json").write_text("", encoding="utf-8")
+    assert Made.names() == {"tiny-scratch-s0", "own-run"}
 
 
 def test_a_file_that_was_measured_again_is_read_again() -> None:

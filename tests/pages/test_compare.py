@@ -15,6 +15,7 @@ from core import checkpoints
 from core.charts.numbers import THIN
 from core.checkpoints import GRAPH, TEST_LOGITS, WEIGHTS, Checkpoint, DerivedFrom
 from core.course import CLASSES
+from core.inference import explain
 from core.inference.predict import Predictor, predictor
 from core.not_food.method import SCORES, Plane
 from core.not_food.pictures import KINDS
@@ -183,6 +184,34 @@ def test_where_a_network_looks_adds_up_to_its_logit(open_page: Open) -> None:
     page.toggle(key="shuffled").set_value(True)
     page = page.run()
     assert "were shuffled" in text(page) and not page.exception
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_visitors_share_where_networks_look_in_a_picture_of_a_data_set(
+    open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: bool
+) -> None:
+    """Not in a visitor's own photo."""
+    shelf.fill(*NETWORKS)
+    food = make_food11(tmp_path / "food", per_class={"training": 1, "validation": 1, "testing": 1})
+    monkeypatch.setenv("FOOD11_ROOT", str(food))
+    real, explained = explain.explain_photo, []
+
+    def counted(*args: Any) -> explain.Explanation:
+        explained.append(args[1].id)
+        return real(*args)
+
+    monkeypatch.setattr(explain, "explain_photo", counted)
+    shown = []
+    for _visitor in range(2):
+        page = open_page("compare", networks=NETWORKS, tab="where")
+        if own:
+            explained.clear()
+            upload(page, ("lunch.jpg", jpeg(4)))
+        assert not page.exception
+        shown.append([caption for caption in captions(page) if ":" in caption])
+        if own:
+            assert explained == NETWORKS
+    assert shown[0] == shown[1] and len(shown[0]) == len(NETWORKS) and explained == NETWORKS
 
 
 def keep_limit(id: str, limit: float, flags: str = "10") -> None:

@@ -51,7 +51,7 @@ def test_masks_come_back_from_their_bits_as_they_were_chosen(
     monkeypatch.setattr(networks, "tensors", lambda id, sha256: {})
     monkeypatch.setattr(pruning, "choose", lambda tensors, method, ratio, groups: chosen)
     network = SimpleNamespace(id="network", weights_sha256="0")
-    at = pruning.Setting(network, None, "l1", 0.5, False, False)  # type: ignore[arg-type]
+    at = pruning.Setting(network, "", None, "l1", 0.5, False, False)  # type: ignore[arg-type]
     for _first_or_kept in range(2):
         masks = at.masks()
         assert list(masks) == list(chosen)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import altair as alt
+import pandas as pd
 import pyarrow as pa
 import pytest
 from altair.utils import schemapi
@@ -14,6 +15,7 @@ from altair.utils import schemapi
 from core import i18n
 from core.charts import compiled as module
 from core.charts.compiled import Spec, compiled, table, with_rows
+from core.charts.tables import records
 from core.charts.theme import finish, layered
 from tests.charts import rows_of
 
@@ -183,6 +185,13 @@ def test_without_a_folder_charts_are_compiled_all_the_same(
     (tmp_path / "file").write_text("", encoding="utf-8")
     monkeypatch.setenv("SMALL_PLATES_CACHE", str(tmp_path / "file"))
     assert in_a_new_process() == in_a_new_process() and made == ["a", "a"]
+
+
+def test_a_frames_rows_are_pandas_own() -> None:
+    frame = pd.DataFrame({"n": [1, 2], "x": [0.5, 1.5], "is": [True, False], "text": ["a", "b"]})
+    rows = records(frame)
+    assert rows == frame.to_dict("records") and records(frame[:0]) == []
+    assert [type(value) for value in rows[0].values()] == [int, float, bool, str]
 
 
 def test_a_table_holds_its_rows_texts_as_texts() -> None:
