@@ -186,7 +186,7 @@ const build = (data) => {
     values.subarray(number * side ** 2, (number + 1) * side ** 2);
 
   let drawn = null; // the layer whose small maps are there
-  let drawnMap = -1; // the output map that was drawn last
+  let drawnMap = 0; // the output map that was drawn last
   const drawThumbs = () => {
     const small = (values, side, number, most, properties) => {
       const canvas = element("canvas", properties);
@@ -202,7 +202,7 @@ const build = (data) => {
         () => jump(number * layer.outSize ** 2 + 1),
         { "aria-label": fill(words.output, { n: number + 1 }) })));
     drawn = layer;
-    drawnMap = -1;
+    drawnMap = place(layer, Math.max(0, layer.done - 1)).out;
   };
 
   /** The few words that follow every frame. */
@@ -221,7 +221,7 @@ const build = (data) => {
   /** Everything. `isNew`: the visitor has asked for it, so a screen reader may say it. */
   const draw = (isNew) => {
     write();
-    if (isNew || drawn !== layer) drawThumbs();
+    if (drawn !== layer) drawThumbs();
     const at = Math.max(0, layer.done - 1);
     const { here, sums, total } = value(layer, at);
     const { first, reads, out } = here;
@@ -230,7 +230,7 @@ const build = (data) => {
     paint(input, part(layer.inputs, layer.size, focus), layer.size, layer.size, layer.inMost);
     paint(output, part(layer.output, layer.outSize, out), layer.outSize, layer.outSize,
       layer.outMost);
-    for (let map = Math.max(0, drawnMap); map <= out; map++)
+    for (let map = Math.min(drawnMap, out); map <= Math.max(drawnMap, out); map++)
       paint(outputThumbs.children[map].firstChild, part(layer.output, layer.outSize, map),
         layer.outSize, layer.outSize, layer.outMost);
     drawnMap = out;

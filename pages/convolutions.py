@@ -97,7 +97,7 @@ def calculator() -> None:
     frame.tabs(
         [
             frame.Tab("wiring", _("Wiring"), partial(wiring, setting)),
-            frame.Tab("slide", _("Sliding kernel"), slide),
+            frame.Tab("slide", _("Sliding kernel"), partial(slide, answer)),
             frame.Tab("work", _("Work and memory"), partial(work, rows, setting, answer)),
             frame.Tab("time", _("Faster?"), partial(timer, setting, costs, answer)),
             frame.Tab(
@@ -326,7 +326,7 @@ def wiring_words(kind: Kind, setting: ConvSetting) -> str:
     return words.format(g=groups, few=channels // groups, all=channels)
 
 
-def slide() -> None:
+def slide(answer: Guess[float]) -> None:
     """A kernel that slides over a picture, through the layers of three trained students."""
     listed = networks.checkpoints()
     students = {
@@ -357,6 +357,7 @@ def slide() -> None:
     work_out = sliding_numbers if chosen[0].label is None else shared_sliding_numbers
     numbers_shown = work_out(versions, chosen[0].key, chosen[0])
     words = sliding_words()
+    macs = {layer["kind"]: layer["macs"] for layer in numbers_shown["layers"]}
     with player:
         slider(
             key="sliding_kernel",
@@ -370,9 +371,22 @@ def slide() -> None:
         st.caption(
             _(
                 "Picture: {name}. Multiplications: places × outputs × inputs that each reads × "
-                "kernel. Sums are before BatchNorm and ReLU6. Blue is below zero, orange above."
+                "kernel. Sums are before BatchNorm and ReLU6. Blue is below zero, orange above. "
+                "Keys: space, arrows, Home, End."
             ).format(name=chosen[0].name)
         )
+        if answer.is_open:
+            two_steps = macs["depthwise"] + macs["pointwise"]
+            st.markdown(
+                _(
+                    "Depthwise and pointwise together: {few} multiplications, {share} of the "
+                    "standard layer's. 8 groups: {group_share}."
+                ).format(
+                    few=count(two_steps),
+                    share=share_text(two_steps / macs["standard"]),
+                    group_share=share_text(macs["group"] / macs["standard"]),
+                )
+            )
 
 
 def sliding_words() -> dict[str, Any]:

@@ -197,7 +197,7 @@ def layers_of(checkpoint: Checkpoint, px: int | None = None) -> Layers:
     return _shared(checkpoint.id, px, *hashes)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=6)
 def _shared(id: str, px: int | None, *_hashes: str) -> Layers:
     files = read_files(id, GRAPH, WEIGHTS)[1]
     return Layers(files[GRAPH], files[WEIGHTS], px)

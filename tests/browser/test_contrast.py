@@ -30,7 +30,7 @@ st.sidebar.markdown(":material/home: Home")
 st.code(inspect.getsource(predict.softmax) + "x = 1  # a comment\\nif x is None: pass")
 st.page_link("https://example.org", label="A link", icon=":material/link:")
 """
-FAINT = """() => {
+FAINT = """(root) => {
   const canvas = document.createElement('canvas');
   canvas.width = canvas.height = 1;
   const paint = canvas.getContext('2d', {willReadFrequently: true});
@@ -44,7 +44,8 @@ FAINT = """() => {
     [r, g, b].map((c, i) => (c * alpha + below[i] * (255 - alpha)) / 255);
   const behind = (e) => {
     const layers = [];
-    for (; e; e = e.parentElement) layers.push(rgba(getComputedStyle(e).backgroundColor));
+    for (; e; e = e.parentElement ?? e.getRootNode().host)
+      layers.push(rgba(getComputedStyle(e).backgroundColor));
     return layers.reverse().reduce((below, layer) => over(layer, below), [255, 255, 255]);
   };
   const light = (colour) => {
@@ -52,7 +53,7 @@ FAINT = """() => {
       .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
-  const faint = [], words = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const faint = [], words = document.createTreeWalker(root ?? document.body, NodeFilter.SHOW_TEXT);
   let seen = 0;
   while (words.nextNode()) {
     const e = words.currentNode.parentElement, text = words.currentNode.textContent.trim();
@@ -67,6 +68,7 @@ FAINT = """() => {
   }
   return [seen, faint];
 }"""
+"""Words of an element, or of the page: how many there are, and those that are hard to read."""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

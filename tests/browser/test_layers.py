@@ -14,6 +14,7 @@ from core.convolutions.sliding import PICTURE_PX, SOURCES, Sliding, slidings
 from core.data.dreams import SHOW_PX, load_dreams, tiles
 from core.inference.layers import layers_of
 from core.photos import prepare
+from tests.browser.test_contrast import FAINT
 from tests.visitor import run_server
 
 if TYPE_CHECKING:
@@ -182,3 +183,14 @@ def test_a_click_on_a_map_shows_the_sum_behind_its_values(
     shown(f"{number},4,3")
     main = page.locator('[data-testid="stMain"]')
     assert main.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["convolutions?tab=slide", "architecture?tab=sees"])
+def test_every_number_can_be_read(page: "Page", server: str, path: str, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+    page.goto(f"{server}/{path}")
+    page.wait_for_selector(".maps .square")
+    page.wait_for_selector("text=Link to this setting")
+    seen, faint = page.locator(".maps").evaluate(FAINT)
+    assert seen > 25 and faint == []

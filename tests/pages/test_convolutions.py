@@ -268,7 +268,10 @@ def test_the_kernel_slides_over_numbers_of_trained_students(open_it: Open) -> No
         "8 groups": (16 * 16 * 32 * 2 * 9, "16 × 16 × 32 × 2 × 3²"),
     }
     assert "generated picture" in data["alt"]
-    assert data["id"] == json.loads(open_it(tab="slide").get("bidi_component")[0].proto.json)["id"]
+    app = open_it(tab="slide")
+    assert data["id"] == json.loads(app.get("bidi_component")[0].proto.json)["id"]
+    answer = "167,936 multiplications, 14.2"
+    assert answer not in words(app) and answer in words(reveal(app))
 
 
 def test_without_trained_students_nothing_slides(
