@@ -287,7 +287,7 @@ def sights(network: KnownNetwork) -> None:
     st.markdown(
         _(
             "**Look at** the first maps: edges and colours. Later maps are smaller, and one value "
-            "of them stands for a larger part of the picture. **Click** a map, then a place in it."
+            "of them stands for a larger part of the picture. **Choose** a map, then a place in it."
         )
     )
     usual = [c.id for c in trained if c.seed == 0 and not is_trial(c.recipe)]
@@ -386,7 +386,7 @@ def draw_sight(sight: Sight, version: str, name: str, layers: int) -> None:
                     n=len(sight.strongest), all=len(after)
                 ),
                 "map": _("Map {n}"),
-                "large": _("Map {n}: click a place"),
+                "large": _("Map {n}: choose a place"),
                 "pixel": _("Map {n}, row {row}, column {column}"),
                 "terms": _("Inputs × weights, those that count most:"),
                 "inputs": _("{name}: inputs"),

@@ -168,7 +168,11 @@ def _layers(graph: Any, weights: bytes | None) -> tuple[Layer, ...]:
         if (last := next_node(after, "Relu", "Clip", "HardSwish")) is not None:
             activation, after = last.op_type, last.output[0]
             if activation == "Clip":
-                bounds = (float(values(last.input[1])), float(values(last.input[2])))
+                least, most = [*last.input[1:], "", ""][:2]  # an empty name: no limit
+                bounds = (
+                    float(values(least)) if least else -np.inf,
+                    float(values(most)) if most else np.inf,
+                )
             elif activation == "Relu":
                 bounds = (0.0, np.inf)
         layers.append(

@@ -65,7 +65,9 @@ const square = (values, side, most, label) => {
   const table = element("div", { className: "square", role: "img", "aria-label": label });
   table.style.setProperty("--side", side);
   for (const value of values) {
-    const cell = element("span", {}, signed(value).replace("+", "").slice(0, 5));
+    const [size, sign] = [Math.abs(value), value < 0 ? "\u2212" : ""];
+    const digits = Math.max(0, 4 - sign.length - Math.max(1, Math.floor(size).toString().length));
+    const cell = element("span", {}, sign + size.toFixed(digits)); // room for four digits
     const rgb = colour(value / most);
     cell.style.background = `rgb(${rgb})`;
     cell.style.color = luminance(rgb) > 0.179 ? "#000" : "#fff"; // each is at least 4.5 : 1
