@@ -1,4 +1,4 @@
-// The tab "On your phone, now": a camera or a picture, the engine in a worker, and its answers.
+// The tab "On your device": a camera or a picture, the engine in a worker, and its answers.
 // Nothing here sends anything: files are fetched once, and pictures stay on this device.
 
 const TIMED = 31; // pictures that a median is taken over

@@ -311,28 +311,37 @@ def _address(data: bytes, mimetype: str, place: str) -> str:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _sheet(sha256s: tuple[str, ...], _chosen: DreamSet) -> bytes:
-    """The first generated picture of each class, in one row: a JPEG file, shared by all."""
-    del sha256s  # the key of the cache
-    row = [tiles(_chosen, sheet.label)[0] for sheet in _chosen.sheets]
+def _row(px: int, sheets: tuple[tuple[str, int], ...], _chosen: DreamSet) -> bytes:
+    """The first generated picture of each class, one beside the other: a JPEG file, shared by all.
+
+    `px` and `sheets` (hash and class of each) are the key of the cache.
+    """
+    row = [tiles(_chosen, label)[0] for _sha256, label in sheets]
     return sheet_jpeg(np.stack(row), len(row), 92)
 
 
 def _generated_pictures() -> dict[str, Any]:
-    """What stands in where there is no camera: a sheet of pictures, and what they were made as."""
+    """What stands in where there is no camera: a row of pictures, and what they were made as.
+
+    First those that the independent network recognises, and of which the teacher is sure.
+    """
     dreams = photos.dreams_here()
     chosen = dreams.of(SHOW_PX) if dreams else None
-    if chosen is None:
+    sheets = sorted(
+        (sheet for sheet in (chosen.sheets if chosen else ()) if sheet.teacher_sure),
+        key=lambda sheet: (sheet.checker_answers[:1] != (sheet.label,), -sheet.teacher_sure[0]),
+    )
+    if chosen is None or not sheets:
         return {"sheet": "", "px": 0, "made_as": []}
     try:
-        sheet = _sheet(tuple(each.sha256 for each in chosen.sheets), chosen)
+        row = _row(chosen.px, tuple((sheet.sha256, sheet.label) for sheet in sheets), chosen)
     except DataError as error:
         st.error(str(error), icon=":material/error:")
         return {"sheet": "", "px": 0, "made_as": []}
     return {
-        "sheet": _address(sheet, "image/jpeg", "pictures"),
+        "sheet": _address(row, "image/jpeg", "pictures"),
         "px": chosen.px,
-        "made_as": [food_class(CLASSES[each.label]) for each in chosen.sheets],
+        "made_as": [food_class(CLASSES[sheet.label]) for sheet in sheets],
     }
 
 

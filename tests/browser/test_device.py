@@ -49,7 +49,7 @@ def open_tab(context: Any, server: str, **query: str) -> "Page":
     page: Page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
     page.goto(f"{server}/export?{urlencode({'tab': 'device', **query})}")
-    page.wait_for_selector(".device .figures:has-text('ms a picture')")
+    page.wait_for_selector(".device .figures:has-text('ms a picture')", timeout=3 * PATIENCE_MS)
     return page
 
 
@@ -135,7 +135,7 @@ def test_a_photo_is_cut_and_answered_as_the_server_would(
         (
             "Object.defineProperty(window, 'isSecureContext', { value: false });"
             "Object.defineProperty(navigator, 'mediaDevices', { value: undefined });",
-            "this page came over plain http. Use a photo instead",
+            "this page uses plain http. Use a photo instead",
         ),
         (
             "navigator.mediaDevices.getUserMedia = () => "
