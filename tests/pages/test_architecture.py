@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 import numpy as np
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core.inference.layers import Layer
@@ -280,7 +281,7 @@ def test_whatever_a_browser_says_some_value_is_picked(
     after = np.array([[[1, 9], [0, 0]], [[0, 0], [0, 0]], [[0, 1], [-5, 2]]], np.float32)
     sight = architecture.Sight(0, cast(Layer, None), np.zeros((3, 1, 1), np.uint8), after, after,
                                [0, 2, 1])  # fmt: skip
-    monkeypatch.setattr(architecture.st, "session_state", {"layer_maps": {"pick": pick}})
+    monkeypatch.setattr(st, "session_state", {"layer_maps": {"pick": pick}})
     assert architecture.picked(sight, "v") == expected
 
 
