@@ -13,8 +13,6 @@ from core.charts.libraries import alt, pd
 from core.charts.theme import SLOTS, finish, ink_text, layered, painted, role_color
 from core.i18n import _
 
-LABEL_SIZE: dict[str, Any] = {"fontSize": {"expr": "width < 420 ? 11 : 14"}}
-"""Names in the margin: smaller on a phone."""
 CHANCE = 1 / 11
 DASHES = [[1, 0], [8, 4], [2, 3], [8, 3, 2, 3], [12, 6]]
 """How lines of the same colour differ: the first is solid."""
@@ -212,7 +210,7 @@ def end_names(x: alt.X, y: alt.Y) -> list[alt.Chart]:
     ends = _named("ends").encode(
         alt.X("margin:Q", title=x["title"]), alt.Y("label_at:Q", title=y["title"])
     )
-    place = {"align": "left", "baseline": "middle", "lineBreak": "\n", **LABEL_SIZE}
+    place = {"align": "left", "baseline": "middle", "lineBreak": "\n"}
     rest = "replace(substring(datum.name, 1), regexp('[^\\n]', 'g'), '')"  # as many lines
     marks = ends.transform_calculate(mark_alone=f"datum.name[0] + {rest}").mark_text(**place)
     return [

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from core import i18n
 from core.charts import numbers
 from core.charts.compiled import Spec, compiled, with_rows
-from core.charts.curves import DASHES, LABEL_SIZE, mark_shape, spread, stacked
+from core.charts.curves import DASHES, mark_shape, spread, stacked
 from core.charts.libraries import alt
 from core.charts.names import place_labels, versions
 from core.charts.theme import (
@@ -403,8 +403,7 @@ def _curves(epochs: int, top: float) -> Any:
         x, y, x2="at:Q", y2="label_at:Q", color=role_color()
     )
     place = ends.encode(alt.X("at:Q", title=_("epoch")), alt.Y("label_at:Q", title=_("Right")))
-    names = ink_text(place, "name:N", align="left", dx=3, lineBreak="\n", baseline="middle",
-                     **LABEL_SIZE)  # fmt: skip
+    names = ink_text(place, "name:N", align="left", dx=3, lineBreak="\n", baseline="middle")
     return finish(layered(thin, thick, tie, tip, names), height=RESULTS_HEIGHT_PX)
 
 

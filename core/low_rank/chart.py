@@ -16,7 +16,6 @@ import pandas as pd
 from core.charts import numbers
 from core.charts.compiled import Spec, compiled, with_data
 from core.charts.curves import (
-    LABEL_SIZE,
     accuracy_axis,
     accuracy_plot,
     curve_data,
@@ -561,5 +560,5 @@ def _time_chart(top: float) -> Any:
     ]
     for equals, dy in (("==", 17), ("!=", -15)):  # Tucker-2 below its marks, the others above
         labelled = at_median.transform_filter(f"datum.mark {equals} '{MARKS['tucker2']}'")
-        layers.append(ink_text(labelled, "label:N", dy=dy, **LABEL_SIZE))
+        layers.append(ink_text(labelled, "label:N", dy=dy))
     return finish(layered(*layers), height=TIMES_HEIGHT_PX)

@@ -261,7 +261,9 @@ def style() -> None:
         "[data-testid='stMainBlockContainer'] {padding-top: 3.2rem; padding-bottom: 3rem}"
         "[data-testid='stButtonGroup'] > :has(> [data-variant='pills']), "
         ".st-key-instrument [role='radiogroup'] {flex-wrap: wrap}"
-        "@media (max-width: 640px) {.st-key-instrument > * > [data-testid='stHorizontalBlock'], "
+        "[data-testid='stMarkdownContainer'] table {display: block; overflow-x: auto}"
+        "@media (max-width: 640px) {[data-testid='stMarkdownContainer'] table {font-size: 0.875rem}"
+        ".st-key-instrument > * > [data-testid='stHorizontalBlock'], "
         ".st-key-instrument > [data-testid='stHorizontalBlock'] {flex-direction: column-reverse}}"
         "</style>"
     )
