@@ -388,7 +388,7 @@ def bars(tally: Tally) -> None:
             f"width:calc({100 * count / most:.1f}% - {3 * count / most:.1f}em)'></span>"
             f"{count}</span>"
         )
-    head = _("The class: {n} guesses").format(n=tally.total)
+    head = _("Guesses of the class: {n}").format(n=tally.total)
     st.html(
         f"<div role='img' aria-label='{escape('; '.join([head, *texts]))}' "
         "style='display:grid; grid-template-columns:fit-content(45%) 1fr; gap:0.2em 1em'>"

@@ -57,7 +57,7 @@ def histogram(app: AppTest) -> list[str]:
     return [
         text
         for element in app.get("html")
-        for text in re.findall(r"aria-label='(The class[^']*)'", element.proto.body)
+        for text in re.findall(r"aria-label='(Guesses of the class[^']*)'", element.proto.body)
     ]
 
 
@@ -101,16 +101,16 @@ def test_a_class_guesses_and_sees_the_answer_when_the_lecturer_shows_it(
     assert "Your guess counts" in text(ann) and "the lecturer shows the answer" in text(cy)
     go(lecturer, "convolutions")
     (seen,) = histogram(lecturer)
-    assert "2 guesses" in seen and "1/4: 1" in seen and "1/8: 1" in seen
+    assert "class: 2;" in seen and "1/4: 1" in seen and "1/8: 1" in seen
     press(lecturer, f"room_open_{PLACE.page}_{PLACE.key}_{PLACE.about}")
     for app, own in ((ann, "1/4 (you): 1"), (bob, "1/8 (you): 1"), (cy, "1/4: 1")):
         drawn(app.run())
-        assert own in histogram(app)[0] and "2 guesses" in histogram(app)[0]
+        assert own in histogram(app)[0] and "class: 2;" in histogram(app)[0]
     assert "Not quite" in text(ann) and "Right." in text(bob)
     guess(bob, 1 / 4)
     guess(cy, 1 / 4)
     assert "1/4: 1" in histogram(drawn(lecturer.run()))[0]  # too late
-    assert "2 guesses" in histogram(go(ann, "class"))[0]
+    assert "class: 2;" in histogram(go(ann, "class"))[0]
 
 
 def test_without_holding_a_guess_opens_the_answer_at_once(lecturer: AppTest, code: str) -> None:
@@ -124,7 +124,7 @@ def test_without_holding_a_guess_opens_the_answer_at_once(lecturer: AppTest, cod
     bob = pupil(code)
     drawn(bob.button_group(key=GUESS).set_value("show").run())
     guess(bob, 1 / 8)
-    assert "1 guesses" in histogram(bob)[0]
+    assert "class: 1;" in histogram(bob)[0]
 
 
 @pytest.mark.parametrize("link", [{"reveal": "true"}, {"room_holds": "false", "lead": "x"}])
