@@ -143,7 +143,7 @@ def test_a_guess_leaves_the_sliders_where_they_are(page: "Page", server: str) ->
     page.focus('input[name="T"]')
     for _press in range(3):
         page.keyboard.press("ArrowRight")
-    page.click('text="400 × shorter"')
+    page.click('text="hundreds of times"')
     page.wait_for_selector(f'{CHART} text:text("soft, without T²")')
     page.wait_for_selector(f'{CHART} text:text("T = 5.5")')
     assert page.input_value('input[name="T"]') == "5.5"
