@@ -148,7 +148,7 @@ def test_a_guess_leaves_the_sliders_where_they_are(page: "Page", server: str) ->
     page.wait_for_selector(f'{CHART} text:text("T = 5.5")')
     assert page.input_value('input[name="T"]') == "5.5"
     page.wait_for_function(
-        "document.querySelector('.st-key-follows_loss').innerText.includes('at T = 5.5, gives')"
+        "document.querySelector('.st-key-follows_loss').innerText.includes('at T = 5.5 it gives')"
     )
 
 
