@@ -185,7 +185,7 @@ def accuracy_chart(
     )
     guesses = pd.DataFrame({"x": [guess] if guess and against == "bits" else []}, dtype=float)
     # the room at the right is for names
-    domain = (1.8, 100.0) if against == "bits" else (_tenth(x.min()), _tenth(x.max()) * 10**0.9)
+    domain = (1.8, 130.0) if against == "bits" else (_tenth(x.min()), _tenth(x.max()) * 10)
     spec = with_data(_accuracy(against, *domain), **data, guess=guesses)
     return inlined(spec, but=("now", "live"))
 
