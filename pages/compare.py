@@ -350,7 +350,8 @@ def tally(results: Sequence[Seen], names: Mapping[str, str]) -> None:
             counts.append(
                 _("{name} {right} of {n}").format(name=name, right=sum(rights), n=len(rights))
             )
-    if len(judged) > 1 and counts:  # of a single photo, the marks above say it
+    # of a single photo that came with its class, the marks above say it
+    if counts and (len(judged) > 1 or any(seen.photo.label is None for seen in results)):
         st.markdown(
             _("**Right so far**, on photos of a known class: {list}.").format(
                 list=" · ".join(counts)
