@@ -175,9 +175,10 @@ def choose_picture(teacher: Checkpoint, student: Checkpoint | None, more: Any) -
 
 
 def loss(shown: Example, moves: bool, starts: dict[str, float]) -> Guess[str]:
-    """The picture, the guess and its verdict, the chart."""
+    """The picture, the chart, the guess and its verdict."""
     assert shown.label is not None  # a photo of one's own, whose class nobody knows, is not offered
     example.show_picture(shown)
+    chart = st.container()
     teacher, student = shown.logits
     sizes = {"same": 1.0, "twenty": 20.0, "hundreds": 400.0}
     guessed = guess.ask(
@@ -206,19 +207,20 @@ def loss(shown: Example, moves: bool, starts: dict[str, float]) -> Guess[str]:
         guess.verdict(guessed, guessed.value == nearest, answer)
     else:
         st.markdown(_("Student and teacher give the same answer: there is no soft gradient."))
-    show_with_slider(
-        distillation_chart(
-            student, teacher, shown.label, starts, moves=moves, is_open=guessed.is_open
-        ),
-        # the same words for every example: others would make the chart, and its sliders, anew
-        _(
-            "Hard and soft gradient of each of the student's eleven logits, and their sum, at the "
-            "sliders' temperature and alpha; below, the lengths of both gradients against the "
-            "temperature, with and without T squared. The text beside the chart gives the numbers."
-        ),
-        "distillation",
-        DISTILLATION_HEIGHT_PX[guessed.is_open] + (160 if moves else 100),
-    )
+    with chart:
+        show_with_slider(
+            distillation_chart(
+                student, teacher, shown.label, starts, moves=moves, is_open=guessed.is_open
+            ),
+            # the same words for every example: others would make the chart, and its sliders, anew
+            _(
+                "Hard and soft gradient of each of the student's eleven logits, and their sum, at "
+                "the sliders' temperature and alpha; below, the lengths of both gradients against "
+                "the temperature, with and without T squared. The text beside gives the numbers."
+            ),
+            "distillation",
+            DISTILLATION_HEIGHT_PX[guessed.is_open] + (160 if moves else 100),
+        )
     if guessed.is_open:
         data_button(partial(parts_frame, student, teacher, shown.label), "distillation")
     return guessed

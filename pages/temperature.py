@@ -83,6 +83,7 @@ def softened(checkpoints: list[Checkpoint]) -> None:
             return
         with picture:
             example.show_picture(chosen)
+            chart = st.container()
             guessed = ask(pair[0], chosen)
             # the same words for every example: others would make the chart, and its slider, anew
             alt = _(
@@ -96,10 +97,11 @@ def softened(checkpoints: list[Checkpoint]) -> None:
                 )
             ]
             start = url_state.in_browser("T", _T, 1.0)
-            show_with_slider(
-                temperature_chart(voices, start, chosen.label, guessed.is_open),
-                alt, "softmax", TEMPERATURE_HEIGHT_PX[guessed.is_open] + 95,
-            )  # fmt: skip
+            with chart:
+                show_with_slider(
+                    temperature_chart(voices, start, chosen.label, guessed.is_open),
+                    alt, "softmax", TEMPERATURE_HEIGHT_PX[guessed.is_open] + 95,
+                )  # fmt: skip
         with controls:  # beside the slider: the numbers follow it
             st.header(_("What you see"))
             follow_the_slider(pair[0], chosen, guessed, start)
