@@ -226,7 +226,8 @@ def _watch() -> None:
     if place.leads:
         count = rooms().pupils(place.code)
         st.caption(_("Pupils: {n}").format(n=count), width="content")
-    listen("room_watch", pulse if place.leads else (place.version,))
+    # a new seat has seen version 0: the page is drawn once more, when the browser has said its name
+    listen("room_watch", pulse if place.leads and place.version else (place.version,))
 
 
 # Streamlit's own timer also fires while a page is drawn, and in between two pages: then it loses
