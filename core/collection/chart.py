@@ -403,7 +403,7 @@ def _curves(epochs: int, top: float) -> Any:
         x, y, x2="at:Q", y2="label_at:Q", color=role_color()
     )
     place = ends.encode(alt.X("at:Q", title=_("epoch")), alt.Y("label_at:Q", title=_("Right")))
-    names = ink_text(place, "name:N", align="left", dx=3, lineBreak="\n", baseline="middle")
+    names = ink_text(place, "name:N", align="left", dx=1, lineBreak="\n", baseline="middle")
     return finish(layered(thin, thick, tie, tip, names), height=RESULTS_HEIGHT_PX)
 
 

@@ -45,7 +45,7 @@ from core.timing import COLUMNS, Spread
 
 HEIGHT_PX = 360
 _MARGIN = 1.5  # where the ratio axis' plot ends; names stand between 1 and here
-_NAMES_AT = {"margin": 1.03}
+_NAMES_AT = {"margin": 1.005}
 _GAP = 0.12
 _TICKS = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]
 

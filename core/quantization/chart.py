@@ -181,7 +181,7 @@ def accuracy_chart(
         gap=_GAP,
     )
     data["ends"] = data["ends"].assign(
-        margin=40.0 if against == "bits" else data["ends"]["x"] * 1.25
+        margin=37.0 if against == "bits" else data["ends"]["x"] * 1.2
     )
     guesses = pd.DataFrame({"x": [guess] if guess and against == "bits" else []}, dtype=float)
     # the room at the right is for names
