@@ -255,6 +255,7 @@ def style() -> None:
         "[data-testid='stMarkdownContainer'] :not(pre) > code, "
         "[data-testid='stCaptionContainer'] code {font-size: 0.95em !important}"
         "[data-testid='stSelectbox'] input {text-overflow: ellipsis}"
+        "[data-testid='stVegaLiteChart'] svg {overflow: visible}"  # else a last letter is cut
         "[data-testid='stVegaLiteChart'] .mark-text.role-mark text {paint-order: stroke; "
         f"stroke: {page}; stroke-width: 4px; stroke-linejoin: round}}"
         "[data-testid='stLayoutWrapper']:has(> * > .st-key-browser_sliders) {display: none}"
