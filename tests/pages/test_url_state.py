@@ -237,7 +237,7 @@ def test_a_touched_widget_is_kept_and_one_put_back_leaves_the_address() -> None:
     visit(app, "home")
     visit(app, "pruning")
     assert app.slider(key="ratio").value == 85
-    app.button_group(key="method").set_value("l1").run()
+    app.selectbox(key="method").set_value("l1").run()
     assert address(app) == {"ratio": ["85"]}
     visit(app, "home")
     assert widgets(visit(app, "pruning"))["method"] == "l1"
@@ -299,7 +299,7 @@ def test_an_address_that_lags_behind_undoes_nothing() -> None:
     app = visit(new_session(), "pruning")
     app.slider(key="ratio").set_value(85).run()
     app.query_params.clear()
-    app.button_group(key="method").set_value("random").run()
+    app.selectbox(key="method").set_value("random").run()
     assert app.slider(key="ratio").value == 85
     assert address(app) == {"ratio": ["85"], "method": ["random"]}
 
