@@ -1,5 +1,6 @@
-"""The presenter's screen, in a real browser."""
+"""A lecturer and five pupils in browsers of their own; the presenter's screen."""
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+QUESTION = "text=Guess: what share"
 
 
 @pytest.fixture
@@ -45,6 +48,48 @@ def open_tab(browser: "Browser") -> Iterator[Any]:
             return tab
 
         yield opened
+
+
+def test_a_lecturer_and_five_pupils(server: str, open_tab: Any, folder: Path) -> None:
+    lecturer = open_tab(f"{server}/class")
+    lecturer.click(".st-key-room_make button")
+    lecturer.wait_for_selector("text=Pupils: 0")
+    lecturer.wait_for_function("location.search.includes('room=')")
+    code = re.search(r"room=([A-Z]{6})", lecturer.url)
+    assert code is not None
+    inside = f"class?room={code[1]}"
+    pupils = [open_tab(f"{server}/{inside}", 390, 844)]
+    pupils += [open_tab(f"{server}/{inside}") for _pupil in range(3)]
+    by_hand = open_tab(f"{server}/class")  # the fifth types the code
+    by_hand.fill(".st-key-room_code input", code[1].lower())
+    by_hand.click("[data-testid='stFormSubmitButton'] button")
+    pupils.append(by_hand)
+    lecturer.wait_for_selector("text=Pupils: 5")
+    lecturer.goto(f"{server}/convolutions?room={code[1]}")  # loaded anew: the browser is known
+    lecturer.click(".st-key-room_send button")
+    for pupil, share in zip(pupils, ("1/2", "1/4", "1/8", "1/8", "1/8"), strict=True):
+        pupil.wait_for_selector(QUESTION)
+        pupil.wait_for_function(f"location.search.includes('room={code[1]}')")
+        pupil.locator("[data-testid='stButtonGroup'] button", has_text=share).click()
+    lecturer.wait_for_selector("text=Guesses of the class: 5")
+    bars = "[aria-label*='1/2: 1'][aria-label*='1/4: 1'][aria-label*='1/8: 3']"
+    lecturer.wait_for_selector(bars)
+    phone = pupils[0]
+    phone.wait_for_selector("text=Your guess counts")
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+    assert not phone.query_selector("text=Not quite.")
+    with run_server(folder) as restarted:  # another server on the same folder knows the room
+        late = open_tab(f"{restarted.address}/convolutions?room={code[1]}")
+        late.wait_for_selector("text=the lecturer shows the answer to all")
+    lecturer.click("button:has-text('Show the answer to all')")
+    for pupil in pupils:
+        pupil.wait_for_selector("text=Guesses of the class: 5")
+    phone.wait_for_selector("[aria-label*='1/2 (you): 1']")
+    phone.wait_for_selector("text=Not quite.")
+    pupils[4].wait_for_selector("text=Right.")
+    phone.click(".st-key-room_leave button")
+    phone.wait_for_selector(".st-key-room-bar", state="detached")
+    phone.wait_for_function("!location.search.includes('room=')")
 
 
 SMALLEST_PX = """() => {
