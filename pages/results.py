@@ -331,7 +331,7 @@ def same_size(every: Sequence[Collected], shipped: Sequence[Checkpoint]) -> None
         bigs = sorted({big for big, _way in near}, key=lambda big: -whole.get(big, 0))
         for big in bigs:
             ways = [near[big, way] for way in WAYS if (big, way) in near]
-            times = [row.measured and row.measured.latency.get("onnx_1") for row in ways]
+            times = [row.measured.latency.get("onnx_1") if row.measured else None for row in ways]
             title = titles.get(big, big)
             st.markdown(_("**About {size}**, from *{big}*").format(size=size, big=title))
             st.dataframe(

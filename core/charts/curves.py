@@ -210,7 +210,7 @@ def end_names(x: alt.X, y: alt.Y) -> list[alt.Chart]:
     ends = _named("ends").encode(
         alt.X("margin:Q", title=x["title"]), alt.Y("label_at:Q", title=y["title"])
     )
-    place = {"align": "left", "baseline": "middle", "lineBreak": "\n"}
+    place: dict[str, Any] = {"align": "left", "baseline": "middle", "lineBreak": "\n"}
     rest = "replace(substring(datum.name, 1), regexp('[^\\n]', 'g'), '')"  # as many lines
     marks = ends.transform_calculate(mark_alone=f"datum.name[0] + {rest}").mark_text(**place)
     return [
