@@ -20,6 +20,8 @@ from core.stats import accuracy_interval, mcnemar, paired_difference, paired_ove
 
 COMPARED = frozenset({"model", "teacher", "alpha", "temperature", "seed"})
 """Settings in which runs that are compared may differ: they are what is compared."""
+SELDOM = frozenset({"more_data", "more_share", "teacher_int8"})
+"""Settings that a configuration leaves out where they are not used."""
 
 Side = Literal["more", "less", "unclear"]
 
@@ -180,8 +182,8 @@ class Contrast:
             {
                 name
                 for pair in self.pairs
-                for name in (pair.a.config.keys() & pair.b.config.keys()) - COMPARED
-                if pair.a.config[name] != pair.b.config[name]
+                for name in (pair.a.config.keys() & pair.b.config.keys()) - COMPARED | SELDOM
+                if pair.a.config.get(name) != pair.b.config.get(name)
             }
         )
 

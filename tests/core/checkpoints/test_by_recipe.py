@@ -112,10 +112,11 @@ def test_damaged_answers_are_no_answers(pretrained: Path) -> None:
 
 def test_what_else_differs_is_known() -> None:
     shelf.publish("dwpw_256k-scratch", 0, 600, config={"lr": 0.001, "seed": 0, "model": "a"})
-    shelf.publish("plain_2m-scratch", 0, 700, config={"lr": 0.002, "seed": 0, "model": "b"})
+    other = {"lr": 0.002, "seed": 0, "model": "b", "more_data": "MORE"}  # left out above: not used
+    shelf.publish("plain_2m-scratch", 0, 700, config=other)
     groups = found()
     made = contrast(groups["plain_2m-scratch"], groups["dwpw_256k-scratch"])
-    assert made is not None and made.also_differs() == ["lr"]
+    assert made is not None and made.also_differs() == ["lr", "more_data"]
 
 
 def test_what_is_ranked_together_is_of_one_set() -> None:
