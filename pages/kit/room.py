@@ -103,6 +103,7 @@ def _enter(named: str, token: str) -> None:
         leave()
         raise ClassroomError(_("The room {code} has ended.").format(code=place.code))
     place.room = room
+    url_state.say(CODE, place.code)  # however it was typed, the address has it as others do
     if token:
         _lead(place, token)
     if is_new:  # who this is, the browser tells a moment later: a lecturer must not be sent away

@@ -205,6 +205,13 @@ def test_codes_cannot_be_tried_for_long(code: str) -> None:
     assert "Too many codes" in text(app)
 
 
+def test_a_code_may_be_typed_in_small_letters_with_spaces(code: str) -> None:
+    app = visit("class")
+    app.text_input(key="room_code").set_value(f" {code[:3].lower()} {code[3:].lower()}")
+    press(app, "FormSubmitter:room_join-Join")
+    assert said(app, "room") == code and "You are in." in text(app)
+
+
 def test_rooms_cannot_be_opened_without_end() -> None:
     app = visit("class")
     for _room in range(2):
