@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 
 LINE = "px64-relu6-stem8p-sep16p-plain32"
 PARAMS = """[...document.querySelectorAll("[data-testid='stMain'] p")]
-  .map(e => /^([0-9,]+) parameters/.exec(e.innerText)).find(found => found)?.[1]"""
+  .map(e => /(?:^|[.] )([0-9,]+) parameters/.exec(e.innerText)).find(found => found)?.[1]"""
 """How many parameters the page says that the network has."""
 
 

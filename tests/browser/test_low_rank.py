@@ -110,7 +110,7 @@ def test_the_picture_hides_what_the_guess_is_about(page: "Page", server: str) ->
     page.click('button:has-text("about half")')
     page.wait_for_selector("text=original is right")
     page.get_by_role("tab", name="Faster?").click()
-    page.click('button:has-text("longer than before")')
+    page.click('button:has-text("more time")')
     page.wait_for_selector("text=of the MACs, took")
     assert "tab=time" in page.url and "guess" not in page.url
 
@@ -122,7 +122,7 @@ def test_a_live_run_ends_in_the_chart(page: "Page", server: str) -> None:
     page.wait_for_selector("text=Measured here at", timeout=3 * PATIENCE_MS)
     assert page.is_disabled('button:has-text("Measured already")')
     text = said(page)
-    assert "Layers factored: " in text and "the whole network" in text
+    assert "Layers factored: " in text and "the original" in text
     page.reload()
     settle(page)
     page.wait_for_selector("text=Measured here at")  # kept for everybody who asks for this point

@@ -115,7 +115,7 @@ def test_a_figure_is_chosen_and_a_guess_answered(page: "Page", server: str) -> N
     )
     assert "figure=1" in page.url
     page.evaluate("document.querySelector('h1').marked = true")
-    page.click('button:text-is("yes")')
+    page.click('button:has(:text-is("yes"))')
     page.wait_for_selector("text=/Right\\..*Agrees/")
     assert page.evaluate("document.querySelector('h1').marked")  # only the section is drawn anew
 

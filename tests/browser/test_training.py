@@ -199,7 +199,7 @@ def test_a_design_goes_from_its_drawing_to_a_pruned_network(
     field = tab.get_by_label("The design", exact=True)
     assert field.input_value() == line
     tab.click(button(tab, "Recipe"))
-    for said in ("Your own design, in one line", "48 px"):
+    for said in ("Your own design", "48 px"):
         tab.wait_for_function(
             "said => [...document.querySelectorAll('[data-testid=\"stSelectbox\"]')].some(box =>"
             " [box.innerText, ...[...box.querySelectorAll('input')].map(one => one.value)]"
