@@ -22,22 +22,7 @@ def main() -> None:
     st.set_page_config(page_title=_("Small Plates"), page_icon=frame.ICON, layout="wide")
     frame.style()
     frame.menu()
-    page = st.navigation(
-        {
-            section: [
-                st.Page(
-                    entry.file,
-                    title=entry.name,
-                    icon=entry.icon,
-                    url_path=entry.key,
-                    default=entry.key == "home",
-                )
-                for entry in entries
-            ]
-            for section, entries in frame.sections().items()
-        },
-        expanded=True,
-    )
+    page = st.navigation(frame.navigation(), expanded=True)
     if refused := server.refusal():
         st.toast(refused, icon=":material/block:", duration="infinite")
     url_state.arrive(page.url_path or "home")
@@ -57,8 +42,5 @@ if __name__ == "__main__":
     main()
 else:
     app = st.App(
-        __file__,
-        lifespan=server.lifespan,
-        middleware=server.middleware(),
-        routes=[room.route()],
+        __file__, lifespan=server.lifespan, middleware=server.middleware(), routes=[room.route()]
     )

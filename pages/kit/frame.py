@@ -96,6 +96,23 @@ def entries() -> Iterator[Entry]:
         yield from listed
 
 
+def navigation() -> dict[str, list[Any]]:
+    """The contents as `st.navigation` takes them."""
+    return {
+        section: [
+            st.Page(
+                entry.file,
+                title=entry.name,
+                icon=entry.icon,
+                url_path=entry.key,
+                default=entry.key == "home",
+            )
+            for entry in listed
+        ]
+        for section, listed in sections().items()
+    }
+
+
 def entry(key: str) -> Entry:
     """The page `key`; KeyError if the contents do not list it."""
     return next(page for page in entries() if page.key == key)
