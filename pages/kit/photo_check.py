@@ -4,9 +4,9 @@ The pages differ in what they change and how it is called; the photo, the bars a
 the answers are the same for all of them. A picture that the teacher made up stands under its name.
 """
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -120,17 +120,18 @@ class _Looked:
     thumb: Image | None = None
     logits: dict[tuple[str, ...], NDArray[np.float32]] = field(default_factory=dict)
     """By `_key`; (11,) each."""
-    guard: threading.Lock = field(default_factory=threading.Lock)
 
 
 def _key(checkpoint: Checkpoint, way: str, version: Version) -> tuple[str, ...]:
     return checkpoint.id, checkpoint.weights_sha256, way, version.name
 
 
-@st.cache_resource(ttl=600, max_entries=32, show_spinner=False)
-def _seen_by_all(photo: str) -> _Looked:
-    """What is known of a picture of a data set, which is the same for all visitors."""
-    return _Looked(photo)
+@st.cache_data(ttl=600, max_entries=256, show_spinner=False)
+def _shared(
+    photo: str, key: tuple[str, ...], _ask: Callable[[], NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """An answer about a picture of a data set: the same for all; who asks meanwhile waits."""
+    return _ask()
 
 
 def _look(photo: Photo, checkpoint: Checkpoint, way: str, versions: Sequence[Version]) -> _Looked:
@@ -138,26 +139,28 @@ def _look(photo: Photo, checkpoint: Checkpoint, way: str, versions: Sequence[Ver
 
     One network after another, each let go before the next is opened, as far as memory goes.
     """
-    if photo.label is not None:
-        looked = _seen_by_all(photo.key)
-    else:
-        looked = st.session_state.get("photo_check", _Looked(photo.key))
-        looked = looked if looked.photo == photo.key else _Looked(photo.key)
-    with looked.guard:  # others who ask the same wait for these answers
-        missing = {
-            key: version.open
-            for version in versions
-            if (key := _key(checkpoint, way, version)) not in looked.logits
-        }
-        if missing:
-            image = photo.read()
-            looked.thumb = thumbnail(image)
-            pixels = prepare(image, checkpoint.input_px, checkpoint.crop)[None]  # (1, 3, px, px)
-            with st.spinner(_("Looking at {name} ...").format(name=photo.name)):
-                for key, open_network in missing.items():
-                    looked.logits[key] = open_network().logits(pixels)[0]
-    if photo.label is None:
-        st.session_state["photo_check"] = looked
+    looked: _Looked = st.session_state.get("photo_check", _Looked(photo.key))
+    if looked.photo != photo.key or looked.thumb is None:
+        looked = _Looked(photo.key)
+    missing = {
+        key: version.open
+        for version in versions
+        if (key := _key(checkpoint, way, version)) not in looked.logits
+    }
+    if missing:
+        image = photo.read()
+        looked.thumb = thumbnail(image)
+        pixels = prepare(image, checkpoint.input_px, checkpoint.crop)[None]  # (1, 3, px, px)
+
+        def ask(open_network: Callable[[], Network]) -> NDArray[np.float32]:
+            return open_network().logits(pixels)[0]
+
+        with st.spinner(_("Looking at {name} ...").format(name=photo.name)):
+            for key, open_network in missing.items():
+                answer = partial(ask, open_network)
+                is_shared = photo.label is not None
+                looked.logits[key] = _shared(photo.key, key, answer) if is_shared else answer()
+    st.session_state["photo_check"] = looked
     return looked
 
 

@@ -18,6 +18,7 @@ SCENES: dict[str, list[Link]] = {
         {"networks": [STUDENT, TEACHER], "photo_from": "dream", "dream_of": "Soup", "dream": "1",
          "trap": "true"},
         {"food": "Egg", "example": "1", "tab": "classes", "T": "2.5"},
+        {"made": "invoice", "rates": "true", "score": "energy"},
     ],
     "results": [{"figure": "16", "finding": "kd_helps", "provenance": STUDENT}],
     "convolutions": [

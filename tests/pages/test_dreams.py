@@ -128,7 +128,7 @@ def test_without_photographs_a_training_learns_from_dreams(
     job.run.write_metrics([METRICS])
     (line,) = compared([job])
     assert (
-        "25 % of the generated pictures right" in re.sub(r"\s", " ", line)
+        "right on 25 % of new generated pictures" in re.sub(r"\s", " ", line)
         and "validation" not in line
     )
 

@@ -7,7 +7,7 @@ from pages.kit import networks
 TEACHER, SCRATCH, DISTILLED = (
     "efficientnet_lite2-imagenet_more-s0",
     "dwpw_256k-scratch-s0",
-    "dwpw_256k-distilled-s0",
+    "dwpw_256k-distilled_stronger-s0",  # the one that this teacher taught
 )
 
 

@@ -153,10 +153,11 @@ def test_every_widget_is_a_setting_with_a_test_or_says_why_not(page: str) -> Non
     no_widget = {"dream", "example", "dish", "number_sure"}  # buttons
     no_widget |= {"tab"}  # AppTest has no tabs by their key
     no_widget |= {"reveal"}  # an older link's; now a guess shows the answer
+    no_widget |= {"trap"} if page == "compare" else set()  # an older link's, too
     assert listed - no_widget <= seen, listed - seen
 
 
-@pytest.mark.parametrize("page", [*map(slow, SCENES)])
+@pytest.mark.parametrize("page", [slow(page) for page, links in SCENES.items() if links])
 def test_a_link_with_one_parameter_leaves_the_rest_at_its_default(page: str) -> None:
     """In a session in which everything was set otherwise."""
     first = visit(new_session(), page)

@@ -129,7 +129,7 @@ def test_a_stopped_way_goes_on_where_it_was(here: Path, monkeypatch: pytest.Monk
     assert done.row("tuned").correct == half.row("tuned").correct  # type: ignore[union-attr]
     monkeypatch.setattr(stack, "count_correct", never)
     monkeypatch.setattr(stack, "time_sessions", never)
-    monkeypatch.setattr(stack, "time_calls", never)
+    monkeypatch.setattr(stack, "time_sessions", never)
     before = Stack.path(STUDENT).read_bytes()
     assert make_stack(STUDENT, quiet, key=KEY) == done
     assert Stack.path(STUDENT).read_bytes() == before
