@@ -304,21 +304,19 @@ def sights(network: KnownNetwork) -> None:
             1,
         )
     place = st.container()
-    with st.popover(_("Another picture"), icon=":material/image:"):
-        chosen = photos.pick(many=False)
-    if not chosen:
-        place.info(_("Choose a picture."))
+    chosen = photos.pick_another(place)
+    if chosen is None:
         return
-    versions = (checkpoint.id, checkpoint.weights_sha256, at - 1, chosen[0].key)
-    if chosen[0].label is not None:
-        sight = shared_sight(*versions, chosen[0])
+    versions = (checkpoint.id, checkpoint.weights_sha256, at - 1, chosen.key)
+    if chosen.label is not None:
+        sight = shared_sight(*versions, chosen)
     else:  # a visitor's own photo stays with the visitor
         kept = st.session_state.get("sight")
         if kept is None or kept[0] != versions:
-            kept = st.session_state["sight"] = (versions, sight_of(*versions, chosen[0]))
+            kept = st.session_state["sight"] = (versions, sight_of(*versions, chosen))
         sight = kept[1]
     with place:
-        draw_sight(sight, "/".join(map(str, versions)), chosen[0].name, len(opened.layers))
+        draw_sight(sight, "/".join(map(str, versions)), chosen.name, len(opened.layers))
 
 
 class Sight(NamedTuple):

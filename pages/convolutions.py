@@ -348,14 +348,12 @@ def slide(answer: Guess[float]) -> None:
         )
     )
     player = st.container()
-    with st.popover(_("Another picture"), icon=":material/image:"):
-        chosen = photos.pick(many=False)
-    if not chosen:
-        player.info(_("Choose a picture."))
+    chosen = photos.pick_another(player)
+    if chosen is None:
         return
     versions = tuple((c.id, c.weights_sha256) for c in students.values() if c is not None)
-    work_out = sliding_numbers if chosen[0].label is None else shared_sliding_numbers
-    numbers_shown = work_out(versions, chosen[0].key, chosen[0])
+    work_out = sliding_numbers if chosen.label is None else shared_sliding_numbers
+    numbers_shown = work_out(versions, chosen.key, chosen)
     words = sliding_words()
     macs = {layer["kind"]: layer["macs"] for layer in numbers_shown["layers"]}
     with player:
@@ -363,8 +361,8 @@ def slide(answer: Guess[float]) -> None:
             key="sliding_kernel",
             data={
                 **numbers_shown,
-                "id": f"{versions}{chosen[0].key}{words['play']}",
-                "alt": chosen[0].name,
+                "id": f"{versions}{chosen.key}{words['play']}",
+                "alt": chosen.name,
                 "words": words,
             },
         )
@@ -373,7 +371,7 @@ def slide(answer: Guess[float]) -> None:
                 "Picture: {name}. Multiplications: places × outputs × inputs that each reads × "
                 "kernel. Sums are before BatchNorm and ReLU6. Blue is below zero, orange above. "
                 "Keys: space, arrows, Home, End."
-            ).format(name=chosen[0].name)
+            ).format(name=chosen.name)
         )
         if answer.is_open:
             two_steps = macs["depthwise"] + macs["pointwise"]

@@ -7,7 +7,7 @@ outputs, so the numbers are the network's own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from core.checkpoints import GRAPH, WEIGHTS, Checkpoint, read_files
 from core.errors import CheckpointError
 from core.i18n import _
 from core.inference.explain import constant
-from core.inference.predict import open_session
+from core.inference.predict import open_session, shared
 
 Maps = NDArray[np.float32]
 """(C, h, w)."""
@@ -197,11 +197,9 @@ def _layers(graph: Any, weights: bytes | None) -> tuple[Layer, ...]:
 
 def layers_of(checkpoint: Checkpoint, px: int | None = None) -> Layers:
     """The shared `Layers` of a checkpoint. Raises CheckpointError if its files are not sound."""
-    hashes = checkpoint.files[GRAPH].sha256, checkpoint.weights_sha256
-    return _shared(checkpoint.id, px, *hashes)
+    return shared(checkpoint, partial(_open, checkpoint.id, px), "layers", px)
 
 
-@lru_cache(maxsize=6)
-def _shared(id: str, px: int | None, *_hashes: str) -> Layers:
+def _open(id: str, px: int | None) -> Layers:
     files = read_files(id, GRAPH, WEIGHTS)[1]
     return Layers(files[GRAPH], files[WEIGHTS], px)

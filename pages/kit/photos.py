@@ -44,6 +44,7 @@ from pages.kit.server import kept_minutes
 from pages.kit.url_state import next_of, one_of
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 
@@ -145,6 +146,19 @@ def pick(many: bool = True) -> list[Photo]:
     if source == "dream":
         return _from_dreams()
     return _from_food11() if source == "example" else []
+
+
+def pick_another(place: "DeltaGenerator") -> Photo | None:
+    """`pick` one in a box of its own, for a section that begins with a picture already.
+
+    None where none is chosen, which stands in `place` then.
+    """
+    with st.popover(_("Another picture"), icon=":material/image:"):
+        chosen = pick(many=False)
+    if not chosen:
+        place.info(_("Choose a picture."))
+        return None
+    return chosen[0]
 
 
 def _from_upload(many: bool) -> list[Photo]:
