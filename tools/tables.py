@@ -22,9 +22,14 @@ from core.collection.reproduce import STEPS, Step
 from core.errors import UserError
 from core.export.stack import Stack
 from core.i18n import _
+from core.not_food.chart import FOOD, changes
+from core.not_food.method import DECIDES, ScoreName
+from core.not_food.pictures import KINDS
+from core.not_food.rows import INT8, OTHERS, PUBLISHED, NotFood
 from core.paths import REPO, read_json, write_atomic
 from core.provenance import commit_text
 from core.results import results_dir
+from core.stats import wilson
 
 
 class Place(NamedTuple):
@@ -132,6 +137,71 @@ def students_table() -> str:
     return markdown(heads, rows, "lrlrrl") if rows else "No student is published yet."
 
 
+def not_food_table() -> str:
+    """How often each network is unsure: of pictures that are no food, and of food, as Markdown."""
+    heads = (
+        "network", "made pictures", "invoices", "scikit-image", "false alarms", "made, by energy",
+        "made, by maximum logit", "false alarms, by energy",
+    )  # fmt: skip
+    rows = [(f"`{id_}`", *_unsure(measured)) for id_, measured in _measured_not_food()]
+    return markdown(heads, rows, "l" * len(heads)) if rows else "Nothing is measured yet."
+
+
+def _unsure(measured: NotFood) -> Iterator[str]:
+    """The cells of one network: per cent with the 95 % Wilson interval."""
+    row = measured.row(PUBLISHED)
+    assert row is not None, "every file has the published network"
+
+    def pictures(kinds: Sequence[str], score: ScoreName = DECIDES) -> str:
+        shown = [row.pictures[kind] for kind in kinds if kind in row.pictures]
+        return _share(sum(each.unsure[score] for each in shown), sum(each.n for each in shown))
+
+    yield from (pictures(KINDS), pictures(["invoice"]), pictures([OTHERS]))
+    yield _share(row.alarms[DECIDES], row.n)
+    yield from (pictures(KINDS, "energy"), pictures(KINDS, "max_logit"))
+    yield _share(row.alarms["energy"], row.n)
+
+
+def _share(count: int, n: int) -> str:
+    if not n:
+        return "not measured"
+    low, high = wilson(count, n)
+    return f"{100 * count / n:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def not_food_changes_table() -> str:
+    """How compression changes how often a network is unsure, as Markdown."""
+    rows: list[tuple[str, ...]] = []
+    for id_, measured in _measured_not_food():
+        whole = measured.row(PUBLISHED)
+        assert whole is not None, "every file has the published network"
+        for version in measured.rows:
+            if version.key != PUBLISHED:
+                percent = version.key.removeprefix("l1-")
+                name = "8 bits" if version.key == INT8 else f"{percent} % pruned"
+                rows.append((f"`{id_}`", name, *_change(changes(whole, version))))
+        made_from = checkpoints.get(id_).derived_from
+        base = NotFood.load(made_from.id) if made_from else None
+        if made_from and base and (before := base.row(PUBLISHED)):
+            rows.append((f"`{made_from.id}`", f"`{id_}`", *_change(changes(before, whole))))
+    heads = ("whole network", "version", "made pictures", "photographs of food")
+    return markdown(heads, rows, "llll") if rows else "Nothing is measured yet."
+
+
+def _change(change: Mapping[str, Sequence[float]]) -> Iterator[str]:
+    """Percentage points with their 95 % interval."""
+    for kind in ("made", FOOD):
+        mean, low, high = change[kind]
+        yield f"{100 * mean:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})".replace("-", "−")
+
+
+def _measured_not_food() -> Iterator[tuple[str, NotFood]]:
+    for path in sorted(results_dir().glob("not_food-*.json")):
+        id_ = path.stem.removeprefix("not_food-")
+        if measured := NotFood.load(id_):
+            yield id_, measured
+
+
 def _remade(checkpoint: Checkpoint) -> tuple[str, ...]:
     made, step = checkpoint.derived_from, "training"
     if made is not None:
@@ -180,6 +250,8 @@ PLACES: tuple[Place, ...] = (
     Place("docs/remake.md", "cached", cached_table),
     Place("docs/students.md", "aims", aims_table),
     Place("docs/students.md", "students", students_table),
+    Place("docs/not_food.md", "not_food", not_food_table),
+    Place("docs/not_food.md", "not_food_changes", not_food_changes_table),
 )
 
 

@@ -35,8 +35,18 @@ def test_the_repositorys_tables_are_up_to_date(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_tables_are_written_once_and_noticed_when_stale(documents: Path) -> None:
-    assert tables.stale_tables(documents) == ["README.md", "remake.md", "students.md"]
-    assert tables.write_tables(documents) == ["README.md", "remake.md", "students.md"]
+    assert tables.stale_tables(documents) == [
+        "README.md",
+        "remake.md",
+        "students.md",
+        "not_food.md",
+    ]
+    assert tables.write_tables(documents) == [
+        "README.md",
+        "remake.md",
+        "students.md",
+        "not_food.md",
+    ]
     assert tables.stale_tables(documents) == [] == tables.write_tables(documents)
     text = (documents / "README.md").read_text()
     assert text.startswith("# Title\n") and text.endswith("end results\n")
@@ -103,3 +113,32 @@ def test_each_data_set_has_its_own_table(documents: Path) -> None:
     first, rest = tables.results_table().split("Measured on other photographs")
     assert "99.9%" in rest and "Another set" in rest and rest.count("\n| ") == 3
     assert "99.9%" not in first and "Another set" not in first and data.name in first
+
+
+def test_how_often_a_network_is_unsure_is_counted_from_its_flags(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The cells against the flags of the shipped file, counted here."""
+    monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(REPO / "pretrained"))
+    id_ = "dwpw_256k-distilled-s0"
+    rows = json.loads((REPO / f"pretrained/results/not_food-{id_}.json").read_text())["rows"]
+    by_version = {row["version"]: row for row in rows}
+
+    def share(version: str, kinds: set[str]) -> float:
+        flags = "".join(
+            each["flags"] for kind, each in by_version[version]["pictures"].items() if kind in kinds
+        )
+        return 100 * flags.count("1") / len(flags)
+
+    made = set(by_version["published"]["pictures"]) - {"scikit-image"}
+    line = next(line for line in tables.not_food_table().splitlines() if id_ in line)
+    shown = [float(cell.split(" (")[0]) for cell in line.split(" | ")[1:4]]
+    expected = [share("published", kinds) for kinds in (made, {"invoice"}, {"scikit-image"})]
+    assert shown == [round(value, 1) for value in expected]
+    change = next(
+        line
+        for line in tables.not_food_changes_table().splitlines()
+        if f"| `{id_}` | 90 % pruned" in line
+    )
+    points = float(change.split(" | ")[2].split(" (")[0].replace("−", "-"))
+    assert points == pytest.approx(share("l1-90", made) - share("published", made), abs=0.06)
