@@ -54,7 +54,7 @@ SETTLE_S = 0.15
 """How long after an answer its CPU time is read: the server tidies up after a run."""
 PATIENCE_S = 300.0
 
-Why = Literal["open", "page", "touch"]
+Why = Literal["open", "page", "touch", "guess"]
 
 
 class Answer(NamedTuple):
@@ -130,10 +130,18 @@ class Session:
         if self._socket is not None:
             await self._socket.close()
 
-    async def open(self, page: str, why: Why = "page") -> Answer:
-        """Go to a page by the menu: its address bears no settings then."""
-        self.page, self.query, self.widgets, self.values = page, "", {}, {}
+    async def open(self, page: str, why: Why = "page", query: str = "") -> Answer:
+        """Go to a page by the menu, whose address bears no settings, or by a link with some."""
+        self.page, self.query, self.widgets, self.values = page, query, {}, {}
         return await self._ask(why)
+
+    async def guess(self, key: str) -> str:
+        """Answer a question of this page at random; the words of the guess."""
+        name = next(name for name in self.widgets if name.endswith(f"-{key}"))
+        self._change(name)
+        words: str = self.values[name][1][0]
+        await self._ask("guess", self.widgets[name].fragment)
+        return words
 
     async def touch(self) -> Answer | None:
         """Change a widget at random; None where the page has none."""
@@ -327,6 +335,25 @@ def _answers(url: str, process: "subprocess.Popen[bytes]", patience_s: float = 6
         except OSError:
             time.sleep(0.05)
     return False
+
+
+async def guess_together(
+    sessions: Sequence[Session], page: str, room: str, key: str, within_s: float
+) -> list[str]:
+    """Let every session enter a class's room on a page and answer the question with this key at a
+    moment of its own `within_s`; the words of their guesses. How long each waited is the last of
+    its `answers`."""
+
+    async def pupil(session: Session) -> None:
+        await session.connect()
+        await session.open(page, query=f"room={room}")
+
+    async def answer(session: Session) -> str:
+        await asyncio.sleep(session.random.uniform(0, within_s))
+        return await session.guess(key)
+
+    await asyncio.gather(*(pupil(session) for session in sessions))
+    return await asyncio.gather(*(answer(session) for session in sessions))
 
 
 async def cold_start(rounds: int) -> dict[str, float]:

@@ -28,7 +28,9 @@ CODE = "room"
 TOKEN = "lead"
 """The parameter of a private link: who opens it leads the room. It leaves the address at once."""
 WATCH_S = 2.5
-"""How often a browser in a room asks for news."""
+"""How often a pupil's browser asks for news."""
+LEAD_WATCH_S = 1.0
+"""How often the lecturer's does, who watches the guesses come in."""
 NEWS = "room-news"
 """The address, below the app's, where it asks: a run of a script would cost ten times as much."""
 TRIES = Attempts(per_session=10, per_address=100, together=300)
@@ -271,7 +273,8 @@ def listen(key: str, seen: Sequence[int] | None) -> None:
         return
     st.html(f"<style>:has(> .st-key-{key}_place) {{display: none}}</style>")
     news = f"{NEWS}/{place.room.door}"
-    data = {"news": news, "seen": list(seen), "every_ms": round(1000 * WATCH_S)}
+    every_s = LEAD_WATCH_S if place.leads else WATCH_S
+    data = {"news": news, "seen": list(seen), "every_ms": round(1000 * every_s)}
     with st.container(key=f"{key}_place"):
         _listener(key=key, data=data, on_news_change=lambda: None)
 
