@@ -125,7 +125,7 @@ def private_link(place: Seat) -> None:
 
 @frame.section
 def guesses() -> None:
-    """What the class has guessed on all pages, the newest question first."""
+    """What the class has guessed on all pages, the newest question first; and its devices."""
     place = room.seat()
     if place is None:
         return
@@ -136,6 +136,7 @@ def guesses() -> None:
         st.markdown(_("Nobody has guessed yet."))
     for tally in tallies:
         question(place, tally)
+    room.devices()
     room.listen("room_guesses", pulse)
 
 

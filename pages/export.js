@@ -1,8 +1,10 @@
 // The tab "On your device": a camera or a picture, the engine in a worker, and its answers.
-// Nothing here sends anything: files are fetched once, and pictures stay on this device.
+// Files are fetched once, and pictures stay on this device. In a class's room a button sends the
+// times, and nothing else; nothing is sent without it.
 
 const TIMED = 31; // pictures that a median is taken over
 const WARM_UP = 3; // the first ones are slower: the browser is still translating the engine
+const ENOUGH = 10; // pictures behind a median that may be sent to a class
 const SHOWN = 3; // classes in a network's answer
 
 // Where the server keeps files: the page's own address says nothing of a prefix before it.
@@ -36,12 +38,15 @@ class Device {
     this.canvas.setAttribute("role", "img");
     this.buttons = element("div", { className: "buttons" });
     this.live = element("p", { className: "live" });
+    this.sender = element("button", { type: "button", hidden: true });
+    this.sender.onclick = () => this.sendTimes();
     this.cards = element("div", { className: "cards" });
     this.chooser = element("input", { type: "file", accept: "image/*", hidden: true });
     this.chooser.onchange = () => this.usePhoto(this.chooser.files[0]);
     this.place = element("div", { className: "device" },
       element("div", { className: "stage" }, this.canvas, this.video),
-      element("div", { className: "side" }, this.buttons, this.chooser, this.words, this.live),
+      element("div", { className: "side" }, this.buttons, this.chooser, this.words, this.live,
+        this.sender),
       this.cards);
     this.facing = "environment"; // the camera on the back, where a phone has two
     this.files = new Map(); // address of the weights -> { bytes, px }, once the worker has them
@@ -56,6 +61,9 @@ class Device {
     if (JSON.stringify(data) === JSON.stringify(this.data)) return;
     const isFirst = !this.data;
     Object.assign(this, { data, text: data.text });
+    this.sender.textContent = this.text.send;
+    this.sender.hidden = !data.in_room;
+    this.sender.disabled = true; // until there is something to send
     this.shown = data.networks.map((network) => this.card(network));
     this.cards.replaceChildren(...this.shown.map(({ card }) => card));
     this.drawButtons();
@@ -237,12 +245,20 @@ class Device {
         const tops = this.show(answers);
         if (isLast) this.say([source.about, ...tops].join(" "));
         const seconds = (performance.now() - began[0]) / 1000;
+        this.sender.disabled = this.shown.some(({ times }) => times.length < ENOUGH);
         this.live.textContent = isStill ? "" : filled(this.text.live,
           { fps: (began.length / seconds).toFixed(1) });
         shownAt = now;
       }
       await new Promise((next) => (isStill ? setTimeout(next) : requestAnimationFrame(next)));
     }
+  }
+
+  // The medians on the screen and the kind of device, for the class's chart.
+  sendTimes() {
+    const times = this.shown.map(({ network, times }) => [network.id, median(times)]);
+    this.send("measured", { device: kindOfDevice(), times: Object.fromEntries(times) });
+    this.say(this.text.sent);
   }
 
   // The centre square of a picture, on the screen.
@@ -305,6 +321,14 @@ function remember(values, value) {
   if (values.length > TIMED) values.shift();
 }
 
+// A phone, a tablet or a computer, as far as the browser tells: a mouse or a touchpad makes it a
+// computer, a short side of less than 600 points a phone.
+function kindOfDevice() {
+  if (navigator.userAgentData?.mobile) return "phone";
+  if (!matchMedia("(pointer: coarse)").matches) return "computer";
+  return Math.min(screen.width, screen.height) < 600 ? "phone" : "tablet";
+}
+
 // The centre square of a video or a picture, in its own points.
 function square(image) {
   const width = image.videoWidth || image.width, height = image.videoHeight || image.height;
@@ -314,9 +338,10 @@ function square(image) {
 
 const devices = new WeakMap();
 
-export default function ({ parentElement, data }) {
+export default function ({ parentElement, data, setTriggerValue }) {
   if (!devices.has(parentElement)) devices.set(parentElement, new Device());
   const device = devices.get(parentElement);
   if (device.place.parentNode !== parentElement) parentElement.append(device.place);
+  device.send = setTriggerValue;
   device.update(data);
 }

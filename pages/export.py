@@ -14,7 +14,7 @@ from core.charts.theme import role_of
 from core.checkpoints import Checkpoint
 from core.course import CLASSES, SIZE_LIMITS_BYTES
 from core.data.dreams import MARK, SHOW_PX, DreamSet, sheet_jpeg, tiles
-from core.errors import CheckpointError, DataError
+from core.errors import CheckpointError, ClassroomError, DataError
 from core.export import chart
 from core.export.browser import ENGINE, BrowserFormat, browser_file
 from core.export.card import shipping_card
@@ -25,7 +25,7 @@ from core.i18n import _, food_class, ngettext
 from core.pruning.chart import method_title
 from core.pruning.rows import PruningGrid
 from core.source_text import source_of
-from pages.kit import frame, guess, networks, photos, url_state
+from pages.kit import frame, guess, networks, photos, room, url_state
 from pages.kit.figure import data_button, show, source
 from pages.kit.live import LivePoint
 from pages.kit.provenance import provenance
@@ -262,6 +262,9 @@ def on_this_device(checkpoint: Checkpoint, checkpoints: list[Checkpoint]) -> Non
             {
                 "id": network.id,
                 "name": networks.name_of(network),
+                "about": _("{name}, {weights}").format(
+                    name=networks.name_of(network), weights=titles[weights]
+                ),
                 "crop": network.crop,
                 "plan": _address(made.plan.encode(), "application/json", f"plan-{number}"),
                 "weights": _address(made.weights, "application/octet-stream", f"net-{number}"),
@@ -271,14 +274,19 @@ def on_this_device(checkpoint: Checkpoint, checkpoints: list[Checkpoint]) -> Non
         return
     _device(
         key="device",
+        on_measured_change=partial(send_to_class, {each["id"]: each["about"] for each in listed}),
         data={
             "networks": listed,
+            "in_room": room.seat() is not None,
             "classes": [food_class(name) for name in CLASSES],
             "engine": _address(ENGINE.read_bytes(), "text/javascript", "engine"),
             "pictures": _generated_pictures(),
             "text": _device_words(),
         },
     )
+    if problem := st.session_state.pop("device_problem", ""):
+        st.error(problem, icon=":material/error:")
+    class_devices(listed[0]["about"])
     st.caption(
         _(
             "Your camera's pictures stay on this device: the files are loaded once, then nothing "
@@ -302,6 +310,34 @@ def on_this_device(checkpoint: Checkpoint, checkpoints: list[Checkpoint]) -> Non
             )
         )
         lesson.code(ENGINE.read_text(encoding="utf-8"), language="javascript", height=500)
+
+
+def send_to_class(abouts: dict[str, str]) -> None:
+    """The visitor has sent what this browser measured: the room keeps a time for each network.
+
+    `abouts`: id of each network on the screen -> what the class reads of it. The browser can send
+    anything; what is not such a time is refused.
+    """
+    sent = st.session_state["device"].get("measured")
+    sent = sent if isinstance(sent, dict) else {}
+    times = sent.get("times")
+    try:
+        for id, ms in list(times.items())[: len(abouts)] if isinstance(times, dict) else []:
+            if id in abouts:
+                room.report(abouts[id], sent.get("device"), ms)
+    except ClassroomError as error:
+        st.session_state["device_problem"] = str(error)
+
+
+@frame.section
+def class_devices(about: str) -> None:
+    """The devices of the class, where the visitor is in a room; drawn anew when one comes in."""
+    place = room.seat()
+    if place is None:
+        return
+    pulse = room.rooms().pulse(place.room.door)
+    room.devices(about)
+    room.listen("room_devices", pulse)
 
 
 def _address(data: bytes, mimetype: str, place: str) -> str:
@@ -379,6 +415,8 @@ def _device_words() -> dict[str, str]:
         "live": _("{fps} pictures a second, camera and all networks together"),
         "answer": _("{name}: {food}, {share}."),
         "figures": _("{ms}\u202fms a picture on this device: {fps} a second."),
+        "send": _("Send my times to the class"),
+        "sent": _("Sent: your times stand in the class's chart."),
         "loaded": _("{kb}\u202fKB loaded."),
         "not_loaded": _("Nothing loaded yet."),
     }

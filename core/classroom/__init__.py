@@ -2,22 +2,28 @@
 
 from core.classroom.attempts import Attempts
 from core.classroom.rooms import (
+    DEVICES,
     LONGEST_ABOUT,
+    Device,
     Place,
     Question,
     Room,
     Rooms,
     Tally,
+    Timing,
     read_code,
 )
 
 __all__ = [
+    "DEVICES",
     "LONGEST_ABOUT",
     "Attempts",
+    "Device",
     "Place",
     "Question",
     "Room",
     "Rooms",
     "Tally",
+    "Timing",
     "read_code",
 ]

@@ -3,7 +3,8 @@
 A lecturer opens a room; pupils join by its code. Every guess goes to the room and counts once per
 pupil and question: the last one before the pupil could see the answer. Where the room *holds*
 answers, nobody sees one until the lecturer opens it for all; else each pupil's first guess opens
-it, and counts. The lecturer may also send everybody to a page with its settings.
+it, and counts. The lecturer may also send everybody to a page with its settings. And everybody may
+send how fast a network ran on the own device: the newest time counts for each network.
 
 A room is forgotten a day after it was made, or at once when its lecturer ends it. Nothing in the
 file says who somebody is: a pupil is a hash of a secret that the browser drew at random, salted
@@ -22,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from filelock import Timeout
 
@@ -31,7 +32,7 @@ from core.errors import ClassroomError
 from core.i18n import _
 from core.paths import remedy
 
-FILE = "classroom-1.sqlite3"
+FILE = "classroom-2.sqlite3"
 """A version with other tables takes another name: what is in there lives for a day only."""
 DAY_S = 24 * 3600.0
 
@@ -47,6 +48,10 @@ LONGEST_SECRET = 100
 LONGEST_ABOUT = 200
 LONGEST_TEXT = 500
 LONGEST_SETTINGS = 4000
+MOST_TIMINGS = 40
+"""Of one browser."""
+FASTEST_MS, SLOWEST_MS = 0.01, 60_000.0
+"""What a network takes for a picture on any device; other times are nonsense."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 
 _SCHEMA = """
@@ -56,7 +61,7 @@ CREATE TABLE rooms (
     door TEXT NOT NULL UNIQUE,         -- where browsers in the room ask for news
     made REAL NOT NULL,                -- seconds since the epoch
     version INTEGER NOT NULL,          -- grows with every change that pupils must see
-    activity INTEGER NOT NULL DEFAULT 0,  -- grows with every pupil and guess
+    activity INTEGER NOT NULL DEFAULT 0,  -- grows with every pupil, guess and time
     holds INTEGER NOT NULL,            -- 1: answers wait for the lecturer
     sent INTEGER NOT NULL DEFAULT 0,   -- how often the lecturer has sent everybody to a page
     page TEXT NOT NULL DEFAULT '',     -- the last of these pages
@@ -91,7 +96,19 @@ CREATE TABLE guesses (
     is_final INTEGER NOT NULL,         -- 1: the pupil could see the answer since
     PRIMARY KEY (question, pupil)
 ) WITHOUT ROWID;
+CREATE TABLE timings (
+    room TEXT NOT NULL REFERENCES rooms (code) ON DELETE CASCADE,
+    pupil TEXT NOT NULL,               -- a hash; the lecturer's, too
+    about TEXT NOT NULL,
+    device TEXT NOT NULL,
+    ms REAL NOT NULL,
+    PRIMARY KEY (room, pupil, about)
+) WITHOUT ROWID;
 """
+
+Device = Literal["phone", "tablet", "computer"]
+"""What kind of device a browser runs on."""
+DEVICES: tuple[Device, ...] = get_args(Device)
 
 
 class Room(NamedTuple):
@@ -119,6 +136,18 @@ class Place(NamedTuple):
     about: str = ""
     """The settings that its answer depends on, such as the network; at most `LONGEST_ABOUT`
     characters."""
+
+
+class Timing(NamedTuple):
+    """How fast something ran on one device of the class."""
+
+    about: str
+    """What ran, in words, such as a network's name; at most `LONGEST_ABOUT` characters."""
+    device: Device
+    ms: float
+    """Milliseconds a picture."""
+    is_own: bool
+    """Whether the browser that asks has sent it."""
 
 
 class Question(NamedTuple):
@@ -200,8 +229,8 @@ class Rooms:
             self._wipe()
 
     def pulse(self, door: str) -> tuple[int, int] | None:
-        """The room's version, and a number that grows with every pupil and guess; None where there
-        is no room behind this door any more.
+        """The room's version, and a number that grows with every pupil, guess and time; None where
+        there is no room behind this door any more.
 
         The one thing that every browser asks every few seconds: a single look into an index.
         """
@@ -255,6 +284,10 @@ class Rooms:
                     f"UPDATE OR IGNORE guesses SET pupil = ? WHERE {of_room}", (pupil, *names)
                 )
                 base.execute(f"DELETE FROM guesses WHERE {of_room}", names)
+                base.execute(
+                    "UPDATE OR REPLACE timings SET pupil = ? WHERE pupil = ? AND room = ?",
+                    (pupil, *names),
+                )
                 base.execute("DELETE FROM pupils WHERE pupil = ? AND room = ?", names)
 
     def leave(self, code: str, secret: str) -> None:
@@ -266,7 +299,47 @@ class Rooms:
                 "question IN (SELECT id FROM questions WHERE room = ?)",
                 names,
             )
+            base.execute("DELETE FROM timings WHERE pupil = ? AND room = ?", names)
             base.execute("DELETE FROM pupils WHERE pupil = ? AND room = ?", names)
+
+    def report(self, code: str, secret: str, about: str, device: str, ms: float) -> None:
+        """Keep how fast something ran on a device; a newer time takes the place of an older one.
+
+        `device`: one of `DEVICES`; `ms`: `FASTEST_MS` to `SLOWEST_MS`. Raises ClassroomError for
+        other values, more than `MOST_TIMINGS`, and who has not joined and does not lead.
+        """
+        is_number = isinstance(ms, int | float) and not isinstance(ms, bool)
+        if device not in DEVICES or not is_number or not FASTEST_MS <= ms <= SLOWEST_MS:
+            raise ClassroomError(_("This time cannot be right. Measure it again."))
+        with self._change() as base:
+            pupil = _hash(_salt(base, code), secret)
+            has_joined = base.execute(
+                "SELECT 1 FROM pupils WHERE room = ? AND pupil = ?", (code, pupil)
+            ).fetchone()
+            if not has_joined and not _leads(base, code, secret):
+                raise ClassroomError(_("Join the room first."))
+            base.execute(
+                "INSERT OR REPLACE INTO timings VALUES (?, ?, ?, ?, ?)",
+                (code, pupil, about[:LONGEST_ABOUT], device, float(ms)),
+            )
+            (kept,) = base.execute(
+                "SELECT count(*) FROM timings WHERE room = ? AND pupil = ?", (code, pupil)
+            ).fetchone()
+            if kept > MOST_TIMINGS:
+                raise ClassroomError(_("You have sent as many times as the room keeps."))
+            _grow(base, code, "activity")
+
+    def timings(self, code: str, secret: str = "") -> list[Timing]:
+        """What devices of the class were measured, the fastest first."""
+        if not self._file.exists():
+            return []
+        with self._read() as base:
+            pupil = _hash(_salt(base, code, self._now() - DAY_S), secret)
+            rows = base.execute(
+                "SELECT about, device, ms, pupil = ? FROM timings WHERE room = ? ORDER BY ms",
+                (pupil, code),
+            ).fetchall()
+        return [Timing(about, device, ms, bool(is_own)) for about, device, ms, is_own in rows]
 
     def ask(self, code: str, question: Question) -> None:
         """Let the room know a question that a page asks; only what it knows can be guessed."""

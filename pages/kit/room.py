@@ -4,6 +4,7 @@ A visitor is in the room whose code stands in the address as `room`. Who is in n
 who is in one asks the room's file every few seconds whether there is something new.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,11 +17,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from core.charts import numbers
 from core.classroom import LONGEST_ABOUT, Attempts, Place, Question, Room, Rooms, Tally, read_code
+from core.classroom.chart import device_title, devices_chart, medians
 from core.errors import ClassroomError, UserError
 from core.i18n import _
 from core.paths import data_dir
-from pages.kit import frame, url_state
+from pages.kit import figure, frame, url_state
 from pages.kit.visitor import visitor
 
 CODE = "room"
@@ -399,6 +402,48 @@ def bars(tally: Tally) -> None:
         "style='display:grid; grid-template-columns:fit-content(45%) 1fr; gap:0.2em 1em'>"
         f"<strong style='grid-column:1/-1'>{escape(head)}</strong>{''.join(rows)}</div>"
     )
+
+
+def report(about: str, device: object, ms: object) -> None:
+    """Send to the room how fast something ran on this visitor's device.
+
+    Raises ClassroomError for what cannot be right, and outside a room.
+    """
+    place = seat()
+    if place is None:
+        raise ClassroomError(_("You are in no room any more."))
+    if not place.leads:
+        _join(place)
+    rooms().report(place.code, place.secret, about, str(device), cast(float, ms))
+
+
+def devices(about: str = "") -> None:
+    """The class's devices and how fast they are: of `about`, or of what most were measured with."""
+    place = seat()
+    timings = rooms().timings(place.code, place.secret) if place else []
+    counts = Counter(each.about for each in timings)
+    if not counts:
+        return
+    abouts = sorted(counts, key=lambda each: (-counts[each], each))
+    st.header(_("Devices of the class"))
+    if len(abouts) > 1:
+        first = about if about in counts else abouts[0]
+        about = st.selectbox(
+            _("Network"), abouts, index=abouts.index(first), key="room_device_network"
+        )
+    else:
+        about = abouts[0]
+        st.markdown(about)
+    timings = [each for each in timings if each.about == about]
+    lines = [
+        _("{devices}: median {ms}").format(
+            devices=device_title(device, n), ms=numbers.milliseconds(ms)
+        )
+        for device, (n, ms) in medians(timings).items()
+    ]
+    text = "; ".join(lines) + "."
+    figure.show(devices_chart(timings), text, key="room-devices")
+    st.markdown(text)
 
 
 def address(page: str = "class") -> str:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import numpy as np
 import pytest
@@ -24,12 +24,20 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
+# What goes over a socket that stood before is counted in the page itself.
+COUNT_MESSAGES = (
+    "() => { const send = WebSocket.prototype.send; window.messages = 0;"
+    "WebSocket.prototype.send = function (...all) { window.messages++;"
+    "return send.apply(this, all); }; }"
+)
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The app over shipped students and generated pictures, without photographs."""
     folder = tmp_path_factory.mktemp("device")
     environment = os.environ | {"SMALL_PLATES_PRETRAINED": str(REPO / "pretrained")}
+    environment |= {"SMALL_PLATES_DATA": str(folder / "data")}
     environment.pop("FOOD11_ROOT", None)
     with run_server(folder, environment=environment) as running:
         yield running.address
@@ -70,12 +78,7 @@ def test_the_camera_runs_live_and_nothing_leaves_the_device(
         page.wait_for_selector("text=pictures a second")
         page.wait_for_timeout(1_000)
         sent.clear()
-        # what goes over a socket that stood before is counted in the page itself
-        page.evaluate(
-            "() => { const send = WebSocket.prototype.send; window.messages = 0;"
-            "WebSocket.prototype.send = function (...all) { window.messages++;"
-            "return send.apply(this, all); }; }"
-        )
+        page.evaluate(COUNT_MESSAGES)
         page.wait_for_timeout(4_000)
         assert not sent and page.evaluate("window.messages") == 0
         (card,) = cards(page)
@@ -159,3 +162,41 @@ def test_without_a_camera_the_page_says_why(
         page.wait_for_selector("text=made as")
     finally:
         context.close()
+
+
+def test_times_reach_the_class_when_the_button_is_pressed(browser: "Browser", server: str) -> None:
+    """Nothing but the question for news leaves a phone in a room before; then one chart has both
+    devices."""
+    lecturer = browser.new_context()
+    phone = browser.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True,
+        screen={"width": 390, "height": 844},
+    )  # fmt: skip
+    try:
+        leading = lecturer.new_page()
+        leading.set_default_timeout(PATIENCE_MS)
+        leading.goto(f"{server}/class")
+        leading.click(".st-key-room_make button")
+        leading.wait_for_function("location.search.includes('room=')")
+        code = parse_qs(urlsplit(leading.url).query)["room"][0]
+        own = open_tab(lecturer, server, device_networks="dwpw_256k-distilled-s0", room=code)
+        page = open_tab(phone, server, device_networks="dwpw_256k-distilled-s0", room=code)
+        for tab in (own, page):
+            tab.wait_for_selector(".device button:enabled:has-text('Send my times to the class')")
+        page.wait_for_timeout(3_000)
+        sent: list[str] = []
+        page.on("request", lambda request: sent.append(request.url))
+        page.evaluate(COUNT_MESSAGES)
+        page.wait_for_timeout(6_000)
+        assert page.evaluate("window.messages") == 0
+        assert not [url for url in sent if "/room-news/" not in url]
+        assert page.locator("text=Devices of the class").count() == 0
+        for tab in (page, own):
+            tab.click("text=Send my times to the class")
+            tab.wait_for_selector("text=Sent: your times stand in the class")
+        for tab in (page, own, leading):
+            tab.wait_for_selector("text=/1 phone: median .*; 1 computer: median/")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    finally:
+        lecturer.close()
+        phone.close()

@@ -7,6 +7,7 @@ import pytest
 from starlette.requests import Request
 from streamlit.testing.v1 import AppTest
 
+from core.charts.numbers import THIN
 from core.classroom import Attempts, Place, Rooms
 from pages.kit import frame, room
 from tests.pages.conftest import REPO, go_to
@@ -269,3 +270,20 @@ def test_the_qr_code_is_that_of_the_address() -> None:
     picture = room.qr("http://kitchen.example/class?room=BCDFGH")
     expected = segno.make("http://kitchen.example/class?room=BCDFGH", error="m")
     assert expected.svg_data_uri(border=3, light="#fff") in picture
+
+
+def test_all_see_the_devices_of_the_class(lecturer: AppTest, code: str, folder: Path) -> None:
+    ann = pupil(code, "class")
+    assert not ann.get("vega_lite_chart") and not lecturer.get("vega_lite_chart")
+    secrets = [str(app.session_state["visitor_id"]) for app in (ann, lecturer)]
+    for secret, device, ms in zip(secrets, ("phone", "computer"), (12.0, 3.0), strict=True):
+        Rooms(folder).report(code, secret, "Net, 8 bits", device, ms)
+    Rooms(folder).report(code, secrets[0], "Net, as trained", "phone", 20.0)
+    for app in (ann, lecturer):
+        drawn(app.run())
+        (chart,) = app.get("vega_lite_chart")
+        words = chart.proto.alt.replace(THIN, " ")
+        assert words == "1 phone: median 12.0 ms; 1 computer: median 3.00 ms."
+        (menu,) = [each for each in app.selectbox if each.label == "Network"]
+        drawn(menu.set_value("Net, as trained").run())
+        assert "1 phone: median 20.0 ms" in text(app).replace(THIN, " ")

@@ -11,11 +11,13 @@ from streamlit.testing.v1 import AppTest
 
 from core import i18n
 from core.charts import numbers
+from core.errors import ClassroomError
 from core.export import browser
 from core.export import files as shipping_live
 from core.export.browser import ENGINE
 from core.export.files import Shipping
 from core.export.stack import FORMATS, Stack
+from pages import export
 from tests.pages import export_shelf, shelf
 from tests.pages.export_shelf import SCRATCH, TEACHER
 from tests.pages.live import Line, LivePage, only_job
@@ -256,3 +258,36 @@ def test_the_engine_is_shown_as_the_browser_gets_it(open_page: Open, shipped: Pa
     app.session_state["engine_source"] = True
     shown = [block.value for block in app.run().code]
     assert ENGINE.read_text(encoding="utf-8").strip() in [text.strip() for text in shown]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [None, "5", [], {}, {"device": "phone"}, {"device": "phone", "times": [5]},
+     {"device": "phone", "times": {"another": 5}}],
+)  # fmt: skip
+def test_nonsense_from_a_browser_reaches_no_room(
+    sent: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(export.st, "session_state", {"device": {"measured": sent}})
+    monkeypatch.setattr(export.room, "report", lambda *all: told.append(all))
+    export.send_to_class({"net": "A network"})
+    assert told == [] and "device_problem" not in export.st.session_state
+
+
+def test_the_times_of_the_networks_on_the_screen_reach_the_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[object] = []
+    sent = {"device": "phone", "times": {"net": 5, "other": 6}}
+    monkeypatch.setattr(export.st, "session_state", {"device": {"measured": sent}})
+    monkeypatch.setattr(export.room, "report", lambda *all: told.append(all))
+    export.send_to_class({"net": "A network", "other": "Another", "third": "A third"})
+    assert told == [("A network", "phone", 5), ("Another", "phone", 6)]
+
+    def refuse(*_all: object) -> None:
+        raise ClassroomError("The room has ended.")
+
+    monkeypatch.setattr(export.room, "report", refuse)
+    export.send_to_class({"net": "A network"})
+    assert export.st.session_state["device_problem"] == "The room has ended."

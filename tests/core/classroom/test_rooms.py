@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from core.classroom import Attempts, Place, Question, Rooms, Tally, read_code
+from core.charts.numbers import THIN
+from core.classroom import Attempts, Place, Question, Rooms, Tally, Timing, read_code
+from core.classroom import chart as devices
 from core.classroom import rooms as limits
 from core.errors import ClassroomError
 
@@ -296,6 +298,87 @@ def test_what_is_kept_is_bounded(rooms: Rooms, code: str, monkeypatch: pytest.Mo
     with pytest.raises(ClassroomError, match="no room left"):
         rooms.create(LECTURER)
     assert max(len(each.question.text) for each in rooms.tallies(code)) <= 500
+
+
+def test_the_newest_time_of_a_device_counts_for_each_network(rooms: Rooms, code: str) -> None:
+    rooms.report(code, "ann", "net, 8 bits", "phone", 40)
+    rooms.report(code, "ann", "net, 8 bits", "tablet", 30.5)
+    rooms.report(code, "ann", "net", "phone", 20.0)
+    rooms.report(code, "bob", "net, 8 bits", "computer", 5)
+    rooms.report(code, LECTURER, "net", "computer", 4)
+    assert rooms.timings(code, "ann") == [
+        Timing("net", "computer", 4, False),
+        Timing("net, 8 bits", "computer", 5, False),
+        Timing("net", "phone", 20, True),
+        Timing("net, 8 bits", "tablet", 30.5, True),
+    ]
+    rooms.report(code, "cy", "net", "phone", 1)  # one browser, under the name it had before ...
+    rooms.join(code, "dan")
+    rooms.report(code, "dan", "net", "phone", 2)
+    rooms.join(code, "dan", former="cy")  # ... is one device
+    assert [each.ms for each in rooms.timings(code) if each.about == "net"] == [1, 4, 20]
+    rooms.leave(code, "dan")
+    rooms.leave(code, "ann")
+    assert [each.ms for each in rooms.timings(code)] == [4, 5]
+
+
+def test_times_that_cannot_be_right_are_refused(
+    rooms: Rooms, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = [0, -1, 0.009, 60_001, 1e308, 10**400, float("nan"), float("inf"), True, None, "5", [5]]
+    for ms in wrong:
+        with pytest.raises(ClassroomError, match="cannot be right"):
+            rooms.report(code, "ann", "net", "phone", ms)  # type: ignore[arg-type]
+    for device in ("", "Phone", "toaster", "phone' --", "p" * 100_000):
+        with pytest.raises(ClassroomError, match="cannot be right"):
+            rooms.report(code, "ann", "net", device, 5)
+    for secret in ("a stranger", ""):
+        with pytest.raises(ClassroomError, match="Join the room first"):
+            rooms.report(code, secret, "net", "phone", 5)
+    assert rooms.timings(code) == []
+    monkeypatch.setattr(limits, "MOST_TIMINGS", 2)
+    for about in ("a" * 1000, "b", "b"):
+        rooms.report(code, "ann", about, "phone", 5)
+    with pytest.raises(ClassroomError, match="as many times"):
+        rooms.report(code, "ann", "c", "phone", 5)
+    assert sorted(each.about for each in rooms.timings(code)) == ["a" * 200, "b"]
+
+
+def test_times_go_with_the_room(rooms: Rooms, code: str, clock: Clock, tmp_path: Path) -> None:
+    rooms.report(code, "ann", "a network of its own", "phone", 5)
+    room = rooms.room(code)
+    assert room is not None
+    before = rooms.pulse(room.door)
+    rooms.report(code, "ann", "a network of its own", "phone", 6)
+    after = rooms.pulse(room.door)
+    assert before and after and after[0] == before[0] and after[1] > before[1]
+    clock.at += limits.DAY_S + 1
+    with pytest.raises(ClassroomError, match="ended"):
+        rooms.timings(code)
+    rooms.forget_old()
+    files = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert b"a network of its own" not in files
+
+
+def test_the_chart_has_a_row_a_kind_and_a_line_where_three_devices_are() -> None:
+    phones = [Timing("net", "phone", ms, ms == 30.0) for ms in (10.0, 30.0, 500.0)]
+    spec = devices.devices_chart([*phones, Timing("net", "computer", 2.0, False)])
+    rows = [layer["data"]["values"] for layer in spec["layer"] if "values" in layer["data"]]
+    middles, marks = rows
+    assert middles == [{"title": "3 phones", "ms": 30.0}]
+    assert [(row["title"], row["ms"], row["own"]) for row in marks] == [
+        ("3 phones", 10.0, ""),
+        ("3 phones", 30.0, "your device"),
+        ("3 phones", 500.0, ""),
+        ("1 computer", 2.0, ""),
+    ]
+    assert marks[3]["text"] == f"2.00{THIN}ms: 500 pictures a second"
+    low, high = spec["layer"][1]["encoding"]["x"]["scale"]["domain"]
+    assert low < 2 and high > 500
+    for ms in (limits.FASTEST_MS, limits.SLOWEST_MS):  # the ends of what a room takes
+        spec = devices.devices_chart([Timing("net", "phone", ms, False)])
+        low, high = spec["layer"][1]["encoding"]["x"]["scale"]["domain"]
+        assert low <= ms <= high and low < high
 
 
 def test_a_damaged_file_is_explained(tmp_path: Path) -> None:

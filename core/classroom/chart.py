@@ -1,0 +1,87 @@
+"""The devices of a class on one chart: how long each took for a picture."""
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from core.charts import numbers
+from core.charts.compiled import Spec, compiled, with_rows
+from core.charts.libraries import alt
+from core.charts.theme import finish, ink_text, layered, painted, role_color
+from core.classroom.rooms import DEVICES, FASTEST_MS, SLOWEST_MS, Device, Timing
+from core.i18n import _, ngettext
+
+ROW_PX = 56
+SHAPES: dict[Device, str] = {"phone": "circle", "tablet": "diamond", "computer": "square"}
+"""Of the marks. Their colour says whose a device is: those of the theme stand for networks."""
+_STEPS = [step * 10.0**power for power in range(-2, 5) for step in (1, 2, 5)]
+
+
+def device_title(device: Device, n: int) -> str:
+    """So many devices of a kind, in words."""
+    return {
+        "phone": ngettext("{n} phone", "{n} phones", n),
+        "tablet": ngettext("{n} tablet", "{n} tablets", n),
+        "computer": ngettext("{n} computer", "{n} computers", n),
+    }[device].format(n=n)
+
+
+def medians(timings: Sequence[Timing]) -> dict[Device, tuple[int, float]]:
+    """Kind of device -> (how many, their median in milliseconds), of those that are there."""
+    times = {device: [each.ms for each in timings if each.device == device] for device in DEVICES}
+    return {device: (len(ms), statistics.median(ms)) for device, ms in times.items() if ms}
+
+
+def devices_chart(timings: Sequence[Timing]) -> Spec:
+    """A row a kind of device, a mark a device, a line at the median of three or more.
+
+    `timings`: of one network, at least one. The axis is logarithmic and fits all of them.
+    """
+    found = medians(timings)
+    titles = {device: device_title(device, n) for device, (n, _ms) in found.items()}
+    own = _("your device")
+    rows: list[dict[str, Any]] = [
+        {
+            "title": titles[each.device],
+            "device": each.device,
+            "role": "text" if each.is_own else "muted",
+            "ms": each.ms,
+            "text": _("{ms}: {fps:.3g} pictures a second").format(
+                ms=numbers.milliseconds(each.ms), fps=1000 / each.ms
+            ),
+            "own": own if each.is_own else "",
+        }
+        for each in timings
+    ]
+    middles = [{"title": titles[device], "ms": ms} for device, (n, ms) in found.items() if n >= 3]
+    times = [each.ms for each in timings]
+    first = max((step for step in _STEPS if step <= min(times) / 1.1), default=FASTEST_MS)
+    last = min((step for step in _STEPS if step >= max(times) * 1.1), default=SLOWEST_MS)
+    return with_rows(_devices(tuple(titles.values()), first, last), devices=rows, medians=middles)
+
+
+@compiled
+def _devices(titles: tuple[str, ...], first: float, last: float) -> Any:
+    x = alt.X(
+        "ms:Q",
+        title=_("Milliseconds a picture"),
+        scale=alt.Scale(type="log", domain=[first, last], nice=False),
+        axis=alt.Axis(values=[step for step in _STEPS if first <= step <= last], format="~g"),
+    )
+    y = alt.Y("title:N", sort=list(titles), title=None)
+    devices = alt.Chart(alt.NamedData("devices")).encode(x, y)
+    tips = [
+        alt.Tooltip("title:N", title=_("Kind")),
+        alt.Tooltip("text:N", title=_("Speed")),
+    ]
+    shape = alt.Shape(
+        "device:N",
+        scale=alt.Scale(domain=list(SHAPES), range=list(SHAPES.values())),
+        legend=None,
+    )
+    marks = devices.mark_point(size=130, filled=True, opacity=0.75).encode(
+        color=role_color(), shape=shape, tooltip=tips
+    )
+    own = ink_text(devices, "own:N", dy=-16)
+    middle = alt.Chart(alt.NamedData("medians")).mark_tick(thickness=3, size=38).encode(x, y)
+    return finish(layered(painted(middle, "text"), marks, own), height=ROW_PX * len(titles))
