@@ -46,6 +46,27 @@ def answer(request: urllib.request.Request) -> tuple[int, bytes]:
         return error.code, error.read()
 
 
+def free_port() -> int:
+    """A port of this machine that nobody uses now."""
+    with closing(socket.socket()) as place:
+        place.bind(("127.0.0.1", 0))
+        return int(place.getsockname()[1])
+
+
+def until_well(server: Server) -> None:
+    """Wait until it answers. Fails, with its log, where it ends or never does."""
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            if server.get("/_stcore/health")[0] == 200:
+                return
+        except OSError:
+            pass
+        if server.process.poll() is not None or time.monotonic() > until:
+            raise AssertionError(f"the server did not start:\n{server.log.read_text()}")
+        time.sleep(0.1)
+
+
 @contextmanager
 def run_server(
     folder: Path,
@@ -57,9 +78,7 @@ def run_server(
 
     Its log goes to `folder`; its environment is this process's, or the one given.
     """
-    with closing(socket.socket()) as place:
-        place.bind(("127.0.0.1", 0))
-        port = int(place.getsockname()[1])
+    port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", str(script)]
     command += ["--server.headless=true", f"--server.port={port}", "--server.address=127.0.0.1"]
     log = folder / "server.log"
@@ -73,16 +92,7 @@ def run_server(
         )
     server = Server(f"http://127.0.0.1:{port}", process, log)
     try:
-        until = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                if server.get("/_stcore/health")[0] == 200:
-                    break
-            except OSError:
-                pass
-            if process.poll() is not None or time.monotonic() > until:
-                raise AssertionError(f"the server did not start:\n{log.read_text()}")
-            time.sleep(0.1)
+        until_well(server)
         yield server
     finally:
         process.terminate()

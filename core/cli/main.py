@@ -11,6 +11,7 @@ import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from core.cli.answer import BAD_INPUT, BROKEN_PIPE, INTERRUPTED, OK, Answer
@@ -18,7 +19,7 @@ from core.errors import UserError
 from core.i18n import _
 from core.paths import remedy
 
-PROGRAM = "python -m core"
+PROGRAM = "small-plates" if Path(sys.argv[0]).stem == "small-plates" else "python -m core"
 
 
 class Runnable(Protocol):
@@ -37,6 +38,7 @@ class Entry(NamedTuple):
 
 
 COMMANDS = {
+    "serve": Entry("core.cli.app:Serve", "open the app; with --replicas, for a large class"),
     "models": Entry("core.cli.models:Models", "list the networks: parameters, MACs, bytes"),
     "summary": Entry("core.cli.models:Summary", "a network's layer table, as torchsummary prints"),
     "data": Entry("core.cli.data:Data", "which photographs are here; `data fetch` gets Food-11"),

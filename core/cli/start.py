@@ -10,9 +10,26 @@ import signal
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
 STOPPED = 130
+
+
+def console() -> NoReturn:
+    """The installed command `small-plates`: `python -m core` from wherever it is called.
+
+    The installed folder is on the path of this process and of those that it starts. The networks
+    are not installed: they are those of the folder that it is called in, if it has some.
+    """
+    home = Path(__file__).resolve().parents[2]
+    path = [str(home), *filter(None, [os.environ.get("PYTHONPATH")])]
+    sys.path.insert(0, str(home))
+    os.environ["PYTHONPATH"] = os.pathsep.join(path)
+    beside = Path.cwd() / "pretrained"
+    if not (home / "pretrained").is_dir() and beside.is_dir():
+        os.environ.setdefault("SMALL_PLATES_PRETRAINED", str(beside))
+    start("core.cli.main:main")
 
 
 def start(main: str) -> NoReturn:
