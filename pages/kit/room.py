@@ -200,7 +200,10 @@ def _bar() -> None:
     place = seat()
     if place is None:
         return
-    st.html("<style>.st-key-room-bar {margin-top: 0.8rem}</style>")  # below Streamlit's header
+    st.html(  # below Streamlit's header; the title needs no more room above it
+        "<style>.st-key-room-bar {margin-top: 0.8rem}"
+        "[data-testid='stMainBlockContainer']:has(.st-key-room-bar) h1 {padding-top: 0}</style>"
+    )
     with st.container(horizontal=True, vertical_alignment="center", key="room-bar"):
         st.markdown(_(":material/groups: Room **{code}**").format(code=place.code), width="content")
         if not place.leads:

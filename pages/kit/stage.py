@@ -83,11 +83,12 @@ def enter() -> None:
     if not url_state.is_on(STAGE):
         return
     address = room.address("class" if room.seat() else url_state.page())
-    code = figure.kept(lambda: room.qr(address), "room qr", address)
     place = room.seat()
     st.html(f"<style>{_CSS}</style>")
     with st.container(key="stage"):
-        st.html(f"{code}<b>{place.code if place else ''}</b>")
+        if place is None or url_state.page() != "class":  # which shows the code in large
+            code = figure.kept(lambda: room.qr(address), "room qr", address)
+            st.html(f"{code}<b>{place.code if place else ''}</b>")
         st.button(_("End"), on_click=url_state.say, args=(STAGE,), type="tertiary", width="stretch")
         _keys(key="stage_keys")
 
