@@ -75,7 +75,11 @@ def needed() -> Iterator[Requirement]:
             continue
         seen.add(str(requirement))
         yield requirement
-        for line in metadata.requires(requirement.name) or []:
+        try:
+            lines = metadata.requires(requirement.name) or []
+        except metadata.PackageNotFoundError:  # an environment older than the file
+            continue
+        for line in lines:
             inner = Requirement(line)
             if everywhere(inner, requirement.extras) and inner.name != "setuptools":  # venv's own
                 left.append(inner)

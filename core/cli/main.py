@@ -72,6 +72,7 @@ COMMANDS = {
     ),
     "export": Entry("core.export.command:Export", "write a checkpoint as a file for a phone"),
     "reproduce": Entry("core.collection.command:Reproduce", "make the shipped checkpoints again"),
+    "report": Entry("core.report.command:Reports", "count what a class's lab reports hold"),
     "check": Entry("core.cli.serve:Check", "prove that the shipped checkpoints are what they say"),
 }
 
