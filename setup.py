@@ -14,7 +14,7 @@ setup(
     package_dir={"small_plates": "."},
     package_data={
         "": ["*.css", "*.js"],
-        "small_plates": [".streamlit/config.toml", "deploy/nginx.conf"],
+        "small_plates": [".streamlit/config.toml", "deploy/nginx.conf", "licences/*"],
         "small_plates.core.models.design.designs": ["*.json"],
     },
 )

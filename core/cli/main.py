@@ -71,6 +71,7 @@ COMMANDS = {
         "core.low_rank.command:LowRankGrid", "measure the curves that the low-rank page shows"
     ),
     "export": Entry("core.export.command:Export", "write a checkpoint as a file for a phone"),
+    "publish-hub": Entry("core.export.hub:PublishHub", "put checkpoints on Hugging Face"),
     "reproduce": Entry("core.collection.command:Reproduce", "make the shipped checkpoints again"),
     "report": Entry("core.report.command:Reports", "count what a class's lab reports hold"),
     "check": Entry("core.cli.serve:Check", "prove that the shipped checkpoints are what they say"),

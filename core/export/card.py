@@ -5,7 +5,8 @@ the limits and the licence. Written in English, in Markdown, without torch.
 """
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 
 from core.checkpoints import Checkpoint, get, load_manifest
 from core.course import CLASSES
@@ -50,26 +51,94 @@ def shipping_card(checkpoint: Checkpoint, format: Format, name: str, data: bytes
     row = measured.row(format) if measured else None
     if row is not None and row.sha256 != digest:
         row = None
-    has_graph = format.startswith("onnx")
-    head, rest = model_card(checkpoint).rstrip().split("## Model", 1)
     lines = [
-        f"{head}## This file",
+        "## This file",
         f"- `{name}`, {len(data):,} bytes, SHA-256 `{digest}`",
         f"- {WHAT[format]}",
-        (_INPUT if has_graph else _BARE).format(px=checkpoint.input_px, model=checkpoint.model),
-        f"- classes: {', '.join(f'{i} {name}' for i, name in enumerate(CLASSES))}",
+        _use(checkpoint, format),
+        _classes(),
         *_measured(row, measured),
+    ]
+    return _card(checkpoint, lines, _limits(checkpoint, format))
+
+
+def hub_card(checkpoint: Checkpoint, files: Mapping[str, tuple[Format, bytes]]) -> str:
+    """The card of a checkpoint's repository on Hugging Face: README.md, front matter and all.
+
+    `files`: name -> format and bytes of what lies beside it. The front matter is YAML whose values
+    are written as JSON, which YAML includes.
+    """
+    front: dict[str, object] = {
+        "license": "apache-2.0" if "Apache" in licence(checkpoint) else "mit",
+        "library_name": "onnx",
+        "pipeline_tag": "image-classification",
+        "tags": ["food", "model-compression", "small-plates"],
+    }
+    if checkpoint.test is not None:
+        score, about = checkpoint.test, checkpoint.data.name
+        front["model-index"] = [
+            {
+                "name": hub_name(checkpoint.id),
+                "results": [
+                    {
+                        "task": {"type": "image-classification"},
+                        "dataset": {"name": about, "type": "imagefolder"},
+                        "metrics": [
+                            {
+                                "type": "accuracy",
+                                "name": f"right on {score.n:,} test photographs",
+                                "value": round(score.accuracy, 4),
+                            }
+                        ],
+                    }
+                ],
+            }
+        ]
+    lines = ["## Files"]
+    for name, (format, data) in files.items():
+        digest = hashlib.sha256(data).hexdigest()
+        lines.append(f"- `{name}`, {len(data):,} bytes, SHA-256 `{digest}`: {WHAT[format]}")
+        lines.append(f"  {_use(checkpoint, format)}")
+    card = _card(checkpoint, [*lines, _classes()], _limits(checkpoint, *_formats(files)))
+    values = (f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in front.items())
+    return "\n".join(["---", *values, "---", "", card])
+
+
+def hub_name(id: str) -> str:
+    """What a checkpoint's repository on Hugging Face is called."""
+    return f"small-plates-{id}"
+
+
+def _formats(files: Mapping[str, tuple[Format, bytes]]) -> list[Format]:
+    return [format for format, _data in files.values()]
+
+
+def _card(checkpoint: Checkpoint, about: Sequence[str], limits: Sequence[str]) -> str:
+    """The checkpoint's own card with `about` before its section "Model", limits and licence."""
+    head, rest = model_card(checkpoint).rstrip().split("## Model", 1)
+    lines = [
+        f"{head}{about[0]}",
+        *about[1:],
         "",
         f"## Model{rest}",
         "",
         "## Limits",
-        *(f"- {line}" for line in _limits(checkpoint, format)),
+        *(f"- {line}" for line in limits),
         "",
         "## Licence",
         licence(checkpoint),
         "",
     ]
     return "\n".join(lines)
+
+
+def _use(checkpoint: Checkpoint, format: Format) -> str:
+    text = _INPUT if format.startswith("onnx") else _BARE
+    return text.format(px=checkpoint.input_px, model=checkpoint.model)
+
+
+def _classes() -> str:
+    return f"- classes: {', '.join(f'{i} {name}' for i, name in enumerate(CLASSES))}"
 
 
 def _measured(row: FileRow | None, measured: Shipping | None) -> Sequence[str]:
@@ -104,7 +173,7 @@ def _measured(row: FileRow | None, measured: Shipping | None) -> Sequence[str]:
     return lines
 
 
-def _limits(checkpoint: Checkpoint, format: Format) -> list[str]:
+def _limits(checkpoint: Checkpoint, *formats: Format) -> list[str]:
     limits = [
         "It was measured on photographs like those it was trained on. Yours differ: expect less.",
         "It knows eleven classes and no \"none of these\"; its probabilities are not calibrated.",
@@ -115,9 +184,9 @@ def _limits(checkpoint: Checkpoint, format: Format) -> list[str]:
         start = checkpoint.config.get("start_from")
         after = f", after those that `{start}` had seen" if start else ""
         limits.append(f"It saw only {checkpoint.data.learned_from:,} training photographs{after}.")
-    if format == "onnx-int8":
+    if "onnx-int8" in formats:
         limits.append("Int8 kernels differ: on another processor logits, and times, may differ.")
-    if format == "hw7-8bit":
+    if "hw7-8bit" in formats:
         limits.append("Each tensor has 256 values; one outlier makes all other weights coarser.")
     return limits
 
