@@ -43,7 +43,7 @@ from core.errors import UserError
 from core.i18n import _
 from core.inference.layers import layers_of
 from core.photos import prepare
-from pages.kit import frame, guess, networks, photos, url_state
+from pages.kit import frame, guess, lab, networks, photos, url_state
 from pages.kit.figure import data_button, show, source
 from pages.kit.guess import Guess
 from pages.kit.maps import maps_component, packed
@@ -536,7 +536,7 @@ def timer(setting: ConvSetting, costs: Mapping[Kind, Cost], answer: Guess[float]
         key="guess_time",
         about=f"{sizes_of(setting)}, {setting.map_size} px / {setting.stride}",
         can_show=False,
-    ).value
+    )
     heavy = [batch for batch in BATCHES if is_too_heavy(setting, batch)]
     for batch in heavy:
         st.caption(
@@ -564,7 +564,7 @@ def timer(setting: ConvSetting, costs: Mapping[Kind, Cost], answer: Guess[float]
 
 
 def show_times(
-    expected: str | None, setting: ConvSetting, costs: Mapping[Kind, Cost], measured: ConvTimings
+    expected: Guess[str], setting: ConvSetting, costs: Mapping[Kind, Cost], measured: ConvTimings
 ) -> None:
     """What was measured: a verdict on the guess, a picture, the reasons, a table."""
     rows = chart.timing_rows(costs, measured)
@@ -572,12 +572,17 @@ def show_times(
     share = first["time_share"]
     words = _("Depthwise + pointwise takes {share} of the standard layer's time at batch {n}.")
     words = words.format(share=time_text(share), n=first["batch"])
-    if expected is not None:
+    lab.measured(
+        "time_it", expected.place[2], words, measured.when.timestamp(),
+        {name: getattr(setting, name) for name in LIMITS}, first,
+    )  # fmt: skip
+    if expected.value is None:
+        st.markdown(f"**{words}**")
+    else:
         offered = {"promised": first["macs_share"], "half": 0.5, "same": 1.0,
                    "more": max(share, 1.3)}  # fmt: skip
         nearest = min(offered, key=lambda name: abs(offered[name] - share))
-        words = (_("Right.") if expected == nearest else _("Not quite.")) + " " + words
-    st.markdown(f"**{words}**")
+        guess.verdict(expected, expected.value == nearest, words)
     left, right = st.columns([6, 5], gap="medium")
     with left:
         show(chart.timing_chart(rows), timing_alt(rows), key="conv-timing")

@@ -223,15 +223,15 @@ def homework() -> None:
     )
     if not answer.is_open:
         return
-    st.markdown(
-        (_("No: softer.") if answer.value == "harder" else _("Yes, softer."))
-        + " "
-        + _(
-            "A larger T brings the logits closer together. A difference of 4 becomes 1 at T = 4: "
-            "the first class is then e times as likely as the second, not e⁴ times. Drag T up: the "
-            "bars become more equal and the entropy rises. Distillation uses the same T for "
-            "teacher and student."
-        )
+    guess.verdict(
+        answer,
+        answer.value == "softer",
+        _(
+            "It is softer. A larger T brings the logits closer together. A difference of 4 "
+            "becomes 1 at T = 4: the first class is then e times as likely as the second, not e⁴ "
+            "times. Drag T up: the bars become more equal and the entropy rises. Distillation uses "
+            "the same T for teacher and student."
+        ),
     )
 
 

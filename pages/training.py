@@ -45,7 +45,7 @@ from core.training.queue.line import Job, JobQueue, recipe_of, shared_queue
 from core.training.queue.process import REPORT
 from core.training.runs import read_progress, seconds_left
 from core.training.watch import Picture, Watched, fixed_pictures, read_watch
-from pages.kit import frame, guess, networks, url_state
+from pages.kit import frame, guess, lab, networks, url_state
 from pages.kit.figure import data_button, show, source
 from pages.kit.provenance import accuracy_line, provenance
 from pages.kit.server import has_few_visitors
@@ -109,6 +109,9 @@ def workshop(index: Index | None) -> None:
             st.fragment(watch, run_every=poll_s if moves else None)(queue, who, index, epochs)
             guess_first(with_dreams, jobs)
     done = [job for job in jobs if job.state == "done"]
+    for job in done:
+        if job.mine and not lab.is_measured("start", job.id):
+            into_report(job)
     frame.tabs(
         [
             frame.Tab("runs", _("Runs"), partial(runs, queue, who)),
@@ -118,6 +121,22 @@ def workshop(index: Index | None) -> None:
             frame.Tab("homework", _("Homework"), homework),
         ]
     )
+
+
+def into_report(job: Job) -> None:
+    """Put a finished run into the visitor's lab report."""
+    entries = job.run.metrics()
+    if not entries:
+        return
+    last, config = entries[-1], job.config
+    settings: dict[str, Any] = {"model": config.model, "recipe": recipe_of(config)}
+    settings["epochs"] = config.epochs
+    if config.teacher:
+        settings |= {"teacher": config.teacher, "alpha": config.alpha, "t": config.temperature}
+    words = _("right on {accuracy} of {n} after the last epoch").format(
+        accuracy=numbers.percent(last["val_accuracy"], last["val_n"]), n=last["val_n"]
+    )
+    lab.measured("start", job.id, words, job.ended or job.asked, settings, last)
 
 
 def photographs() -> Index | None:

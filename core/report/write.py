@@ -21,6 +21,7 @@ h1, h2 {font-family: serif; line-height: 1.2} h2 {margin: 2rem 0 0.3rem}
 table {border-collapse: collapse; width: 100%; margin: 0.6rem 0; font-size: 0.9rem}
 th, td {text-align: left; vertical-align: top; padding: 0.25rem 0.6rem 0.25rem 0;
   border-bottom: 1px solid #ddd0be; overflow-wrap: anywhere}
+th, td:last-child {white-space: nowrap}
 .words {white-space: pre-wrap; overflow-wrap: anywhere; border-left: 3px solid #a8431f;
   padding-left: 0.8rem}
 .quiet {color: #6a5e56} svg {max-width: 100%; height: auto}
@@ -166,28 +167,28 @@ def to_html(report: Report, base: str = "") -> str:
     )
 
 
-def _plain(text: str) -> str:
-    """One line that Markdown shows as it is."""
-    return re.sub(r"([\\`*_\[\]<>|#&~$])", r"\\\1", " ".join(text.split()))
+def in_markdown(text: str) -> str:
+    """One line that Markdown, or a cell of its tables, shows as it is."""
+    return re.sub(r"([\\`*_\[\]<>|#&~$:])", r"\\\1", " ".join(text.split()))
 
 
 def to_markdown(report: Report) -> str:
     """The same without charts; the visitor's words as quotations."""
-    lines = [f"# {_plain(_title(report))}", "", _plain(summary(report))]
+    lines = [f"# {in_markdown(_title(report))}", "", in_markdown(summary(report))]
     if left := missing(report):
-        lines += ["", f"**{_plain(left)}**"]
+        lines += ["", f"**{in_markdown(left)}**"]
     for part in _parts(report, with_charts=False):
         lines += ["", f"## {part.heading}", ""]
         if part.text:
-            lines += [_plain(part.text), ""]
+            lines += [in_markdown(part.text), ""]
         if part.words is not None:
-            words = [_plain(line) for line in part.words.split("\n")] if part.words else []
+            words = [in_markdown(line) for line in part.words.split("\n")] if part.words else []
             lines += [f"> {line}".rstrip() for line in words or [_("No words yet.")]]
         for head, *rows in part.tables:
             lines += [
                 "",
-                f"| {' | '.join(map(_plain, head[:-1]))} |",
+                f"| {' | '.join(map(in_markdown, head[:-1]))} |",
                 "|" + " --- |" * (len(head) - 1),
             ]
-            lines += [f"| {' | '.join(map(_plain, row[:-1]))} |" for row in rows]
+            lines += [f"| {' | '.join(map(in_markdown, row[:-1]))} |" for row in rows]
     return "\n".join(lines) + "\n"

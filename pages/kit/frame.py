@@ -85,6 +85,8 @@ def sections() -> dict[str, list[Entry]]:
         _("Teach"): [
             Entry("class", ":material/groups:", _("Class"),
                   _("What does the whole class guess?")),
+            Entry("report", ":material/assignment:", _("Report"),
+                  _("What did you find out?")),
         ],
     }
     # fmt: on

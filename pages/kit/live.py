@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import pandas as pd
 import streamlit as st
@@ -18,7 +18,7 @@ from core.errors import UserError
 from core.i18n import _
 from core.live import Job, LiveRuns
 from core.results import AccuracyRow
-from pages.kit import frame
+from pages.kit import frame, lab
 
 POLL_S = 0.7
 P = TypeVar("P", bound=tuple[Any, ...])
@@ -95,7 +95,7 @@ class LivePoint(Generic[P, R]):
             return
         if st.session_state.pop("live_watching", None) == self.point:
             st.rerun()
-        self._result(job)
+        self._result(job, who)
 
     def _progress(self, job: Job[P, R]) -> tuple[float, str]:
         if job.state == "waiting":
@@ -107,7 +107,7 @@ class LivePoint(Generic[P, R]):
             at=job.done + 1, done=job.done, of=job.of
         )
 
-    def _result(self, job: Job[P, R]) -> None:
+    def _result(self, job: Job[P, R], who: str) -> None:
         if job.state == "stopped":
             st.info(_("Stopped. Nothing was kept."), icon=":material/stop_circle:")
             return
@@ -120,6 +120,8 @@ class LivePoint(Generic[P, R]):
             }
             st.error(reasons.get(job.reason, job.message), icon=":material/error:")
             return
+        if who in job.watchers:
+            self._report(job)
         st.success(
             _("Measured here at {when} UTC: {what}.").format(
                 when=time.strftime("%Y-%m-%d %H:%M", time.gmtime(job.finished)),
@@ -128,6 +130,14 @@ class LivePoint(Generic[P, R]):
             icon=":material/star:",
         )
         self.shown(job)
+
+    def _report(self, job: Job[P, R]) -> None:
+        """Put what this visitor had measured into his lab report."""
+        point: dict[str, Any] = cast(Any, job.point)._asdict()
+        point.pop("weights_sha256", None)
+        about = ", ".join(map(str, point.values()))
+        row = job.rows[0].model_dump()
+        lab.measured(self.key, about, self.told(job), job.finished, point, row)
 
 
 def run_it_here() -> tuple[str, str]:

@@ -4,6 +4,7 @@ A visitor is in the room whose code stands in the address as `room`. Who is in n
 who is in one asks the room's file every few seconds whether there is something new.
 """
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,12 +19,22 @@ from starlette.routing import Route
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.charts import numbers
-from core.classroom import LONGEST_ABOUT, Attempts, Place, Question, Room, Rooms, Tally, read_code
+from core.classroom import (
+    LONGEST_ABOUT,
+    Attempts,
+    Device,
+    Place,
+    Question,
+    Room,
+    Rooms,
+    Tally,
+    read_code,
+)
 from core.classroom.chart import device_title, devices_chart, medians
 from core.errors import ClassroomError, UserError
 from core.i18n import _
 from core.paths import data_dir
-from pages.kit import figure, frame, url_state
+from pages.kit import figure, frame, lab, url_state
 from pages.kit.visitor import visitor
 
 CODE = "room"
@@ -418,6 +429,10 @@ def report(about: str, device: object, ms: object) -> None:
     if not place.leads:
         _join(place)
     rooms().report(place.code, place.secret, about, str(device), cast(float, ms))
+    words = _("{ms} on {device}").format(
+        ms=numbers.milliseconds(cast(float, ms)), device=device_title(cast(Device, device), 1)
+    )
+    lab.measured("device", about, words, time.time(), {"network": about}, {"ms": ms})
 
 
 def devices(about: str = "") -> None:

@@ -87,6 +87,7 @@ SCENES: dict[str, list[Link]] = {
         {"device_networks": [STUDENT, "dwpw_256k-scratch-s0"], "device_weights": "hw7-8bit"},
     ],
     "class": [],
+    "report": [{"question": "HW13 Q3.1"}],
 }  # fmt: skip
 """Page -> its links; together they have every setting of the page."""
 

@@ -84,3 +84,5 @@ class LivePage:
         job.rows, job.state = rows, "done"
         app.run()
         assert app.button(key=self.key).disabled
+        (entry,) = app.session_state["lab_report"].measured
+        assert entry.page == self.page and entry.result and entry.values

@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.live import MAX_WAITING
-from core.pruning.rows import RUNS, PruningRow
+from core.pruning.rows import RUNS, Point, PruningRow
 from pages.kit.live import LivePoint
 from tests.pages.live import Line, held_line, only_job
 from tests.pages.test_app import said
@@ -19,7 +19,7 @@ STEPS = {"start": (0.0, "Starting ..."), "accuracy": (0.5, "Picture {at}: {done}
 
 def button() -> LivePoint[Any, Any]:
     return LivePoint(
-        LINES[-1], ("a", 0.5), "About it.", "Run it", "Done already", STEPS,
+        LINES[-1], Point("a", "", "l1", 0.5), "About it.", "Run it", "Done already", STEPS,
         told=lambda job: f"{job.rows[0].correct} right",
     )  # fmt: skip
 

@@ -123,9 +123,9 @@ def test_a_tab_is_in_the_link_and_the_homework_is_answered(open_page: Open) -> N
     (question,) = app.radio
     assert "softer or a harder" in question.label and not app.code
     question.set_value("harder").run()
-    assert "No: softer." in text(app)
+    assert "Not quite.** It is softer." in text(app)
     app.radio[0].set_value("softer").run()
-    assert "Yes, softer." in text(app) and "e⁴" in text(app)
+    assert "Right.** It is softer." in text(app) and "e⁴" in text(app)
 
 
 def test_the_trap_counts_over_the_whole_bank(open_page: Open) -> None:
