@@ -1,8 +1,9 @@
 """Every word the app shows passes through `_()`: gettext, with English as the source text.
 
 The language is a context variable: each session's script thread has its own, so one visitor's
-Chinese never becomes another's. Catalogues live in `core/locale/<language>/LC_MESSAGES/` (made
-with Babel); a language, or a sentence, without a translation is shown in English.
+Chinese never becomes another's. Catalogues live in `core/locale/<language>/LC_MESSAGES/` (`python
+-m tools words` makes them); a language, or a sentence, without a translation is shown in English.
+What a process keeps for all its sessions holds no word, or has the language in its key.
 """
 
 import gettext as _gettext
@@ -14,15 +15,20 @@ LOCALE_DIR = Path(__file__).with_name("locale")
 DOMAIN = "smallplates"
 SOURCE_LANGUAGE = "en"
 
-LANGUAGES: dict[str, str] = {"en": "English", "zh_TW": "繁體中文"}
-"""Language code -> the language's own name, which is what a reader looks for in a menu."""
+LANGUAGES: dict[str, str] = {"en": "English", "zh-Hant": "繁體中文"}
+"""Language code (BCP 47) -> the language's own name, which is what a reader looks for in a menu."""
 
 _language: ContextVar[str] = ContextVar("language", default=SOURCE_LANGUAGE)
 
 
 @lru_cache(maxsize=16)
 def _catalogue(code: str, folder: Path) -> _gettext.NullTranslations:
-    return _gettext.translation(DOMAIN, str(folder), languages=[code], fallback=True)
+    return _gettext.translation(DOMAIN, str(folder), languages=[locale_of(code)], fallback=True)
+
+
+def locale_of(code: str) -> str:
+    """The name of a language's folder of catalogues: "zh_Hant" for "zh-Hant"."""
+    return code.replace("-", "_")
 
 
 def available_languages() -> dict[str, str]:
@@ -35,22 +41,29 @@ def _available(folder: Path) -> dict[str, str]:
     return {
         code: name
         for code, name in LANGUAGES.items()
-        if code == SOURCE_LANGUAGE or _gettext.find(DOMAIN, str(folder), languages=[code])
+        if code == SOURCE_LANGUAGE
+        or _gettext.find(DOMAIN, str(folder), languages=[locale_of(code)])
     }
 
 
-def match_language(wanted: str | None) -> str:
-    """The known language nearest to a browser's tag: "zh-TW" and "zh-Hant-HK" give "zh_TW".
+def known_language(wanted: str | None) -> str | None:
+    """The language there is for a browser's tag, or a link's; None where there is none.
 
-    Anything unknown, empty or hostile gives English.
+    Every Chinese ("zh", "zh_TW", "zh-Hant-HK", "zh-CN" too) is the Traditional one: who reads
+    Simplified characters reads these more easily than English, which the menu offers.
     """
-    tag = (wanted or "").replace("-", "_").lower()
+    tag = (wanted or "").replace("_", "-").lower()
     offered = available_languages()
     exact = {code.lower(): code for code in offered}
     if tag in exact:
         return exact[tag]
-    first = tag.split("_")[0]
-    return next((code for code in offered if code.lower().split("_")[0] == first), SOURCE_LANGUAGE)
+    first = tag.split("-")[0]
+    return next((code for code in offered if code.lower().split("-")[0] == first), None)
+
+
+def match_language(wanted: str | None) -> str:
+    """`known_language`, or English: anything unknown, empty or hostile."""
+    return known_language(wanted) or SOURCE_LANGUAGE
 
 
 def set_language(code: str) -> None:

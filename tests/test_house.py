@@ -160,6 +160,44 @@ def reads_json_by_itself(nodes: Nodes) -> Iterator[str]:
                 yield f"line {node.lineno}: {inside[:70]}"
 
 
+WORDS = {"_", "ngettext", "food_class"}
+CACHES = {"lru_cache", "cache", "cached_property", "st.cache_data", "st.cache_resource"}
+
+
+def _translations(node: ast.AST, skip: tuple[type[ast.AST], ...]) -> Iterator[ast.Call]:
+    """Calls that translate, below `node` but not inside nodes of the types `skip`."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, skip):
+            continue
+        if isinstance(child, ast.Call) and dotted(child.func).removeprefix("i18n.") in WORDS:
+            yield child
+        yield from _translations(child, skip)
+
+
+def translates_for_all(nodes: Nodes) -> Iterator[str]:
+    """Words put into the language of whoever comes first, for every visitor after: at import, in a
+    default or a decorator, or in a function whose result a process keeps under a key without the
+    language. An error that it raises is not kept."""
+    function = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    found = [*_translations(nodes[0], function)]
+    for node in nodes:
+        if not isinstance(node, function):
+            continue
+        before = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+        before += getattr(node, "decorator_list", [])
+        for part in before:
+            found += _translations(ast.Expression(part), ())
+        marks = {
+            dotted(mark.func if isinstance(mark, ast.Call) else mark).removeprefix("functools.")
+            for mark in getattr(node, "decorator_list", [])
+        }
+        names = {argument.arg.lstrip("_") for argument in node.args.args}
+        if marks & CACHES and "language" not in names:
+            found += _translations(node, (ast.Raise,))
+    for call in found:
+        yield f"line {call.lineno}: {ast.unparse(call)[:60]}"
+
+
 @cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
@@ -184,6 +222,10 @@ def test_nothing_is_unpickled() -> None:
 
 def test_messages_for_the_user_can_be_translated() -> None:
     check([*OURS, *TOOLS], untranslated_errors)
+
+
+def test_no_language_is_frozen_for_all_visitors() -> None:
+    check([*OURS, *TOOLS], translates_for_all)
 
 
 def counts_cores_by_itself(nodes: Nodes) -> Iterator[str]:
@@ -224,6 +266,13 @@ def test_text_files_are_utf_8_on_every_machine() -> None:
         (reads_json_by_itself, "json.loads(path.read_text(encoding='utf-8'))"),
         (reads_json_by_itself, "json.loads((folder / 'run.json').read_bytes())"),
         (reads_json_by_itself, "json.load(file)"),
+        (translates_for_all, "NAMES = {'a': _('Bread')}"),
+        (translates_for_all, "class A:\n    name = i18n._('Bread')"),
+        (translates_for_all, "def f(name=food_class('Bread')): pass"),
+        (translates_for_all, "def f(*, name=_('Bread')): pass"),
+        (translates_for_all, "@marked(_('Bread'))\ndef f(): pass"),
+        (translates_for_all, "@functools.lru_cache(maxsize=2)\ndef f(x): return [_('Bread'), x]"),
+        (translates_for_all, "@st.cache_data(ttl=9)\ndef f(x): return ngettext('a', 'b', x)"),
         (untranslated_errors, "raise DataError('no')"),
         (untranslated_errors, "raise UserError(f'no {x}') from None"),
     ],

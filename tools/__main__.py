@@ -20,6 +20,7 @@ COMMANDS = {
     ),
     "dreams": cli.Entry("tools.dreams:DreamCommand", "the pictures that the teacher dreams"),
     "tables": cli.Entry("tools.tables:Tables", "write the tables of README and docs"),
+    "words": cli.Entry("tools.words:Words", "bring the catalogues to the words of the app"),
 }
 
 

@@ -157,7 +157,7 @@ def to_html(report: Report, base: str = "") -> str:
                 f'<figure>{svg}<figcaption class="quiet">{escape(caption)}</figcaption></figure>'
             )
     return (
-        f'<!doctype html>\n<html lang="{language().replace("_", "-")}"><head><meta charset="utf-8">'
+        f'<!doctype html>\n<html lang="{language()}"><head><meta charset="utf-8">'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         "style-src 'unsafe-inline'; img-src data:\">"
         '<meta name="viewport" content="width=device-width">'

@@ -13,7 +13,6 @@ from core.charts.theme import SLOTS
 from core.errors import UserError
 from core.i18n import _
 from pages.kit import url_state
-from pages.kit.url_state import one_of
 
 P = ParamSpec("P")
 
@@ -83,7 +82,7 @@ def sections() -> dict[str, list[Entry]]:
                   _("What do you put on the phone?")),
         ],
         _("Teach"): [
-            Entry("class", ":material/groups:", _("Class"),
+            Entry("class", ":material/groups:", _("Classroom"),
                   _("What does the whole class guess?")),
             Entry("report", ":material/assignment:", _("Report"),
                   _("What did you find out?")),
@@ -229,8 +228,14 @@ def _link() -> None:
         place.code(url_state.link(), language=None, wrap_lines=True)
 
 
+LANGUAGE = url_state.Spelling(
+    lambda texts: i18n.known_language(texts[0]) if texts else None, lambda code: [code]
+)
+"""A link may say it in another spelling: zh-TW, zh_HK, zh-hant."""
+
+
 def speak() -> None:
-    """Set the language for this run, and offer a menu where there is more than one.
+    """Set the language for this run.
 
     Call it first in app.py, and first in a function under `st.fragment`: a fragment's rerun does
     not pass through app.py, and the language is a context variable of the running thread.
@@ -243,8 +248,16 @@ def menu() -> None:
     offered = i18n.available_languages()
     if len(offered) < 2:
         return
-    default = i18n.match_language(st.context.locale)
-    chosen = one_of(st.sidebar.selectbox, _("Language"), offered, "lang", default=default)
+    chosen = url_state.draw(
+        st.sidebar.segmented_control,
+        _("Language"),
+        list(offered),
+        key="lang",
+        spelling=LANGUAGE,
+        default=i18n.match_language(st.context.locale),
+        format_func=offered.__getitem__,
+        label_visibility="collapsed",
+    )
     i18n.set_language(chosen)
 
 

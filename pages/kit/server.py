@@ -37,7 +37,7 @@ from streamlit.web.server import server_util
 
 from core import photos
 from core.errors import ConfigError
-from core.i18n import _
+from core.i18n import _, available_languages
 from core.limited import give_memory_back
 from core.paths import whole_number
 from pages.kit import frame, room
@@ -274,7 +274,7 @@ class _Prewarming:
 
 
 async def prewarm() -> None:
-    """Open every page once, Home first, while nobody else's page runs.
+    """Open every page once in each language, Home first, while nobody else's page runs.
 
     So no visitor waits for imports, charts' specifications or results read from files. What is in
     memory then stays for ever: the garbage collector, off since app.py was imported, need not look
@@ -285,20 +285,22 @@ async def prewarm() -> None:
         server = runtime.get_instance()
         while server.state is RuntimeState.INITIAL:
             await asyncio.sleep(0.05)
-        client = _Prewarming()
-        session = server.connect_session(client, user_info={})
-        try:
-            for page in frame.entries():
-                while _others_run(session):
-                    await asyncio.sleep(0.1)
-                client.finished.clear()
-                message = BackMsg()
-                message.rerun_script.page_name = "" if page.key == "home" else page.key
-                server.handle_backmsg(session, message)
-                await asyncio.wait_for(client.finished.wait(), PREWARM_S)
-                gc.enable()
-        finally:
-            server.close_session(session)
+        for code in available_languages():
+            client = _Prewarming()
+            session = server.connect_session(client, user_info={})
+            try:
+                for page in frame.entries():
+                    while _others_run(session):
+                        await asyncio.sleep(0.1)
+                    client.finished.clear()
+                    message = BackMsg()
+                    message.rerun_script.page_name = "" if page.key == "home" else page.key
+                    message.rerun_script.query_string = f"lang={code}"
+                    server.handle_backmsg(session, message)
+                    await asyncio.wait_for(client.finished.wait(), PREWARM_S)
+                    gc.enable()
+            finally:
+                server.close_session(session)
         gc.collect()
         gc.freeze()
         print(_("Every page was opened once: no visitor waits for its preparation."), flush=True)

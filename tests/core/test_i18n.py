@@ -12,11 +12,11 @@ from core import i18n
 
 @pytest.fixture
 def chinese(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A catalogue of three sentences for zh_TW."""
-    catalogue = Catalog(locale="zh_TW")
+    """A catalogue of three sentences for zh-Hant."""
+    catalogue = Catalog(locale="zh_Hant")
     catalogue.add("Bread", "麵包")
     catalogue.add(("{n} photo", "{n} photos"), ("{n} 張照片",))
-    folder = tmp_path / "zh_TW" / "LC_MESSAGES"
+    folder = tmp_path / "zh_Hant" / "LC_MESSAGES"
     folder.mkdir(parents=True)
     with (folder / "smallplates.mo").open("wb") as file:
         write_mo(file, catalogue)
@@ -37,7 +37,7 @@ def test_english_is_the_source_text() -> None:
 
 
 def test_a_catalogue_translates_and_what_it_lacks_stays_english(chinese: None) -> None:
-    i18n.set_language("zh_TW")
+    i18n.set_language("zh-Hant")
     assert i18n._("Bread") == "麵包"
     assert i18n.food_class("Bread") == "麵包"
     assert i18n.ngettext("{n} photo", "{n} photos", 1) == "{n} 張照片"
@@ -49,7 +49,7 @@ def test_a_language_without_a_catalogue_reads_english(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(i18n, "LOCALE_DIR", tmp_path / "nowhere")
-    i18n.set_language("zh_TW")
+    i18n.set_language("zh-Hant")
     assert i18n._("Bread") == "Bread"
     assert i18n.available_languages() == {"en": "English"}
 
@@ -57,9 +57,12 @@ def test_a_language_without_a_catalogue_reads_english(
 @pytest.mark.parametrize(
     ("wanted", "code"),
     [
-        ("zh-TW", "zh_TW"),
-        ("zh_tw", "zh_TW"),
-        ("zh-Hant-HK", "zh_TW"),
+        ("zh-TW", "zh-Hant"),
+        ("zh_tw", "zh-Hant"),
+        ("zh", "zh-Hant"),
+        ("zh_hant", "zh-Hant"),
+        ("zh-CN", "zh-Hant"),
+        ("zh-Hant-HK", "zh-Hant"),
         ("en-GB", "en"),
         ("fr", "en"),
         ("", "en"),
@@ -81,10 +84,10 @@ def test_threads_do_not_share_a_language(chinese: None) -> None:
         ready.wait(timeout=10)  # both have set theirs before either speaks
         heard[code] = i18n._("Bread")
 
-    threads = [threading.Thread(target=session, args=(code,)) for code in ("en", "zh_TW")]
+    threads = [threading.Thread(target=session, args=(code,)) for code in ("en", "zh-Hant")]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(timeout=10)
-    assert heard == {"en": "Bread", "zh_TW": "麵包"}
+    assert heard == {"en": "Bread", "zh-Hant": "麵包"}
     assert i18n.language() == "en"

@@ -234,21 +234,23 @@ def test_nothing_on_the_page_escapes_translation_and_all_pictures_have_alt_text(
     assert all(picture.alt for picture in pictures)
 
 
+@pytest.mark.parametrize("link", ["zh-Hant", "zh_TW", "zh-hk"])
 def test_the_language_is_the_links_and_stays_the_sessions(
-    open_page: Open, monkeypatch: pytest.MonkeyPatch
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, link: str
 ) -> None:
     monkeypatch.setattr(i18n, "available_languages", lambda: dict(i18n.LANGUAGES))
     chinese = SimpleNamespace(gettext=lambda text: "臺" + text, ngettext=lambda o, m, n: "臺" + m)
     english = SimpleNamespace(gettext=lambda text: text, ngettext=lambda o, m, n: m)
     monkeypatch.setattr(
-        i18n, "_catalogue", lambda code, _folder: chinese if code == "zh_TW" else english
+        i18n, "_catalogue", lambda code, _folder: chinese if code == "zh-Hant" else english
     )
-    translated = open_page("home", lang="zh_TW")
+    translated = open_page("home", lang=link)
     assert translated.title[0].value.startswith("臺")
-    assert translated.sidebar.selectbox[0].value == "zh_TW"
+    assert translated.sidebar.get("button_group")[0].value == "zh-Hant"
     plain = open_page("home")
     assert not plain.title[0].value.startswith("臺")
-    chosen = plain.sidebar.selectbox[0].select_index(1).run()
+    chosen = plain.sidebar.get("button_group")[0].select("zh-Hant").run()
+    assert chosen.query_params["lang"] in ("zh-Hant", ["zh-Hant"])
     assert chosen.title[0].value.startswith("臺")
 
 

@@ -106,7 +106,7 @@ def test_the_next_process_reads_what_was_compiled(kept: Path) -> None:
     first = in_a_new_process()
     assert in_a_new_process() == first and made == ["a"]
     in_a_new_process("b")
-    i18n.set_language("zh_TW")
+    i18n.set_language("zh-Hant")
     try:
         in_a_new_process()
     finally:
