@@ -23,10 +23,10 @@ OURS = [REPO / "app.py", *PAGES, *KIT, *CORE]
 
 ROOMS = (
     "distillation", "convolutions", "pruning", "quantization", "low_rank", "export", "not_food",
-    "collection", "report",
+    "collection", "own", "report",
 )  # fmt: skip
 """Folders of core that hold one concept each; all else is the floor, which knows none."""
-LOOK_AT_ALL = {"export", "not_food", "collection", "report", "cli", "__main__"}
+LOOK_AT_ALL = {"export", "not_food", "collection", "own", "report", "cli", "__main__"}
 """What may import rooms: what ships or shows every technique, and the command line."""
 
 TORCH_FREE = (
@@ -61,6 +61,8 @@ TORCH_FREE = (
     "core.export.command",
     "core.export.files",
     "core.not_food.measure",
+    "core.own.command",
+    "core.own.network",
     "core.pruning.rows",
     "core.pruning.chart",
     "core.results",

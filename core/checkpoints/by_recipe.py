@@ -27,6 +27,8 @@ Side = Literal["more", "less", "unclear"]
 
 _DREAM_TRIALS = ("dreams_", "photos_")
 _TRIALS = ("_10ep", *_DREAM_TRIALS)
+FROM_FILE = "file"
+"""The recipe of a network that somebody brought as a file: nobody here knows how it was trained."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,8 @@ def _half_bytes(id: str, sha256: str) -> int:
 
 
 def is_trial(recipe: str) -> bool:
-    """Whether a recipe is a short one, or one at 64 px, that only stands beside its like."""
-    return any(mark in recipe for mark in _TRIALS)
+    """Whether a recipe is a short one, or one at 64 px, or unknown: no training to compare with."""
+    return recipe == FROM_FILE or any(mark in recipe for mark in _TRIALS)
 
 
 def is_dream_trial(recipe: str) -> bool:

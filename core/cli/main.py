@@ -45,6 +45,7 @@ COMMANDS = {
     "train": Entry("core.cli.train:Train", "train a network: scratch, fine-tuned or distilled"),
     "runs": Entry("core.cli.train:Runs", "list the training runs on this machine"),
     "jobs": Entry("core.cli.jobs:Jobs", "the queue of trainings: list, stop, resume, delete"),
+    "add": Entry("core.own.command:Add", "make a network's file, trained elsewhere, a checkpoint"),
     "evaluate": Entry(
         "core.cli.serve:Evaluate", "a checkpoint's accuracy on a split, measured now"
     ),

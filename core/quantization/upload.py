@@ -84,13 +84,21 @@ def fits(held: Holdings, checkpoints: Iterable[Checkpoint]) -> list[Fit]:
     fitting = []
     for checkpoint in checkpoints:
         try:
-            ours = _shapes(checkpoint.id, checkpoint.files[GRAPH].sha256)
+            ours = shapes_of(checkpoint)
         except CheckpointError:
             continue
         names = matched(held.shapes, ours)
         if names is not None:
             fitting.append(Fit(checkpoint, names))
     return sorted(fitting, key=lambda fit: list(fit.names) != list(fit.names.values()))
+
+
+def shapes_of(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
+    """Its tensors' names and shapes, in the order of its state dict, without the counters.
+
+    Raises CheckpointError where its graph is damaged.
+    """
+    return _shapes(checkpoint.id, checkpoint.files[GRAPH].sha256)
 
 
 @lru_cache(maxsize=256)

@@ -126,6 +126,41 @@ class Part:
 Plan = tuple[Part, ...]
 
 
+def state_shapes(parts: Plan) -> dict[str, tuple[int, ...]]:
+    """Shapes of all tensors in the built network's state dict, in its order, without the counters.
+
+    Their names are those of `core.models.design.network.DesignedNet`.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def add(name: str, layer: Layer) -> None:
+        if isinstance(layer, Conv):
+            sides = (layer.out_channels, layer.in_channels // layer.groups, *(layer.kernel,) * 2)
+            shapes[f"{name}.weight"] = sides
+            if layer.bias:
+                shapes[f"{name}.bias"] = sides[:1]
+        elif isinstance(layer, Norm):
+            for tensor in ("weight", "bias", "running_mean", "running_var"):
+                shapes[f"{name}.{tensor}"] = (layer.channels,)
+        elif isinstance(layer, Head):
+            shapes["classifier.weight"] = layer.classes, layer.channels
+            shapes["classifier.bias"] = (layer.classes,)
+        elif isinstance(layer, Residual):
+            inner = {f"parts.{number}": part for number, part in enumerate(layer.parts)}
+            for place, part in (inner | {"shortcut": layer.shortcut or ()}).items():
+                for number, each in enumerate(part):
+                    add(f"{name}.{place}.{number}", each)
+
+    blocks = 0
+    for part in parts:
+        name = "stem" if part.kind != "block" else f"blocks.{blocks}"
+        blocks += part.kind == "block"
+        alone = part.kind == "block" and len(part.layers) == 1
+        for number, layer in enumerate(part.layers):
+            add(name if alone else f"{name}.{number}", layer)
+    return shapes
+
+
 def plan(design: Design) -> Plan:
     """The layers of a design, in order of execution."""
     act = Act(ACT_LAYERS[design.activation])

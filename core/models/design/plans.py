@@ -28,7 +28,7 @@ from core.models.design.plan import (
 )
 from core.models.design.shipped import shipped
 from core.models.design.spec import Design, read
-from core.models.registry import MODELS, PREFIX, get
+from core.models.registry import MODELS, PREFIX, get, split_scaling
 
 LINES = {
     "resnet18": "px128-relu-nobias-stem64k7dp3n-resnet64x2-resnet128x2d-resnet256x2d-resnet512x2d",
@@ -66,10 +66,10 @@ def known() -> list[str]:
 def describe(key: str) -> KnownNetwork:
     """The network `key` (also `design:...`). Raises UserError if there is no such network."""
     spec = get(key)
-    design = _design(spec.key)
-    if design is None and spec.key not in _LITES:
+    design, plain = _design(spec.key), split_scaling(spec.key)[0]
+    if design is None and plain not in _LITES:
         raise UserError(_("{key} has no description without torch.").format(key=spec.key))
-    parts = _efficientnet(_LITES[spec.key]) if design is None else plan(design)
+    parts = _efficientnet(_LITES[plain]) if design is None else plan(design)
     return KnownNetwork(spec.key, spec.title, spec.family, spec.input_px, parts, design)
 
 
@@ -83,6 +83,7 @@ def fits(key: str, px: int) -> bool:
 
 
 def _design(key: str) -> Design | None:
+    key, _scaling = split_scaling(key)
     if key in LINES:
         return read(LINES[key])
     if key.startswith(PREFIX):
