@@ -27,7 +27,7 @@ from core.not_food.rows import Doubt, VersionRow, measured_row
 from core.stats import Score as Rate
 from pages.kit import frame, networks
 from pages.kit.figure import data_button, kept, show
-from pages.kit.photos import Photo, Seen, draw_map, look, pick
+from pages.kit.photos import Photo, Seen, draw_map, look, map_places, pick
 from pages.kit.provenance import accuracy_lines, provenance
 from pages.kit.url_state import next_of, number_of, one_of, texts, toggle
 
@@ -519,7 +519,7 @@ def where(
     shown = [each for each in chosen if not (is_shuffled and each.id in opened)]
     for start in range(0, len(shown), LOOKING):
         row = shown[start : start + LOOKING]
-        for column, checkpoint in zip(st.columns(LOOKING), row, strict=False):
+        for column, checkpoint in zip(map_places(LOOKING, f"maps-{start}"), row, strict=False):
             name = names[checkpoint.id]
             try:
                 explanation = explained(

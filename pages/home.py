@@ -7,6 +7,7 @@ import itertools
 import os
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import streamlit as st
@@ -36,7 +37,7 @@ from core.export.chart import STORY, STORY_PX, story_chart, story_title
 from core.export.stack import Dish, Stack, StackRow
 from core.i18n import _, food_class
 from core.photos import read_photo
-from pages.kit import frame, networks
+from pages.kit import frame, networks, room, stage, url_state
 from pages.kit.figure import data_button, kept, show, show_with_slider
 from pages.kit.provenance import (
     explain_missing_times,
@@ -48,9 +49,16 @@ from pages.kit.provenance import (
 )
 from pages.kit.url_state import choice, in_browser, next_of, one_of, toggle
 
+_welcome = st.components.v2.component(
+    "small_plates_welcome",
+    css=Path(__file__).with_suffix(".css").read_text(encoding="utf-8"),
+    js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8"),
+)
+
 
 def main() -> None:
     """Draw the page."""
+    is_first = not (url_state.settings() or room.seat() or url_state.is_on(stage.STAGE))
     st.title(frame.entry("home").question)
     st.markdown(
         _(
@@ -68,6 +76,8 @@ def main() -> None:
         all_networks(shipped, stack)
     doors()
     frame.foot("home")
+    if is_first:
+        welcome()
 
 
 class Served(NamedTuple):
@@ -345,6 +355,29 @@ def doors() -> None:
             st.markdown(words)
             entry = frame.entry(page)
             frame.page_link(entry, entry.name)
+
+
+def welcome() -> None:
+    """Three lines for who has never been here, over the page; nothing below moves for them."""
+    st.html(
+        "<style>[data-testid='stLayoutWrapper']:has(> .st-key-welcome) {position: fixed; "
+        "z-index: 100; right: 1rem; bottom: 1rem; width: min(23rem, calc(100vw - 2rem))}</style>"
+    )
+    with st.container(key="welcome"):
+        _welcome(
+            key="welcome_card",
+            data={
+                "text": {
+                    "title": _("New here?"),
+                    "steps": [
+                        [_("Guess."), _("Most pages ask you before they show the answer.")],
+                        [_("See."), _("Move a control: the picture changes with it.")],
+                        [_("Try it."), _("On Compare, the networks look at your own photo.")],
+                    ],
+                    "dismiss": _("Got it"),
+                }
+            },
+        )
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ from pages.kit import frame, guess, networks
 from pages.kit.figure import Picture, data_button, kept, show, source, table
 from pages.kit.live import LivePoint, live_points, run_it_here
 from pages.kit.photo_check import Choice, Version, photo_check
-from pages.kit.photos import Photo, draw_map, pick, thumbnail
+from pages.kit.photos import Photo, draw_map, map_places, pick, thumbnail
 from pages.kit.provenance import measured_line, not_measured, provenance
 from pages.kit.url_state import number_of, one_of, toggle
 
@@ -681,7 +681,7 @@ def where(at: Setting) -> None:
             looks = st.session_state["pruned_looks"] = look_at(at, photos[0], key)
     food = food_class(CLASSES[looks.label])
     alike = [f"{value:.2f}".replace("-", "−") for value in likeness(looks.maps)[1:]]
-    columns = st.columns(len(MAP_RATIOS))
+    columns = map_places(len(MAP_RATIOS), "pruned-maps")
     for column, percent, (label, logit), map in zip(
         columns, MAP_RATIOS, looks.answers, looks.maps, strict=True
     ):

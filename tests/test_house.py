@@ -436,6 +436,22 @@ def test_modules_say_their_idea_and_public_functions_their_contract() -> None:
     check(CORE, silent)
 
 
+def test_what_moves_asks_whether_the_visitor_wants_that() -> None:
+    """A component's styles and scripts are its own: the rule of `frame.style` does not reach in."""
+    moves = re.compile(r"\b(?:transition|animation)\b|@keyframes|requestAnimationFrame|setInterval")
+    files = [file for kind in ("css", "js") for file in (REPO / "pages").rglob(f"*.{kind}")]
+    moving = [file for file in files if moves.search(file.read_text(encoding="utf-8"))]
+    assert (
+        moving
+        and [
+            file
+            for file in moving
+            if "prefers-reduced-motion" not in file.read_text(encoding="utf-8")
+        ]
+        == []
+    )
+
+
 def test_no_file_names_a_place_on_one_machine() -> None:
     """Paths of somebody's machine help nobody else, and tell more than they should."""
     place = re.compile(r"/(?:root|home/\w+|work|tmp/sp|Users/\w+)/")

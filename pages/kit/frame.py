@@ -298,5 +298,9 @@ def style() -> None:
         "@media (max-width: 640px) {[data-testid='stMarkdownContainer'] table {font-size: 0.875rem}"
         ".st-key-instrument > * > [data-testid='stHorizontalBlock'], "
         ".st-key-instrument > [data-testid='stHorizontalBlock'] {flex-direction: column-reverse}}"
+        # Streamlit's own spinners, skeletons and fading, too; what is in a component asks itself
+        "@media (prefers-reduced-motion: reduce) {*, ::before, ::after "
+        "{animation-duration: 0.01ms !important; animation-iteration-count: 1 !important; "
+        "transition-duration: 0.01ms !important; scroll-behavior: auto !important}}"
         "</style>"
     )

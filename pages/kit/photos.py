@@ -395,6 +395,17 @@ def thumbnail(image: Image) -> Image:
 MAP_PX = 224
 
 
+def map_places(n: int, key: str) -> list[Any]:
+    """Places for `n` maps in a row; on a phone two beside each other, so that they compare."""
+    half = "calc(50% - 0.5rem)"
+    st.html(
+        f"<style>@media (max-width: 640px) {{.st-key-{key} [data-testid='stColumn'] "
+        f"{{min-width: {half}; max-width: {half}}}}}</style>"
+    )
+    with st.container(key=key):
+        return st.columns(n)
+
+
 def draw_map(
     place: Any, thumb: Image, checkpoint: Checkpoint, map: NDArray[np.float32], text: str
 ) -> None:

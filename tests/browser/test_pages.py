@@ -3,7 +3,7 @@
 import io
 import math
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -13,7 +13,7 @@ from tests.food import food_picture
 from tests.pages import shelf
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 pytestmark = pytest.mark.browser
 
@@ -192,3 +192,61 @@ def test_a_phone_needs_no_sideways_scroll(
     )
     assert not cut
     assert not page.query_selector('[data-testid="stException"]')
+
+
+def card(page: "Page") -> "Locator":
+    return page.get_by_role("dialog", name="New here?")
+
+
+@pytest.mark.parametrize(("key", "width"), [("Escape", 390), ("Enter", 1280)])
+def test_a_first_visitor_is_greeted_once(page: "Page", server: str, key: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    page.emulate_media(color_scheme="dark" if width == 390 else "light")
+    page.goto(server)
+    settle(page)
+    card(page).wait_for()
+    box = card(page).bounding_box()
+    assert box and box["x"] >= 0 and box["x"] + box["width"] <= width
+    assert box["y"] >= 0 and box["y"] + box["height"] <= 844
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert card(page).get_by_role("button").evaluate("e => e.getRootNode().activeElement === e")
+    tops = "() => [...document.querySelectorAll('h1, h2, svg.marks')].map(e => e.offsetTop)"
+    before, sent = page.evaluate(tops), []
+    page.on("request", lambda request: sent.append(request.url))
+    page.on("websocket", lambda socket: sent.append(socket.url))
+    page.evaluate(
+        "() => { const send = WebSocket.prototype.send; window.messages = 0;"
+        "WebSocket.prototype.send = function (...all) { window.messages++;"
+        "return send.apply(this, all); }; }"
+    )
+    page.keyboard.press(key)
+    card(page).wait_for(state="detached")
+    page.wait_for_timeout(500)
+    assert page.evaluate(tops) == before and sent == [] and page.evaluate("window.messages") == 0
+    page.reload()
+    settle(page)
+    page.wait_for_timeout(1000)
+    assert card(page).count() == 0
+
+
+def test_links_to_a_setting_rooms_and_presenters_are_not_greeted(page: "Page", server: str) -> None:
+    for query in ("?cost=macs", "?stage=true", "?tab=networks"):
+        page.goto(f"{server}/{query}")
+        settle(page)
+        page.wait_for_timeout(1000)
+        assert card(page).count() == 0
+
+
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+def test_nothing_of_the_page_moves_for_who_wants_less_motion(
+    page: "Page", server: str, motion: Literal["reduce", "no-preference"]
+) -> None:
+    page.emulate_media(reduced_motion=motion)
+    page.goto(server)
+    settle(page)
+    longest = page.evaluate(
+        "() => Math.max(...[...document.querySelectorAll('*')].flatMap(e => {"
+        "const {animationDuration, transitionDuration} = getComputedStyle(e);"
+        "return (animationDuration + ',' + transitionDuration).split(',').map(parseFloat)}))"
+    )
+    assert longest < 0.001 if motion == "reduce" else longest > 0.1
