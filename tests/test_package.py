@@ -15,7 +15,7 @@ from tests.visitor import Server, Visitor, free_port, until_well
 
 pytestmark = pytest.mark.slow
 
-ENDINGS = {".py", ".js", ".css", ".json", ".toml"}
+ENDINGS = {".py", ".js", ".css", ".json", ".toml", ".mo"}
 
 
 def tracked(*places: str) -> list[str]:
