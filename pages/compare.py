@@ -12,7 +12,7 @@ from PIL.Image import Image
 from core import checkpoints
 from core.charts import numbers
 from core.charts.answers import Verdict, answer_chart, verdict_chart
-from core.charts.names import versions
+from core.charts.names import title_of, versions
 from core.charts.theme import glyph, role_of
 from core.checkpoints import Checkpoint
 from core.course import CLASSES
@@ -103,7 +103,7 @@ def share_cut(checkpoint: Checkpoint) -> float:
 def short_name(checkpoint: Checkpoint) -> str:
     """A network's name where there is little room."""
     derived = checkpoint.derived_from.kind if checkpoint.derived_from else ""
-    name = versions(checkpoint.model, checkpoint.recipe, _(checkpoint.title), derived)[-1]
+    name = versions(checkpoint.model, checkpoint.recipe, title_of(checkpoint), derived)[-1]
     seed = checkpoint.seed
     return name if not seed else _("{name} ({seed})").format(name=name, seed=seed)
 
@@ -136,7 +136,10 @@ def photographs(shipped: list[Checkpoint]) -> None:
         if len(results) == 1 and (doubt := doubts(results[0], names)):
             lines.append(doubt)
         st.markdown(_("**What you see.** {text}").format(text=" ".join(lines)))
-        titles = [f"{names[each.id]}: {_(each.title)}" for each in chosen]
+        titles = [
+            _("{name}: {title}").format(name=names[each.id], title=title_of(each))
+            for each in chosen
+        ]
         st.caption(" · ".join(titles))
         tally(results, names)
 
@@ -609,7 +612,7 @@ def draw_answer(seen: Seen, answer: compare.Answer, temperature: float) -> None:
     show(
         answer_chart(bars, role_of(checkpoint)),
         _("{network}: {food} {p}, then {second} and {third}.").format(
-            network=checkpoint.title,
+            network=title_of(checkpoint),
             food=first,
             p=numbers.share(bars["probability"].iloc[0]),
             second=second,

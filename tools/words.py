@@ -164,6 +164,7 @@ def _faults_of(message: Message) -> Iterator[Fault]:
 
 def style_faults(text: str) -> Iterator[str]:
     """What a sentence in Traditional Chinese of Taiwan does not hold."""
+    yield from _broken_emphasis(text)
     plain = MARKUP.sub("\N{WORD JOINER}", text)
     if simplified := sorted(filter(_is_simplified, set(plain))):
         yield f"simplified characters {''.join(simplified)}"
@@ -178,6 +179,19 @@ def style_faults(text: str) -> Iterator[str]:
     ):
         for match in re.finditer(pattern, plain):
             yield f"{what} at {match[0]!r}"
+
+
+def _broken_emphasis(text: str) -> Iterator[str]:
+    """Marks that Markdown leaves as they are: between a punctuation mark inside and a word outside.
+
+    A reader of "**甲。**乙" sees the asterisks; "**甲**。乙" and "**甲？** 乙" are bold.
+    """
+    parts = re.split(r"\*\*|(?<!\\)\*", re.sub(r"`[^`]*`|\$[^$]+\$", "x", text))
+    for before, inside, after in zip(parts[::2], parts[1::2], parts[2::2], strict=False):
+        opens = not (inside[:1].isalnum() or inside[:1] == "{") and before[-1:].isalnum()
+        closes = not (inside[-1:].isalnum() or inside[-1:] == "}") and after[:1].isalnum()
+        if inside and (opens or closes or (inside[-1:] in "。：" and after[:1] == "{")):
+            yield f"emphasis that does not show: {inside[:20]}"
 
 
 def _is_simplified(letter: str) -> bool:

@@ -1,9 +1,13 @@
 """What networks are called where there is little room, and which names stand beside their marks."""
 
+import re
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from core.i18n import _
+
+if TYPE_CHECKING:
+    from core.checkpoints import Checkpoint
 
 
 def short_network(model: str, title: str) -> str:
@@ -19,7 +23,23 @@ def short_network(model: str, title: str) -> str:
         "hw13_sample": _("HW13 sample"),
         "hw13_residual": _("HW13 residual"),
         "best_100k": _("best 100 k"),
-    }.get(model, title.split(",")[0])
+    }.get(model, parts_of(title)[0])
+
+
+def parts_of(title: str) -> list[str]:
+    """A network's title, in any language, cut at its commas: the network, then its training."""
+    return re.split(r", |，", title)
+
+
+def title_of(checkpoint: "Checkpoint") -> str:
+    """A network's title in the language of this context.
+
+    A `core.export.files.FilePredictor` has its checkpoint's, and an id of its own that begins with
+    the checkpoint's.
+    """
+    title, whole = _(checkpoint.title), checkpoint.derived_from
+    is_file = whole is not None and checkpoint.id.startswith(f"{whole.id}.")
+    return _("{title}, in 8 bits").format(title=title) if is_file else title
 
 
 def _recipe_words(recipe: str, title: str) -> str:
@@ -38,10 +58,11 @@ def _recipe_words(recipe: str, title: str) -> str:
     }
     if recipe in names:
         return names[recipe]
-    done = title.rpartition(", ")[2]  # "22.6 % of channels cut out"
+    done = parts_of(title)[-1]  # "22.6 % of channels cut out"
     if recipe.endswith("_10ep"):
         done = _("10 epochs")
-    return ", ".join(filter(None, (names.get(recipe.split("_")[0], ""), done)))
+    begun = names.get(recipe.split("_")[0], "")
+    return _("{name}, {recipe}").format(name=begun, recipe=done) if begun else done
 
 
 def versions(model: str, recipe: str, title: str, derived: str = "") -> list[str]:
@@ -52,7 +73,8 @@ def versions(model: str, recipe: str, title: str, derived: str = "") -> list[str
     """
     short, words = short_network(model, title), _recipe_words(recipe, title)
     last = _("{name}, cut").format(name=short) if derived == "narrow" else short
-    return list(dict.fromkeys([title, f"{short}, {words}" if words else last, last]))
+    both = _("{name}, {recipe}").format(name=short, recipe=words)
+    return list(dict.fromkeys([title, both if words else last, last]))
 
 
 Box = tuple[float, float, float, float]
@@ -60,8 +82,13 @@ Box = tuple[float, float, float, float]
 Side = Literal["right", "left", "above", "below"]
 MARK_PX = 8.0
 """Half a mark's side."""
-CHAR_PX, LINE_PX = 7.0, 17.0
-"""A letter and a line of a chart's words."""
+CHAR_PX, HAN_PX, LINE_PX = 7.0, 14.0, 17.0
+"""A letter, a Chinese character and a line of a chart's words."""
+
+
+def width_px(text: str) -> float:
+    """About how wide a text is in a chart."""
+    return sum(HAN_PX if letter >= "\u2e80" else CHAR_PX for letter in text)
 
 
 class Label(NamedTuple):
@@ -74,7 +101,7 @@ class Label(NamedTuple):
 
     def box(self, x: float, y: float) -> Box:
         """What it covers beside a mark at `x`, `y`."""
-        wide = CHAR_PX * len(self.text)
+        wide = width_px(self.text)
         left = x + self.dx - (wide if self.align == "right" else 0)
         return left, y + self.dy - LINE_PX / 2, left + wide, y + self.dy + LINE_PX / 2
 

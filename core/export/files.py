@@ -329,7 +329,6 @@ class FilePredictor(Predictor):
         self.checkpoint = checkpoint.model_copy(
             update={
                 "id": f"{id}.{format}",
-                "title": _("{title}, in 8 bits").format(title=_(checkpoint.title)),
                 "size_bytes": len(data),
                 "derived_from": DerivedFrom(id=id, kind="quantised"),
                 "test": parity.score if parity else None,

@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from core.charts.names import parts_of, title_of
 from core.charts.theme import RoleKey, glyph, role_of, role_title
 from core.checkpoints import Checkpoint, checkpoint_tensors, listing, own_dir
 from core.checkpoints.by_recipe import collect, is_trial, on_one_set
@@ -87,7 +88,7 @@ def name_of(checkpoint: Checkpoint) -> str:
 
     Seed 0 stands for its recipe; of the others the seed is said.
     """
-    name = f"{glyph(role_of(checkpoint))} {_(checkpoint.title)}"
+    name = f"{glyph(role_of(checkpoint))} {title_of(checkpoint)}"
     if checkpoint.seed == 0:
         return name
     return _("{name}, seed {seed}").format(name=name, seed=checkpoint.seed)
@@ -209,7 +210,11 @@ def by_title(
     its role's, its own up to the comma, and its own."""
     measured = [checkpoint for checkpoint in listed if checkpoint.id in rows]
     offered = [
-        (role_title(role_of(checkpoint)), _(checkpoint.title).split(",")[0], _(checkpoint.title))
+        (
+            role_title(role_of(checkpoint)),
+            parts_of(title_of(checkpoint))[0],
+            title_of(checkpoint),
+        )
         for checkpoint in measured
     ]
     every = [title for titles in offered for title in titles[:2]]
