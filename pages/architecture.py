@@ -27,7 +27,7 @@ from core.models.design.source import pytorch_source
 from core.models.design.spec import Block, Design, Stage, change, read
 from core.models.registry import MODELS, PREFIX
 from core.photos import prepare
-from pages.kit import frame, guess, networks, photos, url_state
+from pages.kit import frame, guess, networks, photos, quiz, url_state
 from pages.kit.figure import data_button, show, source
 from pages.kit.guess import Guess
 from pages.kit.maps import maps_component, packed
@@ -140,6 +140,7 @@ def look() -> None:
             frame.Tab("sees", _("What each layer sees"), partial(sights, network)),
             frame.Tab("torchsummary", "torchsummary", partial(summary, rows, px, answer)),
             *last_tabs(),
+            quiz.tab(partial(_quiz, network, px, totals(rows)), f"{network.key}, {px} px", answer),
         ]
     )
 
@@ -990,6 +991,38 @@ def homework() -> None:
             big=numbers.count(big), small=numbers.count(small), times=numbers.ratio(big / small)
         )
     )
+
+
+def _quiz(network: KnownNetwork, px: int, now: Totals) -> list[quiz.Question]:
+    """On this network: larger photographs, smaller numbers, torchsummary's memory."""
+    larger, mega = totals(layer_rows(network.parts, 2 * px)), 2**20
+    memory = 2 * now.activation_bytes / mega
+    return [
+        quiz.Question(
+            "larger",
+            _("Photographs of {twice} px instead of {px} px: how many MACs?").format(
+                twice=2 * px, px=px
+            ),
+            *quiz.among(larger.macs, (n * now.macs for n in (1, 2, 8)), numbers.short_count),
+            _("Maps are twice as high and wide: each weight works at about four times as many "
+              "places. Now: {macs}.").format(macs=numbers.short_count(now.macs)),
+        ),
+        quiz.Question(
+            "half",
+            _("How much space do its {n} parameters take as float16?").format(
+                n=numbers.count(now.params)
+            ),
+            *quiz.among(2 * now.params, (n * now.params for n in (1, 4, 8)), numbers.size),
+            _("Two bytes for each parameter."),
+        ),
+        quiz.Question(
+            "memory",
+            _("All its feature maps have {size} MB (2²⁰ bytes). What does torchsummary print as "
+              "“Forward/backward pass size”?").format(size=f"{memory / 2:.2f}"),
+            *quiz.among(memory, (memory / 2, 2 * memory, 4 * memory), lambda mb: f"{mb:.2f} MB"),
+            _("torchsummary counts each output twice: for the forward and the backward pass."),
+        ),
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ from core.errors import UserError
 from core.i18n import _
 from core.inference.layers import layers_of
 from core.photos import prepare
-from pages.kit import frame, guess, lab, networks, photos, url_state
+from pages.kit import frame, guess, lab, networks, photos, quiz, url_state
 from pages.kit.figure import data_button, show, source
 from pages.kit.guess import Guess
 from pages.kit.maps import maps_component, packed
@@ -105,6 +105,7 @@ def calculator() -> None:
             ),
             frame.Tab("trap", _("Trap"), partial(trap, setting)),
             frame.Tab("homework", _("Homework"), partial(homework, costs, answer)),
+            quiz.tab(partial(_quiz, setting, costs), about_layer(setting), answer),
         ]
     )  # fmt: skip
 
@@ -518,6 +519,11 @@ def sizes_of(setting: ConvSetting) -> str:
     return f"{setting.in_channels} → {setting.out_channels}, {width} × {width}{bias}"
 
 
+def about_layer(setting: ConvSetting) -> str:
+    """What MACs and times depend on, short."""
+    return f"{sizes_of(setting)}, {setting.map_size} px / {setting.stride}"
+
+
 def timer(setting: ConvSetting, costs: Mapping[Kind, Cost], answer: Guess[float]) -> None:
     """The guess, the button, and what was measured for this very setting."""
     if guess.waits(answer):
@@ -534,7 +540,7 @@ def timer(setting: ConvSetting, costs: Mapping[Kind, Cost], answer: Guess[float]
             "more": _("longer"),
         },
         key="guess_time",
-        about=f"{sizes_of(setting)}, {setting.map_size} px / {setting.stride}",
+        about=about_layer(setting),
         can_show=False,
     )
     heavy = [batch for batch in BATCHES if is_too_heavy(setting, batch)]
@@ -799,6 +805,40 @@ def homework(costs: Mapping[Kind, Cost], answer: Guess[float]) -> None:
             separable=share_text(separable.params / limit),
         )
     )
+
+
+def _quiz(setting: ConvSetting, costs: Mapping[Kind, Cost]) -> list[quiz.Question]:
+    """On this layer: its groups, a larger map, and the two steps."""
+    params = {kind: cost.params for kind, cost in costs.items()}
+    other = params["standard"] // setting.groups**2
+    _depthwise, pointwise = costs["separable"].steps
+    share = pointwise.macs / costs["separable"].macs
+    return [
+        quiz.Question(
+            "groups",
+            _("How many parameters does the layer with {g} groups have?").format(g=setting.groups),
+            *quiz.among(params["group"], (params["standard"], params["separable"], other), count),
+            _("Each output channel reads one group, so the weights are divided by {g}.").format(
+                g=setting.groups
+            ),
+        ),
+        quiz.Question(
+            "map",
+            _("The map becomes twice as high and wide. How many parameters does the standard layer "
+              "have then?"),
+            *quiz.among(params["standard"], (n * params["standard"] for n in (2, 4, 8)), count),
+            _("The same kernel slides over every map: only MACs and memory grow."),
+        ),
+        quiz.Question(
+            "pointwise",
+            _("Of the MACs of depthwise + pointwise, what share does the pointwise step do?"),
+            *quiz.among(share, (1 - share, 0.5, 1 / setting.kernel_size**2), share_text),
+            _("For each output value, depthwise does k² = {k} MACs, and pointwise one for each of "
+              "the {channels} input channels.").format(
+                k=setting.kernel_size**2, channels=setting.in_channels
+            ),
+        ),
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ from core.i18n import _, food_class
 from core.models.registry import MODELS
 from core.provenance import commit_text
 from core.source_text import source_of
-from pages.kit import example, frame, guess, networks, photos, url_state
+from pages.kit import example, frame, guess, networks, photos, quiz, url_state
 from pages.kit.example import Example
 from pages.kit.figure import data_button, show, show_with_slider, source
 from pages.kit.guess import Guess
@@ -140,6 +140,7 @@ def loss_and_tabs(checkpoints: list[Checkpoint]) -> None:
     ]
     if shown is not None:
         tabs.insert(4, frame.Tab("why", _("Why"), partial(why, shown, guessed)))
+        tabs.append(quiz.tab(partial(_quiz, checkpoints), "", guessed))
     frame.tabs(tabs)
 
 
@@ -884,6 +885,42 @@ def homework() -> None:
             "setting is T = 20, alpha = 0.5."
         )
     )
+
+
+def _quiz(checkpoints: list[Checkpoint]) -> list[quiz.Question]:
+    """On the loss's factor, PyTorch's default, and the comparisons of these networks."""
+    alpha, t, n = 0.5, 4.0, len(CLASSES)
+    questions = [
+        quiz.Question(
+            "factor",
+            _("alpha = {alpha}, T = {t}. By what is the KL divergence multiplied in the loss?")
+            .format(alpha=f"{alpha:g}", t=f"{t:g}"),
+            *quiz.among(alpha * t**2, (alpha, alpha * t, t**2), lambda factor: f"{factor:g}"),
+            _("alpha · T²: T² makes up for the soft gradient, which shrinks as T grows."),
+        ),
+        quiz.Question(
+            "mean",
+            _("nn.KLDivLoss with reduction=\"mean\" instead of \"batchmean\": how many times too "
+              "small is the soft loss?"),
+            *quiz.among(n, (2, int(t**2), n**2), numbers.count),
+            _("“mean” divides by the number of classes, too."),
+        ),
+    ]  # fmt: skip
+    gains = compared(checkpoints).gains
+    if gains:
+        contrasts = gains[min(gains)].contrasts
+        sides = [contrast.side() for contrast in contrasts]
+        helps, every = sides.count("more"), len(sides)
+        questions.append(
+            quiz.Question(
+                "helps",
+                _("“Does it help?” compares {n} pairs of networks over several seeds. In how many "
+                  "does distillation clearly help?").format(n=every),
+                *quiz.among(helps, (0, every // 2, every, every - helps), numbers.count),
+                _("In the others the 95 % interval includes 0, or distillation hurts."),
+            )
+        )  # fmt: skip
+    return questions
 
 
 if __name__ == "__main__":

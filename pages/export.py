@@ -25,7 +25,7 @@ from core.i18n import _, food_class, ngettext
 from core.pruning.chart import method_title
 from core.pruning.rows import PruningGrid
 from core.source_text import source_of
-from pages.kit import frame, guess, networks, photos, room, url_state
+from pages.kit import frame, guess, networks, photos, quiz, room, url_state
 from pages.kit.figure import data_button, show, source
 from pages.kit.live import LivePoint
 from pages.kit.provenance import provenance
@@ -100,6 +100,7 @@ def files(checkpoints: list[Checkpoint]) -> None:
             frame.Tab("why", _("Why"), partial(why, checkpoint)),
             frame.Tab("trap", _("Trap"), half_the_time),
             frame.Tab("homework", _("Homework"), limits),
+            quiz.tab(partial(_quiz, known), checkpoint.id, guess.Guess(None, is_open)),
         ]
     )
 
@@ -614,6 +615,39 @@ def homework(known: Known | None, stack: Stack | None) -> None:
                 "do not compare the two accuracies."
             ).format(size=numbers.count(last.size_bytes) + " B", right=right)
         )
+
+
+def _quiz(known: Known | None) -> list[quiz.Question]:
+    """On the files of this network: half precision, 8 bits, HW7's limit."""
+    sizes = {row.format: row.size_bytes for row in known.rows} if known else {}
+    if not {"onnx", "onnx-fp16", "onnx-int8"} <= sizes.keys():
+        return []
+    limit, whole = SIZE_LIMITS_BYTES["HW7 2020, 8 bit"], sizes["onnx"]
+    small = sum(size <= limit for size in sizes.values())
+    return [
+        quiz.Question(
+            "half",
+            _("The ONNX file with float16 weights: what share of the float32 file's bytes?"),
+            *quiz.among(sizes["onnx-fp16"] / whole, (0.25, 0.75, 1.0), numbers.share),
+            _("Each weight takes 16 bits instead of 32; the graph stays as it is."),
+        ),
+        quiz.Question(
+            "int8",
+            _("The static int8 ONNX file: what share of the float32 file's bytes?"),
+            *quiz.among(sizes["onnx-int8"] / whole, (1 / 8, 0.5, 1.0), numbers.share),
+            _("Each weight takes 8 bits instead of 32; scales and a longer graph are added."),
+        ),
+        quiz.Question(
+            "limit",
+            _("How many of these {n} files keep HW7's limit of {size}?").format(
+                n=len(sizes), size=numbers.size(limit)
+            ),
+            *quiz.among(small, range(len(sizes) + 1), numbers.count),
+            _("The smallest has {least}, the float32 file {whole}.").format(
+                least=numbers.size(min(sizes.values())), whole=numbers.size(whole)
+            ),
+        ),
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ from core.low_rank.rows import (
 )
 from core.source_text import source_of
 from core.timing import COLUMNS, column_title
-from pages.kit import frame, guess, networks
+from pages.kit import frame, guess, networks, quiz
 from pages.kit.figure import Picture, data_button, kept, show, show_with_slider, source, table
 from pages.kit.live import LivePoint, live_points, run_it_here
 from pages.kit.networks import name_of
@@ -134,7 +134,7 @@ def explore(
         with controls:
             at = settings(whole, grids)
         with picture:
-            layer(at)
+            guessed = layer(at)
     frame.tabs(
         [
             frame.Tab("network", _("Whole network"), partial(network, at, whole)),
@@ -144,6 +144,7 @@ def explore(
             frame.Tab("why", _("Why"), why),
             frame.Tab("trap", _("Trap"), partial(trap, at)),
             frame.Tab("homework", _("Homework"), partial(homework, at, whole), former=["extreme"]),
+            quiz.tab(partial(_quiz, at.curve), about_layer(at.checkpoint, at.curve), guessed),
         ]
     )
 
@@ -208,11 +209,16 @@ def curve_of(at: Setting, shape: LayerShape, form: Form) -> LayerCurve:
     return layer_curve(shape, at.layers.parts.of(shape.name, form))
 
 
-def layer(at: Setting) -> None:
-    """The chart with its slider, the guess, then what the chart shows."""
+def about_layer(checkpoint: Checkpoint, curve: LayerCurve | None) -> str:
+    """Which layer, in which form."""
+    return f"{checkpoint.id} {curve.shape.name} {curve.form}" if curve else checkpoint.id
+
+
+def layer(at: Setting) -> guess.Guess[str] | None:
+    """The chart with its slider, the guess, then what the chart shows; what became of the guess."""
     curve = at.curve
     if curve is None:
-        return
+        return None
     place = st.container()
     guessed = guess.ask(
         _("Guess: how many of this layer's ranks keep 90 % of its energy?"),
@@ -222,7 +228,7 @@ def layer(at: Setting) -> None:
             "most": _("half of them or more"),
         },
         "guess_ranks",
-        about=f"{at.checkpoint.id} {curve.shape.name} {curve.form}",
+        about=about_layer(at.checkpoint, curve),
     )
     picture = kept(
         partial(layer_picture, curve, guessed.is_open), "layer", guessed.is_open, of=[curve]
@@ -244,6 +250,7 @@ def layer(at: Setting) -> None:
     if guessed.is_open:
         st.markdown(_("**What you see.** {lines}").format(lines=" ".join(picture.lines)))
         data_button(picture.frame, "low-rank-layer")
+    return guessed
 
 
 def layer_picture(curve: LayerCurve, reveal: bool) -> Picture:
@@ -765,6 +772,39 @@ def plain(whole: Sequence[Checkpoint], model: str) -> Checkpoint | None:
     """A checkpoint of that model from scratch, of the lowest seed."""
     trained = [entry for entry in whole if entry.model == model and role_of(entry) == "scratch"]
     return min(trained, key=lambda entry: (entry.recipe != "scratch", entry.seed), default=None)
+
+
+def _quiz(curve: LayerCurve | None) -> list[quiz.Question]:
+    """On this layer: the rank that still saves, the full rank, a quarter of the ranks."""
+    if curve is None:
+        return []
+    full, params, some = curve.full, curve.shape.params, max(1, curve.full // 4)
+    kept = float(curve.kept[some - 1])
+    return [
+        quiz.Question(
+            "saves",
+            _("Up to which rank of {full} do the factors have fewer parameters than the layer?")
+            .format(full=numbers.count(full)),
+            *quiz.among(curve.break_even, (full, full // 2, curve.rank_for(0.9)), numbers.count),
+            _("Every further rank adds a row to one factor and a column to the other; at the full "
+              "rank they have more parameters than the layer."),
+        ),
+        quiz.Question(
+            "full",
+            _("The layer has {n} parameters. How many do its factors have at the full rank?")
+            .format(n=numbers.count(params)),
+            *quiz.among(int(curve.params[-1]), (params, params // 2, 4 * params), numbers.count),
+            _("At the full rank nothing is lost, and nothing is saved."),
+        ),
+        quiz.Question(
+            "quarter",
+            _("What share of the energy do the first {some} of {full} ranks keep?").format(
+                some=numbers.count(some), full=numbers.count(full)
+            ),
+            *quiz.among(kept, (some / full, 1 - kept, 0.5), numbers.share),
+            _("The singular values are sorted, so the first ranks keep the most energy."),
+        ),
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ from core.pruning.method import (
 from core.pruning.network import PrunedPredictor, pruned_explainer
 from core.pruning.rows import RUNS, TIMED_RATIOS, Point, PruningGrid, PruningRow, RowKey
 from core.timing import COLUMNS, column_title
-from pages.kit import frame, guess, networks
+from pages.kit import frame, guess, networks, quiz
 from pages.kit.figure import Picture, data_button, kept, show, source, table
 from pages.kit.live import LivePoint, live_points, run_it_here
 from pages.kit.photo_check import Choice, Version, photo_check
@@ -145,7 +145,7 @@ def explore(shipped: list[Checkpoint], grids: dict[str, PruningGrid]) -> None:
         with controls:
             at = settings(shipped, measured)
         with picture:
-            accuracy(measured, at)
+            guessed = accuracy(measured, at)
     frame.tabs(
         [
             frame.Tab("time", _("Faster?"), partial(times, at), ["time_with"]),
@@ -157,6 +157,7 @@ def explore(shipped: list[Checkpoint], grids: dict[str, PruningGrid]) -> None:
             frame.Tab("why", _("Why"), partial(why, at)),
             frame.Tab("trap", _("Trap"), partial(trap, at.grid)),
             frame.Tab("homework", _("Homework"), partial(homework, measured)),
+            quiz.tab(partial(_quiz, at.grid), at.checkpoint.id, guessed),
         ]
     )
 
@@ -203,8 +204,8 @@ class Curves(NamedTuple):
     answer: str
 
 
-def accuracy(measured: Sequence[Measured], at: Setting) -> None:
-    """The chart, the guess that it answers, and what it shows."""
+def accuracy(measured: Sequence[Measured], at: Setting) -> guess.Guess[str]:
+    """The chart, the guess that it answers, and what it shows; what became of the guess."""
     place = st.container()
     guessed = guess.ask(
         _("Guess: as more weights become zero, how does accuracy fall?"),
@@ -214,7 +215,7 @@ def accuracy(measured: Sequence[Measured], at: Setting) -> None:
     )
     if not measured:
         explain_missing(at)
-        return
+        return guessed
     key = (at.checkpoint.id, at.method, at.all_methods, at.finetuned, *guessed)
     grids = [network.grid for network in measured]
     drawn = kept(partial(curves, measured, at, guessed), "pruning curves", *key, of=grids)
@@ -222,7 +223,7 @@ def accuracy(measured: Sequence[Measured], at: Setting) -> None:
         st.info(
             _("These curves were made without photographs: no accuracy. See: python -m core data")
         )
-        return
+        return guessed
     stars = live_points(RUNS, at.key[:3], ("ratio",))
     moving = {"now": pa.table({"ratio": [at.ratio]})} | ({} if stars is None else {"live": stars})
     notes = [
@@ -242,7 +243,7 @@ def accuracy(measured: Sequence[Measured], at: Setting) -> None:
         explain_missing(at)
     guess.verdict(guessed, drawn.nearest == guessed.value, drawn.answer)
     if not guessed.is_open:
-        return
+        return guessed
     row = at.grid and at.grid.row(RowKey(at.method, at.ratio, "removed"))
     now = ""
     if row and row.score:
@@ -251,6 +252,7 @@ def accuracy(measured: Sequence[Measured], at: Setting) -> None:
         )
     st.markdown(_("**What you see.** {lines}").format(lines=now + " ".join(drawn.lines)))
     data_button(drawn.rows, "pruning-accuracy")
+    return guessed
 
 
 def explain_missing(at: Setting) -> None:
@@ -873,6 +875,50 @@ def homework(measured: Sequence[Measured]) -> None:
             ],
         }
     )
+
+
+def _quiz(grid: PruningGrid | None) -> list[quiz.Question]:
+    """On what was measured of this network: masks, many zeros, half of the channels."""
+    keys = (RowKey("l1", 0.0, "removed"), RowKey("l1", 0.5, "masked"),
+            RowKey("l1", 0.9, "removed"), RowKey("channel_l2", 0.5, "narrow"))  # fmt: skip
+    whole, masked, sparse, narrow = (grid.row(key) if grid else None for key in keys)
+    questions = []
+    if whole and masked:
+        size = whole.size_bytes
+        questions.append(
+            quiz.Question(
+                "masks",
+                _("The state dict has {size}. How large is it with half of the weights masked?")
+                .format(size=numbers.size(size)),
+                *quiz.among(masked.size_bytes, (size / 2, size, size * 1.5), numbers.size),
+                _("torch saves the old weights and, beside them, a mask of the same shape."),
+            )
+        )  # fmt: skip
+    if whole and sparse and whole.score and sparse.score:
+        right, start = sparse.score.accuracy, whole.score.accuracy
+        questions.append(
+            quiz.Question(
+                "sparse",
+                _("90 % of each layer's weights are pruned (L1), without training. How often is "
+                  "it right?"),
+                *quiz.among(right, (start, start * 0.8, start / 2),
+                            partial(numbers.percent, n=sparse.score.n)),
+                _("With nothing pruned it is right on {whole}; pure chance is one in {n}.").format(
+                    whole=numbers.percent(start, whole.score.n), n=len(CLASSES)
+                ),
+            )
+        )  # fmt: skip
+    if whole and narrow:
+        questions.append(
+            quiz.Question(
+                "narrow",
+                _("Half of the channels are cut out. What share of the MACs is left?"),
+                *quiz.among(narrow.macs / whole.macs, (0.5, 0.75, 1.0), numbers.share),
+                _("A layer loses half of its outputs and half of its inputs, so about a quarter of "
+                  "its work is left; a depthwise layer has half."),
+            )
+        )  # fmt: skip
+    return questions
 
 
 if __name__ == "__main__":

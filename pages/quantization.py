@@ -36,7 +36,7 @@ from core.quantization.rows import (
 )
 from core.quantization.upload import HOSTILE, Fit, Upload, open_upload, score_upload
 from core.stats import Score
-from pages.kit import frame, guess, networks, url_state
+from pages.kit import frame, guess, networks, quiz, url_state
 from pages.kit.figure import data_button, show, show_with_slider, source, table
 from pages.kit.live import LivePoint, live_points, run_it_here
 from pages.kit.photo_check import Choice, Version, photo_check
@@ -157,6 +157,7 @@ def explore(shipped: list[Checkpoint], known: list[Measured]) -> None:
             frame.Tab("why", _("Why"), partial(why, at), former=("error",)),
             frame.Tab("trap", _("Traps"), partial(traps, at, known, guessed)),
             frame.Tab("homework", _("Homework"), partial(homework, known, guessed)),
+            quiz.tab(partial(_quiz, at), f"{at.checkpoint.id} {at.scheme}, {at.bits}", guessed),
         ]
     )
 
@@ -968,6 +969,50 @@ def operators_line(row: QuantRow) -> str:
     ]
     text = ", ".join(counts) or _("its operators were not counted")
     return f"- **{scheme_title(row.scheme)}**: {text}"
+
+
+def _quiz(at: Setting) -> list[quiz.Question]:
+    """On the bits that are set: levels, bytes; and the accuracy at two bits."""
+    bits, levels = at.bits, 2**at.bits
+    questions = [
+        quiz.Question(
+            "levels",
+            _("How many different values can a weight of {bits} have?").format(
+                bits=bits_text(bits)
+            ),
+            *quiz.among(levels, (bits, 2 * bits, levels // 2, 2 * levels), numbers.count),
+            _("Each bit doubles the number of values: 2 to the power of {bits}.").format(bits=bits),
+        )
+    ]
+    rows = {row.bits: row for row in (curve_rows(at.grid, at.scheme) if at.grid else ())}
+    whole, row, few = (rows.get(n) for n in (32, bits, 2))
+    if whole and row:
+        size = whole.size_bytes
+        questions.append(
+            quiz.Question(
+                "bytes",
+                _("The file in float32 has {size}. How large is it with {bits} per weight?").format(
+                    size=numbers.size(size), bits=bits_text(bits)
+                ),
+                *quiz.among(row.size_bytes, (size, size / 2, size / bits), numbers.size),
+                _("Each weight shrinks from 32 bits to {bits}; levels and a few other numbers are "
+                  "added.").format(bits=bits),
+            )
+        )  # fmt: skip
+    if whole and few and whole.score and few.score:
+        right, start = few.score.accuracy, whole.score.accuracy
+        questions.append(
+            quiz.Question(
+                "few",
+                _("With this method and 2 bits per weight, how often is the network right?"),
+                *quiz.among(right, (start, start * 0.8, start / 2),
+                            partial(numbers.percent, n=few.score.n)),
+                _("Two bits leave four values; in float32 it is right on {whole}.").format(
+                    whole=numbers.percent(start, whole.score.n)
+                ),
+            )
+        )  # fmt: skip
+    return questions
 
 
 if __name__ == "__main__":

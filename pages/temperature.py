@@ -26,7 +26,7 @@ from core.distillation.temperature import (
 )
 from core.i18n import _, food_class
 from core.inference import predict
-from pages.kit import example, frame, guess, networks, url_state
+from pages.kit import example, frame, guess, networks, quiz, url_state
 from pages.kit.example import Example
 from pages.kit.figure import data_button, show_with_slider
 from pages.kit.guess import Guess
@@ -109,11 +109,14 @@ def softened(checkpoints: list[Checkpoint]) -> None:
     def tab(key: str, label: str, draw: Callable[[], None]) -> frame.Tab:
         return frame.Tab(key, label, lambda: None if guess.waits(guessed) else draw())
 
+    at_one = softening(chosen.logits[0], 1.0)
+    quiz_about = f"{pair[0].id}, {CLASSES[at_one.top]} {numbers.share(at_one.confidence)}"
     frame.tabs(
         [
             tab("why", _("Why"), why),
             tab("trap", _("Trap"), partial(too_sure, pair[0])),
             tab("homework", _("Homework"), homework),
+            quiz.tab(partial(_quiz, chosen), quiz_about, guessed),
         ]
     )
     rows = partial(probabilities_frame, chosen.logits, [network.id for network in pair])
@@ -233,6 +236,44 @@ def homework() -> None:
             "the same T for teacher and student."
         ),
     )
+
+
+def _quiz(chosen: Example) -> list[quiz.Question]:
+    """On this picture's answer: one bar at a higher T, the order, the most even answer."""
+    plain, soft = (softening(chosen.logits[0], t) for t in (1.0, SOFT))
+    order = np.argsort(chosen.logits[0])[::-1]
+    top, second, last = (food_class(CLASSES[at]) for at in (order[0], order[1], order[-1]))
+    return [
+        quiz.Question(
+            "higher",
+            _("At T = 1, {food} gets {share}. What does it get at T = {t}?").format(
+                food=top, share=numbers.share(plain.confidence), t=f"{SOFT:g}"
+            ),
+            *quiz.among(
+                soft.confidence,
+                (plain.confidence, plain.confidence / SOFT, 1 / len(CLASSES)),
+                numbers.share,
+            ),
+            _("T divides the logits, not the probabilities; the softmax comes after."),
+        ),
+        quiz.Question(
+            "order",
+            _("T becomes 100. Which class has the longest bar?"),
+            [top, second, last, _("all are exactly equal")],
+            top,
+            _("Dividing all logits by T never changes their order, though the bars become nearly "
+              "equal."),
+        ),
+        quiz.Question(
+            "even",
+            _("What is the largest entropy that an answer over {n} classes can have, in nats?")
+            .format(n=len(CLASSES)),
+            *quiz.among(
+                LIMIT_NATS, (1.0, LIMIT_NATS / 2, np.log2(len(CLASSES))), lambda h: f"{h:.2f}"
+            ),
+            _("It is ln {n}, when every class gets the same probability.").format(n=len(CLASSES)),
+        ),
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":

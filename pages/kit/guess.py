@@ -50,7 +50,7 @@ def ask(
 
     `about`: the settings that the answer depends on, such as the network's name: a class's guesses
     are counted apart for each. `is_seen`: the visitor has seen the answer elsewhere. Without
-    `can_show` there is no "Just show me".
+    `can_show` there is no "Just show me", and no link opens the answer.
     """
     tally = room.ask(question, options, key, about)
     is_held = tally is not None and room.holds_back() and not tally.is_open
@@ -63,7 +63,7 @@ def ask(
         more["wrap"] = True
     chosen = url_state.guess(question, offered, key, widget, **more)
     guessed = next((value for value in options if value == chosen), None)
-    is_open = chosen is not None or is_seen or is_revealed()
+    is_open = chosen is not None or is_seen or (can_show and is_revealed())
     if tally is not None:
         is_open = tally.is_open or (is_open and not is_held)
         room.show_class(tally, is_open)
