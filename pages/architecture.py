@@ -121,7 +121,9 @@ def look() -> None:
             )
             hidden = () if answer.is_open else ("params",)
             with place:
-                draw_parts(network.title, parts, network.parts, role_of(network), "parts", hidden)
+                draw_parts(
+                    _(network.title), parts, network.parts, role_of(network), "parts", hidden
+                )
             shares = halves(parts, "params")
             most = ("first", "second", "classifier")[shares.index(max(shares))]
             first, second, classifier = map(numbers.share, shares)
@@ -147,7 +149,7 @@ def look() -> None:
 
 def choose_network(label: str, key: str, default: str) -> KnownNetwork:
     """The menu of registered networks."""
-    titles = {known: MODELS[known].title for known in plans.known()}
+    titles = {known: _(MODELS[known].title) for known in plans.known()}
     return plans.describe(one_of(st.selectbox, label, titles, key, default))
 
 
@@ -283,7 +285,7 @@ def sights(network: KnownNetwork) -> None:
         if checkpoint.model == network.key and checkpoint.derived_from is None
     ]
     if not trained:
-        st.info(_("No trained {name} is here.").format(name=network.title))
+        st.info(_("No trained {name} is here.").format(name=_(network.title)))
         return
     st.markdown(
         _(
@@ -516,7 +518,7 @@ def side_by_side() -> None:
             with place:
                 show(
                     chart.ratio_chart(ratios, role_of(second), hidden),
-                    ratios_alt(first.title, second.title, ratios, hidden),
+                    ratios_alt(_(first.title), _(second.title), ratios, hidden),
                     key="ratios",
                 )
             ratio = {row["measure"]: row["ratio"] for row in ratios}
@@ -529,19 +531,19 @@ def side_by_side() -> None:
                     params=chart.ratio_text(params), memory=chart.ratio_text(memory)
                 ),
             )
-    lines = " ".join(ratios_seen(first.title, second.title, ratio, answer.is_open))
+    lines = " ".join(ratios_seen(_(first.title), _(second.title), ratio, answer.is_open))
     st.markdown(_("**What you see.** {lines}").format(lines=lines))
 
     def draw_both(as_table: bool) -> None:
         if guess.waits(answer):
             return
         for number, (network, rows) in enumerate(both):
-            st.markdown(f"**{network.title}**")
+            st.markdown(f"**{_(network.title)}**")
             if as_table:
                 layers(rows, px, key=f"side-{number}")
             else:
                 parts, role = chart.part_rows(rows, network.parts), role_of(network)
-                draw_parts(network.title, parts, network.parts, role, f"parts_{number}")
+                draw_parts(_(network.title), parts, network.parts, role, f"parts_{number}")
 
     frame.tabs(
         [
@@ -730,7 +732,7 @@ def more_of_stage(stage: Stage, stages: int) -> None:
 
 def whole_network(made: Design) -> None:
     """Where to start from, and what is no stage's setting."""
-    starts = {key: MODELS[key].title for key in plans.known() if plans.describe(key).design}
+    starts = {key: _(MODELS[key].title) for key in plans.known() if plans.describe(key).design}
     st.selectbox(
         _("Start from"),
         list(starts),

@@ -424,7 +424,7 @@ def sweep() -> None:
             "Accuracy of {student} against the temperature, a line for each alpha. "
             "Best: T = {temperature:g}, alpha = {alpha:g} with {accuracy}."
         ).format(
-            student=MODELS[kept.model].title,
+            student=_(MODELS[kept.model].title),
             temperature=best.temperature,
             alpha=best.alpha,
             accuracy=numbers.percent(best.mean, best.n),
@@ -443,7 +443,7 @@ def sweep() -> None:
             epochs=kept.shared["epochs"],
             px=kept.shared["px"],
             n=numbers.count(best.n),
-            data=kept.data if is_named else _("{name} (not Food-11)").format(name=kept.data),
+            data=_(kept.data) if is_named else _("{name} (not Food-11)").format(name=_(kept.data)),
             teacher=kept.teacher,
             date=kept.date,
             device=kept.device,
@@ -654,7 +654,7 @@ def teacher_in_train_mode(trial: Trial) -> None:
             norms=failing.norms,
             n=numbers.count(failing.passes * failing.batch),
             batch=failing.batch,
-            pictures=_("photographs of {data}").format(data=trial.data)
+            pictures=_("photographs of {data}").format(data=_(trial.data))
             if trial.data
             else _("coloured dots, because no copy of Food-11 is on this machine"),
         )

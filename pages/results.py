@@ -575,7 +575,7 @@ def why_lines(groups: Groups) -> list[str]:
         theirs = FOOD11_COUNTS["training"]
         lines.append(
             text.format(
-                data=data.name,
+                data=_(data.name),
                 ours=numbers.count(data.training),
                 theirs=numbers.count(theirs),
                 ratio=numbers.ratio(theirs / max(1, data.training)),

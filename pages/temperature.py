@@ -91,7 +91,7 @@ def softened(checkpoints: list[Checkpoint]) -> None:
                 "entropy against the temperature. The text beside the chart gives the numbers."
             ).format(networks=_(" and ").join(_(network.title) for network in pair))
             voices = [
-                Voice(short, network.title, role_of(network), logits)
+                Voice(short, _(network.title), role_of(network), logits)
                 for short, network, logits in zip(
                     example.short_names(pair), pair, chosen.logits, strict=True
                 )

@@ -182,7 +182,7 @@ def learns_from(index: Index | None) -> str:
         return ""
     n = numbers.count(int(index.class_counts("training").sum()))
     if not index.is_dreamed:
-        return _("It learns from {n} photographs: {data}.").format(data=index.name, n=n)
+        return _("It learns from {n} photographs: {data}.").format(data=_(index.name), n=n)
     if problem:
         st.warning(
             _("The photographs in {folder} are not used. {why}").format(folder=named, why=problem),
@@ -956,7 +956,7 @@ def _mistakes(report: dict[str, Any], index: Index | None) -> None:
     if index is None or index.fingerprint != report["data"]["fingerprint"]:
         st.caption(
             _("To see the photos, use the data it was tested on: {data}.").format(
-                data=report["data"]["name"]
+                data=_(report["data"]["name"])
             )
         )
         return

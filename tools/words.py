@@ -81,7 +81,7 @@ def translated_languages() -> list[str]:
 
 
 def words(code: str) -> Catalog:
-    """Every message of the code, and every network's title, without translations."""
+    """Every message of the code, every network's title and data set, without translations."""
     catalogue = _Words(locale=locale_of(code), domain=DOMAIN, fuzzy=False)
     catalogue.header_comment = "# The words of Small Plates. `python -m tools words` keeps them."
     for source in SOURCES:
@@ -93,7 +93,8 @@ def words(code: str) -> Catalog:
     for key in MODELS:
         catalogue.add(MODELS[key].title, locations=[("core/models/registry.py", 1)])
     for checkpoint in load_manifest().values():
-        catalogue.add(checkpoint.title, locations=[("pretrained/manifest.json", 1)])
+        for name in (checkpoint.title, checkpoint.data.name):
+            catalogue.add(name, locations=[("pretrained/manifest.json", 1)])
     for message in catalogue:
         message.locations = sorted(set(message.locations))
         message.flags.clear()  # Babel's guess at a format: checked here instead

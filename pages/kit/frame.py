@@ -275,6 +275,11 @@ def style() -> None:
     quiet, fresh = (
         f"light-dark({SLOTS[slot].light}, {SLOTS[slot].dark})" for slot in ("muted", "pruned")
     )
+    upright = (  # slanted Chinese characters are hard to read
+        "[data-testid='stMarkdownContainer'] em {font-style: normal; font-weight: 600}"
+        if i18n.language() == "zh-Hant"
+        else ""
+    )
     code = "[data-testid='stCode'] .token"  # Streamlit's own rules for it are more specific
     st.html(
         "<style>"
@@ -294,6 +299,7 @@ def style() -> None:
         "[data-testid='stMainBlockContainer'] {padding-top: 3.2rem; padding-bottom: 3rem}"
         "[data-testid='stButtonGroup'] > :has(> [data-variant='pills']), "
         ".st-key-instrument [role='radiogroup'] {flex-wrap: wrap}"
+        f"{upright}"
         "[data-testid='stMarkdownContainer'] table {display: block; overflow-x: auto}"
         "@media (max-width: 640px) {[data-testid='stMarkdownContainer'] table {font-size: 0.875rem}"
         ".st-key-instrument > * > [data-testid='stHorizontalBlock'], "

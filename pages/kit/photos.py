@@ -253,7 +253,7 @@ def _from_food11() -> list[Photo]:
         return []
     place = index.files[fitting[turn % len(fitting)]]
     split = {"testing": _("test"), "validation": _("validation")}[labelled[0]]
-    st.caption(_("From the {split} split of {data}.").format(split=split, data=index.name))
+    st.caption(_("From the {split} split of {data}.").format(split=split, data=_(index.name)))
     read = partial(read_photo_file, index.root / place)
     name = _("{food}, example {number}").format(food=foods[food], number=turn % len(fitting) + 1)
     return [Photo(f"{index.fingerprint}/{place}", name, read, label)]

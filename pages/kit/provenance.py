@@ -42,8 +42,8 @@ class Measured(Protocol):
 def data_name(data: DataInfo) -> str:
     """The data set, with "not Food-11" said where it is not."""
     if data.is_food11 or "not food-11" in data.name.lower():
-        return data.name
-    return _("{name} (not Food-11)").format(name=data.name)
+        return _(data.name)
+    return _("{name} (not Food-11)").format(name=_(data.name))
 
 
 def provenance(checkpoints: Sequence[Checkpoint]) -> None:

@@ -28,6 +28,14 @@ def test_what_the_app_reads_is_what_the_translator_wrote(code: str) -> None:
 
 
 @EACH
+def test_every_word_of_the_app_is_translated(code: str) -> None:
+    """New or changed words? `python -m tools words`, then translate what it names."""
+    lacking = [fault.message for fault in words.faults(words.updated(code))]
+    assert not lacking, "\n".join(lacking)
+    assert words.is_current(code)
+
+
+@EACH
 def test_every_translation_keeps_its_markup_and_script(code: str) -> None:
     faults = [fault for fault in words.faults(words.read(code)) if fault.what != "no translation"]
     assert not faults, "\n".join(map(str, faults))
