@@ -78,7 +78,7 @@ def recognised(dreams: Dreams, chosen: DreamSet) -> str:
     )
     right, n = chosen.right("checker")
     if not n or dreams.checker is None:
-        return by_teacher + "."
+        return _("{sentence}.").format(sentence=by_teacher)
     return by_teacher + _(
         "; `{checker}`, which learned from labels alone, {right} ({share}; a blind guess gets "
         "{blind})."
@@ -117,7 +117,8 @@ class Photo:
     @property
     def caption(self) -> str | None:
         """What must stand under the picture wherever it is shown."""
-        return f"{MARK()[:1].upper()}{MARK()[1:]}." if self.dreamed else None
+        text = f"{MARK()[:1].upper()}{MARK()[1:]}"
+        return _("{sentence}.").format(sentence=text) if self.dreamed else None
 
 
 def pick(many: bool = True) -> list[Photo]:
