@@ -1,5 +1,6 @@
 """Export: one network as every file it can be shipped as, and the whole way to a 300 KB file."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -244,13 +245,9 @@ def on_this_device(checkpoint: Checkpoint, checkpoints: list[Checkpoint]) -> Non
     best = networks.best_student(students)
     first = [each.id for each in (checkpoint, best) if each in students]
     chosen = networks.choose(students, first or [students[0].id], "device_networks")
-    titles: dict[BrowserFormat, str] = {
-        "safetensors": _("As trained: 16 or 32 bits"),
-        "hw7-8bit": _("8 bits"),
-    }
     weights: BrowserFormat = one_of(
-        st.segmented_control, _("Weights"), titles, "device_weights", default="safetensors",
-        required=True,
+        st.segmented_control, _("Weights"), networks.weights_titles(), "device_weights",
+        default="safetensors", required=True,
     )  # fmt: skip
     listed = []
     for number, network in enumerate(chosen):
@@ -263,9 +260,6 @@ def on_this_device(checkpoint: Checkpoint, checkpoints: list[Checkpoint]) -> Non
             {
                 "id": network.id,
                 "name": networks.name_of(network),
-                "about": _("{name}, {weights}").format(
-                    name=networks.name_of(network), weights=titles[weights]
-                ),
                 "crop": network.crop,
                 "plan": _address(made.plan.encode(), "application/json", f"plan-{number}"),
                 "weights": _address(made.weights, "application/octet-stream", f"net-{number}"),
@@ -275,7 +269,7 @@ def on_this_device(checkpoint: Checkpoint, checkpoints: list[Checkpoint]) -> Non
         return
     _device(
         key="device",
-        on_measured_change=partial(send_to_class, {each["id"]: each["about"] for each in listed}),
+        on_measured_change=partial(send_to_class, weights, [each["id"] for each in listed]),
         data={
             "networks": listed,
             "in_room": room.seat() is not None,
@@ -287,7 +281,7 @@ def on_this_device(checkpoint: Checkpoint, checkpoints: list[Checkpoint]) -> Non
     )
     if problem := st.session_state.pop("device_problem", ""):
         st.error(problem, icon=":material/error:")
-    class_devices(listed[0]["about"])
+    class_devices(f"{listed[0]['id']} {weights}")
     st.caption(
         _(
             "Your camera's pictures stay on this device: the files are loaded once, then nothing "
@@ -313,19 +307,18 @@ def on_this_device(checkpoint: Checkpoint, checkpoints: list[Checkpoint]) -> Non
         lesson.code(ENGINE.read_text(encoding="utf-8"), language="javascript", height=500)
 
 
-def send_to_class(abouts: dict[str, str]) -> None:
+def send_to_class(weights: BrowserFormat, ids: Sequence[str]) -> None:
     """The visitor has sent what this browser measured: the room keeps a time for each network.
 
-    `abouts`: id of each network on the screen -> what the class reads of it. The browser can send
-    anything; what is not such a time is refused.
+    `ids`: the networks on the screen. The browser can send anything; what is not a time of one of
+    them is refused.
     """
     sent = st.session_state["device"].get("measured")
-    sent = sent if isinstance(sent, dict) else {}
-    times = sent.get("times")
+    times = sent.get("times") if isinstance(sent, dict) else None
     try:
-        for id, ms in list(times.items())[: len(abouts)] if isinstance(times, dict) else []:
-            if id in abouts:
-                room.report(abouts[id], sent.get("device"), ms)
+        for id in ids:
+            if isinstance(times, dict) and id in times:
+                room.report(f"{id} {weights}", sent.get("device"), times[id])
     except ClassroomError as error:
         st.session_state["device_problem"] = str(error)
 

@@ -142,7 +142,7 @@ class Timing(NamedTuple):
     """How fast something ran on one device of the class."""
 
     about: str
-    """What ran, in words, such as a network's name; at most `LONGEST_ABOUT` characters."""
+    """What ran, such as a network's id and its format; at most `LONGEST_ABOUT` characters."""
     device: Device
     ms: float
     """Milliseconds a picture."""

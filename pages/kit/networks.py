@@ -94,6 +94,19 @@ def name_of(checkpoint: Checkpoint) -> str:
     return _("{name}, seed {seed}").format(name=name, seed=checkpoint.seed)
 
 
+def weights_titles() -> dict[str, str]:
+    """The files that run in a browser, and what a reader calls their weights."""
+    return {"safetensors": _("As trained: 16 or 32 bits"), "hw7-8bit": _("8 bits")}
+
+
+def timed_title(about: str) -> str:
+    """What a reader calls a file that a room has times of, from its network's id and its format."""
+    id, _space, weights = about.partition(" ")
+    network = next((each for each in checkpoints() if each.id == id), None)
+    title = weights_titles().get(weights, weights)
+    return f"{name_of(network) if network else id}, {title}"
+
+
 def teachers(listed: Iterable[Checkpoint]) -> list[Checkpoint]:
     """The trained teachers, the best on the validation photographs first; no versions of one."""
     known = [

@@ -34,7 +34,7 @@ from core.classroom.chart import device_title, devices_chart, medians
 from core.errors import ClassroomError, UserError
 from core.i18n import _
 from core.paths import data_dir
-from pages.kit import figure, frame, lab, url_state
+from pages.kit import figure, frame, lab, networks, url_state
 from pages.kit.visitor import visitor
 
 CODE = "room"
@@ -444,14 +444,19 @@ def devices(about: str = "") -> None:
         return
     abouts = sorted(counts, key=lambda each: (-counts[each], each))
     st.header(_("Devices of the class"))
+    titles = {each: networks.timed_title(each) for each in abouts}
     if len(abouts) > 1:
         first = about if about in counts else abouts[0]
         about = st.selectbox(
-            _("Network"), abouts, index=abouts.index(first), key="room_device_network"
+            _("Network"),
+            abouts,
+            abouts.index(first),
+            format_func=titles.__getitem__,
+            key="room_device_network",
         )
     else:
         about = abouts[0]
-        st.markdown(about)
+        st.markdown(titles[about])
     timings = [each for each in timings if each.about == about]
     lines = [
         _("{devices}: median {ms}").format(

@@ -277,13 +277,14 @@ def test_all_see_the_devices_of_the_class(lecturer: AppTest, code: str, folder: 
     assert not ann.get("vega_lite_chart") and not lecturer.get("vega_lite_chart")
     secrets = [str(app.session_state["visitor_id"]) for app in (ann, lecturer)]
     for secret, device, ms in zip(secrets, ("phone", "computer"), (12.0, 3.0), strict=True):
-        Rooms(folder).report(code, secret, "Net, 8 bits", device, ms)
-    Rooms(folder).report(code, secrets[0], "Net, as trained", "phone", 20.0)
+        Rooms(folder).report(code, secret, "net hw7-8bit", device, ms)
+    Rooms(folder).report(code, secrets[0], "net safetensors", "phone", 20.0)
     for app in (ann, lecturer):
         drawn(app.run())
         (chart,) = app.get("vega_lite_chart")
         words = chart.proto.alt.replace(THIN, " ")
         assert words == "1 phone: median 12.0 ms; 1 computer: median 3.00 ms."
         (menu,) = [each for each in app.selectbox if each.label == "Network"]
-        drawn(menu.set_value("Net, as trained").run())
+        assert menu.options == ["net, 8 bits", "net, As trained: 16 or 32 bits"]
+        drawn(menu.set_value("net safetensors").run())
         assert "1 phone: median 20.0 ms" in text(app).replace(THIN, " ")

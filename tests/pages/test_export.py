@@ -271,7 +271,7 @@ def test_nonsense_from_a_browser_reaches_no_room(
     told: list[object] = []
     monkeypatch.setattr(export.st, "session_state", {"device": {"measured": sent}})
     monkeypatch.setattr(export.room, "report", lambda *all: told.append(all))
-    export.send_to_class({"net": "A network"})
+    export.send_to_class("hw7-8bit", ["net"])
     assert told == [] and "device_problem" not in export.st.session_state
 
 
@@ -282,12 +282,12 @@ def test_the_times_of_the_networks_on_the_screen_reach_the_room(
     sent = {"device": "phone", "times": {"net": 5, "other": 6}}
     monkeypatch.setattr(export.st, "session_state", {"device": {"measured": sent}})
     monkeypatch.setattr(export.room, "report", lambda *all: told.append(all))
-    export.send_to_class({"net": "A network", "other": "Another", "third": "A third"})
-    assert told == [("A network", "phone", 5), ("Another", "phone", 6)]
+    export.send_to_class("hw7-8bit", ["net", "third", "other"])
+    assert told == [("net hw7-8bit", "phone", 5), ("other hw7-8bit", "phone", 6)]
 
     def refuse(*_all: object) -> None:
         raise ClassroomError("The room has ended.")
 
     monkeypatch.setattr(export.room, "report", refuse)
-    export.send_to_class({"net": "A network"})
+    export.send_to_class("hw7-8bit", ["net"])
     assert export.st.session_state["device_problem"] == "The room has ended."
