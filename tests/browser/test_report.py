@@ -31,9 +31,14 @@ def test_a_report_goes_along_and_comes_back(
     page.goto(f"{server}/convolutions")
     page.locator("[data-testid='stButtonGroup'] button", has_text="1/4").click()
     page.wait_for_selector("text=Not quite. It needs")
+    page.get_by_role("tab", name="Quiz").click()
+    page.locator(".st-key-quiz_groups label", has_text="9,344").click()
+    page.wait_for_selector("text=Right. 9,344. Each output channel reads one group")
+    page.wait_for_selector("text=Right: 1 of 3")
     to_report(page)
     page.locator("[data-testid='stButtonGroup'] button", has_text="HW7 Q4").click()
     page.wait_for_selector("td:has-text('It needs 8,960')")
+    page.wait_for_selector("text=Quiz answers right: 1 of 1")
     page.fill("textarea", WORDS)
     page.keyboard.press("Control+Enter")
     page.wait_for_selector("text=Questions answered: 1 of 8")
@@ -57,5 +62,6 @@ def test_a_report_goes_along_and_comes_back(
     fresh.wait_for_selector("text=Questions answered: 1 of 8")
     assert fresh.input_value("textarea") == WORDS
     fresh.wait_for_selector("td:has-text('It needs 8,960')")
+    fresh.wait_for_selector("td:has-text('9,344')")  # of the quiz
     assert fresh.evaluate("document.documentElement.scrollWidth") <= 390
     context.close()

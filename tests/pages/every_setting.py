@@ -125,4 +125,6 @@ NOT_SETTINGS = re.compile(
     r"|edit_\w+|design_start"  # the designer's controls write its line, which is the setting
     r"|runs_shown|also|finished"  # of runs that nobody has started here
     r"|room_\w+"  # of a class, not of a page
+    r"|lang"  # of the whole app
+    r"|report_\w+|quiz_\w+"  # a visitor's own words, name and answers
 )

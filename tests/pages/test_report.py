@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from zlib import crc32
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -105,6 +107,32 @@ def test_in_a_room_the_guess_counts_that_stands_when_the_answer_is_shown(
     drawn(button.click().run())
     drawn(pupil.run())
     assert [(each.said, each.right) for each in report_of(pupil).guesses()] == [("1/8", True)]
+
+
+def test_a_class_answers_a_quiz(
+    open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMALL_PLATES_DATA", str(tmp_path / "data"))
+    lecturer = drawn(open_page("class"))
+    drawn(lecturer.button(key="room_make").click().run())
+    drawn(lecturer.toggle(key="room_holds").set_value(False).run())
+    code = lecturer.query_params["room"]
+    code = code if isinstance(code, str) else code[0]
+    for place in (0, 1, 1):
+        pupil = drawn(drawn(open_page("convolutions", room=code, tab="quiz")).run())
+        pupil.button_group(key=GUESS).set_value(1 / 8).run()
+        radio = pupil.radio(key="quiz_groups")
+        drawn(radio.set_value(options_of(radio)[place]).run())
+        assert len(report_of(pupil).quizzes()) == 1
+    drawn(lecturer.run())
+    shown = [element.proto.body for element in lecturer.get("html")]
+    quiz = next(body for body in shown if "1,154" in body)
+    assert "Guesses of the class: 3" in quiz and "1,154: 1" in quiz and "9,344: 2" in quiz
+
+
+def options_of(radio: Any) -> list[str]:
+    """The values of its options."""
+    return [f"{crc32(words.encode()):08x}" for words in radio.options]
 
 
 def test_words_are_kept_and_the_file_opens_in_another_visit(open_page: Open) -> None:

@@ -17,6 +17,7 @@ from core.errors import UserError
 from core.report import MOST_BYTES, QUESTIONS, Answer, Measurement, Report, question_text, read
 from core.report.record import LONGEST_WORDS, MOST
 from core.report.write import to_html, to_markdown
+from tests.conftest import REPO, run_python
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 EVIL = (
@@ -291,3 +292,11 @@ def test_a_class_is_counted_and_a_bad_file_named(
     assert main(["report", *files]) == 0
     assert "\x1b" not in (text := capsys.readouterr().out) and "ann.json" in text and "1/8" in text
     assert main(["report", files[1]]) == 2
+
+
+def test_the_example_for_grading_runs(tmp_path: Path) -> None:
+    guide = (REPO / "docs" / "teaching.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "ann.json").write_bytes(full().to_json())
+    assert run_python(f"import os; os.chdir({str(tmp_path)!r})\n{example}") == "Ann 1.0 of 10\n"
