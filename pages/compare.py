@@ -180,8 +180,10 @@ def one_photo(seen: Seen, names: Mapping[str, str]) -> None:
         rows.append(
             Verdict(
                 role,
-                f"{glyph(role)} {names[answer.checkpoint.id]}: {food_class(CLASSES[label])}"
-                + mark(truth, label),
+                _("{name}: {title}").format(
+                    name=f"{glyph(role)} {names[answer.checkpoint.id]}",
+                    title=food_class(CLASSES[label]) + mark(truth, label),
+                ),
                 f"{numbers.size(size)} · {numbers.milliseconds(answer.latency_ms)}",
                 probability,
                 numbers.share(probability) + unsure + (agrees if rows else ""),

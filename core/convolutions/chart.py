@@ -473,7 +473,11 @@ def _wiring_rows(wiring: Wiring) -> dict[str, list[dict[str, Any]]]:
         if b.column == a.column + 1 and wiring.feeds(a.column, a.channel, b.channel)
     ]
     heads = [
-        {"column": n, "y": -0.045, "title": f"{column.title}: {column.channels}"}
+        {
+            "column": n,
+            "y": -0.045,
+            "title": _("{name}: {title}").format(name=column.title, title=column.channels),
+        }
         for n, column in enumerate(wiring.columns)
     ]
     return {

@@ -275,8 +275,9 @@ def style() -> None:
     quiet, fresh = (
         f"light-dark({SLOTS[slot].light}, {SLOTS[slot].dark})" for slot in ("muted", "pruned")
     )
-    upright = (  # slanted Chinese characters are hard to read
+    chinese = (  # slanted characters are hard to read; a title's last one would stand alone
         "[data-testid='stMarkdownContainer'] em {font-style: normal; font-weight: 600}"
+        "h1, h2, h3 {text-wrap: balance}"
         if i18n.language() == "zh-Hant"
         else ""
     )
@@ -299,7 +300,7 @@ def style() -> None:
         "[data-testid='stMainBlockContainer'] {padding-top: 3.2rem; padding-bottom: 3rem}"
         "[data-testid='stButtonGroup'] > :has(> [data-variant='pills']), "
         ".st-key-instrument [role='radiogroup'] {flex-wrap: wrap}"
-        f"{upright}"
+        f"{chinese}"
         "[data-testid='stMarkdownContainer'] table {display: block; overflow-x: auto}"
         "@media (max-width: 640px) {[data-testid='stMarkdownContainer'] table {font-size: 0.875rem}"
         ".st-key-instrument > * > [data-testid='stHorizontalBlock'], "
