@@ -275,9 +275,11 @@ def style() -> None:
     quiet, fresh = (
         f"light-dark({SLOTS[slot].light}, {SLOTS[slot].dark})" for slot in ("muted", "pruned")
     )
+    upload = "[data-testid='stFileUploaderDropzone'] button p"  # Streamlit's own word, in English
     chinese = (  # slanted characters are hard to read; a title's last one would stand alone
         "[data-testid='stMarkdownContainer'] em {font-style: normal; font-weight: 600}"
         "h1, h2, h3 {text-wrap: balance}"
+        f"{upload} {{font-size: 0}} {upload}::after {{font-size: 1rem; content: '{_('Upload')}'}}"
         if i18n.language() == "zh-Hant"
         else ""
     )
