@@ -33,7 +33,10 @@ def _pruned(checkpoint: Checkpoint, method: str, stars: pd.DataFrame) -> Spec | 
         return None
     network = pruning.Measured(_(checkpoint.title), role_of(checkpoint), grid)
     rows = pruning.accuracy_frame([network], [method])
-    return None if rows.empty else pruning.accuracy_chart(rows, float("nan"), live=stars)
+    stars = stars[stars["ratio"].between(0, 1)]
+    if rows.empty or stars.empty:
+        return None
+    return pruning.accuracy_chart(rows, float("nan"), live=stars)
 
 
 def _quantised(checkpoint: Checkpoint, scheme: str, stars: pd.DataFrame) -> Spec | None:
@@ -42,7 +45,8 @@ def _quantised(checkpoint: Checkpoint, scheme: str, stars: pd.DataFrame) -> Spec
         return None
     network = quantization.Measured(_(checkpoint.title), role_of(checkpoint), grid)
     curves = quantization.curves_of([network], [scheme])
-    if not curves:
+    stars = stars[stars["bits"].between(2, 32)]
+    if not curves or stars.empty:
         return None
     return quantization.at_bits(quantization.accuracy_chart(curves, "bits"), "bits", 0, stars)
 
@@ -53,7 +57,10 @@ def _factored(checkpoint: Checkpoint, method: str, stars: pd.DataFrame) -> Spec 
         return None
     rows = low_rank.accuracy_frame(grid, [method])
     others = low_rank.others_frame([], checkpoint, grid.fingerprint)
-    return None if rows.empty else low_rank.accuracy_chart(rows, others, live=stars)
+    stars = stars[stars["params"].between(rows["params"].min(), rows["params"].max())]
+    if rows.empty or stars.empty:
+        return None
+    return low_rank.accuracy_chart(rows, others, live=stars)
 
 
 _DRAWN: dict[str, tuple[str, Callable[[Checkpoint, str, pd.DataFrame], Spec | None]]] = {
@@ -61,7 +68,8 @@ _DRAWN: dict[str, tuple[str, Callable[[Checkpoint, str, pd.DataFrame], Spec | No
     "quantization": ("scheme", _quantised),
     "low_rank": ("method", _factored),
 }
-"""Page -> the setting that names a curve, and what draws it with the points measured live."""
+"""Page -> the setting that names a curve, and what draws it with the points measured live, as far
+as they lie on its axis; None where there is nothing to draw."""
 
 
 def charts(measured: list[Measurement]) -> dict[tuple[str, str, str], str]:
@@ -82,7 +90,8 @@ def charts(measured: list[Measurement]) -> dict[tuple[str, str, str], str]:
             points.setdefault(key, []).append(each.values | {"accuracy": correct / n})
     drawn: dict[tuple[str, str, str], str] = {}
     for (page, id, way), rows in points.items():
-        with suppress(CheckpointError, KeyError):  # another server's network, or a changed file
+        # another server's network, a changed file, what Vega cannot draw: the report stands
+        with suppress(CheckpointError, KeyError, ValueError):
             spec = _DRAWN[page][1](get(id), way, pd.DataFrame(rows))
             if spec is not None and len(drawn) < MOST_CHARTS:
                 drawn[page, id, way] = vl_convert.vegalite_to_svg(_standalone(spec))

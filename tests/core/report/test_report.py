@@ -264,6 +264,11 @@ def test_measured_points_stand_as_stars_over_the_shipped_curves() -> None:
     for picture in pictures:
         assert "test photographs: 43%; slot: text" in picture  # the star's description
     assert not [tag for tag, _a in Seen(page).tags if tag in ("script", "image", "foreignObject")]
+    for values in ({"ratio": 1e300}, {"ratio": -1.0}, {"n": 0.0}, {"correct": 1001.0}):
+        off = points[0].model_copy(update={"values": points[0].values | values})
+        assert "<svg" not in to_html(Report(measured=(off,)))
+    unnamed = points[0].model_copy(update={"values": {"n": 1000.0, "correct": 1.0}})
+    assert "<svg" not in to_html(Report(measured=(unnamed,)))
     elsewhere = points[0].model_copy(update={"settings": {"checkpoint": "../x", "method": "l1"}})
     assert "<svg" not in to_html(Report(measured=(elsewhere,)))
 
