@@ -47,7 +47,7 @@ from core.errors import CheckpointError
 from core.export.same_size import BIG, NEAR, SIZES_BYTES, WAYS, SameSize
 from core.i18n import _, ngettext
 from core.source_text import source_of
-from pages.kit import frame, guess, networks
+from pages.kit import frame, guess, networks, quiz
 from pages.kit.figure import data_button, show, source
 from pages.kit.provenance import (
     explain_missing_times,
@@ -157,6 +157,7 @@ def explore(
             frame.Tab("why", _("Why"), partial(why, groups)),
             frame.Tab("trap", _("Trap"), partial(trap, answers, groups, guessed)),
             frame.Tab("homework", _("Homework"), homework),
+            quiz.tab(partial(_quiz, answers), "", guessed),
         ]
     )
 
@@ -662,7 +663,6 @@ def trap(answers: Sequence[Tested], groups: Groups, guessed: guess.Guess[str]) -
     for answer in answers:
         differences = single_differences(answer.contrast) if answer.contrast else []
         if len(differences) > 1:
-            below_zero = sum(difference < 0 for difference in differences)
             lines.append(
                 _(
                     "*{claim}.* {n} pairs of trainings: from {low} to {high} points, {against} of "
@@ -672,7 +672,7 @@ def trap(answers: Sequence[Tested], groups: Groups, guessed: guess.Guess[str]) -
                     n=len(differences),
                     low=points(differences[0]),
                     high=points(differences[-1]),
-                    against=min(below_zero, len(differences) - below_zero) or _("none"),
+                    against=opposite(differences) or _("none"),
                 )
             )
     if not lines:
@@ -717,6 +717,60 @@ def homework() -> None:
         with st.container(horizontal=True):
             for entry in map(frame.entry, keys):
                 frame.page_link(entry, entry.name)
+
+
+def _quiz(answers: Sequence[Tested]) -> list[quiz.Question]:
+    """On the findings: how many hold, what an interval says, what a single training would say."""
+    outcomes = Counter(answer.outcome() for answer in answers)
+    questions = [
+        quiz.Question(
+            "agree",
+            _("With how many of these {n} findings do our networks agree?").format(n=len(answers)),
+            *quiz.among(outcomes["agrees"], {0, len(answers), *outcomes.values()}, numbers.count),
+            _("Disagree: {differs}. Unclear, or left open by the reports: {rest}.").format(
+                differs=outcomes["differs"],
+                rest=len(answers) - outcomes["agrees"] - outcomes["differs"],
+            ),
+        )
+    ]  # fmt: skip
+    contrasts = {answer.claim.key: answer.contrast for answer in answers if answer.contrast}
+    if not contrasts:
+        return questions
+    # the finding whose interval is hardest to read: one end is the nearest to 0
+    key = min(contrasts, key=lambda key: min(map(abs, contrasts[key].interval()[1:])))
+    _mean, low, high = contrasts[key].interval()
+    sides = {
+        "more": _("the first is better"),
+        "less": _("the second is better"),
+        "unclear": _("we cannot tell"),
+    }
+    single = {key: single_differences(contrast) for key, contrast in contrasts.items()}
+    luck = max(single, key=lambda key: opposite(single[key]))
+    n = len(single[luck])
+    return [
+        *questions,
+        quiz.Question(
+            "interval",
+            _("“{finding}”: first minus second, the 95 % interval is {interval} points. What "
+              "follows?").format(finding=claim_title(key), interval=points_interval(low, high)),
+            list(sides.values()),
+            sides[contrasts[key].side()],
+            _("If the interval includes 0, we cannot tell; else its sign decides."),
+        ),
+        quiz.Question(
+            "luck",
+            _("“{finding}”: with one training each, how many of the {n} possible comparisons point "
+              "the other way than the rest?").format(finding=claim_title(luck), n=n),
+            *quiz.among(opposite(single[luck]), (0, n // 4, n // 2, n), numbers.count),
+            _("One training each is partly luck, so we train several seeds."),
+        ),
+    ]  # fmt: skip
+
+
+def opposite(differences: Sequence[float]) -> int:
+    """How many of them have the rarer sign."""
+    below = sum(difference < 0 for difference in differences)
+    return min(below, len(differences) - below)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.charts import numbers
+from core.collection.homework import CLAIMS
 from core.paths import REPO
 from pages.kit import quiz
 from tests.pages.conftest import go_to
@@ -131,10 +134,29 @@ def distillation(key: str, about: str) -> str:
     return {"factor": "8", "mean": "11", "helps": ""}[key]
 
 
+def results(key: str, about: str) -> str:
+    """How many of all pairs of trainings have the rarer sign, in the finding with most such."""
+    if key != "luck":
+        return ""
+    every = {id: one for id, one in MANIFEST["checkpoints"].items() if one.get("test")}
+    usual = Counter(entry["data"]["fingerprint"] for entry in every.values()).most_common(1)[0][0]
+    right: dict[str, list[float]] = {}
+    for id, entry in every.items():
+        if entry["data"]["fingerprint"] == usual and not entry.get("derived_from"):
+            right.setdefault(id.rsplit("-s", 1)[0], []).append(
+                entry["test"]["correct"] / entry["test"]["n"]
+            )
+    rarer = []
+    for claim in CLAIMS:
+        signs = [a < b for a in right.get(claim.a, ()) for b in right.get(claim.b, ())]
+        rarer.append(min(signs.count(True), signs.count(False)))
+    return str(max(rarer))
+
+
 TRUTHS = {
     "convolutions": convolutions, "architecture": architecture, "temperature": temperature,
     "distillation": distillation, "pruning": pruning, "quantization": quantization,
-    "low_rank": low_rank, "export": export,
+    "low_rank": low_rank, "export": export, "results": results,
 }  # fmt: skip
 """Page -> the right answer to a question; "" where it is looked at in another test."""
 
@@ -179,6 +201,10 @@ def test_each_page_asks_three_questions_with_one_right_answer(page: str, quiz_of
         assert question.why.endswith(".") and len(question.why.split()) <= 30
         truth = TRUTHS[page](question.key, about)
         assert truth in ("", question.right), question.key
+        if question.key == "interval":  # "... −7.0 to −0.2 points"
+            low, high = re.findall(r"[+−]\d", question.text)
+            expected = {"++": 0, "−−": 1, "−+": 2}[low[0] + high[0]]
+            assert question.right == question.options[expected]
         assert sum(option == truth for option in options) == bool(truth)
 
 
