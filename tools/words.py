@@ -5,6 +5,7 @@ the code says now (what is new has no translation yet, what is gone goes) and wr
 it, which is what the app reads. `faults` says what a catalogue lacks.
 """
 
+import ast
 import difflib
 import re
 from collections import Counter
@@ -14,7 +15,6 @@ from io import BytesIO
 from pathlib import Path
 
 from babel.messages.catalog import Catalog, Message
-from babel.messages.extract import extract_from_file
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
@@ -24,7 +24,8 @@ from core.i18n import DOMAIN, LANGUAGES, LOCALE_DIR, SOURCE_LANGUAGE, _, locale_
 from core.models.registry import MODELS
 from core.paths import REPO, write_atomic
 
-KEYWORDS = {"_": None, "ngettext": (1, 2)}
+KEYWORDS = {"_": 1, "ngettext": 2}
+"""Function -> how many texts it takes first."""
 SOURCES = ("app.py", "core", "pages", "tools")
 
 MARKUP = re.compile(
@@ -80,6 +81,25 @@ def translated_languages() -> list[str]:
     return [code for code in LANGUAGES if code != SOURCE_LANGUAGE]
 
 
+def messages_of(source: str) -> Iterator[str | tuple[str, str]]:
+    """The messages that a program passes to `KEYWORDS`, those inside f-strings too.
+
+    Babel's own extraction passes over f-strings before Python 3.12.
+    """
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        name = node.func.id if isinstance(node.func, ast.Name) else name
+        first = node.args[: KEYWORDS.get(name, 0)]
+        texts = [each.value for each in first if isinstance(each, ast.Constant)]
+        match [text for text in texts if isinstance(text, str)]:
+            case [text] if text and name == "_":
+                yield text
+            case [text, many]:
+                yield text, many
+
+
 def words(code: str) -> Catalog:
     """Every message of the code, every network's title and data set, without translations."""
     catalogue = _Words(locale=locale_of(code), domain=DOMAIN, fuzzy=False)
@@ -88,7 +108,7 @@ def words(code: str) -> Catalog:
         top = REPO / source
         for file in sorted(top.rglob("*.py")) if top.is_dir() else [top]:
             place = [(file.relative_to(REPO).as_posix(), 1)]
-            for _line, message, _comments, _context in extract_from_file("python", file, KEYWORDS):
+            for message in messages_of(file.read_text(encoding="utf-8")):
                 catalogue.add(message, locations=place)
     for key in MODELS:
         catalogue.add(MODELS[key].title, locations=[("core/models/registry.py", 1)])

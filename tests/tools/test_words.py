@@ -97,6 +97,15 @@ def test_either_plural_may_lend_its_placeholders_but_no_other() -> None:
     assert list(words.faults(catalogue))
 
 
+def test_messages_are_found_wherever_they_stand() -> None:
+    source = """
+a = _("one " "line"), i18n._("two"), f"{_('three')} and {n + len(_('four'))}"
+b = ngettext("{n} egg", "{n} eggs", len(x)), _(title), other("five")
+"""
+    found = {"one line", "two", "three", "four", ("{n} egg", "{n} eggs")}
+    assert set(words.messages_of(source)) == found
+
+
 def test_a_fuzzy_translation_is_a_fault() -> None:
     catalogue = Catalog(locale="zh_Hant")
     catalogue["Bread"] = Message("Bread", "麵包", flags={"fuzzy"})
