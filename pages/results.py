@@ -46,6 +46,7 @@ from core.course import FOOD11_COUNTS, REPORTED, REPORTED_Q4
 from core.errors import CheckpointError
 from core.export.same_size import BIG, NEAR, SIZES_BYTES, WAYS, SameSize
 from core.i18n import _, ngettext
+from core.report import QUESTIONS, question_text
 from core.source_text import source_of
 from pages.kit import frame, guess, networks, quiz
 from pages.kit.figure import data_button, show, source
@@ -695,28 +696,18 @@ def trap(answers: Sequence[Tested], groups: Groups, guessed: guess.Guess[str]) -
 
 def homework() -> None:
     """Every question of the two homeworks, and where its answer can be seen."""
-    figure = _("“Curves”, figure {key}.")
-    q1 = _("Compress one big model by two methods to the same size, and compare their accuracy: "
-           "“Same size”.")  # fmt: skip
-    q2 = _("Distil from a teacher, and from a better one.")
-    q4 = _("Compare three kinds of convolution at about 1 MB.")
-    questions: dict[str, tuple[str, tuple[str, ...]]] = {
-        "HW7 Q1": (f"{q1} {figure.format(key='1, 4')}",
-                   ("convolutions", "pruning", "quantization", "distillation", "low_rank")),
-        "HW7 Q2": (f"{q2} {figure.format(key='9')}", ("distillation",)),
-        "HW7 Q4": (f"{q4} {figure.format(key='16')}", ("convolutions",)),
-        "HW13 Q1": (_("A student of at most 100,000 parameters.") + " "
-                    + figure.format(key="HW13"), ("architecture", "training")),
-        "HW13 Q2.1": (_("Write the distillation loss."), ("distillation",)),
-        "HW13 Q2.2": (_("What does a higher temperature do?"), ("temperature",)),
-        "HW13 Q3.1": (_("Pruning ratio against accuracy, teacher and student."), ("pruning",)),
-        "HW13 Q3.2": (_("Does that pruning save time?"), ("pruning",)),
-    }  # fmt: skip
-    for question, (text, keys) in questions.items():
-        st.markdown(f"**{question}** {text}")
+    tabs = {
+        "HW7 Q1": _("Here: “Same size”; “Curves”, figures 1 and 4."),
+        "HW7 Q2": _("Here: “Curves”, figure 9."),
+        "HW7 Q4": _("Here: “Curves”, figure 16."),
+        "HW13 Q1": _("Here: “Curves”, figure HW13."),
+    }
+    for key, pages in QUESTIONS.items():
+        st.markdown(" ".join([f"**{key}**", question_text(key), tabs.get(key, "")]))
         with st.container(horizontal=True):
-            for entry in map(frame.entry, keys):
-                frame.page_link(entry, entry.name)
+            for entry in map(frame.entry, pages):
+                if entry.key != "results":
+                    frame.page_link(entry, entry.name)
 
 
 def _quiz(answers: Sequence[Tested]) -> list[quiz.Question]:

@@ -12,6 +12,7 @@ from core.collection.homework import FIGURES, FigureKey
 from core.collection.latency import LatencyTable
 from core.course import REPORTED
 from core.quantization.rows import QuantizationGrid, QuantRow
+from core.report import QUESTIONS, question_text
 from pages.kit import guess
 from tests import results_shelf as results
 from tests.charts import rows_of
@@ -185,3 +186,10 @@ def test_other_photographs_uncommitted_code_and_damaged_times_are_said(
     LatencyTable.path().write_text("{}")
     app.run()
     assert not app.exception and "latency.json" in app.error[0].value
+
+
+def test_the_homework_tab_lists_every_question_of_the_report(open_page: Open) -> None:
+    results.fill()
+    text = said(open_page("results", tab="homework"))
+    for key in QUESTIONS:
+        assert f"**{key}** {question_text(key)}" in text
