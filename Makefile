@@ -3,11 +3,13 @@
 SHELL := /bin/bash
 VENV ?= .venv
 HOST ?= localhost
+REPLICAS ?= 2
 PORT ?=
 TESTS ?=
 ALL ?=
 LOAD ?=
 SECONDS ?= 60
+DOCS ?= build/docs
 # Files are shared out among as many workers as there are processors; more than 4 fill the memory.
 # In their order, not by their number of tests: the few tests in a browser are long, and come first.
 WORKERS ?= -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
@@ -30,14 +32,16 @@ FREE_GB = $(shell df -Pk "$(dir $(VENV))" | awk 'NR == 2 { print int($$4 / 10485
 SERVE := --server.address $(HOST) $(if $(PORT),--server.port $(PORT))
 
 .DEFAULT_GOAL := help
-.PHONY: help app test test-all lint format load fuzz constraints newest clean
+.PHONY: help app class test test-all lint format load docs fuzz constraints newest clean
 
 help:
 	@echo "make app        set up and open the app       (PORT=8600: on that port; HOST=0.0.0.0: for a class)"
+	@echo "make class      several servers behind nginx for a large class   (REPLICAS=4: so many)"
 	@echo "make test       set up and run the tests      (make test TESTS=tests/core: only those)"
 	@echo "make test-all   the same with the slow tests and those in a browser"
 	@echo "make lint       ruff and mypy only;  make format: let ruff put the code in order"
 	@echo "make load       a class of forty at a server of its own for two minutes: how long it waits, what it costs"
+	@echo "make docs       pages from core's docstrings, in build/docs"
 	@echo "make fuzz       change photos and networks' files at random, for SECONDS=60, and see what reads them fail"
 	@echo "make constraints   write the versions in $(VENV), once all tests pass with them, into constraints.txt"
 	@echo "make newest     run the tests with the newest version of everything, in an environment of its own"
@@ -49,6 +53,11 @@ ifneq ($(HOST),localhost)
 	@echo "Others in your network open http://<name or address of this machine>:$(or $(PORT),8501)"
 endif
 	@exec $(BIN)/python -m streamlit run app.py $(SERVE)
+
+# Several servers behind nginx, for everybody in the network unless HOST is given.
+class: HOST = 0.0.0.0
+class: $(VENV)/.app-ready
+	@exec $(BIN)/python -m core serve --host $(HOST) $(if $(PORT),--port $(PORT)) --replicas $(REPLICAS)
 
 # With bytecode kept: else every worker, and every process of a test, would compile all sources anew.
 test: export PYTHONDONTWRITEBYTECODE =
@@ -68,6 +77,16 @@ format: $(VENV)/.tests-ready
 
 load: $(VENV)/.app-ready
 	@$(BIN)/python -m tools.load $(LOAD)
+
+# Of a package that names its interface (__all__), pdoc shows no modules unless each is named.
+NAMING = $(dir $(shell grep -l '^__all__' core/*/__init__.py core/*/*/__init__.py))
+# Two are found all the same: a function in the interface has the module's name.
+MODULES = core $(filter-out core.checkpoints.history core.photos.square,$(subst /,.,$(basename \
+	$(foreach folder,$(NAMING),$(filter-out %/__init__.py,$(wildcard $(folder)*.py)) \
+	$(patsubst %/__init__.py,%,$(wildcard $(folder)*/__init__.py))))))
+docs: $(VENV)/.tests-ready
+	@$(BIN)/python -m pdoc $(MODULES) --template-directory docs/pdoc --output-directory $(DOCS)
+	@echo "Open $(DOCS)/index.html"
 
 fuzz: $(VENV)/.tests-ready
 	@nice $(BIN)/python -m tests.fuzz --seconds $(SECONDS)

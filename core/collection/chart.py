@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from statistics import fmean
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 from core import i18n
 from core.charts import numbers
@@ -290,7 +291,8 @@ def short_title(stem: str) -> str:
     }.get(stem.removesuffix("_10ep"), stem)
 
 
-class MeanCurve(NamedTuple):
+@dataclass(frozen=True)
+class MeanCurve:
     """The mean over the seeds of one recipe on one split, at the epochs that all of them have."""
 
     name: str

@@ -6,20 +6,17 @@ Everything is arithmetic on logits already computed, so a temperature costs micr
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from core.checkpoints import Checkpoint
 from core.course import CLASSES
 from core.i18n import _, food_class
 from core.inference.predict import entropy, softmax
-
-if TYPE_CHECKING:
-    from core.checkpoints import Checkpoint
-
 
 TOP = 3
 """How many of the most probable classes are marked."""
@@ -28,7 +25,7 @@ TOP = 3
 class Answer(NamedTuple):
     """What one network says of one photo."""
 
-    checkpoint: "Checkpoint"
+    checkpoint: Checkpoint
     logits: NDArray[np.float32]
     """(11,), in label order."""
     latency_ms: float
