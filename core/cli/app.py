@@ -128,7 +128,7 @@ def app_command(host: str, port: int, *options: str) -> list[str]:
 def nginx_folder(folder: Path, serve: Serve, ports: list[int]) -> Path:
     """Write what `deploy/nginx.conf` includes beside a copy of it; returns the copy."""
     host = "127.0.0.1" if serve.host == "localhost" else serve.host
-    servers = "".join(f"server 127.0.0.1:{port} max_fails=1 fail_timeout=5s;\n" for port in ports)
+    servers = "".join(f"server 127.0.0.1:{port} max_fails=1 fail_timeout=30m;\n" for port in ports)
     (folder / "replicas.conf").write_text(servers, encoding="utf-8")
     (folder / "listen.conf").write_text(f"listen {host}:{serve.port};\n", encoding="utf-8")
     return Path(shutil.copy(NGINX, folder / NGINX.name))

@@ -84,9 +84,9 @@ def test_the_app_opens_in_a_browser_where_there_is_a_screen(tmp_path: Path) -> N
 
 
 def advised_headers() -> dict[str, str]:
-    """The response headers that the README has a proxy add."""
-    readme = (REPO / "README.md").read_text(encoding="utf-8")
-    return dict(re.findall(r'add_header (\S+) "?([^"]+?)"? always;', readme))
+    """The response headers that our nginx adds."""
+    nginx = (REPO / "deploy" / "nginx.conf").read_text(encoding="utf-8")
+    return dict(re.findall(r'add_header (\S+) "?([^"]+?)"? always;', nginx))
 
 
 @pytest.fixture
