@@ -131,17 +131,17 @@ def photographs(shipped: list[Checkpoint]) -> None:
                 one_photo(results[0], names)
             elif results:
                 several_photos(results, names)
-    if results:
-        lines = sentences(results, names)
-        if len(results) == 1 and (doubt := doubts(results[0], names)):
-            lines.append(doubt)
-        st.markdown(_("**What you see.** {text}").format(text=" ".join(lines)))
-        titles = [
-            _("{name}: {title}").format(name=names[each.id], title=title_of(each))
-            for each in chosen
-        ]
-        st.caption(" · ".join(titles))
-        tally(results, names)
+            if results:
+                lines = sentences(results, names)
+                if len(results) == 1 and (doubt := doubts(results[0], names)):
+                    lines.append(doubt)
+                st.markdown(_("**What you see.** {text}").format(text=" ".join(lines)))
+                titles = [
+                    _("{name}: {title}").format(name=names[each.id], title=short_name(each))
+                    for each in chosen
+                ]
+                st.caption(" · ".join(titles))
+                tally(results, names)
 
     frame.tabs(
         [

@@ -87,12 +87,7 @@ function numbers({student, teacher, label, foods, raises, lowers}, {T, alpha, mo
 def main() -> None:
     """Draw the page."""
     st.title(frame.entry("distillation").question)
-    st.markdown(
-        _(
-            "A distilled student learns from the label (hard loss) and the teacher (soft loss): "
-            "here for one picture."
-        )
-    )
+    st.markdown(_("A student learns from labels (hard loss) and from a teacher (soft loss)."))
     checkpoints = networks.checkpoints()
     if not checkpoints:
         networks.explain_empty()
@@ -196,8 +191,7 @@ def loss(shown: Example, moves: bool, starts: dict[str, float]) -> Guess[str]:
         times = cold.without_t2 / warm.without_t2
         nearest = min(sizes, key=lambda name: abs(math.log(sizes[name] / times)))
         answer = _(
-            "For this picture {times} times, from {cold} to {warm}: once because the logits are "
-            "divided by T, once because both answers become alike. With T² it goes from {cold} to "
+            "For this picture {times} times, from {cold} to {warm}. With T² it goes from {cold} to "
             "{full}."
         ).format(
             times=numbers.count(round(times)),
@@ -220,10 +214,8 @@ def loss(shown: Example, moves: bool, starts: dict[str, float]) -> Guess[str]:
                 "the temperature, with and without T squared. The text beside gives the numbers."
             ),
             "distillation",
-            DISTILLATION_HEIGHT_PX[guessed.is_open] + (160 if moves else 100),
+            DISTILLATION_HEIGHT_PX + (190 if moves else 130),
         )
-    if guessed.is_open:
-        data_button(partial(parts_frame, student, teacher, shown.label), "distillation")
     return guessed
 
 
@@ -248,7 +240,7 @@ def what_you_see(shown: Example, guessed: Guess[str], starts: dict[str, float]) 
     now = {name: f"{{{name}}}" for name in names.split()}  # what the browser writes
     paragraphs = [
         _(
-            "✓ **The label** raises {food} and lowers the others. Of those, ● **the teacher** "
+            "✓ **The label** raises {food} and lowers the others. Of those ● **the teacher** "
             "changes **{other}** most: at T = {T} it gives {p}, the student {q}, so it {pull} that "
             "logit (gradient {soft_part}, from the label {hard_part})."
         ).format(food=food_class(CLASSES[shown.label]), **now),
@@ -257,7 +249,8 @@ def what_you_see(shown: Example, guessed: Guess[str], starts: dict[str, float]) 
         paragraphs.append(
             _(
                 "The soft gradient has length {long}, the hard one {hard_long}. Without T² the "
-                "soft one has {bare}: T² keeps the balance that alpha sets, at every T."
+                "soft one has {bare}: the logits are divided by T, and both answers become alike. "
+                "T² keeps the balance that alpha sets, at every T."
             ).format(**now)
         )
     teacher, student = shown.logits
@@ -322,7 +315,7 @@ def draw_gains(contrasts: list[Contrast]) -> Gains:
     parts = [
         _("**Distillation helps** in {helps} of {n} comparisons.").format(helps=more, n=len(sides)),
         _("**It hurts** in {n}.").format(n=less) if less else "",
-        _("**Unclear** in {n}.").format(n=unclear) if unclear else "",
+        _("**Not distinguishable** in {n}.").format(n=unclear) if unclear else "",
     ]
     rows = "; ".join(row["full"] for row in gain_rows(contrasts))
     alt = _("Accuracy of the distilled student minus the one from scratch, in points. {rows}.")
@@ -472,8 +465,8 @@ def sweep_in_words(taught: list[Setting], best: Setting, alone: Setting | None) 
     if best.low <= worst.high:
         parts.append(
             _(
-                "Their 95 % intervals over {seeds} seeds overlap: with so few seeds we cannot tell "
-                "which one is better."
+                "Their 95 % intervals over {seeds} seeds overlap: with so few seeds they are not "
+                "distinguishable."
             ).format(seeds=best.seeds)
         )
     if alone is not None:
@@ -806,7 +799,7 @@ def dreams_against(contrast: Contrast) -> str:
     verdict = {
         "more": _("The generated pictures taught more."),
         "less": _("The photographs taught more."),
-        "unclear": _("Unclear: the interval includes 0."),
+        "unclear": _("Not distinguishable: the interval includes 0."),
     }[contrast.side()]
     over = (
         _("The interval is over photographs and {n} seeds.").format(n=len(contrast.pairs))
@@ -829,6 +822,7 @@ def dreams_against(contrast: Contrast) -> str:
 
 def why(shown: Example, guessed: Guess[str]) -> None:
     """The loss, its gradient, and the function that trains the students here."""
+    assert shown.label is not None
     if guess.waits(guessed):
         return
     st.latex(
@@ -864,6 +858,7 @@ def why(shown: Example, guessed: Guess[str]) -> None:
         _("The function that trains the students of this app:"),
         source_of("core.training.loss", "loss_fn_kd"),
     )
+    data_button(partial(parts_frame, student, teacher, shown.label), "distillation")
 
 
 def homework() -> None:

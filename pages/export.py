@@ -172,15 +172,15 @@ def bars(checkpoint: Checkpoint, known: Known, measure: Measure) -> bool:
             chart.files_alt(table, measure, shown),
             key="sizes" if measure == "bytes" else "times",
         )
+        if measure == "bytes":
+            st.caption(_("Short lines: HW7's limits for a file."))
     words = chart.guess_answer(rows, answer.value, right, measure)
     guess.verdict(answer, answer.value in right, words)
     if not answer.is_open:
         return False
     lines = chart.size_lines(rows) if measure == "bytes" else chart.time_lines(rows)
     st.markdown(_("**What you see.** {lines}").format(lines=" ".join(lines)))
-    if measure == "bytes":
-        st.caption(_("Dashed: HW7's limits for a file."))
-    else:
+    if measure == "time":
         st.caption(
             _(
                 "Median and quartiles of repeated calls for one photo; one thread, all in turn, on "

@@ -15,6 +15,7 @@ from PIL.Image import Image
 
 from core.charts import numbers
 from core.charts.libraries import pd
+from core.charts.names import versions
 from core.charts.theme import ROLES, glyph, role_title
 from core.checkpoints import Checkpoint
 from core.checkpoints.by_recipe import collect, is_trial, on_one_set
@@ -216,6 +217,8 @@ def story_sentences(rows: Sequence[StackRow], served: Served | None) -> list[str
 
 
 NO_BASELINES = "none"
+NAME_PX = 400
+"""Of the names in the table: the other columns stand beside them."""
 
 
 def all_networks(shipped: Sequence[Checkpoint], stack: Stack | None) -> None:
@@ -238,7 +241,7 @@ def all_networks(shipped: Sequence[Checkpoint], stack: Stack | None) -> None:
             measured_line(_("The steps above"), stack)
 
     st.header(_("How small can it get and still be right?"))
-    explore(rows, frame.Tab("sources", _("Where the numbers come from"), sources))
+    explore(rows, frame.Tab("sources", _("Sources"), sources))
 
 
 @frame.section
@@ -271,9 +274,9 @@ def explore(rows: tuple[NetworkRow, ...], sources: frame.Tab) -> None:
     edge = frontier(shown, cost)
     best, smallest = shown[0], edge[0]
     facts = {
-        "best": _(best.title),
+        "best": short_name(best),
         "accuracy": numbers.percent(best.accuracy, best.n),
-        "smallest": _(smallest.title),
+        "smallest": short_name(smallest),
         "its": numbers.percent(smallest.accuracy, smallest.n),
     }
     show(
@@ -281,7 +284,7 @@ def explore(rows: tuple[NetworkRow, ...], sources: frame.Tab) -> None:
         _(
             "Accuracy on the test photographs against {cost}, one mark per network. Most accurate: "
             "{best}, {accuracy}. Smallest: {smallest}, {its}. On the frontier: {frontier}."
-        ).format(cost=cost_title(cost), frontier="; ".join(_(row.title) for row in edge), **facts),
+        ).format(cost=cost_title(cost), frontier="; ".join(map(short_name, edge)), **facts),
         key=f"collection-{cost}",
     )
     present = {row.role for row in shown}
@@ -292,14 +295,20 @@ def explore(rows: tuple[NetworkRow, ...], sources: frame.Tab) -> None:
 
     def what_you_see() -> None:
         most, least = cost_of(best, cost) or 0.0, cost_of(smallest, cost) or 0.0
+        less: dict[Cost, str] = {
+            "params": _("fewer parameters"),
+            "macs": _("fewer MACs"),
+            "size_bytes": _("fewer bytes"),
+            "latency_ms": _("less time"),
+        }
         if most > least:
             st.markdown(
                 _(
-                    "*{best}* is right on {accuracy}, *{smallest}* on {its} with {ratio} less. "
-                    "{n} of {all} networks are on the frontier (ringed): no other is smaller and "
-                    "better."
+                    "*{best}* is right on {accuracy}, *{smallest}* on {its} with {ratio} {less}. "
+                    "Ringed, the frontier: {n} of {all} networks. No other is smaller and better."
                 ).format(
                     ratio=numbers.ratio(most / least),
+                    less=less[cost],
                     n=len(edge),
                     all=len(shown),
                     **facts,
@@ -323,6 +332,11 @@ def explore(rows: tuple[NetworkRow, ...], sources: frame.Tab) -> None:
     )
 
 
+def short_name(row: NetworkRow) -> str:
+    """What a network is called beside its mark."""
+    return versions(row.model, row.recipe, _(row.title), row.derived)[-1]
+
+
 def every_network(shown: Sequence[NetworkRow], cost: Cost) -> None:
     """The chart as a table."""
     if any(len(row.seeds) > 1 for row in shown):
@@ -337,6 +351,7 @@ def every_network(shown: Sequence[NetworkRow], cost: Cost) -> None:
             }
             for row in shown
         ],
+        column_config={_("Network"): st.column_config.Column(width=NAME_PX)},
         hide_index=True,
         alt=_("Each network: accuracy with its interval, and its cost."),
     )

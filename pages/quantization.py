@@ -109,17 +109,34 @@ def explore(shipped: list[Checkpoint], known: list[Measured]) -> None:
     curves = chart.curves_of(shown, at.schemes)
     key = (at.checkpoint.id, at.scheme)
     own = next((curve for curve in curves if curve.key == key), None)
+    stars = None
     with place:
         if curves:
             spec, alt, _held = _picture(
-                i18n.language(), tuple(shown), tuple(at.schemes), at.against, key, *guessed
+                i18n.language(),
+                tuple(shown),
+                tuple(at.schemes),
+                at.against,
+                key,
+                guessed.value,
+                guessed.is_open,
             )
             start = (at.checkpoint.id, at.checkpoint.weights_sha256, at.scheme)
             stars = live_points(RUNS, start, ("bits", "size_bytes"))
             show(chart.at_bits(spec, at.against, at.bits, stars), alt, key="accuracy")
         else:
             explain_missing(at, shipped)
-    guess.verdict(guessed, own is not None and guessed.value == own.breaks_at, break_line(own))
+        notes = [
+            start_line(own) if own and not guessed.is_open else "",
+            _("Vertical line: your bits."),
+            _("Band: 95 % interval.") if guessed.is_open else "",
+            _("Dashed: one in eleven, pure chance."),
+            _("Dotted: your guess.") if guessed.value else "",
+            _("Stars: measured here.") if stars is not None else "",
+        ]
+        st.caption(" ".join(note for note in notes if note))
+    with picture:
+        guess.verdict(guessed, own is not None and guessed.value == own.breaks_at, break_line(own))
     lines = [chosen_line(at, guessed.is_open)]
     if guessed.is_open:
         lines += [holds_line(own)] if own else []
@@ -138,12 +155,6 @@ def explore(shipped: list[Checkpoint], known: list[Measured]) -> None:
             text = _("The others stay within theirs: {others}.")
             lines.append(text.format(others=", ".join(others)))
     st.markdown(_("**What you see.** {lines}").format(lines=" ".join(lines)))
-    st.caption(
-        _(
-            "Vertical line: your bits. Band: 95 % interval. Dashed: one in eleven, pure chance. "
-            "Stars: measured here."
-        )
-    )
     frame.tabs(
         [
             frame.Tab("line", _("Number line"), partial(number_line, at)),
@@ -242,13 +253,16 @@ def _picture(
     """The main picture and what it shows, in words."""
     del language  # only part of the key
     curves = chart.curves_of(shown, schemes)
-    spec = chart.accuracy_chart(curves, against, guess=guessed, chosen=chosen, reveal=revealed)
+    own = [] if revealed else [curve for curve in curves if curve.key == chosen]
+    spec = chart.accuracy_chart(
+        own or curves, against, guess=guessed, chosen=chosen, reveal=revealed
+    )
     alt = (
         _("Accuracy on the test photographs against the bits of a weight.")
         if against == "bits"
         else _("Accuracy on the test photographs against the bytes of the file.")
     )
-    hidden = _("Only the original networks are shown until you guess.")
+    hidden = _("Only the original network is shown until you guess.")
     lines = [holds_line(curve).replace("**", "") for curve in curves] if revealed else [hidden]
     return spec, " ".join([alt, *lines]), shown
 
@@ -278,6 +292,14 @@ def chosen_line(at: Setting, revealed: bool) -> str:
         return text
     right = _("It is right on {score}{against}.")
     return f"{text} {right.format(score=score_text(row.score), against=against_whole(row))}"
+
+
+def start_line(curve: Curve) -> str:
+    """How often the chosen network is right as it was trained."""
+    score = curve.points[0].score
+    return _("The mark: {network} in float32, right on {score}.").format(
+        network=curve.network.title, score=numbers.percent(score.accuracy, score.n)
+    )
 
 
 def holds_line(curve: Curve) -> str:
@@ -466,7 +488,7 @@ def speed_line(guessed: str | None, truth: str) -> str:
     """The answer to the guess about time."""
     text = {
         "faster": _("Static int8 measured faster."),
-        "same": _("Static int8 measured as fast as float32, as far as the measurement can tell."),
+        "same": _("Static int8 and float32 are not distinguishable by their times."),
         "slower": _("Static int8 measured slower."),
     }[truth]
     if guessed in (None, truth) or not is_right(guessed, truth):

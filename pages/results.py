@@ -99,8 +99,21 @@ def explore(
 ) -> None:
     """All findings in one picture, theirs and ours; a guess about one of them; everything else."""
     by_key = {answer.claim.key: answer for answer in answers}
+    rows = {answer.claim.key: claim_row(answer) for answer in answers}
+    titles = {key: claim_title(key) for key in by_key}
+    hidden = _("hidden until you guess")
     with frame.instrument() as (controls, picture):
         with controls:
+            chosen = by_key[one_of(st.selectbox, _("Finding"), titles, "finding", default=GUESSED)]
+            texts = st.container()
+            st.caption(
+                _(
+                    "Grey: the reports, one training each, on Food-11. Marks: ours, with 95 % "
+                    "intervals over photographs and seeds."
+                )
+            )
+        with picture:
+            place = st.container()
             guessed = guess.ask(
                 _(
                     "Guess: in the report, the distilled student beats a plain network 8 times "
@@ -109,22 +122,23 @@ def explore(
                 {
                     "agrees": _("yes"),
                     "differs": _("no, it is worse"),
-                    "unclear": _("we cannot tell"),
+                    "unclear": _("not distinguishable"),
                 },
                 "guess_results",
             )
-            titles = {key: claim_title(key) for key in by_key}
-            chosen = by_key[one_of(st.selectbox, _("Finding"), titles, "finding", default=GUESSED)]
+            answer = by_key[GUESSED]
+            text = f"{outcome_title(answer.outcome())}: "
+            text += contrast_text(answer, basis_text(answer))
+            guess.verdict(guessed, guessed.value == answer.outcome(), text)
+        with texts:
             reported = reported_text(chosen) or _("no number given")
-            hidden = _("hidden until you guess")
-            rows = {answer.claim.key: claim_row(answer) for answer in answers}
-            text = rows[chosen.claim.key]["text"] if guessed.is_open else hidden
+            ours = rows[chosen.claim.key]["text"] if guessed.is_open else hidden
             st.markdown(
                 _("**The report:** {reported}").format(reported=reported)
                 + "  \n"
-                + _("**Here:** {text}").format(text=text)
+                + _("**Here:** {text}").format(text=ours)
             )
-        with picture:
+        with place:
             lines = [
                 f"{row['name']}: {row['text'] if guessed.is_open else hidden}"
                 for row in rows.values()
@@ -136,19 +150,8 @@ def explore(
                 ),
                 key="claims",
             )
-    outcome = by_key[GUESSED].outcome()
-    answer_text = f"{outcome_title(outcome)}: " + contrast_text(
-        by_key[GUESSED], basis_text(by_key[GUESSED])
-    )
-    guess.verdict(guessed, guessed.value == outcome, answer_text)
     sentence = counts_text(answers, guessed.is_open)
     st.markdown(_("**What you see.** {sentence}").format(sentence=sentence))
-    st.caption(
-        _(
-            "Grey: the reports, one training each, on Food-11. Marks: ours, with 95 % intervals "
-            "over photographs and seeds."
-        )
-    )
     frame.tabs(
         [
             frame.Tab("findings", _("Findings"), partial(list_findings, answers, guessed)),
@@ -183,7 +186,8 @@ def outcome_title(outcome: Outcome) -> str:
     return {
         "agrees": _("✓ Agrees"),
         "differs": _("✗ Does not agree"),
-        "unclear": _("≈ Unclear here"),
+        "unclear": _("≈ Not distinguishable"),
+        "undecided": _("≈ Undecided"),
         "answers": _("→ Our answer"),
         "missing": _("… Not trained yet"),
     }[outcome]
@@ -222,7 +226,8 @@ def counts_text(answers: Sequence[Tested], revealed: bool) -> str:
     parts: dict[Outcome, str] = {
         "agrees": _("our networks agree with {n}"),
         "differs": _("disagree with {n}"),
-        "unclear": _("unclear: {n}"),
+        "unclear": _("not distinguishable: {n}"),
+        "undecided": _("undecided: {n}"),
         "answers": _("left open by the reports: {n}"),
         "missing": _("not trained yet: {n}"),
     }
@@ -269,7 +274,7 @@ def contrast_text(answer: Tested, basis: str = "") -> str:
         nearly = _("“Nearly equal” here means within ±{points} points")
         sentences.append(nearly.format(points=f"{100 * HARDLY:.1f}"))
     elif answer.outcome() == "unclear":
-        sentences.append(_("The interval includes 0: we cannot tell which one is better"))
+        sentences.append(_("The interval includes 0: they are not distinguishable"))
     if differs := answer.contrast.also_differs():
         sentences.append(_("The trainings also differ in {names}").format(names=", ".join(differs)))
     return ". ".join(sentences) + "."
@@ -398,7 +403,7 @@ def same_size_text(rows: Sequence[Compressed], titles: Mapping[str, str]) -> str
     text = (
         _("Best: {best}, {accuracy}; then {others}.")
         if is_better(best, others[0])
-        else _("Highest: {best}, {accuracy}; then {others}. We cannot tell the first two apart.")
+        else _("Highest: {best}, {accuracy}; then {others}. The first two are not distinguishable.")
     )
     return text.format(
         best=way_title(best, titles),

@@ -100,7 +100,7 @@ def softened(checkpoints: list[Checkpoint]) -> None:
             with chart:
                 show_with_slider(
                     temperature_chart(voices, start, chosen.label, guessed.is_open),
-                    alt, "softmax", TEMPERATURE_HEIGHT_PX[guessed.is_open] + 95,
+                    alt, "softmax", TEMPERATURE_HEIGHT_PX + 95,
                 )  # fmt: skip
         with controls:  # beside the slider: the numbers follow it
             st.header(_("What you see"))

@@ -18,14 +18,31 @@ DASHES = [[1, 0], [8, 4], [2, 3], [8, 3, 2, 3], [12, 6]]
 """How lines of the same colour differ: the first is solid."""
 MARKS = ("circle", "square", "triangle-up", "diamond", "cross")
 """How marks of the same colour differ."""
-GLYPHS = {slot.shape: slot.glyph for slot in SLOTS.values()} | dict(
-    zip(MARKS, "●■▲◆✚", strict=True)
-)
+FURTHER = {
+    "M-.5,-1.2L.5,-1.2L.5,1.2L-.5,1.2Z": "▮",
+    "M-1.2,-.5L1.2,-.5L1.2,.5L-1.2,.5Z": "▬",
+}
+"""Marks of no role, for further networks of a role, and the same as letters."""
+GLYPHS = {slot.shape: slot.glyph for slot in SLOTS.values()} | FURTHER
 """Every mark as a letter, for the names of curves."""
 STAR = "M0,-1L.3,-.3L1,0L.3,.3L0,1L-.3,.3L-1,0L-.3,-.3Z"
 """The mark of what was measured here just now."""
 GUESS: dict[str, Any] = {"strokeDash": [3, 5], "strokeWidth": 3}
 """How a visitor's guess is drawn."""
+
+
+def network_marks(networks: pd.Series, roles: pd.Series) -> list[str]:
+    """A mark for each row: that of its role for the first network of a role, one of FURTHER for
+    the others."""
+    by_role: dict[str, list[str]] = {}
+    marks = []
+    for network, role in zip(networks, roles, strict=True):
+        alike = by_role.setdefault(role, [])
+        if network not in alike:
+            alike.append(network)
+        kinds = (SLOTS[role].shape, *FURTHER)
+        marks.append(kinds[alike.index(network) % len(kinds)])
+    return marks
 
 
 def spread(values: Sequence[float] | np.ndarray, gap: float) -> np.ndarray:

@@ -16,13 +16,13 @@ def short_network(model: str, title: str) -> str:
         "efficientnet_lite0": "EfficientNet-Lite0",
         "efficientnet_lite2": "EfficientNet-Lite2",
         "resnet18": "ResNet-18",
-        "plain_2m": _("plain 2.2 M"),
-        "dwpw_256k": "DW+PW 257 k",
-        "plain_275k": _("plain 275 k"),
-        "group8_277k": _("group 277 k"),
+        "plain_2m": _("Plain 2.2 M"),
+        "dwpw_256k": _("Depthwise 257 k"),
+        "plain_275k": _("Plain 275 k"),
+        "group8_277k": _("Group 277 k"),
         "hw13_sample": _("HW13 sample"),
         "hw13_residual": _("HW13 residual"),
-        "best_100k": _("best 100 k"),
+        "best_100k": _("Best 100 k"),
     }.get(model, parts_of(title)[0])
 
 
@@ -58,7 +58,7 @@ def _recipe_words(recipe: str, title: str) -> str:
     }
     if recipe in names:
         return names[recipe]
-    done = "".join(parts_of(title)[1:][-1:])  # "22.6 % of channels cut out"
+    done = parts_of(title)[-1]  # "22.6 % of channels cut out"
     if recipe.endswith("_10ep"):
         done = _("10 epochs")
     begun = names.get(recipe.split("_")[0], "")
@@ -109,8 +109,8 @@ class Label(NamedTuple):
 _SIDES: dict[Side, tuple[Literal["left", "right"], float, float]] = {
     "right": ("left", 12, 0),
     "left": ("right", -12, 0),
-    "above": ("left", -MARK_PX, -17),
-    "below": ("left", -MARK_PX, 17),
+    "above": ("left", 6, -18),
+    "below": ("left", 6, 18),
 }
 
 

@@ -122,7 +122,8 @@ def _collection_chart(
     accuracies = max(0.0, bottom), min(1.0, top)
     edge = frontier(rows, cost)
     return with_rows(
-        _collection(cost, costs, accuracies),
+        _collection(cost),
+        dict(zip(_ENDS, (*costs, *accuracies), strict=True)),
         networks=[
             {
                 "checkpoint": row.checkpoint,
@@ -200,12 +201,17 @@ def _around(least: float, most: float) -> tuple[float, float]:
     )
 
 
+_ENDS = ("x_low", "x_high", "y_low", "y_high")
+"""Parameters: the ends of both axes. With them one specification does for all networks."""
+
+
 @compiled
-def _collection(cost: Cost, costs: tuple[float, float], accuracies: tuple[float, float]) -> Any:
+def _collection(cost: Cost) -> Any:
+    x_low, x_high, y_low, y_high = map(alt.expr, _ENDS)
     x = alt.X(
         f"{cost}:Q",
         title=cost_title(cost) + (_(" in ms") if cost == "latency_ms" else ""),
-        scale=alt.Scale(type="log", domain=costs, nice=False),
+        scale=alt.Scale(type="log", domainMin=x_low, domainMax=x_high, nice=False),
         axis=alt.Axis(
             values=[float(10.0**power) for power in range(-2, 11)],
             format="~g" if cost == "latency_ms" else "~s",
@@ -216,7 +222,7 @@ def _collection(cost: Cost, costs: tuple[float, float], accuracies: tuple[float,
         return alt.Y(
             f"{field}:Q",
             title=_("Right on the test photographs"),
-            scale=alt.Scale(domain=accuracies, nice=False),
+            scale=alt.Scale(domainMin=y_low, domainMax=y_high, nice=False, zero=False),
             axis=alt.Axis(format=".0%", tickCount=6),
         )
 
@@ -255,7 +261,7 @@ def _collection(cost: Cost, costs: tuple[float, float], accuracies: tuple[float,
     )
     return finish(
         layered(rules, stated, painted(stairs, "text"), painted(rings, "text"), seeds, bars, dots,
-                names),
+                names).add_params(*(alt.param(name=end, value=1) for end in _ENDS)),
         height=HEIGHT_PX,
     )  # fmt: skip
 

@@ -113,7 +113,7 @@ HARDLY = (REPORTED[STRONG].accuracy - REPORTED[DWPW].accuracy) / 4
 """The most that counts as "hardly better" or "nearly equal": a quarter of what a strong teacher
 brought in the report, 3.2 points."""
 
-Outcome = Literal["agrees", "differs", "unclear", "answers", "missing"]
+Outcome = Literal["agrees", "differs", "unclear", "undecided", "answers", "missing"]
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,8 @@ class Tested:
         """Judged by our interval, which holds the luck of photographs and of training.
 
         That there is a difference: `unclear` wherever the interval holds 0. That there is hardly
-        one ("same"): by its size, `agrees` only where the whole interval lies within HARDLY.
+        one ("same"): by its size, `agrees` only where the whole interval lies within HARDLY, and
+        `undecided` where there is a difference that may be smaller or larger than that.
         """
         if self.contrast is None:
             return "missing"
@@ -137,7 +138,9 @@ class Tested:
             _mean, low, high = self.contrast.interval()
             if low > HARDLY or high < -HARDLY:
                 return "differs"
-            return "agrees" if max(-low, high) <= HARDLY else "unclear"
+            if max(-low, high) <= HARDLY:
+                return "agrees"
+            return "unclear" if self.contrast.side() == "unclear" else "undecided"
         side = self.contrast.side()
         if side == "unclear":
             return "unclear"

@@ -114,8 +114,7 @@ _FIGURE_AT = 1.36
 _BARS = (42, 284)
 """From where to where, in px from the top, the bars stand; the entropy curves below them."""
 _CURVES = (366, 470)
-TEMPERATURE_HEIGHT_PX = {False: _BARS[1], True: _CURVES[1]}
-"""By whether the curves are there."""
+TEMPERATURE_HEIGHT_PX = _CURVES[1]
 
 
 class Voice(NamedTuple):
@@ -135,7 +134,8 @@ def temperature_chart(
     """Bars of each voice at the slider's T, over their entropy against T; the slider at `start`.
 
     Classes are sorted by the first voice's logits; the true one, if known, is ticked. Unless
-    `is_open`, whatever shows what another T would do is left out: the slider and the curves.
+    `is_open`, whatever shows what another T would do is left out, and its room kept: the slider and
+    the curves.
     """
     order = np.argsort(-voices[0].logits, kind="stable")
     answers = [
@@ -163,11 +163,9 @@ def _temperature_spec(panels: int, is_open: bool) -> alt.LayerChart:
     low, high, step = softening.T_LOW, softening.T_HIGH, softening.T_STEP
     bind = alt.binding_range(min=low, max=high, step=step, name=_("Temperature T"))
     slider = alt.param(name="T", value=1.0, bind=bind if is_open else alt.Undefined)
-    halves = [layered(*_softmax_bars(panels, is_open))]
-    if is_open:
-        halves.append(layered(*_entropy(panels)))
-    both = layered(*halves).resolve_scale(x="independent", y="independent").add_params(slider)
-    return _fit_width(both, TEMPERATURE_HEIGHT_PX[is_open])
+    both = layered(layered(*_softmax_bars(panels, is_open)), layered(*_entropy(panels, is_open)))
+    both = both.resolve_scale(x="independent", y="independent").add_params(slider)
+    return _fit_width(both, TEMPERATURE_HEIGHT_PX)
 
 
 def _fit_width(chart: alt.LayerChart, height_px: int) -> Any:
@@ -183,7 +181,7 @@ def _classes_axis(stretch: tuple[int, int]) -> alt.Y:
         sort=alt.EncodingSortField(field="place", op="min"),
         title=None,
         scale=alt.Scale(type="band", range=list(stretch), padding=0.15),
-        axis=alt.Axis(orient="left", labelPadding=6, grid=False),
+        axis=alt.Axis(orient="left", labelPadding=6, grid=False, labelOverlap=False),
     )
 
 
@@ -199,7 +197,7 @@ def _softmax_bars(panels: int, is_open: bool) -> list[alt.Chart]:
             labelExpr=f"format(datum.value % {_PANEL}, '.0%')",
             orient="bottom",
             grid=False,
-            offset=_BARS[1] - TEMPERATURE_HEIGHT_PX[is_open],
+            offset=_BARS[1] - TEMPERATURE_HEIGHT_PX,
             labelFlush=False,
         ),
     )
@@ -259,7 +257,7 @@ def _entropy_at_t(*keep: str, over: Sequence[float] = ()) -> alt.Chart:
     )
 
 
-def _entropy(panels: int) -> list[alt.Chart]:
+def _entropy(panels: int, is_open: bool) -> list[alt.Chart]:
     x = _temperature_axis("at:Q", softening.T_LOW, [0.1, 0.2, 0.5, 1, 2, 5, 10, 20])
     y = alt.Y(
         "entropy:Q",
@@ -287,7 +285,7 @@ def _entropy(panels: int) -> list[alt.Chart]:
         _word(_("Entropy, in nats"), -48, heads_y, fontWeight="bold"),
         ink_text(ceiling.encode(x=alt.value(6)), alt.value("ln 11"), "muted", align="left",
                  baseline="bottom", dy=-3),
-        curves.encode(x=x, y=y, color=role_color(), detail="series:N"),
+        *([curves.encode(x=x, y=y, color=role_color(), detail="series:N")] if is_open else []),
         *_current_temperature(x, _CURVES),
         marks.encode(x=x, y=y, color=role_color(), shape=role_shape()),
         names,
@@ -303,14 +301,13 @@ def _entropy(panels: int) -> list[alt.Chart]:
 
 HARD, SOFT, TOTAL = "correct", "teacher", "distilled"
 """Colour slots of the terms: from the label, from the teacher, what the student gets."""
-_GRADIENT = (130, 350)
+_GRADIENT = (130, 320)
 """From where to where, in px from the top, the gradient's bars stand."""
-_LENGTHS = (418, 524)
+_LENGTHS = (380, 468)
 """The same for the curves below them."""
 _LENGTHS_AXIS = (3e-4, 20.0)
 """What is shorter stands at the lower end."""
-DISTILLATION_HEIGHT_PX = {False: _GRADIENT[1] + 4, True: _LENGTHS[1]}
-"""By whether the curves are there."""
+DISTILLATION_HEIGHT_PX = _LENGTHS[1]
 INPUTS = {
     "T": Range(T_LOW, T_HIGH, T_STEP, 4.0),
     "alpha": Range(0.0, 1.0, 0.05, 0.5),
@@ -333,7 +330,7 @@ def distillation_chart(
 
     `starts`: where each of `INPUTS` begins; `moves`: whether a logit can be moved. Classes stand in
     the order of the teacher's logits; the gradient's axis is wide enough for every setting of the
-    sliders. Unless `is_open`, the lengths of the gradients are left out.
+    sliders. Unless `is_open`, the lengths of the gradients are left out, and their room kept.
     """
     bound = largest_gradient(student, teacher, moves)
     answers = [
@@ -359,7 +356,13 @@ def distillation_chart(
             ]
         }  # fmt: skip
     if not is_open:
-        spec = spec | {"layer": spec["layer"][:1], "height": DISTILLATION_HEIGHT_PX[False]}
+        bars, curves = spec["layer"]
+        head, hidden, *_answer = curves["layer"]
+        spec = spec | {"layer": [bars, curves | {"layer": [head, hidden]}]}
+    else:
+        bars, curves = spec["layer"]
+        head, _hidden, *answer = curves["layer"]
+        spec = spec | {"layer": [bars, curves | {"layer": [head, *answer]}]}
     return with_data(spec, starts, answers=pa.Table.from_pylist(answers))
 
 
@@ -387,7 +390,7 @@ def _distillation_spec() -> alt.LayerChart:
     ]
     both = layered(layered(*_losses(), *_gradient_bars()), layered(*_gradient_lengths()))
     both = both.resolve_scale(x="independent", y="independent").add_params(*params)
-    return _fit_width(both, DISTILLATION_HEIGHT_PX[True])
+    return _fit_width(both, DISTILLATION_HEIGHT_PX)
 
 
 def _softened(chart: alt.Chart, t: str, *per: str) -> alt.Chart:
@@ -521,7 +524,10 @@ def _gradient_lengths() -> list[alt.Chart]:
         "bare": (SOFT, [6, 5], _("soft, without T²")),
         "hard": (HARD, [1, 0], _("hard")),
     }
-    layers = [_word(_("How long each gradient is"), 0, _LENGTHS[0] - 34, fontWeight="bold")]
+    layers = [
+        _word(_("Length of each gradient"), 0, _LENGTHS[0] - 34, fontWeight="bold"),
+        _word("?", alt.XValue(alt.expr("width / 2")), sum(_LENGTHS) / 2),  # until the guess
+    ]
     for name, (slot, dash, title) in kinds.items():
         line = curves.transform_calculate(length=f"datum.{name}").mark_line(
             strokeWidth=2.5, strokeDash=dash
@@ -713,7 +719,7 @@ def gain_chart(contrasts: Sequence[Contrast]) -> Spec:
 def _gain_spec(rows: int, reach: int) -> alt.LayerChart:
     x = alt.X(
         "gain:Q",
-        title=_("Distilled minus from scratch, in points"),
+        title=_("Distilled minus scratch, points"),
         scale=alt.Scale(domain=[-reach, reach], nice=False),
         axis=alt.Axis(grid=False, tickCount=6),
     )
@@ -723,7 +729,7 @@ def _gain_spec(rows: int, reach: int) -> alt.LayerChart:
         color=role_color(),
         tooltip=[alt.Tooltip("seed:N"), alt.Tooltip("gain:Q", format="+.2f")],
     )  # fmt: skip
-    return _interval_rows(x, 0, 46 * rows + _AXIS_PX, seeds)
+    return _interval_rows(x, 0, 36 * rows + _AXIS_PX, seeds)
 
 
 def row_name(learned_from: str, n_pictures: int) -> str:

@@ -137,7 +137,11 @@ def files_chart(files: Rows, measure: Measure, known: Collection[Format] = FORMA
     limits = [limit for limit in SIZE_LIMITS_BYTES.values() if limit <= 1.15 * most]
     tables: dict[str, Rows] = {"files": rows}
     if measure == "bytes":
-        tables["limits"] = [{"value": limit, "text": numbers.size(limit)} for limit in limits]
+        tables["limits"] = [
+            {"place": place, "value": limit, "text": "" if place else numbers.size(limit)}
+            for limit in limits
+            for place in range(len(rows))
+        ]
     chart = with_rows(_files(measure), {"most": most}, **tables)
     return {**chart, "height": ROW_PX * len(rows) + AXIS_PX}
 
@@ -162,12 +166,14 @@ def _files(measure: Measure) -> Any:
         tooltip=[alt.Tooltip("title:N", title=_("File")), alt.Tooltip("text:N", title=title)],
     )
     if measure == "bytes":
-        edge = alt.Chart(alt.NamedData("limits"))
-        lines = edge.mark_rule(strokeDash=[5, 4], strokeWidth=1.5, opacity=0.7).encode(x=x)
+        edge = alt.Chart(alt.NamedData("limits")).encode(x=x)
+        lines = edge.mark_tick(thickness=1.5, size=22, yOffset=2).encode(
+            y=y
+        )  # none crosses a file's name
         marks = [
-            painted(lines, "muted"),
             base.mark_bar(cornerRadiusEnd=3, height=18).encode(color=role_color()),
-            ink_text(edge.encode(x=x, y=alt.value(0)), "text:N", "muted", dy=-8),
+            painted(lines, "muted"),
+            ink_text(edge.encode(y=alt.value(0)), "text:N", "muted", dy=-8),
         ]
     else:
         quartiles = alt.X("p25:Q", title=title, scale=scale, axis=axis)

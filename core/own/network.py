@@ -8,7 +8,6 @@ guessed, enters no comparison of trainings, and is removed when its visitor has 
 
 import secrets
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel
@@ -57,15 +56,8 @@ class Added(BaseModel):
 RUNS: LiveRuns[Point, Added] = LiveRuns(Added, "core.own.network:add_live")
 
 
-def point(model: str, scaling: str, input_px: int, title: str) -> Point:
-    """What a visitor's file is to become, under an id that cannot be guessed."""
-    key = f"{model}@{scaling}"
-    id = f"{short_name(key)}-{FROM_FILE}-s0-{VISITOR}_{secrets.token_hex(8)}"
-    return Point(id, key, input_px, title)
-
-
-def let_wait(wanted: Point, data: bytes) -> None:
-    """Put a visitor's file where its run finds it.
+def point(model: str, scaling: str, input_px: int, title: str, data: bytes) -> Point:
+    """Let a visitor's file wait for its run, as a network of an id that cannot be guessed.
 
     Raises CheckpointError where too many visitors' networks are here.
     """
@@ -75,10 +67,13 @@ def let_wait(wanted: Point, data: bytes) -> None:
                 n=MOST_HERE
             )
         )
-    paths.write_atomic(waiting_file(wanted.id), data)
+    key = f"{model}@{scaling}"
+    id = f"{short_name(key)}-{FROM_FILE}-s0-{VISITOR}_{secrets.token_hex(8)}"
+    paths.write_atomic(waiting_file(id), data)
+    return Point(id, key, input_px, title)
 
 
-def waiting_file(id: str) -> Path:
+def waiting_file(id: str) -> Any:
     """Where a file waits until the run that reads it begins."""
     return paths.data_dir() / "waiting" / id
 

@@ -17,6 +17,7 @@ from core.charts import numbers
 from core.charts.compiled import Spec, compiled, with_data
 from core.charts.curves import (
     CHANCE,
+    DASHES,
     GUESS,
     MARKS,
     accuracy_axis,
@@ -25,6 +26,7 @@ from core.charts.curves import (
     curve_data,
     end_names,
     level,
+    network_marks,
     spread,
     stacked,
 )
@@ -174,7 +176,13 @@ def accuracy_chart(
     `live`: columns ratio and accuracy, measured here just now, drawn as stars. `chosen`: checkpoint
     and method of the only curve that has a band; without it all have.
     """
-    ways = _ways(frame)
+    # all methods on one network, or networks of which two may share a role, and hence a colour
+    if frame["method"].nunique() > 1:
+        ways = [METHODS.index(method) for method in frame["method"]]
+        marks = [MARKS[way] for way in ways]
+    else:
+        ways = [int(way) % len(DASHES) for way in pd.factorize(frame["checkpoint"])[0]]
+        marks = network_marks(frame["checkpoint"], frame["role"])
     if chosen is not None:
         own = (frame["checkpoint"] == chosen[0]) & (frame["method"] == chosen[1])
         frame = frame.assign(banded=own)
@@ -182,7 +190,7 @@ def accuracy_chart(
     data = curve_data(
         frame.assign(
             dash=[f"m{way}" for way in ways],
-            mark=[MARKS[way] for way in ways],
+            mark=marks,
             marked=np.isclose(tenths, tenths.round()),
         ),
         "ratio",
@@ -196,15 +204,6 @@ def accuracy_chart(
     if guess is None:
         guess = pd.DataFrame({"ratio": [], "accuracy": []}, dtype=float)
     return with_data(_accuracy_shape(), **data, guess=guess)
-
-
-def _ways(frame: pd.DataFrame) -> list[int]:
-    """Which dashes and marks each row has: its method's; its network's where there is one method,
-    since two networks may share a role, and hence a colour."""
-    if frame["method"].nunique() > 1:
-        return [METHODS.index(method) for method in frame["method"]]
-    places = pd.factorize(frame["checkpoint"])[0] % len(MARKS)
-    return [int(place) for place in places]
 
 
 def ratio_axis() -> alt.X:

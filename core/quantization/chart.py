@@ -14,7 +14,14 @@ import pyarrow as pa
 
 from core.charts import numbers
 from core.charts.compiled import Spec, compiled, inlined, with_data, with_rows
-from core.charts.curves import DASHES, GUESS, MARKS, accuracy_plot, curve_data
+from core.charts.curves import (
+    DASHES,
+    GUESS,
+    MARKS,
+    accuracy_plot,
+    curve_data,
+    network_marks,
+)
 from core.charts.theme import finish, ink_text, layered, painted
 from core.course import SIZE_LIMITS_BYTES
 from core.i18n import _, ngettext
@@ -161,13 +168,16 @@ def accuracy_chart(
     """
     frame = curve_table(curves)
     # two networks may share a role, and hence a colour: marks and dashes tell them apart
-    ways = frame["scheme" if frame["scheme"].nunique() > 1 else "checkpoint"]
-    places = [int(place) % len(MARKS) for place in pd.factorize(ways)[0]]
+    by_scheme = frame["scheme"].nunique() > 1
+    places = pd.factorize(frame["scheme" if by_scheme else "checkpoint"])[0]
+    marks = network_marks(frame["checkpoint"], frame["role"])
+    if by_scheme:
+        marks = [MARKS[place % len(MARKS)] for place in places]
     x = frame["bits" if against == "bits" else "size_bytes"].astype(float)
     data = curve_data(
         frame.assign(
             x=x,
-            mark=[MARKS[place] for place in places],
+            mark=marks,
             dash=[f"m{place % len(DASHES)}" for place in places],
             banded=[
                 chosen in (None, key)

@@ -25,7 +25,7 @@ from pages.kit import networks, photos, url_state
 from pages.kit.url_state import next_of, one_of, toggle
 
 PICTURE_PX, TEXT_PX = 160, 230
-"""Of the picture, shown at half its size, and of the text beside it: a phone has room for both."""
+"""Of the picture, shown small, and of the text beside it: a phone has room for both."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -282,7 +282,7 @@ def show_picture(chosen: Example) -> None:
     food = food_class(CLASSES[chosen.label]) if chosen.label is not None else ""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if chosen.picture is not None:
-            st.image(chosen.picture, width=80, alt=_("The picture that the answers are about"))
+            st.image(chosen.picture, width=56, alt=_("The picture that the answers are about"))
         if chosen.is_generated:
             words = _("A {mark}, made as **{food}**.")
             st.markdown(words.format(mark=MARK(), food=food), width=TEXT_PX)

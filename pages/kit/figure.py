@@ -69,7 +69,7 @@ def show_with_slider(chart: Any, alt: str, key: str, height_px: int) -> None:
     place = f".st-key-{key} .vega-embed"
     st.html(
         f"<style>{place} {{display: flex; flex-direction: column-reverse}}"
-        f"{place} .vega-bindings {{padding-bottom: 1rem}}"
+        f"{place} .vega-bindings {{padding-bottom: 1rem; min-height: 2.6rem}}"
         f"{place} label:has(> input[type='range']) {{display: flex; gap: 0.8rem}}"
         f"{place} input[type='range'] {{flex: 1; min-width: 6rem; max-width: 34rem}}"
         f"{place} .vega-bind-name {{font-weight: 600; min-width: 0 !important}}"

@@ -31,6 +31,8 @@ class Entry(NamedTuple):
     icon: str
     name: str
     question: str
+    prepared: tuple[str, ...] = ()
+    """Settings that the server opens beforehand, too: those that cost most to draw first."""
 
     @property
     def file(self) -> str:
@@ -47,7 +49,8 @@ def sections() -> dict[str, list[Entry]]:
     return {
         "": [
             Entry("home", ":material/restaurant_menu:", _("Home"),
-                  _("How does a big network become a small one?")),
+                  _("How does a big network become a small one?"),
+                  ("cost=macs", "cost=size_bytes", "cost=latency_ms", "trials=true")),
         ],
         _("See"): [
             Entry("compare", ":material/photo_camera:", _("Compare"),
@@ -71,15 +74,16 @@ def sections() -> dict[str, list[Entry]]:
         ],
         _("Cut"): [
             Entry("pruning", ":material/content_cut:", _("Pruning"),
-                  _("Does pruning make a network small and fast?")),
+                  _("Does pruning make a network small and fast?"),
+                  ("tab=weights", "tab=channels")),
             Entry("quantization", ":material/straighten:", _("Quantisation"),
                   _("How few bits does a weight need?")),
             Entry("low_rank", ":material/view_column_2:", _("Low rank"),
-                  _("Does a layer need all its ranks?")),
+                  _("Does a layer need all its ranks?"), ("tab=time", "tab=trap")),
         ],
         _("Ship"): [
             Entry("export", ":material/phone_iphone:", _("Export"),
-                  _("What do you put on the phone?")),
+                  _("What do you put on the phone?"), ("measure=time", "tab=way")),
         ],
         _("Teach"): [
             Entry("class", ":material/groups:", _("Classroom"),
@@ -295,18 +299,22 @@ def style() -> None:
         "[data-testid='stMarkdownContainer'] :not(pre) > code, "
         "[data-testid='stCaptionContainer'] code {font-size: 0.95em !important}"
         "[data-testid='stSelectbox'] input {text-overflow: ellipsis}"
+        ".st-key-instrument [data-testid='stFileUploaderDropzoneInstructions'] {display: none}"
         "[data-testid='stVegaLiteChart'] svg {overflow: visible}"  # else a last letter is cut
         "[data-testid='stVegaLiteChart'] .mark-text.role-mark text {paint-order: stroke; "
         f"stroke: {page}; stroke-width: 4px; stroke-linejoin: round}}"
         "[data-testid='stLayoutWrapper']:has(> * > .st-key-browser_sliders) {display: none}"
-        "[data-testid='stMainBlockContainer'] {padding-top: 3.2rem; padding-bottom: 3rem}"
+        "[data-testid='stMainBlockContainer'] {padding-top: 3.2rem; padding-bottom: 2rem}"
         "[data-testid='stButtonGroup'] > :has(> [data-variant='pills']), "
         ".st-key-instrument [role='radiogroup'] {flex-wrap: wrap}"
         f"{chinese}"
         "[data-testid='stMarkdownContainer'] table {display: block; overflow-x: auto}"
+        "[class*='st-key-verdict'] {min-height: 3.2rem}"
+        "[data-testid='stMarkdownContainer'] hr {margin: 0.8rem 0}"
         "@media (max-width: 640px) {[data-testid='stMarkdownContainer'] table {font-size: 0.875rem}"
         ".st-key-instrument > * > [data-testid='stHorizontalBlock'], "
-        ".st-key-instrument > [data-testid='stHorizontalBlock'] {flex-direction: column-reverse}}"
+        ".st-key-instrument > [data-testid='stHorizontalBlock'] {flex-direction: column-reverse}"
+        ".st-key-instrument [data-testid='stColumn'] {min-width: 100%}}"
         # Streamlit's own spinners, skeletons and fading, too; what is in a component asks itself
         "@media (prefers-reduced-motion: reduce) {*, ::before, ::after "
         "{animation-duration: 0.01ms !important; animation-iteration-count: 1 !important; "

@@ -89,17 +89,18 @@ def is_revealed() -> bool:
 
 
 def verdict(guess: Guess[G], is_right: bool, answer: str) -> None:
-    """One line: whether the guess was right, and the answer. The line is there before, too, so
-    that nothing jumps."""
+    """A line or two: whether the guess was right, and the answer. Their room is kept before, too,
+    so that nothing jumps."""
     if not guess.is_open:
-        held = room.holds_back()
-        st.markdown("&nbsp;" if held else _(":gray[Guess, or press “Just show me”.]"))
+        text = "&nbsp;"
     elif guess.value is None:
-        st.markdown(answer)
+        text = answer
     else:
         lab.revealed(guess.place, is_right, answer)
         slot, words = ("correct", _("Right.")) if is_right else ("wrong", _("Not quite."))
-        st.markdown(f"{glyph(slot)} **{words}** {answer}")
+        text = f"{glyph(slot)} **{words}** {answer}"
+    with st.container(key=f"verdict-{guess.place[1]}"):
+        st.markdown(text)
 
 
 def waits(guess: Guess[G]) -> bool:

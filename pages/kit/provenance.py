@@ -64,14 +64,15 @@ def provenance(checkpoints: Sequence[Checkpoint]) -> None:
             if counts
             else name
         )
-    st.caption(_("Accuracies measured on {data}.").format(data="; ".join(lines)))
-    _sources(checkpoints)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(_("Accuracies measured on {data}.").format(data="; ".join(lines)))
+        _sources(checkpoints)
 
 
 @frame.section
 def _sources(checkpoints: Sequence[Checkpoint]) -> None:
     """The box; a touch in it redraws it alone."""
-    with st.popover(_("Where these numbers come from"), icon=":material/fact_check:"):
+    with st.popover(_("Sources"), icon=":material/fact_check:"):
         for checkpoint in _some(checkpoints):
             st.markdown(f"**{name_of(checkpoint)}**")
             st.markdown("\n".join(f"- {line}" for line in _details(checkpoint)))

@@ -274,7 +274,8 @@ class _Prewarming:
 
 
 async def prewarm() -> None:
-    """Open every page once in each language, Home first, while nobody else's page runs.
+    """Open every page once in each language, Home first, while nobody else's page runs; then the
+    settings of each that cost most to draw first.
 
     So no visitor waits for imports, charts' specifications or results read from files. What is in
     memory then stays for ever: the garbage collector, off since app.py was imported, need not look
@@ -289,13 +290,15 @@ async def prewarm() -> None:
             client = _Prewarming()
             session = server.connect_session(client, user_info={})
             try:
-                for page in frame.entries():
+                listed = [(page, "") for page in frame.entries()]
+                listed += [(page, each) for page, _none in listed for each in page.prepared]
+                for page, setting in listed:
                     while _others_run(session):
                         await asyncio.sleep(0.1)
                     client.finished.clear()
                     message = BackMsg()
                     message.rerun_script.page_name = "" if page.key == "home" else page.key
-                    message.rerun_script.query_string = f"lang={code}"
+                    message.rerun_script.query_string = f"lang={code}&{setting}".rstrip("&")
                     server.handle_backmsg(session, message)
                     await asyncio.wait_for(client.finished.wait(), PREWARM_S)
                     gc.enable()
@@ -327,15 +330,8 @@ async def _tidy_up() -> None:
         try:
             end_closed_sessions()
             await asyncio.to_thread(room.forget_old)
-            await asyncio.to_thread(_forget_old_networks)
         except Exception:  # whatever it was: a timer that has ended would keep photos for ever
             _log.exception("sessions could not be tidied up")
-
-
-def _forget_old_networks() -> None:
-    from core.own.network import forget_old  # ONNX Runtime comes with it
-
-    forget_old()
 
 
 def end_closed_sessions() -> None:

@@ -53,7 +53,7 @@ def test_a_link_to_a_page_works_on_a_cold_server(page: "Page", server: str) -> N
 def test_home_names_the_best_network_and_leads_to_the_pages(page: "Page", server: str) -> None:
     page.goto(server)
     settle(page)
-    assert "DW+PW 257 k, distilled" in chart_texts(page)
+    assert "Depthwise 257 k, distilled" in chart_texts(page)
     page.get_by_role("tab", name="Every network").click()
     page.wait_for_selector('[data-testid="stDataFrame"]')
     page.click('[data-testid="stMain"] [data-testid="stPageLink"] >> text=Architecture')

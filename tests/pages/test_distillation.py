@@ -88,7 +88,7 @@ def test_the_page_as_it_comes(open_page: Open) -> None:
     assert chosen["Teacher"] == shelf.TEACHER and chosen["Student"] == shelf.SCRATCH
     assert list(bound(app)) == ["T", "alpha"]  # a logit is moved by whoever wants to
 
-    assert "Guess, or press" in text(app) and len(chart(app)["layer"]) == 1
+    assert len(chart(app)["layer"][1]["layer"]) == 2  # a heading and a question mark
     assert len(given["paragraphs"]) == 1
     assert "This gives the answer away" in text(app) and not app.code
     cold, warm = (
@@ -190,7 +190,7 @@ def test_one_seed_is_called_one_seed_and_other_settings_are_owned_up_to(open_pag
     publish_answers("distilled", 0, 204)
     app = open_page("distillation")
     assert "**Distillation helps** in 0 of 1" in text(app)
-    assert "**Unclear** in 1" in text(app)
+    assert "**Not distinguishable** in 1" in text(app)
     publish_answers("scratch", 0, 200)
     publish_answers("distilled", 0, 260, config={"seed": 0, "epochs": 90})
     app = open_page("distillation")

@@ -66,13 +66,16 @@ def test_nothing_gives_the_answer_away_before_the_guess(open_page: Open, shipped
     app = open_page(PAGE)
     assert not app.exception
     assert "until you guess" in chart(app, "Accuracy").alt
-    assert [row["bits"] for row in drawn(app, "Accuracy", "curves")] == [32, 32]
+    assert [row["bits"] for row in drawn(app, "Accuracy", "curves")] == [32]
+    assert "The mark: " in said(app) and "Stars" not in said(app)  # what is drawn, no more
     assert not drawn(app, "Accuracy", "guess")
     for tab in ("time", "run", "aware", "trap", "homework"):
         linked = open_page(PAGE, tab=tab)
         text = said(linked)
         assert not linked.exception and [tab.label for tab in linked.tabs][0] == "Number line"
-        assert "stays within" not in text and "83.0%" not in text and "better: " not in text
+        assert (
+            "stays within" not in text and "83.0% in float32" not in text and "better: " not in text
+        )
         assert "guess first" in text and "265,000" not in text and "zeroed" not in text
 
 
@@ -253,14 +256,15 @@ def test_older_links_open_what_they_opened(open_page: Open, shipped: Path) -> No
     assert app.button_group(key="options").value == ["bytes", "methods"]
     assert app.selectbox(key="scheme").value == "kmeans"
     assert "bytes of the file" in chart(app, "Accuracy").alt
-    curves = drawn(app, "Accuracy", "curves")
-    assert {row["scheme"] for row in curves} == set(SCHEMES)
-    assert {row["series"] for row in curves if row["banded"]} == {"k-means codebook"}
     assert dict(app.query_params) == {
         "network": SCRATCH, "scheme": "kmeans", "options": ["bytes", "methods"],
     }  # fmt: skip
+    app.button_group(key="guess_bits").set_value(guess.SHOW).run()
+    curves = drawn(app, "Accuracy", "curves")
+    assert {row["scheme"] for row in curves} == set(SCHEMES)
+    assert {row["series"] for row in curves if row["banded"]} == {"k-means codebook"}
     app.button_group(key="options").set_value([]).run()
-    assert len(drawn(app, "Accuracy", "curves")) == 2
+    assert len({row["checkpoint"] for row in drawn(app, "Accuracy", "curves")}) == 2
 
 
 def test_other_networks_are_an_option(open_page: Open, shipped: Path) -> None:

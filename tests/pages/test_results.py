@@ -53,7 +53,10 @@ def test_a_guess_gets_a_verdict_and_opens_everything(open_page: Open) -> None:
     app.button_group(key="guess_results").set_value("differs").run()
     text = said(app)
     assert "Not quite.** ✓ Agrees: ours +5.8 points" in text
-    assert "agree with 5; disagree with 1; unclear: 1; left open by the reports: 2." in text
+    assert (
+        "agree with 5; disagree with 1; not distinguishable: 1; left open by the reports: 2."
+        in text
+    )
     assert "not trained yet" not in text
     assert "theirs +12.8 points; ours +15.8 points (" in text and "mean of 3 seeds" in text
     assert "python -m core reproduce --only dwpw" not in text
@@ -149,11 +152,11 @@ def test_home_counts_in_what_is_asked_and_says_what_is_not_comparable(open_page:
     chart = app.get("vega_lite_chart")[0].proto
     assert "Multiply-accumulates" in chart.spec and "on Food-11" in said(app)
     assert "says nothing" in said(app) and "On the frontier" in chart.alt
-    assert f"of {len(results.WHOLE) - short} networks are on the frontier" in said(app)
+    assert f"of {len(results.WHOLE) - short} networks. No other is smaller" in said(app)
     (switch,) = app.toggle
     assert switch.label == "Short trainings too"
     switch.set_value(True).run()
-    assert f"of {len(results.WHOLE)} networks are on the frontier" in said(app)
+    assert f"of {len(results.WHOLE)} networks. No other is smaller" in said(app)
     plain = open_page("home", baselines="none", trials="true")
     assert "says nothing" not in said(plain) and plain.toggle[0].value is True
 

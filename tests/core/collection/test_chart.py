@@ -55,11 +55,14 @@ def encodings(spec: Any) -> list[dict[str, Any]]:
 
 def domain(spec: Any, axis: str) -> tuple[float, float]:
     """The one domain of an axis: every layer that has one has the same."""
-    every = [
-        each[axis]["scale"]["domain"] for each in encodings(spec) if "scale" in each.get(axis, {})
-    ]
-    assert every and all(each == every[0] for each in every)
-    return every[0][0], every[0][1]
+    scales = [each[axis]["scale"] for each in encodings(spec) if "scale" in each.get(axis, {})]
+    assert scales and all(scale == scales[0] for scale in scales)
+    if "domain" in scales[0]:
+        low, high = scales[0]["domain"]
+    else:  # its ends are parameters
+        values = {param["name"]: param["value"] for param in spec["params"]}
+        low, high = (values[scales[0][end]["expr"]] for end in ("domainMin", "domainMax"))
+    return low, high
 
 
 @pytest.fixture(scope="module")
@@ -303,7 +306,7 @@ def test_names_get_shorter_and_end_in_the_network() -> None:
     names = versions(
         "dwpw_256k", "distilled_x", "Depthwise + pointwise CNN, distilled, 22.6 % cut out", "narrow"
     )
-    assert names[1:] == ["DW+PW 257 k, distilled, 22.6 % cut out", "DW+PW 257 k, cut"]
+    assert names[1:] == ["Depthwise 257 k, distilled, 22.6 % cut out", "Depthwise 257 k, cut"]
     assert versions("design:x", "scratch", "Mine") == ["Mine", "Mine, from scratch"]
 
 

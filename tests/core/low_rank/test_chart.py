@@ -174,13 +174,13 @@ def test_beside_the_curves_stand_other_designs_trained_in_the_same_way(
     whole = found["plain_2m-scratch-s0"]
     frame = others_frame(found.values(), whole, whole.data.fingerprint)
     assert sorted(frame["name"]) == [
-        "■ DW+PW 257 k", "■ best 100 k", "■ group 277 k", "■ plain 275 k",
+        "■ Best 100 k", "■ Depthwise 257 k", "■ Group 277 k", "■ Plain 275 k",
     ]  # fmt: skip
-    row = frame.set_index("name").loc["■ DW+PW 257 k"]  # three seeds, of 1,200 photographs each
+    row = frame.set_index("name").loc["■ Depthwise 257 k"]  # three seeds, of 1,200 photographs each
     assert row["accuracy"] == pytest.approx((640 + 655 + 630) / 3 / 1200)
     assert row["low"] < row["accuracy"] < row["high"]
     taught = others_frame(found.values(), found["dwpw_256k-distilled-s0"], whole.data.fingerprint)
-    assert list(taught["name"]) == ["◆ best 100 k"]
+    assert list(taught["name"]) == ["◆ Best 100 k"]
     assert others_frame(found.values(), whole, "other photographs").empty
     curves = accuracy_frame(GRID, ("spatial",))
     data = accuracy_data(curves, frame)  # to take along: a row a point, then a row a design

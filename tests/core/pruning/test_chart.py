@@ -107,7 +107,7 @@ def test_two_networks_of_one_role_differ_in_dashes_and_marks() -> None:
     drawn = accuracy_chart(accuracy_frame(pair, ["l1"]), 0.5)["datasets"]
     dashes = drawn["curves"].groupby("network")["dash"].unique()
     assert len(dashes["One"]) == len(dashes["Other"]) == 1 and dashes["One"] != dashes["Other"]
-    assert [name[0] for name in drawn["ends"]["name"]] == ["●", "■"]  # as the marks say
+    assert [name[0] for name in drawn["ends"]["name"]] == ["●", "▮"]  # as the marks say
     methods = accuracy_chart(accuracy_frame(pair[:1], METHODS), 0.5)["datasets"]["curves"]
     assert dict(zip(methods["method"], methods["dash"], strict=True)) == {
         method: f"m{METHODS.index(method)}" for method in ("l1", "channel_l2")
