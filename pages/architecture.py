@@ -1,6 +1,8 @@
-"""Architecture: any network laid open, two side by side, or one of your own within a budget."""
+"""Architecture: a network laid open, two side by side, one of your own design, your own file."""
 
 import inspect
+import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,10 +14,10 @@ from numpy.typing import NDArray
 
 from core.charts import numbers
 from core.charts.theme import RoleKey, trained_role
-from core.checkpoints import get
+from core.checkpoints import Checkpoint, get
 from core.checkpoints.by_recipe import is_trial
 from core.course import BASELINES, PARAM_LIMITS
-from core.errors import ConfigError
+from core.errors import CheckpointError, ConfigError, UserError
 from core.i18n import _
 from core.inference.layers import Layer, Maps, layers_of, pixel
 from core.models.design import chart, cost, plans, spec
@@ -25,13 +27,19 @@ from core.models.design.plan import Plan, plan
 from core.models.design.plans import KnownNetwork, summary_mb, summary_text
 from core.models.design.source import pytorch_source
 from core.models.design.spec import Block, Design, Stage, change, read
-from core.models.registry import MODELS, PREFIX
+from core.models.registry import MODELS, PREFIX, SCALINGS
+from core.models.registry import get as get_model
+from core.own import network as own_network
+from core.own.file import Match, find
+from core.own.file import read as read_file
 from core.photos import prepare
 from pages.kit import frame, guess, networks, photos, quiz, url_state
 from pages.kit.figure import data_button, show, source
 from pages.kit.guess import Guess
+from pages.kit.live import LivePoint
 from pages.kit.maps import maps_component, packed
 from pages.kit.photos import Photo
+from pages.kit.provenance import accuracy_line
 from pages.kit.url_state import one_of
 
 KEY = "architecture"
@@ -64,11 +72,12 @@ def main() -> None:
 
 @frame.section
 def laboratory() -> None:
-    """One of three ways to use the page: look inside a network, compare two, design one."""
+    """One of four ways to use the page: look inside a network, compare, design one, bring one."""
     modes: dict[str, tuple[str, Callable[[], None]]] = {
         "look": (_("Look inside"), look),
         "compare": (_("Side by side"), side_by_side),
         "design": (_("Design one"), design),
+        "own": (_("Your own file"), own_file),
     }
     mode = one_of(
         st.segmented_control,
@@ -908,6 +917,247 @@ def exports(made: Design) -> None:
     st.markdown(_("Or on a command line in the app's folder, with your photographs:"))
     command = f"python -m core train --model {PREFIX}{made.line} --px {made.input_px}"
     st.code(command, language="bash", wrap_lines=True)
+
+
+class _Opened(NamedTuple):
+    """What a session keeps of a visitor's file: not the file, and none of its arrays."""
+
+    key: str
+    shapes: dict[str, tuple[int, ...]]
+    refusal: str
+    since: float
+    """When it was opened: a refusal may be for a busy minute, and is looked at again after one."""
+
+
+def own_file() -> None:
+    """A visitor's trained network: what it is, what the course says of it, then the other pages."""
+    brought, tabs = own_network_ids(), []
+    for id in brought:
+        if (checkpoint := networks.own().get(id)) is not None:
+            brought_network(checkpoint, brought)
+    with frame.instrument() as (controls, picture):
+        with controls:
+            file = st.file_uploader(
+                _("A trained network"),
+                key="own_file",
+                max_upload_size=10,  # what can be read within its limits of time and memory
+                help=_(
+                    "PyTorch state dicts (.pth, .ckpt), safetensors, .npz, HW7's 8- and 16-bit "
+                    "files, ONNX; also compressed with gzip, bz2, xz or zip."
+                ),
+            )
+            line = st.text_input(
+                _("Its design in one line"),
+                key="own_design",
+                max_chars=spec.MAX_CHARACTERS,
+                placeholder=_("only if it is none of ours"),
+                help=_("Write it with “Design one”. It says where the network pools, too."),
+            )
+            place = st.container()
+        if file is None:
+            with picture:
+                st.info(
+                    _(
+                        "Drop the file of a network that you have trained on Food-11. You get its "
+                        "layer table, the course's verdict and its accuracy. Then you can use it "
+                        "in Compare, Pruning, Quantisation and Export."
+                    ),
+                    icon=":material/upload_file:",
+                )
+                st.caption(
+                    _(
+                        "A separate process with little time and memory reads only arrays and "
+                        "numbers. Nothing is unpickled, and an ONNX graph is not run."
+                    )
+                )
+        else:
+            try:
+                matches = matches_of(file.file_id, file.getvalue, line)
+            except UserError as error:
+                with picture:
+                    st.error(str(error), icon=":material/rule:")
+            else:
+                tabs = own_match(file.name, file.getvalue, matches, place, picture)
+    frame.tabs([*tabs, *last_tabs()])
+
+
+def own_network_ids() -> list[str]:
+    """Ids of the networks that this visitor brought, or is bringing."""
+    return networks.of_session(own_network.forget)
+
+
+def matches_of(key: str, content: Callable[[], bytes], line: str) -> list[Match]:
+    """The networks that a file can be; it is opened once, however often the page is drawn.
+
+    Raises CheckpointError, ConfigError for a design line that is none.
+    """
+    kept: _Opened | None = st.session_state.get("own_opened")
+    now = time.monotonic()
+    is_stale = kept is not None and kept.refusal and now - kept.since > 60
+    if kept is None or kept.key != key or is_stale:
+        try:
+            state = read_file(content())
+            kept = _Opened(key, {name: array.shape for name, array in state.items()}, "", now)
+        except CheckpointError as error:
+            kept = _Opened(key, {}, str(error), now)
+        st.session_state["own_opened"] = kept
+    if kept.refusal:
+        raise CheckpointError(kept.refusal)
+    return find(kept.shapes, f"{PREFIX}{read(line).line}" if line.strip() else "")
+
+
+def own_match(
+    name: str, content: Callable[[], bytes], matches: list[Match], place: Any, picture: Any
+) -> list[frame.Tab]:
+    """How a file is to be read, in the controls; what it costs and the button, in the picture.
+
+    Gives the tabs with its layers."""
+    with place:
+        models = {match.model: get_model(match.model).title for match in matches}
+        model = matches[0].model
+        if len(models) > 1:
+            model = st.selectbox(
+                _("Network"), models, format_func=models.__getitem__, key="own_model"
+            )
+        known, usual = plans.describe(model), own_network.default_scaling(model)
+        sides = sorted({known.input_px, 256, *SIDES})
+        px = st.selectbox(
+            _("Input size, px"), sides, sides.index(known.input_px), key=f"own_px_{known.input_px}"
+        )
+        scalings = scaling_titles()
+        scaling = st.selectbox(
+            _("Input scaling"), scalings, list(scalings).index(usual),
+            format_func=scalings.__getitem__, key=f"own_scaling_{usual}",
+        )  # fmt: skip
+    rows = layer_rows(known.parts, px)
+    sums = totals(rows)
+    used = budgets(sums)
+    with picture:
+        show(
+            chart.budget_chart(used),
+            _("How much of each of the course's limits this network uses. {lines}.").format(
+                lines="; ".join(f"{chart.budget_title(b)}: {chart.budget_text(b)}" for b in used)
+            ),
+            key="own_budgets",
+        )
+        st.markdown(f"{totals_line(sums)}\n{course_line(sums)}")
+        match = next(each for each in matches if each.model == model)
+        st.caption(assumed_line(known, match, px, scalings[scaling]))
+        add_to_session(name, content, model, scaling, px)
+    return [
+        frame.Tab("torchsummary", "torchsummary", partial(summary, rows, px, None)),
+        frame.Tab("layers", _("Layer by layer"), partial(layers, rows, px)),
+    ]
+
+
+def scaling_titles() -> dict[str, str]:
+    """The input scalings that a visitor may choose."""
+    titles = {
+        "imagenet": _("ImageNet mean and std (HW13)"),
+        "unit": _("0 to 1: ToTensor alone (HW7)"),
+        "symmetric": _("-1 to 1"),
+        "lite": _("(x - 127) / 128 (EfficientNet-Lite)"),
+    }
+    return {key: titles[key] for key in SCALINGS}
+
+
+def course_line(sums: Totals) -> str:
+    """What each year's limit says of this many parameters."""
+    words = {
+        True: _("**{year}**: at most {limit}. It fits."),
+        False: _("**{year}**: at most {limit}. It is over: 0 points, whatever its accuracy."),
+    }
+    return "\n".join(
+        "- " + words[sums.params <= limit].format(year=year, limit=numbers.count(limit))
+        for year, limit in PARAM_LIMITS.items()
+    )
+
+
+def assumed_line(known: KnownNetwork, match: Match, px: int, scaling: str) -> str:
+    """What the file does not say and is taken for granted."""
+    name = known.title
+    if known.design is not None:
+        name = f"{name} (`{known.design.line}`)"
+    line = _(
+        "**Assumed**, since weights do not say it: pools and activations as in {network}; pictures "
+        "of {px} px; scaling {scaling}; classes in Food-11's order."
+    ).format(network=name, px=px, scaling=scaling)
+    if match.folded:
+        line += " " + _("BatchNorm is folded into the convolutions of this file.")
+    theirs = next((theirs for ours, theirs in match.names.items() if ours != theirs), "")
+    if theirs:
+        first = theirs[:60].replace("`", "'")
+        line += " " + _("Tensors are matched by their shapes in order, from `{name}` on.").format(
+            name=first
+        )
+    return line
+
+
+def add_to_session(
+    name: str, content: Callable[[], bytes], model: str, scaling: str, px: int
+) -> None:
+    """The button that makes the file a network of this session, and how far that is."""
+    ids, there = own_network_ids(), networks.own()
+    stem = re.sub(r"[^\w .-]", "", name.rpartition(".")[0] or name)[:20].strip()
+    title = _("Your {file}").format(file=stem or "file")
+    settings = (model, scaling, px, title, st.session_state["own_opened"].key)
+    if st.session_state.get("own_point", ((), None))[0] != settings:
+        st.session_state["own_point"] = settings, own_network.point(model, scaling, px, title)
+    point = st.session_state["own_point"][1]
+    if point.id in there:
+        return
+    if point.id not in ids and sum(id in there for id in ids) >= own_network.MOST_PER_VISITOR:
+        st.info(
+            _("You have {n} networks here, the most there may be: remove one to add another.")
+            .format(n=own_network.MOST_PER_VISITOR)
+        )  # fmt: skip
+        return
+
+    def ask() -> None:
+        own_network.let_wait(point, content())
+        if point.id not in ids:
+            ids.append(point.id)
+
+    LivePoint(
+        own_network.RUNS,
+        point,
+        _("Kept until you close this tab. It takes about 20 s on a quiet machine."),
+        _("Use it on the other pages"),
+        _("It is on the other pages now"),
+        {
+            "start": (0.0, _("Starting ...")),
+            "read": (0.1, _("Reading the file ...")),
+            "export": (0.3, _("Building the network; test photographs ...")),
+        },
+        told=lambda job: accuracy_line(networks.own()[job.rows[0].checkpoint]),
+        asked=ask,
+        key="own_add",
+    ).draw()
+
+
+def brought_network(checkpoint: Checkpoint, ids: list[str]) -> None:
+    """A visitor's network: how often it is right, where it can be used, and its end."""
+    with st.container(border=True):
+        data = f", {checkpoint.data.name}" if checkpoint.test else ""
+        st.markdown(f"**{checkpoint.title}**: {accuracy_line(checkpoint)}{data}.")
+        teacher = next(iter(networks.teachers(networks.checkpoints())), checkpoint)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            pair = [("networks", id) for id in dict.fromkeys([checkpoint.id, teacher.id])]
+            frame.page_link(frame.entry("compare"), _("Compare"), pair)
+            for key in ("pruning", "quantization", "export"):
+                page = frame.entry(key)
+                frame.page_link(page, page.name, [("network", checkpoint.id)])
+            st.button(
+                _("Remove"), icon=":material/delete:", key=f"own_remove_{checkpoint.id}",
+                on_click=remove_own, args=(checkpoint.id, ids),
+            )  # fmt: skip
+
+
+def remove_own(id: str, ids: list[str]) -> None:
+    """Take a visitor's network away; its file may be used again."""
+    own_network.forget(id)
+    ids.remove(id)
+    st.session_state.pop("own_point", None)
 
 
 def why() -> None:

@@ -58,7 +58,7 @@ def _recipe_words(recipe: str, title: str) -> str:
     }
     if recipe in names:
         return names[recipe]
-    done = parts_of(title)[-1]  # "22.6 % of channels cut out"
+    done = "".join(parts_of(title)[1:][-1:])  # "22.6 % of channels cut out"
     if recipe.endswith("_10ep"):
         done = _("10 epochs")
     begun = names.get(recipe.split("_")[0], "")

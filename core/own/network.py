@@ -8,6 +8,7 @@ guessed, enters no comparison of trainings, and is removed when its visitor has 
 
 import secrets
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel
@@ -56,8 +57,15 @@ class Added(BaseModel):
 RUNS: LiveRuns[Point, Added] = LiveRuns(Added, "core.own.network:add_live")
 
 
-def point(model: str, scaling: str, input_px: int, title: str, data: bytes) -> Point:
-    """Let a visitor's file wait for its run, as a network of an id that cannot be guessed.
+def point(model: str, scaling: str, input_px: int, title: str) -> Point:
+    """What a visitor's file is to become, under an id that cannot be guessed."""
+    key = f"{model}@{scaling}"
+    id = f"{short_name(key)}-{FROM_FILE}-s0-{VISITOR}_{secrets.token_hex(8)}"
+    return Point(id, key, input_px, title)
+
+
+def let_wait(wanted: Point, data: bytes) -> None:
+    """Put a visitor's file where its run finds it.
 
     Raises CheckpointError where too many visitors' networks are here.
     """
@@ -67,13 +75,10 @@ def point(model: str, scaling: str, input_px: int, title: str, data: bytes) -> P
                 n=MOST_HERE
             )
         )
-    key = f"{model}@{scaling}"
-    id = f"{short_name(key)}-{FROM_FILE}-s0-{VISITOR}_{secrets.token_hex(8)}"
-    paths.write_atomic(waiting_file(id), data)
-    return Point(id, key, input_px, title)
+    paths.write_atomic(waiting_file(wanted.id), data)
 
 
-def waiting_file(id: str) -> Any:
+def waiting_file(id: str) -> Path:
     """Where a file waits until the run that reads it begins."""
     return paths.data_dir() / "waiting" / id
 

@@ -45,7 +45,7 @@ class LivePoint(Generic[P, R]):
     shown: Callable[[Job[P, R]], None] = lambda job: None
     """Draws the rows."""
     asked: Callable[[], None] = lambda: None
-    """What else happens when the button is pressed."""
+    """What happens first when the button is pressed; a UserError is shown, and nothing started."""
     key: str = "run_live"
 
     def draw(self) -> None:
@@ -71,8 +71,8 @@ class LivePoint(Generic[P, R]):
 
     def _ask(self, who: str) -> None:
         try:
-            self.runs.ask(self.point, who)
             self.asked()
+            self.runs.ask(self.point, who)
         except UserError as error:
             st.session_state["live_refused"] = str(error)
 

@@ -1,6 +1,8 @@
 """The shipped checkpoints as a page meets them: all, some, or none with words on how to get one."""
 
+import weakref
 from collections.abc import Callable, Container, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -59,8 +61,35 @@ def _listed(
 def _own() -> list[Checkpoint]:
     keys = ("networks", "network", "student", "teacher")
     named = [id for key in keys for id in url_state.texts(key)]
-    wanted = [*st.session_state.get("own_checkpoints", ()), *named]
+    brought = st.session_state.get("session_networks")
+    wanted = [
+        *st.session_state.get("own_checkpoints", ()),
+        *(brought.ids if brought else ()),
+        *named,
+    ]
     return list(_listed(own_dir, wanted).values()) if wanted else []
+
+
+class _OfSession:
+    """Ids of networks that are kept as long as the session's memory, which holds this object."""
+
+    def __init__(self, forget: Callable[[str], None]) -> None:
+        self.ids: list[str] = []
+        weakref.finalize(self, _forget_all, self.ids, forget)
+
+
+def _forget_all(ids: list[str], forget: Callable[[str], None]) -> None:
+    for id in ids:
+        with suppress(UserError, OSError):  # what is left is removed by its age
+            forget(id)
+
+
+def of_session(forget: Callable[[str], None]) -> list[str]:
+    """Ids of networks for this session alone: a list to add to. `forget` removes one at its end."""
+    if "session_networks" not in st.session_state:
+        st.session_state["session_networks"] = _OfSession(forget)
+    kept: _OfSession = st.session_state["session_networks"]
+    return kept.ids
 
 
 def own() -> dict[str, Checkpoint]:

@@ -330,8 +330,15 @@ async def _tidy_up() -> None:
         try:
             end_closed_sessions()
             await asyncio.to_thread(room.forget_old)
+            await asyncio.to_thread(_forget_old_networks)
         except Exception:  # whatever it was: a timer that has ended would keep photos for ever
             _log.exception("sessions could not be tidied up")
+
+
+def _forget_old_networks() -> None:
+    from core.own.network import forget_old  # ONNX Runtime comes with it
+
+    forget_old()
 
 
 def end_closed_sessions() -> None:

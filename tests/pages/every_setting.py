@@ -34,6 +34,7 @@ SCENES: dict[str, list[Link]] = {
          "tab": "take"},
         {"tab": "sees", "network": "dwpw_256k-scratch-s0", "layer_dwpw_256k": "5",
          "more_network": "true", "photo_from": "dream", "dream_of": "Soup", "dream": "1"},
+        {"mode": "own"},
     ],
     "temperature": [
         {"teacher": TEACHER, "student": STUDENT, "kind": "sure", "number_sure": "3", "T": "4.5",
@@ -127,4 +128,5 @@ NOT_SETTINGS = re.compile(
     r"|room_\w+"  # of a class, not of a page
     r"|lang"  # of the whole app
     r"|report_\w+|quiz_\w+"  # a visitor's own words, name and answers
+    r"|own_\w+"  # of a visitor's own file, which no link holds
 )

@@ -19,7 +19,7 @@ from core.models.design.network import build
 from core.models.design.spec import read as design
 from core.own import network
 from core.own.file import find, read
-from core.own.network import Added, add, add_live, file_id, forget, forget_old, point
+from core.own.network import Added, add, add_live, file_id, forget, forget_old, let_wait, point
 from tests.core.own.test_file import SMALL, saved, state_of, trained
 
 KEY = f"design:{SMALL}"
@@ -94,8 +94,9 @@ def test_pictures_that_are_too_small() -> None:
 
 @pytest.mark.slow
 def test_a_visitors_file_is_read_once_and_its_network_ends_with_the_visit() -> None:
-    asked = point(KEY, "unit", PX, "Mine", saved(state_of(small())))
-    other = point(KEY, "unit", PX, "Mine", b"nothing")
+    asked, other = (point(KEY, "unit", PX, "Mine") for _each in range(2))
+    let_wait(asked, saved(state_of(small())))
+    let_wait(other, b"nothing")
     assert asked.id != other.id and network.waiting_file(asked.id).exists()
     heard: list[dict[str, Any]] = []
     add_live(asked._asdict(), heard.append)
@@ -122,7 +123,7 @@ def test_a_visitors_file_is_read_once_and_its_network_ends_with_the_visit() -> N
 def test_not_more_than_a_machine_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "MOST_HERE", 0)
     with pytest.raises(CheckpointError, match="already"):
-        point(KEY, "unit", PX, "Mine", b"")
+        let_wait(point(KEY, "unit", PX, "Mine"), b"")
 
 
 def test_a_key_may_name_an_input_scaling() -> None:
