@@ -1,5 +1,6 @@
 """`serve` as its user meets it where it cannot start."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def test_without_networks_it_says_where_they_may_lie(
 def test_several_servers_want_nginx(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app.shutil, "which", lambda *_words, **_path: None)
+    monkeypatch.setattr(shutil, "which", lambda *_words, **_path: None)
     assert "apt install nginx" in refused(capsys, "--replicas", "2")
 
 
