@@ -723,7 +723,7 @@ def _quiz(answers: Sequence[Tested]) -> list[quiz.Question]:
             "agree",
             _("With how many of these {n} findings do our networks agree?").format(n=len(answers)),
             *quiz.among(outcomes["agrees"], {0, len(answers), *outcomes.values()}, numbers.count),
-            _("Disagree: {differs}. Unclear, or left open by the reports: {rest}.").format(
+            _("Disagree: {differs}. Not distinguishable, undecided or left open: {rest}.").format(
                 differs=outcomes["differs"],
                 rest=len(answers) - outcomes["agrees"] - outcomes["differs"],
             ),
@@ -738,7 +738,7 @@ def _quiz(answers: Sequence[Tested]) -> list[quiz.Question]:
     sides = {
         "more": _("the first is better"),
         "less": _("the second is better"),
-        "unclear": _("we cannot tell"),
+        "unclear": _("they are not distinguishable"),
     }
     single = {key: single_differences(contrast) for key, contrast in contrasts.items()}
     luck = max(single, key=lambda key: opposite(single[key]))
@@ -751,7 +751,7 @@ def _quiz(answers: Sequence[Tested]) -> list[quiz.Question]:
               "follows?").format(finding=claim_title(key), interval=points_interval(low, high)),
             list(sides.values()),
             sides[contrasts[key].side()],
-            _("If the interval includes 0, we cannot tell; else its sign decides."),
+            _("If the interval includes 0, they are not distinguishable; else its sign decides."),
         ),
         quiz.Question(
             "luck",
