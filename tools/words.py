@@ -48,16 +48,17 @@ MAINLAND = re.compile(
 class _Words(Catalog):
     """With a header of no date and no version of Babel: the same words make the same files."""
 
-    @property
-    def mime_headers(self) -> list[tuple[str, str]]:  # type: ignore[override]
-        """What a reader of the file needs to know."""
-        return [
-            ("MIME-Version", "1.0"),
-            ("Content-Type", "text/plain; charset=utf-8"),
-            ("Content-Transfer-Encoding", "8bit"),
-            ("Language", str(self.locale_identifier)),
-            ("Plural-Forms", self.plural_forms),
-        ]
+    def __iter__(self) -> Iterator[Message]:
+        _header, *messages = super().__iter__()
+        facts = {
+            "MIME-Version": "1.0",
+            "Content-Type": "text/plain; charset=utf-8",
+            "Content-Transfer-Encoding": "8bit",
+            "Language": self.locale_identifier,
+            "Plural-Forms": self.plural_forms,
+        }
+        yield Message("", "\n".join(f"{name}: {text}" for name, text in facts.items()))
+        yield from messages
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,9 @@ def words(code: str) -> Catalog:
     for checkpoint in load_manifest().values():
         for name in (checkpoint.title, checkpoint.data.name):
             catalogue.add(name, locations=[("pretrained/manifest.json", 1)])
-    for message in catalogue:
-        message.locations = sorted(set(message.locations))
-        message.flags.clear()  # Babel's guess at a format: checked here instead
+    for entry in catalogue:
+        entry.locations = sorted(set(entry.locations))
+        entry.flags.clear()  # Babel's guess at a format: checked here instead
     return catalogue
 
 
