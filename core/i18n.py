@@ -7,6 +7,7 @@ What a process keeps for all its sessions holds no word, or has the language in 
 """
 
 import gettext as _gettext
+from collections.abc import Iterable
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
@@ -85,6 +86,11 @@ def _(text: str) -> str:
 def ngettext(one: str, many: str, n: int) -> str:
     """`one` or `many`, by the plural rule of the language of this context, for the count `n`."""
     return _catalogue(_language.get(), LOCALE_DIR).ngettext(one, many, n)
+
+
+def paragraph(sentences: Iterable[str]) -> str:
+    """Sentences one after the other: a space between them, none in Chinese."""
+    return ("" if _language.get() == "zh-Hant" else " ").join(sentences)
 
 
 def food_class(name: str) -> str:

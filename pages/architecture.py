@@ -18,7 +18,7 @@ from core.checkpoints import Checkpoint, get
 from core.checkpoints.by_recipe import is_trial
 from core.course import BASELINES, PARAM_LIMITS
 from core.errors import CheckpointError, ConfigError, UserError
-from core.i18n import _
+from core.i18n import _, paragraph
 from core.inference.layers import Layer, Maps, layers_of, pixel
 from core.models.design import chart, cost, plans, spec
 from core.models.design.cost import Row, Totals, layer_rows, stage_totals, totals
@@ -144,7 +144,7 @@ def look() -> None:
                 ),
             )
     lines = [totals_line(totals(rows)), *parts_seen(parts, totals(rows), px, answer.is_open)]
-    st.markdown(_("**What you see.** {lines}").format(lines=" ".join(lines)))
+    st.markdown(_("**What you see.** {lines}").format(lines=paragraph(lines)))
     frame.tabs(
         [
             frame.Tab("layers", _("Layer by layer"), partial(layers, rows, px, answer.is_open)),
@@ -198,7 +198,7 @@ def draw_parts(
                 "MACs, but larger maps everywhere."
             ).format(px=enlarged)
         )
-    st.caption(" ".join(lines))
+    st.caption(paragraph(lines))
 
 
 def parts_alt(name: str, parts: Parts, hidden: Sequence[str] = ()) -> str:
@@ -214,7 +214,7 @@ def parts_alt(name: str, parts: Parts, hidden: Sequence[str] = ()) -> str:
             )
         lines.append(line)
     return _("Bars for each part of {name}, from the stem to the classifier. {costs}.").format(
-        name=name, costs="; ".join(lines)
+        name=name, costs=_("; ").join(lines)
     )
 
 
@@ -540,7 +540,7 @@ def side_by_side() -> None:
                     params=chart.ratio_text(params), memory=chart.ratio_text(memory)
                 ),
             )
-    lines = " ".join(ratios_seen(_(first.title), _(second.title), ratio, answer.is_open))
+    lines = paragraph(ratios_seen(_(first.title), _(second.title), ratio, answer.is_open))
     st.markdown(_("**What you see.** {lines}").format(lines=lines))
 
     def draw_both(as_table: bool) -> None:
@@ -603,7 +603,7 @@ def ratios_alt(first: str, second: str, ratios: Parts, hidden: Sequence[str] = (
         for row in ratios
     ]
     return _("What {second} needs, compared with {first}: {ratios}.").format(
-        first=first, second=second, ratios=", ".join(words)
+        first=first, second=second, ratios=_(", ").join(words)
     )
 
 
@@ -625,7 +625,7 @@ def design() -> None:
             show(
                 chart.budget_chart(used),
                 _("How much of each of the course's limits this network uses. {lines}.").format(
-                    lines="; ".join(
+                    lines=_("; ").join(
                         f"{chart.budget_title(b)}: {chart.budget_text(b)}" for b in used
                     )
                 ),
@@ -761,7 +761,7 @@ def whole_network(made: Design) -> None:
     stem = made.stem
     pools = {0: "", 2: _("pool 2 × 2"), 3: _("pool 3 × 3")}
     halvings = {
-        (stride, pool): ", ".join(filter(None, (_("stride 2") if stride == 2 else "", words)))
+        (stride, pool): _(", ").join(filter(None, (_("stride 2") if stride == 2 else "", words)))
         or _("no")
         for pool, words in pools.items()
         for stride in (1, 2)
@@ -1036,7 +1036,7 @@ def own_match(
         show(
             chart.budget_chart(used),
             _("How much of each of the course's limits this network uses. {lines}.").format(
-                lines="; ".join(f"{chart.budget_title(b)}: {chart.budget_text(b)}" for b in used)
+                lines=_("; ").join(f"{chart.budget_title(b)}: {chart.budget_text(b)}" for b in used)
             ),
             key="own_budgets",
         )
@@ -1225,7 +1225,7 @@ def homework() -> None:
         _("- {year}: {limit} parameters; {accuracies}").format(
             year=year,
             limit=numbers.count(limit),
-            accuracies=", ".join(
+            accuracies=_(", ").join(
                 f"{name} {value:.5f}" for name, value in BASELINES[year]._asdict().items()
             ),
         )

@@ -18,7 +18,7 @@ from core.checkpoints import Checkpoint
 from core.course import CLASSES
 from core.errors import CheckpointError, PhotoError
 from core.export.files import FilePredictor, int8_predictor
-from core.i18n import _, food_class
+from core.i18n import _, food_class, paragraph
 from core.inference import compare, explain, predict
 from core.not_food.chart import FOOD, Network, changes, rates, rates_chart, spread_chart
 from core.not_food.method import DECIDES, SCORES, ScoreName, score_title
@@ -135,7 +135,7 @@ def photographs(shipped: list[Checkpoint]) -> None:
                 lines = sentences(results, names)
                 if len(results) == 1 and (doubt := doubts(results[0], names)):
                     lines.append(doubt)
-                st.markdown(_("**What you see.** {text}").format(text=" ".join(lines)))
+                st.markdown(_("**What you see.** {text}").format(text=paragraph(lines)))
                 titles = [
                     _("{name}: {title}").format(name=names[each.id], title=short_name(each))
                     for each in chosen
@@ -193,7 +193,7 @@ def one_photo(seen: Seen, names: Mapping[str, str]) -> None:
         show(
             verdict_chart(rows),
             _("How sure each network is of what it sees. {list}.").format(
-                list="; ".join(
+                list=_("; ").join(
                     f"{row.head} {numbers.share(row.probability)} ({row.aside})" for row in rows
                 )
             ),
@@ -290,7 +290,7 @@ def sentences(results: Sequence[Seen], names: Mapping[str, str]) -> list[str]:
     if agreement.unanimous:
         lines.append(_("All {n} networks see **{food}**.").format(n=n_networks, food=first))
     else:
-        camps = "; ".join(
+        camps = _("; ").join(
             f"**{food_class(CLASSES[label])}**: {', '.join(names[id] for id in ids)}"
             for label, ids in agreement.camps
         )
@@ -329,7 +329,7 @@ def doubts(seen: Seen, names: Mapping[str, str]) -> str:
         if (doubt := doubt_of(answer)) and doubt.is_unsure
     ]
     text = _("**Unsure: this may not be food**, say {list}.")
-    return text.format(list=", ".join(unsure)) if unsure else ""
+    return text.format(list=_(", ").join(unsure)) if unsure else ""
 
 
 MOST_JUDGED = 200

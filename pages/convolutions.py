@@ -40,7 +40,7 @@ from core.convolutions.sliding import PICTURE_PX, SOURCES, SlidingKind, slidings
 from core.convolutions.timing import BATCHES, ConvTimings, is_too_heavy, time_layers
 from core.course import PARAM_LIMITS
 from core.errors import UserError
-from core.i18n import _
+from core.i18n import _, paragraph
 from core.inference.layers import layers_of
 from core.photos import prepare
 from pages.kit import frame, guess, lab, networks, photos, quiz, url_state
@@ -92,7 +92,7 @@ def calculator() -> None:
             costs = method.compare(setting)
             rows = chart.cost_rows(costs)
             answer = parameters(setting, costs, rows)
-    lines = " ".join(seen(costs, setting, answer.is_open))
+    lines = paragraph(seen(costs, setting, answer.is_open))
     st.markdown(_("**What you see.** {lines}").format(lines=lines))
     frame.tabs(
         [
@@ -337,7 +337,7 @@ def slide(answer: Guess[float]) -> None:
     if lost := [key for key, student in students.items() if student is None]:
         st.info(
             _("This needs trained networks that are not here: {names}.").format(
-                names=", ".join(lost)
+                names=_(", ").join(lost)
             )
         )
         return
@@ -753,7 +753,7 @@ def trap(setting: ConvSetting) -> None:
     lines = [
         _("- {name}: after layers 1, 2, 3, **{counts}** of {all} channels change").format(
             name=name,
-            counts=", ".join(
+            counts=_(", ").join(
                 map(count, changed_outputs(channels, groups, STACKED_LAYERS, shuffle=shuffle))
             ),
             all=channels,

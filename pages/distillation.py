@@ -42,7 +42,7 @@ from core.distillation.terms import (
 from core.distillation.trial import Trial, run_traps
 from core.distillation.verdict import DreamTrial, compare, pictures, trials, verdict_frame
 from core.errors import CheckpointError, UserError
-from core.i18n import _, food_class
+from core.i18n import _, food_class, paragraph
 from core.models.registry import MODELS
 from core.provenance import commit_text
 from core.source_text import source_of
@@ -317,10 +317,10 @@ def draw_gains(contrasts: list[Contrast]) -> Gains:
         _("**It hurts** in {n}.").format(n=less) if less else "",
         _("**Not distinguishable** in {n}.").format(n=unclear) if unclear else "",
     ]
-    rows = "; ".join(row["full"] for row in gain_rows(contrasts))
+    rows = _("; ").join(row["full"] for row in gain_rows(contrasts))
     alt = _("Accuracy of the distilled student minus the one from scratch, in points. {rows}.")
     return Gains(
-        contrasts, gain_chart(contrasts), alt.format(rows=rows), " ".join(filter(None, parts))
+        contrasts, gain_chart(contrasts), alt.format(rows=rows), paragraph(filter(None, parts))
     )
 
 
@@ -352,7 +352,7 @@ def does_it_help(checkpoints: list[Checkpoint]) -> None:
             _(
                 "Where there is only one seed (seed {seeds}), the bar covers the photographs, not "
                 "the training. Another seed can move an accuracy by one or two points."
-            ).format(seeds=", ".join(map(str, single))),
+            ).format(seeds=_(", ").join(map(str, single))),
             icon=":material/casino:",
         )
     for contrast in shown.contrasts:
@@ -362,7 +362,8 @@ def does_it_help(checkpoints: list[Checkpoint]) -> None:
                     "- {name}: the two trainings also have different settings: {names}. The "
                     "difference is not only the teacher's."
                 ).format(
-                    name=_(contrast.a.first.title), names=", ".join(f"`{name}`" for name in names)
+                    name=_(contrast.a.first.title),
+                    names=_(", ").join(f"`{name}`" for name in names),
                 )
             )
     if one_by_one:
@@ -388,7 +389,7 @@ def say_left_out(comparisons: Compared) -> None:
         st.caption(
             _(
                 "Not shown, no matching network from scratch (same seed and photographs): {names}."
-            ).format(names=", ".join(f"`{name}`" for name in comparisons.left_out))
+            ).format(names=_(", ").join(f"`{name}`" for name in comparisons.left_out))
         )
 
 
@@ -479,7 +480,7 @@ def sweep_in_words(taught: list[Setting], best: Setting, alone: Setting | None) 
                 n=len(taught),
             )
         )
-    return " ".join(parts)
+    return paragraph(parts)
 
 
 def trap_texts() -> dict[str, tuple[str, str, str]]:
@@ -762,7 +763,7 @@ def without_photographs(checkpoints: list[Checkpoint]) -> None:
                 st.image(picture, caption=caption, alt=caption, width=150)
     if (training := dreams.of(TRAIN_PX)) is not None:
         sentences = (photos.recognised(dreams, training), photos.how_made(dreams, training))
-        st.caption(" ".join(sentences))
+        st.caption(paragraph(sentences))
     dream_trials = compared(checkpoints).dream_trials
     if not dream_trials:
         st.info(_("No student has learned from them yet."), icon=":material/balance:")
@@ -772,7 +773,7 @@ def without_photographs(checkpoints: list[Checkpoint]) -> None:
     show(
         dreamed_chart(rows),
         _("Accuracy on real test photographs by what was learned from. {rows}.").format(
-            rows="; ".join(row["full"] for row in rows)
+            rows=_("; ").join(row["full"] for row in rows)
         ),
         key="dreamed",
     )

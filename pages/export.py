@@ -22,7 +22,7 @@ from core.export.card import shipping_card
 from core.export.chart import Measure, file_rows, format_about, format_title, stack_rows
 from core.export.files import RUNS, FilePoint, FileRow, Shipping, file_name, obstacle, shipped
 from core.export.stack import FORMATS, RUNTIMES, STEPS, Format, Stack
-from core.i18n import _, food_class, ngettext
+from core.i18n import _, food_class, ngettext, paragraph
 from core.pruning.chart import method_title
 from core.pruning.rows import PruningGrid
 from core.source_text import source_of
@@ -179,7 +179,7 @@ def bars(checkpoint: Checkpoint, known: Known, measure: Measure) -> bool:
     if not answer.is_open:
         return False
     lines = chart.size_lines(rows) if measure == "bytes" else chart.time_lines(rows)
-    st.markdown(_("**What you see.** {lines}").format(lines=" ".join(lines)))
+    st.markdown(_("**What you see.** {lines}").format(lines=paragraph(lines)))
     if measure == "time":
         st.caption(
             _(

@@ -36,7 +36,7 @@ from core.data.find import food11_folder
 from core.errors import DataError, PhotoError
 from core.export.chart import STORY, STORY_PX, story_chart, story_title
 from core.export.stack import Dish, Stack, StackRow
-from core.i18n import _, food_class
+from core.i18n import _, food_class, paragraph
 from core.photos import read_photo
 from pages.kit import frame, networks, room, stage, url_state
 from pages.kit.figure import data_button, kept, show, show_with_slider
@@ -103,15 +103,15 @@ def story(stack: Stack) -> None:
             show_with_slider(
                 story_chart(rows, {row.step: figures(row, served) for row in rows}, start),
                 _("A square for each step, its area the bytes of the file. {steps}.").format(
-                    steps="; ".join(
-                        ", ".join([story_title(row.step), numbers.size(row.size_bytes),
+                    steps=_("; ").join(
+                        _(", ").join([story_title(row.step), numbers.size(row.size_bytes),
                                    *figures(row, None)]) for row in rows
                     )
                 ),
                 "story",
                 STORY_PX + 60,
             )  # fmt: skip
-    sentences = " ".join(story_sentences(rows, served))
+    sentences = paragraph(story_sentences(rows, served))
     st.markdown(_("**What you see.** {sentences}").format(sentences=sentences))
 
 
@@ -284,7 +284,7 @@ def explore(rows: tuple[NetworkRow, ...], sources: frame.Tab) -> None:
         _(
             "Accuracy on the test photographs against {cost}, one mark per network. Most accurate: "
             "{best}, {accuracy}. Smallest: {smallest}, {its}. On the frontier: {frontier}."
-        ).format(cost=cost_title(cost), frontier="; ".join(map(short_name, edge)), **facts),
+        ).format(cost=cost_title(cost), frontier=_("; ").join(map(short_name, edge)), **facts),
         key=f"collection-{cost}",
     )
     present = {row.role for row in shown}

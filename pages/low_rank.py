@@ -14,7 +14,7 @@ from core.charts.theme import role_of
 from core.checkpoints import Checkpoint, DerivedFrom
 from core.checkpoints.factored import Form, LayerShape, Method
 from core.errors import CheckpointError
-from core.i18n import _
+from core.i18n import _, paragraph
 from core.inference.predict import predictor, shared
 from core.low_rank.chart import (
     HEIGHT_PX,
@@ -248,7 +248,7 @@ def layer(at: Setting) -> guess.Guess[str] | None:
     )
     guess.verdict(guessed, guess_of(curve) == guessed.value, answer)
     if guessed.is_open:
-        st.markdown(_("**What you see.** {lines}").format(lines=" ".join(picture.lines)))
+        st.markdown(_("**What you see.** {lines}").format(lines=paragraph(picture.lines)))
         data_button(picture.frame, "low-rank-layer")
     return guessed
 
@@ -351,7 +351,7 @@ def network(at: Setting, whole: Sequence[Checkpoint]) -> None:
             "pure chance. Hollow: after fine-tuning. Stars: measured here. Single grey marks: "
             "networks that were designed small and trained in the same way.")
     )  # fmt: skip
-    st.markdown(_("**What you see.** {lines}").format(lines=" ".join(picture.lines)))
+    st.markdown(_("**What you see.** {lines}").format(lines=paragraph(picture.lines)))
     if tuned:
         fine_tuned(grid)
     data_button(picture.frame, "low-rank-accuracy")
@@ -398,7 +398,7 @@ def curves(
     others = others_frame(whole, at.checkpoint, grid.fingerprint)
     lines = accuracy_lines(rows)
     alt = _("Accuracy on the test photographs against the parameters that are left.")
-    alt = " ".join([alt, *(line.replace("**", "") for line in lines)])
+    alt = paragraph([alt, *(line.replace("**", "") for line in lines)])
     if len(others):
         names = [
             _("{name} ({params}, {score})").format(
@@ -406,7 +406,7 @@ def curves(
             )
             for other in others.sort_values("params").to_dict("records")
         ]
-        lines.append(_("Designed small: {names}.").format(names="; ".join(names)))
+        lines.append(_("Designed small: {names}.").format(names=_("; ").join(names)))
     chart = inlined(accuracy_chart(rows, others, now), ("live",))
     return Picture(accuracy_data(rows, others), chart, alt, lines)
 
@@ -533,7 +533,7 @@ def time_picture(grid: LowRankGrid, column: str) -> Picture:
         for row in rows.to_dict("records")
     ]
     alt = _("Time against MACs, both as shares of the original network's. {lines}.")
-    return Picture(rows, inlined(time_chart(rows)), alt.format(lines="; ".join(lines)))
+    return Picture(rows, inlined(time_chart(rows)), alt.format(lines=_("; ").join(lines)))
 
 
 def photo(at: Setting, shipped: list[Checkpoint]) -> None:
@@ -704,7 +704,7 @@ def grown_line(at: Setting, curve: LayerCurve) -> str:
         layer=shape.name,
         rank=" / ".join(map(str, ranks)),
         full=" / ".join(map(str, curve.ranks(curve.full))),
-        shapes=", ".join(" × ".join(map(str, factor.shape)) for factor in factors),
+        shapes=_(", ").join(" × ".join(map(str, factor.shape)) for factor in factors),
         made=numbers.count(made),
         whole=numbers.count(shape.params),
         even=numbers.count(curve.break_even),

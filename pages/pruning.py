@@ -19,7 +19,7 @@ from core.charts.numbers import score_text
 from core.checkpoints import Checkpoint
 from core.course import CLASSES
 from core.errors import ConfigError
-from core.i18n import _, food_class
+from core.i18n import _, food_class, paragraph
 from core.inference.predict import shared
 from core.photos import prepare
 from core.pruning import method as pruning_method
@@ -228,7 +228,9 @@ def accuracy(measured: Sequence[Measured], at: Setting) -> guess.Guess[str]:
     moving = {"now": pa.table({"ratio": [at.ratio]})} | ({} if stars is None else {"live": stars})
     notes = [
         "" if guessed.is_open else drawn.start,
-        "" if at.all_methods and at.grid else method_title(at.method) + ".",
+        ""
+        if at.all_methods and at.grid
+        else _("{sentence}.").format(sentence=method_title(at.method)),
         _("Vertical line: your ratio."),
         _("Band: 95 % interval.") if guessed.is_open else "",
         _("Dashed: one in eleven, pure chance."),
@@ -238,7 +240,7 @@ def accuracy(measured: Sequence[Measured], at: Setting) -> guess.Guess[str]:
     with place:
         datasets = drawn.chart["datasets"] | moving
         show(drawn.chart | {"datasets": datasets}, drawn.alt, key="accuracy")
-        st.caption(" ".join(note for note in notes if note))
+        st.caption(paragraph(note for note in notes if note))
     if at.grid is None:
         explain_missing(at)
     guess.verdict(guessed, drawn.nearest == guessed.value, drawn.answer)
@@ -250,7 +252,7 @@ def accuracy(measured: Sequence[Measured], at: Setting) -> guess.Guess[str]:
         now = _("At **{ratio}**, {network} is right on {score}. ").format(
             ratio=numbers.share(at.ratio), network=at.title, score=score_text(row.score)
         )
-    st.markdown(_("**What you see.** {lines}").format(lines=now + " ".join(drawn.lines)))
+    st.markdown(_("**What you see.** {lines}").format(lines=now + paragraph(drawn.lines)))
     data_button(drawn.rows, "pruning-accuracy")
     return guessed
 
@@ -299,14 +301,16 @@ def curves(measured: Sequence[Measured], at: Setting, guessed: guess.Guess[str])
     if not guessed.is_open:
         alt += _("Only the original network is shown until you guess.")
         return Curves(rows, chart, alt, [], start, nearest, answer)
-    alt += " ".join(line.replace("**", "") for line in accuracy_lines(rows))
+    alt += paragraph(line.replace("**", "") for line in accuracy_lines(rows))
     lines = accuracy_lines(rows[is_own])
     others = [
         _("{name} up to {until}").format(name=name, until=numbers.share(holds_until(curve)))
         for name, curve in curves_of(rows[~is_own])
     ]
     if others:
-        lines.append(_("The others stay within theirs: {others}.").format(others=", ".join(others)))
+        lines.append(
+            _("The others stay within theirs: {others}.").format(others=_(", ").join(others))
+        )
     return Curves(rows, chart, alt, lines + tuned_lines(rows), start, nearest, answer)
 
 
@@ -391,7 +395,7 @@ def times(at: Setting) -> None:
 
     def picture() -> Picture:
         rows = time_frame(grid, column)
-        lines = "; ".join(line.replace("**", "") for line in time_lines(grid, column, 0.5))
+        lines = _("; ").join(line.replace("**", "") for line in time_lines(grid, column, 0.5))
         alt = _("Cost of a pruned network as a share of the original's, {column}. {lines}.")
         alt = alt.format(column=cost_title(column), lines=lines)
         return Picture(rows, inlined(time_chart(rows, 0.0, column), but=("now",)), alt)
@@ -616,13 +620,13 @@ def channels(at: Setting) -> None:
     alt = _("The output channels of {layer}, weakest filters first. {count}")
     chart = inlined(channel_chart(rows, ranked_by))
     show(chart, alt.format(layer=group.writers[0], count=count), key="channels")
-    together = ", ".join(group.writers + group.norms)
+    together = _(", ").join(group.writers + group.norms)
     notes = [count, _("These must be pruned together: {layers}.").format(layers=together)]
     if not group.norms:
         notes.append(_("No BatchNorm follows, so there is no gamma."))
     if at.method not in CHANNEL_METHODS:
         notes.append(_("Chosen by L2: the method above prunes single weights, not channels."))
-    st.caption(" ".join(notes))
+    st.caption(paragraph(notes))
     data_button(rows, "pruning-channels")
 
 
@@ -699,7 +703,7 @@ def where(at: Setting) -> None:
             "picture: the ratio, the answer, the logit of {food}. The correlation of the maps with "
             "the first is {alike}. Each is as bright as its own highest place. A map tells what a "
             "network uses, not whether it is right."
-        ).format(food=food, alike=", ".join(alike))
+        ).format(food=food, alike=_(", ").join(alike))
     )
 
 

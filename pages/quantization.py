@@ -17,7 +17,7 @@ from core.charts.theme import role_of
 from core.checkpoints import Checkpoint
 from core.data import food11_available
 from core.errors import UserError
-from core.i18n import _, ngettext
+from core.i18n import _, ngettext, paragraph
 from core.quantization import chart, hw7, method
 from core.quantization.chart import Against, Curve, Measured, curve_rows, scheme_title
 from core.quantization.graph import quantized_file, quantized_predictor
@@ -147,14 +147,16 @@ def explore(shipped: list[Checkpoint], known: list[Measured]) -> None:
             for scheme in at.schemes
             if (measured.grid.checkpoint, scheme) not in drawn
         ]
-        lines += [_("Not measured: {names}.").format(names=", ".join(missing))] if missing else []
+        lines += (
+            [_("Not measured: {names}.").format(names=_(", ").join(missing))] if missing else []
+        )
         holds = _("{name} down to {held}")
         others = [holds.format(name=curve.name, held=bits_text(curve.holds_to))
                   for curve in curves if curve is not own]  # fmt: skip
         if others:
             text = _("The others stay within theirs: {others}.")
-            lines.append(text.format(others=", ".join(others)))
-    st.markdown(_("**What you see.** {lines}").format(lines=" ".join(lines)))
+            lines.append(text.format(others=_(", ").join(others)))
+    st.markdown(_("**What you see.** {lines}").format(lines=paragraph(lines)))
     frame.tabs(
         [
             frame.Tab("line", _("Number line"), partial(number_line, at)),
@@ -264,7 +266,7 @@ def _picture(
     )
     hidden = _("Only the original network is shown until you guess.")
     lines = [holds_line(curve).replace("**", "") for curve in curves] if revealed else [hidden]
-    return spec, " ".join([alt, *lines]), shown
+    return spec, paragraph([alt, *lines]), shown
 
 
 def bits_text(bits: int) -> str:
@@ -434,7 +436,7 @@ def int8(at: Setting, guessed: guess.Guess[int]) -> None:
     label, first = _("Measured with"), columns[0]
     column = one_of(st.segmented_control, label, engines, "time_with", default=first, required=True)
     shares = chart.int8_shares(at.grid, column)
-    texts = "; ".join(f"{row['name']}: {row['text']}" for row in shares)
+    texts = _("; ").join(f"{row['name']}: {row['text']}" for row in shares)
     alt = _("Bytes and time of each form as shares of float32's. {rows}.").format(rows=texts)
     show(chart.int8_chart(shares), alt, key="int8")
     whole, small = at.grid.form("float32"), at.grid.form("ort_int8")
@@ -725,7 +727,7 @@ def whose_line(read: Upload) -> str:
     if not read.fits:
         return _("None of the networks here has these shapes in this order.")
     ids = [f"`{fit.checkpoint.id}`" for fit in read.fits]
-    names = ", ".join(ids[:MOST_NAMED])
+    names = _(", ").join(ids[:MOST_NAMED])
     if len(ids) > MOST_NAMED:
         names = _("{names} and {n} more").format(names=names, n=len(ids) - MOST_NAMED)
     renamed = ((ours, theirs) for ours, theirs in read.fits[0].names.items() if ours != theirs)
@@ -989,7 +991,7 @@ def operators_line(row: QuantRow) -> str:
         for name, n in sorted(row.operators.items())
         if any(kind in name for kind in kinds)
     ]
-    text = ", ".join(counts) or _("its operators were not counted")
+    text = _(", ").join(counts) or _("its operators were not counted")
     return f"- **{scheme_title(row.scheme)}**: {text}"
 
 

@@ -45,7 +45,7 @@ from core.collection.recipes import recipes
 from core.course import FOOD11_COUNTS, REPORTED, REPORTED_Q4
 from core.errors import CheckpointError
 from core.export.same_size import BIG, NEAR, SIZES_BYTES, WAYS, SameSize
-from core.i18n import _, ngettext
+from core.i18n import _, ngettext, paragraph
 from core.report import QUESTIONS, question_text
 from core.source_text import source_of
 from pages.kit import frame, guess, networks, quiz
@@ -146,7 +146,7 @@ def explore(
             show(
                 claims_chart(list(rows.values()), chosen.claim.key, guessed.is_open),
                 _("Differences of accuracy, theirs and ours. {lines}.").format(
-                    lines="; ".join(lines)
+                    lines=_("; ").join(lines)
                 ),
                 key="claims",
             )
@@ -233,7 +233,7 @@ def counts_text(answers: Sequence[Tested], revealed: bool) -> str:
     }
     counts = Counter(answer.outcome() for answer in answers)
     texts = [text.format(n=counts[key]) for key, text in parts.items() if counts[key]]
-    return _("Of {n} findings, {parts}.").format(n=len(answers), parts="; ".join(texts))
+    return _("Of {n} findings, {parts}.").format(n=len(answers), parts=_("; ").join(texts))
 
 
 def reported_text(answer: Tested) -> str:
@@ -269,15 +269,17 @@ def contrast_text(answer: Tested, basis: str = "") -> str:
     text = _("ours {gain} points ({interval})").format(
         gain=points(gain), interval=points_interval(low, high)
     )
-    sentences = [", ".join(filter(None, [text, basis]))]
+    sentences = [_("{text}, {basis}").format(text=text, basis=basis) if basis else text]
     if answer.claim.expects == "same":
         nearly = _("“Nearly equal” here means within ±{points} points")
         sentences.append(nearly.format(points=f"{100 * HARDLY:.1f}"))
     elif answer.outcome() == "unclear":
         sentences.append(_("The interval includes 0: they are not distinguishable"))
     if differs := answer.contrast.also_differs():
-        sentences.append(_("The trainings also differ in {names}").format(names=", ".join(differs)))
-    return ". ".join(sentences) + "."
+        sentences.append(
+            _("The trainings also differ in {names}").format(names=_(", ").join(differs))
+        )
+    return paragraph(_("{sentence}.").format(sentence=each) for each in sentences)
 
 
 def list_findings(answers: Sequence[Tested], guessed: guess.Guess[str]) -> None:
@@ -293,7 +295,7 @@ def list_findings(answers: Sequence[Tested], guessed: guess.Guess[str]) -> None:
         if reported := reported_text(answer):
             details.insert(0, _("theirs {points};").format(points=reported))
         if answer.missing:
-            stems = ", ".join(f"`{stem}`" for stem in answer.missing)
+            stems = _(", ").join(f"`{stem}`" for stem in answer.missing)
             details.append(_("missing: {names}").format(names=stems))
         elif answer.contrast is None:
             details.append(_("no seed is shared, or the stored answers are missing"))
@@ -408,7 +410,7 @@ def same_size_text(rows: Sequence[Compressed], titles: Mapping[str, str]) -> str
     return text.format(
         best=way_title(best, titles),
         accuracy=numbers.percent(best.accuracy, best.n),
-        others=", ".join(
+        others=_(", ").join(
             f"{numbers.percent(row.accuracy, row.n)} ({way_title(row, titles)})" for row in others
         ),
     )
@@ -460,7 +462,7 @@ def figures(groups: Groups, guessed: guess.Guess[str]) -> None:
             )
             for mean in means
         ]
-        alt = _("Accuracy per epoch. {curves}").format(curves=" ".join(lines).replace("**", ""))
+        alt = _("Accuracy per epoch. {curves}").format(curves=paragraph(lines).replace("**", ""))
         show(curves_chart(means), alt, key=f"curves-{key}")
         caption = (
             _("Training accuracy is on augmented photographs, while the weights still change.")
@@ -479,7 +481,7 @@ def figures(groups: Groups, guessed: guess.Guess[str]) -> None:
     if not ladder:
         st.caption(_("There is no test accuracy for this figure yet."))
         return
-    rungs = "; ".join(f"{row['row']}: {row['text']}" for row in ladder)
+    rungs = _("; ").join(f"{row['row']}: {row['text']}" for row in ladder)
     alt = _("Test accuracy, ours and theirs. {rows}.").format(rows=rungs)
     show(ladder_chart(ladder), alt, key=f"ladder-{key}")
     st.caption(
@@ -498,7 +500,7 @@ def explain_missing(stems: Sequence[str], groups: Groups, without: Sequence[str]
     of_plan = [stem for stem in stems if stem in planned.values() or stem in groups] or stems
     missing = {stem: missing_ids(stem, planned, groups) for stem in of_plan}
     if any(missing.values()):
-        names = "; ".join(short_title(stem) for stem, ids in missing.items() if ids)
+        names = _("; ").join(short_title(stem) for stem, ids in missing.items() if ids)
         st.info(
             _("Not trained yet, in part or at all: {names}. This line makes them:").format(
                 names=names
@@ -512,7 +514,7 @@ def explain_missing(stems: Sequence[str], groups: Groups, without: Sequence[str]
             _(
                 "The curves of {names} did not ship with them. On the machine that trained them, "
                 "this line adds them; elsewhere it trains them again:"
-            ).format(names=", ".join(f"`{id}`" for id in without)),
+            ).format(names=_(", ").join(f"`{id}`" for id in without)),
             icon=":material/show_chart:",
         )
         command = f"python -m core reproduce --steps training --only {' '.join(without)}"
@@ -530,7 +532,7 @@ def table(every: Groups, others: Sequence[Collected], guessed: guess.Guess[str])
             {
                 "network": f"{glyph(row.role)} {_(row.title)}",
                 "right": accuracy_text(row),
-                "seeds": ", ".join(map(str, row.seeds)),
+                "seeds": _(", ").join(map(str, row.seeds)),
                 "params": row.params,
                 "bytes": numbers.size(row.size_bytes),
                 "macs": f"{row.macs / 1e6:,.1f}{numbers.THIN}M",

@@ -725,7 +725,7 @@ def runs(queue: JobQueue, who: str) -> None:
     """Every run's state and buttons; they move while anything runs or waits."""
     if lost := queue.unreadable(who):
         st.warning(
-            _("Not shown, their settings cannot be read: {runs}.").format(runs=", ".join(lost)),
+            _("Not shown, their settings cannot be read: {runs}.").format(runs=_(", ").join(lost)),
             icon=":material/rule:",
         )
     jobs = listed(queue, who)
@@ -838,7 +838,7 @@ def _curves_picture(curves: Sequence[charts.Curve], panel: charts.Panel, epochs:
     if not rows:
         st.caption(_("None of these runs has a teacher to agree with."))
         return
-    values = ", ".join(f"{row['series']} {row['value']:.3g}" for row in charts.curve_ends(rows))
+    values = _(", ").join(f"{row['series']} {row['value']:.3g}" for row in charts.curve_ends(rows))
     show(
         charts.curves_chart(rows, panel, epochs),
         _("{what} by epoch; after the last one: {values}.").format(what=panel.title, values=values),
@@ -940,7 +940,7 @@ def _confusion(report: dict[str, Any], dreamed: bool) -> None:
     data_button(confusion_frame(counts), "confusion")
     st.caption(_("Rows: true classes. Diagonal: right answers.") + worst)
     if report["unreadable"]:
-        names = ", ".join(name for name, _why in report["unreadable"][:3])
+        names = _(", ").join(name for name, _why in report["unreadable"][:3])
         st.caption(
             _("{n} pictures could not be read: {names}").format(
                 n=len(report["unreadable"]), names=names

@@ -199,7 +199,7 @@ def files_alt(files: Rows, measure: Measure, known: Collection[Format] = FORMATS
         words = _("Median time of one photo by each file, with quartiles. {list}.")
         figures = [f"{file['title']}: {numbers.milliseconds(file['median'])}"
                    for file in files if file["median"] is not None]  # fmt: skip
-    return words.format(list="; ".join(figures))
+    return words.format(list=_("; ").join(figures))
 
 
 def smallest(rows: Sequence[FileRow]) -> Format:
@@ -262,7 +262,8 @@ def size_lines(rows: Sequence[FileRow]) -> list[str]:
     within = [row for row in rows if row.size_bytes <= limit]
     lines.append(
         _("Under HW7's {limit}: {names}.").format(
-            limit=numbers.size(limit), names=", ".join(format_title(row.format) for row in within)
+            limit=numbers.size(limit),
+            names=_(", ").join(format_title(row.format) for row in within),
         )
         if within
         else _("None of them is under HW7's {limit}.").format(limit=numbers.size(limit))
@@ -606,5 +607,5 @@ def stack_alt(rows: Rows) -> str:
         if row["accuracy"] is not None
     ]
     return _("Accuracy against bytes, step by step from the teacher. {list}.").format(
-        list="; ".join(steps)
+        list=_("; ").join(steps)
     )

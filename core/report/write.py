@@ -66,7 +66,7 @@ def summary(report: Report) -> str:
 def missing(report: Report) -> str:
     """Which questions have no words yet; empty where all have."""
     left = report.unanswered()
-    return _("Not answered yet: {names}.").format(names=", ".join(left)) if left else ""
+    return _("Not answered yet: {names}.").format(names=_(", ").join(left)) if left else ""
 
 
 def verdict(answer: Answer) -> str:

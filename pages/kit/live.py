@@ -135,7 +135,7 @@ class LivePoint(Generic[P, R]):
         """Put what this visitor had measured into his lab report."""
         point: dict[str, Any] = cast(Any, job.point)._asdict()
         point.pop("weights_sha256", None)
-        about = ", ".join(map(str, point.values()))
+        about = _(", ").join(map(str, point.values()))
         row = job.rows[0].model_dump()
         lab.measured(self.key, about, self.told(job), job.finished, point, row)
 

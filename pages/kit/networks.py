@@ -51,7 +51,7 @@ def _listed(
     if lost := [id for id in ids if id in there.unreadable]:
         st.warning(
             _("Left out, since the manifest cannot be read there: {ids} ({why}).").format(
-                ids=", ".join(lost), why=there.unreadable[lost[0]]
+                ids=_(", ").join(lost), why=there.unreadable[lost[0]]
             ),
             icon=":material/rule:",
         )

@@ -173,5 +173,5 @@ def _verdict(answers: Sequence[Bars], way: str) -> str:
             way=way, food=foods[0]
         )
     return _("**{way}**: {first} it is {food}; the answer changes at: {names}.").format(
-        way=way, first=answers[0].name, food=foods[0], names=", ".join(changed)
+        way=way, first=answers[0].name, food=foods[0], names=_(", ").join(changed)
     )

@@ -65,7 +65,7 @@ def provenance(checkpoints: Sequence[Checkpoint]) -> None:
             else name
         )
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(_("Accuracies measured on {data}.").format(data="; ".join(lines)))
+        st.caption(_("Accuracies measured on {data}.").format(data=_("; ").join(lines)))
         _sources(checkpoints)
 
 
@@ -102,7 +102,7 @@ def measured_line(what: str, where: "Measured") -> None:
             date=where.date,
             device=where.device,
             commit=commit_text(where.commit, 10),
-            versions=", ".join(f"{name} {version}" for name, version in where.versions.items()),
+            versions=_(", ").join(f"{name} {version}" for name, version in where.versions.items()),
         )
     )
 
@@ -220,5 +220,7 @@ def measured_elsewhere(groups: Sequence[Collected]) -> None:
         for group in groups
     ]
     st.caption(
-        _("Not shown, tested on other photographs: {networks}.").format(networks="; ".join(lines))
+        _("Not shown, tested on other photographs: {networks}.").format(
+            networks=_("; ").join(lines)
+        )
     )

@@ -464,7 +464,7 @@ def devices(about: str = "") -> None:
         )
         for device, (n, ms) in medians(timings).items()
     ]
-    text = "; ".join(lines) + "."
+    text = _("{sentence}.").format(sentence=_("; ").join(lines))
     figure.show(devices_chart(timings), text, key="room-devices")
     st.markdown(text)
 

@@ -45,6 +45,12 @@ def test_a_catalogue_translates_and_what_it_lacks_stays_english(chinese: None) -
     assert i18n._("") == ""  # gettext would give the catalogue's header
 
 
+def test_sentences_follow_each_other_as_their_language_wants(chinese: None) -> None:
+    assert i18n.paragraph(["One.", "Two."]) == "One. Two."
+    i18n.set_language("zh-Hant")
+    assert i18n.paragraph(["一。", "二。"]) == "一。二。"
+
+
 def test_a_language_without_a_catalogue_reads_english(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
