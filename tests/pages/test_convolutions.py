@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import streamlit as st
@@ -190,10 +191,15 @@ def test_a_setting_is_timed_once_until_asked_again(
         return measured(setting, budget_s=0.0)
 
     monkeypatch.setattr("core.convolutions.timing.time_layers", counted)
+    kept: list[tuple[Any, ...]] = []
+    monkeypatch.setattr("pages.kit.lab.measured", lambda *all: kept.append(all))
     app = press(reveal(open_it(**SMALL, tab="time")), "Time it here")
     charts = app.get("vega_lite_chart")
     assert len(charts) == 2 and "of the time at batch 32" in charts[-1].proto.alt
     assert "1 thread" in words(app) and re.search(r"takes [\d,.]+\s%", words(app))
+    key, _about, result, _when, settings, values = kept[-1]
+    assert key == "time_it" and "of the standard layer's time" in result
+    assert values["time_share"] > 0 and settings["map_size"] == int(SMALL["map_size"])
     press(press(app, "Time it here").run(), "Time it here")
     assert len(calls) == 1
     press(app, "Measure again")

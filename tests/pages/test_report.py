@@ -9,7 +9,11 @@ from zlib import crc32
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.classroom import Room
+from core.errors import ClassroomError
 from core.report import QUESTIONS, Report, read
+from pages.kit import lab, room
+from pages.kit.room import Seat
 from tests.pages import shelf
 from tests.pages.conftest import go_to
 from tests.pages.live import texts_of
@@ -192,3 +196,24 @@ def test_the_homeworks_question_on_temperature_is_answered(
     app.radio[0].set_value("harder").run()
     answers = {each.key: each.right for each in report_of(app).guesses()}
     assert answers == {"guess_grows": True, "homework_t": False}
+
+
+def test_a_devices_time_that_the_room_takes_stands_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[Any, ...]] = []
+
+    class Taking:
+        def report(self, *sent: Any) -> None:
+            if sent[-1] == "fast":
+                raise ClassroomError("No time.")
+
+    place = Seat("BCDFGH", "secret", Room("BCDFGH", "door", 1, True, 0, "", {}), leads=True)
+    monkeypatch.setattr(room, "seat", lambda: place)
+    monkeypatch.setattr(room, "rooms", Taking)
+    monkeypatch.setattr(lab, "measured", lambda *all: told.append(all))
+    with pytest.raises(ClassroomError):
+        room.report("net", "phone", "fast")
+    assert not told
+    room.report("net", "phone", 12.5)
+    ((key, about, words, _when, _settings, values),) = told
+    assert (key, about, values) == ("device", "net", {"ms": 12.5}) and "12.5" in words
+    assert "1 phone" in words

@@ -251,6 +251,19 @@ def test_the_end_says_whether_it_beats_a_blind_guess(
     assert words in text(app) and "(9\u202f%)" in text(app)
 
 
+def test_the_visitors_own_finished_runs_stand_in_his_report(
+    open_page: Open, queue: JobQueue, food: Path
+) -> None:
+    mine = ended(queue, "done", epochs=5)
+    ended(queue, "done", epochs=5, seed=1, who="somebody")
+    ended(queue, "stopped", epochs=2, seed=2)
+    app = open_page("training", tab="why").run()
+    (entry,) = app.session_state["lab_report"].measured
+    assert (entry.page, entry.about, entry.settings["model"]) == ("training", mine, "dwpw_256k")
+    assert "65.0\u202f%" in entry.result or "65\u202f% of 40" in entry.result
+    assert entry.values["val_accuracy"] == 0.65 and entry.values["epoch"] == 5
+
+
 def test_a_finished_run_shows_its_confusions_and_mistakes(
     open_page: Open, queue: JobQueue, food: Path
 ) -> None:
