@@ -13,8 +13,7 @@ setup(
     packages=["small_plates", *(f"small_plates.{name}" for name in FOUND)],
     package_dir={"small_plates": "."},
     package_data={
-        "": ["*.css", "*.js", "*.mo"],
         "small_plates": [".streamlit/config.toml", "deploy/nginx.conf", "licences/*"],
-        "small_plates.core.models.design.designs": ["*.json"],
+        **{f"small_plates.{name}": ["*"] for name in FOUND},
     },
 )
