@@ -115,6 +115,15 @@ def test_make_installs_the_tested_versions(venv: Path, goal: str, file: str) -> 
 
 
 @needs_make
+def test_make_class_starts_several_servers_for_everybody(venv: Path) -> None:
+    make("class", f"VENV={venv}", "REPLICAS=4")
+    make("class", f"VENV={venv}", "HOST=127.0.0.1", "PORT=9000")
+    asked = (venv.parent / "asked").read_text()
+    assert "-m core serve --host 0.0.0.0 --replicas 4\n" in asked
+    assert "-m core serve --host 127.0.0.1 --port 9000 --replicas 2\n" in asked
+
+
+@needs_make
 def test_make_constraints_writes_what_is_installed(venv: Path) -> None:
     """Less what only some builds need; the words at the head of the file stay."""
     (venv / "bin" / "python").write_text(
