@@ -75,7 +75,17 @@ class _OfSession:
 
     def __init__(self, forget: Callable[[str], None]) -> None:
         self.ids: list[str] = []
-        weakref.finalize(self, _forget_all, self.ids, forget)
+        self.end = weakref.finalize(self, _forget_all, self.ids, forget)
+        _of_sessions.add(self)
+
+
+_of_sessions: "weakref.WeakSet[_OfSession]" = weakref.WeakSet()
+
+
+def end_sessions() -> None:
+    """The server ends: forget all sessions' networks. A signal leaves no time for `atexit`."""
+    for kept in list(_of_sessions):
+        kept.end()
 
 
 def _forget_all(ids: list[str], forget: Callable[[str], None]) -> None:

@@ -40,7 +40,7 @@ from core.errors import ConfigError
 from core.i18n import _, available_languages
 from core.limited import give_memory_back
 from core.paths import whole_number
-from pages.kit import frame, room
+from pages.kit import frame, networks, room
 
 MB = 2**20
 FILES_PER_VISITOR = 40  # empty files take memory too
@@ -249,6 +249,7 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
     finally:
         for task in tasks:
             task.cancel()
+        networks.end_sessions()
 
 
 def _greet() -> None:

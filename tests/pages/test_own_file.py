@@ -133,6 +133,11 @@ def test_what_a_session_brought_ends_with_it() -> None:
     del kept
     gc.collect()
     assert ended == ["a", "b"]
+    still_open = networks._OfSession(ended.append)
+    still_open.ids.append("c")
+    networks.end_sessions()  # a server that is stopped
+    networks.end_sessions()
+    assert ended == ["a", "b", "c"]
 
 
 def test_no_more_than_two_in_a_session(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
