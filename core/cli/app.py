@@ -87,18 +87,21 @@ class Serve:
                     thread.start()
                 self._wait_for(replicas)
                 with _running([*command, "-e", "stderr", "-g", "daemon off;"]) as proxy:
-                    print(
-                        _("{n} servers at http://{host}:{port}").format(
-                            n=self.replicas, host=self.host, port=self.port
-                        ),
-                        file=sys.stderr,
-                    )
+                    self._greet()
                     if proxy.wait():
                         raise UserError(_("nginx could not start, or has ended: see above."))
             finally:
                 stop.set()
                 for thread in threads:
                     thread.join()
+
+    def _greet(self) -> None:
+        for_all = self.host in ("0.0.0.0", "::")
+        address = _("{n} servers share the visitors of http://{host}:{port}").format(
+            n=self.replicas, host="localhost" if for_all else self.host, port=self.port
+        )
+        others = _("Others in your network open http://<name or address of this machine>:{port}")
+        print(address, *[others.format(port=self.port)] * for_all, sep="\n", file=sys.stderr)
 
     def _wait_for(self, replicas: "list[Replica]") -> None:
         for replica in replicas:
@@ -128,6 +131,7 @@ def app_command(host: str, port: int, *options: str) -> list[str]:
 def nginx_folder(folder: Path, serve: Serve, ports: list[int]) -> Path:
     """Write what `deploy/nginx.conf` includes beside a copy of it; returns the copy."""
     host = "127.0.0.1" if serve.host == "localhost" else serve.host
+    host = f"[{host}]" if ":" in host else host
     servers = "".join(f"server 127.0.0.1:{port} max_fails=1 fail_timeout=30m;\n" for port in ports)
     (folder / "replicas.conf").write_text(servers, encoding="utf-8")
     (folder / "listen.conf").write_text(f"listen {host}:{serve.port};\n", encoding="utf-8")
@@ -148,7 +152,7 @@ class Replica:
         """Run it, and run it again when it has ended or stalled, until `stop` is set."""
         while not stop.is_set() and not self.gave_up:
             command = app_command("127.0.0.1", self.port, "--server.headless=true")
-            with _running(command) as server:
+            with _running(command, quiet=True) as server:  # its port is not for visitors
                 self._watch(server, stop)
             self.gave_up = not self.was_well.is_set()
             if not stop.is_set() and not self.gave_up:
@@ -175,9 +179,14 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @contextlib.contextmanager
-def _running(command: Sequence[str]) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process that is ended when the block is left: asked first, then made to."""
-    process = subprocess.Popen(command, start_new_session=True)  # Ctrl-C is for this process
+def _running(command: Sequence[str], quiet: bool = False) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that is ended when the block is left: asked first, then made to.
+
+    `quiet`: what it has to say but for errors is dropped.
+    """
+    stdout = subprocess.DEVNULL if quiet else None
+    # a session of its own: Ctrl-C is for this process
+    process = subprocess.Popen(command, stdout=stdout, start_new_session=True)
     try:
         yield process
     finally:

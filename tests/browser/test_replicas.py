@@ -252,6 +252,9 @@ def test_serve_starts_again_what_ends_and_what_stalls(folder: Path) -> None:
         stalled.send_signal(signal.SIGSTOP)
         until(lambda: is_another(2, stalled))
         assert asked(f"http://127.0.0.1:{port}") is not None
+        said = log.read_text(encoding="utf-8")
+        assert f"2 servers share the visitors of http://127.0.0.1:{port}\n" in said
+        assert said.count("http://") == 1  # the servers' own addresses are not for visitors
         left = psutil.Process(process.pid).children(recursive=True)
         process.terminate()
         assert process.wait(40) == 130

@@ -37,6 +37,15 @@ def test_several_servers_want_nginx(
     assert "apt install nginx" in refused(capsys, "--replicas", "2")
 
 
+@pytest.mark.parametrize(
+    ("host", "listens"),
+    [("localhost", "127.0.0.1"), ("10.0.0.7", "10.0.0.7"), ("::1", "[::1]"), ("::", "[::]")],
+)
+def test_nginx_listens_where_visitors_come(tmp_path: Path, host: str, listens: str) -> None:
+    app.nginx_folder(tmp_path, app.Serve(host=host, port=8600), [8601])
+    assert (tmp_path / "listen.conf").read_text() == f"listen {listens}:8600;\n"
+
+
 def test_servers_and_address_are_written_beside_the_repositorys_file(tmp_path: Path) -> None:
     serve = app.Serve(host="0.0.0.0", port=8600, replicas=2)
     copy = app.nginx_folder(tmp_path, serve, [8601, 8602])
