@@ -87,7 +87,7 @@ function numbers({student, teacher, label, foods, raises, lowers}, {T, alpha, mo
 def main() -> None:
     """Draw the page."""
     st.title(frame.entry("distillation").question)
-    st.markdown(_("A student learns from labels (hard loss) and from a teacher (soft loss)."))
+    st.markdown(_("A student learns from labels (hard loss) and a teacher (soft loss)."))
     checkpoints = networks.checkpoints()
     if not checkpoints:
         networks.explain_empty()
@@ -279,8 +279,8 @@ class Compared(NamedTuple):
     """All comparisons of shipped networks; made once for each language, shared by all sessions."""
 
     gains: dict[bool, Gains]
-    """With those of one seed, whose intervals hold the luck of the photographs alone, or without;
-    what would be empty is missing."""
+    """With those of one seed, whose intervals hold the luck of the photographs alone, and those
+    whose trainings differ in more than the teacher, or without; what would be empty is missing."""
     left_out: list[str]
     """Ids of distilled students without a twin."""
     dream_trials: list[DreamTrial]
@@ -299,8 +299,9 @@ def compared(checkpoints: list[Checkpoint]) -> Compared:
 def _compared(language: str, marks: str, _checkpoints: list[Checkpoint]) -> Compared:
     del language, marks  # the key of the cache
     contrasts, left_out = compare(_checkpoints)
-    several = [contrast for contrast in contrasts if contrast.over_seeds]
-    shown = {False: several, True: contrasts}  # most seeds come first
+    # whose trainings differ in the teacher alone; most seeds come first
+    several = [each for each in contrasts if each.over_seeds and not each.also_differs()]
+    shown = {False: several, True: contrasts}
     return Compared(
         {one_by_one: draw_gains(some) for one_by_one, some in shown.items() if some},
         left_out,
@@ -345,7 +346,7 @@ def does_it_help(checkpoints: list[Checkpoint]) -> None:
     shown = comparisons.gains[one_by_one or False not in comparisons.gains]
     summary.markdown(shown.summary, width=560)
     show(shown.chart, shown.alt, key="gains")
-    st.caption(_("Bars: 95 % intervals over photographs and seeds; ticks: single seeds."))
+    st.caption(_("Bars: 95 % intervals over photographs and seeds; ticks: seeds."))
     single = sorted({c.pairs[0].a.seed for c in shown.contrasts if not c.over_seeds})
     if single:
         st.warning(

@@ -525,7 +525,7 @@ def _gradient_lengths() -> list[alt.Chart]:
         "hard": (HARD, [1, 0], _("hard")),
     }
     layers = [
-        _word(_("Length of each gradient"), 0, _LENGTHS[0] - 34, fontWeight="bold"),
+        _word(_("Gradient lengths"), 0, _LENGTHS[0] - 34, fontWeight="bold"),
         _word("?", alt.XValue(alt.expr("width / 2")), sum(_LENGTHS) / 2),  # until the guess
     ]
     for name, (slot, dash, title) in kinds.items():
