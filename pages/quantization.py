@@ -928,7 +928,9 @@ def variances_trap(measured: Measured) -> None:
             _("Become 0"): [numbers.count(row.zeroed) for row in rows],
             _("Right"): [numbers.percent(row.correct / row.n, row.n) for row in rows],
             _("Points against float32 (95 % interval)"): [
-                f"{points(row.difference[0])} ({points_interval(*row.difference[1:])})"
+                _("{value} ({detail})").format(
+                    value=points(row.difference[0]), detail=points_interval(*row.difference[1:])
+                )
                 for row in rows
             ],
         },

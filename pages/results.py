@@ -411,7 +411,10 @@ def same_size_text(rows: Sequence[Compressed], titles: Mapping[str, str]) -> str
         best=way_title(best, titles),
         accuracy=numbers.percent(best.accuracy, best.n),
         others=_(", ").join(
-            f"{numbers.percent(row.accuracy, row.n)} ({way_title(row, titles)})" for row in others
+            _("{value} ({detail})").format(
+                value=numbers.percent(row.accuracy, row.n), detail=way_title(row, titles)
+            )
+            for row in others
         ),
     )
 

@@ -110,7 +110,9 @@ def curve_data(
     shown = (frame if reveal else frame[whole]).sort_values(x, kind="stable")
     shown = shown.assign(
         score=[
-            f"{numbers.percent(p, n)} ({numbers.interval(low, high, n)})"
+            _("{value} ({detail})").format(
+                value=numbers.percent(p, n), detail=numbers.interval(low, high, n)
+            )
             for p, low, high, n in zip(
                 shown["accuracy"], shown["low"], shown["high"], shown["n"], strict=True
             )

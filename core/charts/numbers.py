@@ -89,4 +89,6 @@ def score_text(score: "Score | None") -> str:
     """An accuracy with its 95 % interval: "76.6 % (74.4 to 78.7 %)"; "not measured" if None."""
     if score is None:
         return _("not measured")
-    return f"{percent(score.accuracy, score.n)} ({interval(*score.ci95, score.n)})"
+    return _("{value} ({detail})").format(
+        value=percent(score.accuracy, score.n), detail=interval(*score.ci95, score.n)
+    )

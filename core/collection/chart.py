@@ -77,7 +77,9 @@ def cost_of(row: NetworkRow, cost: Cost) -> float | None:
 def accuracy_text(row: NetworkRow) -> str:
     """Accuracy and its interval: "78.7 % (76.5 to 80.7 %)"."""
     interval = numbers.interval(row.low, row.high, row.n)
-    return f"{numbers.percent(row.accuracy, row.n)} ({interval})"
+    return _("{value} ({detail})").format(
+        value=numbers.percent(row.accuracy, row.n), detail=interval
+    )
 
 
 def frontier(rows: Iterable[NetworkRow], cost: Cost) -> list[NetworkRow]:

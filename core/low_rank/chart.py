@@ -402,7 +402,9 @@ def others_frame(
                 "low": low,
                 "high": high,
                 "title": _(entry.title),
-                "score": f"{numbers.percent(mean, group.n)} ({between})",
+                "score": _("{value} ({detail})").format(
+                    value=numbers.percent(mean, group.n), detail=between
+                ),
             }
         )
     columns = ["role", "name", "params", "accuracy", "low", "high", "title", "score"]
