@@ -30,7 +30,8 @@ SOURCES = ("app.py", "core", "pages", "tools")
 
 MARKUP = re.compile(
     r"\{[^{}]*\}"  # a placeholder with its format
-    r"|\*\*|`[^`]*`|\$[^$]+\$|:[a-z_]+/[a-z_0-9]+:|</?[a-z][^<>]*>|\]\([^)]*\)|^#+ |^[-*] |\n",
+    r"|\*\*|`[^`]*`|\$[^$]+\$|:[a-z_]+/[a-z_0-9]+:|\]\([^)]*\)|^#+ |^[-*] |\n"
+    r"|</?[a-z]+[0-9]?(?: [^<>]*=[^<>]*)?>",
     re.MULTILINE,
 )
 """What must stand in a translation as often as in its source."""

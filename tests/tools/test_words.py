@@ -81,6 +81,7 @@ def test_what_a_reader_would_stumble_over_is_found(source: str, text: str, what:
         ("**Fast?** No, *slow* (`a*b`).", "**快嗎？** 不，*慢*（`a*b`）。"),
         ("KL (p ‖ q) = 95 %", "KL (p ‖ q) = 95%"),
         ("Measuring ...", "正在測量 …"),
+        ("http://<name of it>:1", "http://<它的名稱>:1"),
     ],
 )
 def test_good_sentences_pass(source: str, text: str) -> None:
