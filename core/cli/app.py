@@ -100,7 +100,7 @@ class Serve:
         address = _("{n} servers share the visitors of http://{host}:{port}").format(
             n=self.replicas, host="localhost" if for_all else self.host, port=self.port
         )
-        others = _("Others in your network open http://<name or address of this machine>:{port}")
+        others = _("Others in your network open this machine's port {port} in a browser.")
         print(address, *[others.format(port=self.port)] * for_all, sep="\n", file=sys.stderr)
 
     def _wait_for(self, replicas: "list[Replica]") -> None:
