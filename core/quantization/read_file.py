@@ -129,6 +129,17 @@ def _dict() -> dict[Any, Any]:
     return {}
 
 
+class _Remark:
+    """An object that training scripts save beside the arrays: nothing of it is kept."""
+
+    def build(self, _state: Any) -> None:
+        """Its attributes."""
+
+
+def _remark(*_arguments: Any) -> _Remark:
+    return _Remark()
+
+
 NAMES: dict[str, Any] = {
     "numpy ndarray": _ndarray,
     "numpy dtype": lambda kind, *_rest: _DType(kind),  # ("f4", False, True)
@@ -221,9 +232,11 @@ def _run(
                 if spare < 0:
                     raise Refused(_("it would grow to more than its length"))
                 stack.append(function(*arguments))  # functions come from `names` alone
+            case "NEWOBJ" if stack[-2] is _remark:
+                stack[-2:] = [_Remark()]
             case "BUILD":
                 state = stack.pop()
-                if isinstance(stack[-1], _DType | _Array):
+                if isinstance(stack[-1], _DType | _Array | _Remark):
                     stack[-1].build(state)
                 else:
                     _only(dict, stack[-1])  # torch's dicts keep versions in an attribute
@@ -236,7 +249,7 @@ def _fill(target: Any, items: list[Any]) -> Any:
     """`target` with `items` at its end: a list, or a dict that takes names and values in turn."""
     if type(target) is list:
         target.extend(items)
-    else:
+    elif type(target) is not _Remark:
         for name, value in zip(items[::2], items[1::2], strict=True):
             _only(dict, target)[name if type(name) is int else _only(str, name)] = value
     return target
@@ -277,7 +290,7 @@ def _table(result: Any) -> dict[str, Value]:
     for name, value in _unwrapped(result).items():
         if type(name) is not str or len(name) > MAX_NAME or not name.isprintable():
             raise Refused(_("one of its names cannot be printed"))
-        if value is not None and type(value) is not str:  # those are remarks beside the arrays
+        if value is not None and type(value) not in (str, _Remark):  # remarks beside the arrays
             values[name] = _value(value)
     if not values:
         raise Refused(_("there is no array in it"))
@@ -379,10 +392,24 @@ class _StorageType(str):
     """The kind of number in a storage, as a label on the machine's stack."""
 
 
+_PATHS = ["PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"]
 _OWN_NAMES = NAMES | {
     "torch._utils _rebuild_tensor_v2": _rebuild_tensor,
     "torch._utils _rebuild_parameter": _rebuild_parameter,
     **{f"torch {name}Storage": _StorageType(kind) for name, kind in _TORCH_KINDS.items()},
+    **{
+        f"{module} {name}": _remark
+        for module, names in {
+            "argparse": ["Namespace"],
+            "pathlib": _PATHS,
+            "pathlib._local": _PATHS,
+            "torch": ["device", "Size"],
+            "pytorch_lightning.utilities.parsing": ["AttributeDict"],
+            "lightning_fabric.utilities.data": ["AttributeDict"],
+            "lightning.fabric.utilities.data": ["AttributeDict"],
+        }.items()
+        for name in names
+    },
 }
 TORCH_NAMES = _OWN_NAMES | {"torch.storage _load_from_bytes": _load_from_bytes}
 """What a pickle with torch's tensors in it may name -> what stands for it here."""

@@ -1,8 +1,12 @@
 """Networks that strangers bring: which they are, loaded exactly, and what is refused."""
 
+import argparse
 import io
 import os
+import pathlib
 import re
+import sys
+import types
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -86,6 +90,8 @@ def lightning(state: State) -> bytes:
             "epoch": 3, "global_step": 120, "pytorch-lightning_version": "2.4.0",
             "state_dict": both, "hyper_parameters": {"lr": 1e-3, "T": 20},
             "callbacks": {"ModelCheckpoint{'monitor': 'val_acc'}": {"best_model_path": "a.ckpt"}},
+            "args": argparse.Namespace(lr=1e-3), "device": torch.device("cpu"),
+            "folder": pathlib.PurePosixPath("runs"), "size": torch.Size([3, 64, 64]),
             "optimizer_states": [], "lr_schedulers": [], "loops": {"fit_loop": {"state_dict": {}}},
         }
     )  # fmt: skip
@@ -323,3 +329,23 @@ def test_the_nearest_network_and_what_differs_is_said() -> None:
         assert words in str(told.value)
     with pytest.raises(UserError, match="no model called"):
         opened(saved(state), "resnet99")
+
+
+def attribute_dict() -> bytes:
+    """What Lightning saves of a module's arguments: a dict of a class of its own."""
+    module = types.ModuleType("lightning.fabric.utilities.data")
+    kind = type("AttributeDict", (dict,), {"__module__": module.__name__})
+    module.AttributeDict = kind  # type: ignore[attr-defined]
+    parents = {f"lightning{end}": types.ModuleType("x") for end in ("", ".fabric")}
+    parents["lightning.fabric.utilities"] = types.ModuleType("x")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, each in {**parents, module.__name__: module}.items():
+            patch.setitem(sys.modules, name, each)
+        given = kind(lr=1e-3)
+        given.note = "an attribute"
+        return saved({"hyper_parameters": given, "state_dict": homework_student().state_dict()})
+
+
+def test_the_arguments_of_a_training_module_beside_its_tensors() -> None:
+    match, ours = opened(attribute_dict())
+    assert match.model == "dwpw_256k" and gap(homework_student(), ours) < 1e-4
