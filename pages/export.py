@@ -269,7 +269,7 @@ def on_this_device(checkpoint: Checkpoint, checkpoints: list[Checkpoint]) -> Non
         return
     _device(
         key="device",
-        on_measured_change=partial(send_to_class, weights, [each["id"] for each in listed]),
+        on_measured_change=partial(send_to_class, weights, [str(each["id"]) for each in listed]),
         data={
             "networks": listed,
             "in_room": room.seat() is not None,

@@ -4,7 +4,7 @@ import weakref
 from collections.abc import Callable, Container, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import streamlit as st
@@ -19,6 +19,9 @@ from core.i18n import _
 from core.results import CheckpointRows
 from pages.kit import url_state
 from pages.kit.url_state import one_of, several_of, toggle
+
+if TYPE_CHECKING:  # it costs ONNX, which most pages do without
+    from core.export.browser import BrowserFormat
 
 Rows = TypeVar("Rows", bound=CheckpointRows[Any])
 MOST = 6
@@ -133,7 +136,7 @@ def name_of(checkpoint: Checkpoint) -> str:
     return _("{name}, seed {seed}").format(name=name, seed=checkpoint.seed)
 
 
-def weights_titles() -> dict[str, str]:
+def weights_titles() -> "dict[BrowserFormat, str]":
     """The files that run in a browser, and what a reader calls their weights."""
     return {"safetensors": _("As trained: 16 or 32 bits"), "hw7-8bit": _("8 bits")}
 
@@ -142,7 +145,7 @@ def timed_title(about: str) -> str:
     """What a reader calls a file that a room has times of, from its network's id and its format."""
     id, _space, weights = about.partition(" ")
     network = next((each for each in checkpoints() if each.id == id), None)
-    title = weights_titles().get(weights, weights)
+    title = next((t for format, t in weights_titles().items() if format == weights), weights)
     return f"{name_of(network) if network else id}, {title}"
 
 

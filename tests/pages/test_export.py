@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core import i18n
@@ -269,10 +270,10 @@ def test_nonsense_from_a_browser_reaches_no_room(
     sent: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[object] = []
-    monkeypatch.setattr(export.st, "session_state", {"device": {"measured": sent}})
-    monkeypatch.setattr(export.room, "report", lambda *all: told.append(all))
+    monkeypatch.setattr("streamlit.session_state", {"device": {"measured": sent}})
+    monkeypatch.setattr("pages.kit.room.report", lambda *all: told.append(all))
     export.send_to_class("hw7-8bit", ["net"])
-    assert told == [] and "device_problem" not in export.st.session_state
+    assert told == [] and "device_problem" not in st.session_state
 
 
 def test_the_times_of_the_networks_on_the_screen_reach_the_room(
@@ -280,14 +281,14 @@ def test_the_times_of_the_networks_on_the_screen_reach_the_room(
 ) -> None:
     told: list[object] = []
     sent = {"device": "phone", "times": {"net": 5, "other": 6}}
-    monkeypatch.setattr(export.st, "session_state", {"device": {"measured": sent}})
-    monkeypatch.setattr(export.room, "report", lambda *all: told.append(all))
+    monkeypatch.setattr("streamlit.session_state", {"device": {"measured": sent}})
+    monkeypatch.setattr("pages.kit.room.report", lambda *all: told.append(all))
     export.send_to_class("hw7-8bit", ["net", "third", "other"])
     assert told == [("net hw7-8bit", "phone", 5), ("other hw7-8bit", "phone", 6)]
 
     def refuse(*_all: object) -> None:
         raise ClassroomError("The room has ended.")
 
-    monkeypatch.setattr(export.room, "report", refuse)
+    monkeypatch.setattr("pages.kit.room.report", refuse)
     export.send_to_class("hw7-8bit", ["net"])
-    assert export.st.session_state["device_problem"] == "The room has ended."
+    assert st.session_state["device_problem"] == "The room has ended."
