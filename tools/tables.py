@@ -181,9 +181,10 @@ def not_food_changes_table() -> str:
                 name = "8 bits" if version.key == INT8 else f"{percent} % pruned"
                 rows.append((f"`{id_}`", name, *_change(changes(whole, version))))
         made_from = checkpoints.get(id_).derived_from
-        base = NotFood.load(made_from.id) if made_from else None
-        if made_from and base and (before := base.row(PUBLISHED)):
-            rows.append((f"`{made_from.id}`", f"`{id_}`", *_change(changes(before, whole))))
+        base_id = made_from.id if made_from else None
+        base = NotFood.load(base_id) if base_id else None
+        if base and (before := base.row(PUBLISHED)):
+            rows.append((f"`{base_id}`", f"`{id_}`", *_change(changes(before, whole))))
     heads = ("whole network", "version", "made pictures", "photographs of food")
     return markdown(heads, rows, "llll") if rows else "Nothing is measured yet."
 
