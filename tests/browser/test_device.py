@@ -17,6 +17,7 @@ from core.inference.predict import predictor, softmax
 from core.paths import REPO
 from core.photos import STORED, prepare
 from tests.browser.conftest import FLAGS, PATIENCE_MS
+from tests.browser.test_server import guarded  # noqa: F401
 from tests.visitor import run_server
 
 if TYPE_CHECKING:
@@ -200,3 +201,14 @@ def test_times_reach_the_class_when_the_button_is_pressed(browser: "Browser", se
     finally:
         lecturer.close()
         phone.close()
+
+
+def test_the_engine_and_the_camera_run_under_the_advised_headers(
+    guarded: "Page",  # noqa: F811
+    server: str,
+) -> None:
+    guarded.set_default_timeout(3 * PATIENCE_MS)
+    guarded.goto(f"{server}/export?tab=device&device_networks=dwpw_256k-distilled-s0")
+    guarded.wait_for_selector(".device .figures:has-text('ms a picture')")
+    guarded.get_by_role("button", name="Start the camera").click()
+    guarded.wait_for_selector("text=pictures a second")
