@@ -13,7 +13,7 @@ from tests.food import food_picture
 from tests.pages import shelf
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 pytestmark = pytest.mark.browser
 
@@ -250,3 +250,32 @@ def test_nothing_of_the_page_moves_for_who_wants_less_motion(
         "return (animationDuration + ',' + transitionDuration).split(',').map(parseFloat)}))"
     )
     assert longest < 0.001 if motion == "reduce" else longest > 0.1
+
+
+def test_a_browsers_chinese_comes_first_and_a_choice_stays(browser: "Browser", server: str) -> None:
+    """On every page, at 390 px, in a link, after a reload of the link in an English browser."""
+    chinese = browser.new_context(locale="zh-TW", viewport={"width": 390, "height": 844})
+    english = browser.new_context(locale="en-GB")
+    try:
+        page = chinese.new_page()
+        page.goto(f"{server}/temperature?lang=")
+        settle(page)
+        assert page.inner_text("h1") == "溫度升高會怎樣？"
+        wait_for_temperature(page, "乳製品")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        other = english.new_page()
+        other.goto(f"{server}/temperature")
+        settle(other)
+        assert other.inner_text("h1") == "What does a higher temperature do?"
+        other.get_by_role("radio", name="繁體中文").click()
+        other.wait_for_selector("h1 >> text=溫度升高會怎樣？")
+        other.wait_for_function("location.search.includes('lang=zh-Hant')")
+        other.click('[data-testid="stSidebarNav"] >> text=卷積')
+        other.wait_for_selector("h1 >> text=一次卷積要花多少？")
+        other.wait_for_function("location.search.includes('lang=zh-Hant')")
+        again = english.new_page()
+        again.goto(other.url)
+        again.wait_for_selector("h1 >> text=一次卷積要花多少？")
+    finally:
+        chinese.close()
+        english.close()
