@@ -15,7 +15,7 @@ from core.models import registry
 from core.own import network
 from core.own.network import RUNS, Added, Point
 from core.quantization.upload import HOSTILE
-from pages.kit import networks
+from pages.kit import frame, networks
 from tests.core.own.test_file import SMALL, saved, state_of, trained
 from tests.pages import shelf
 from tests.pages.conftest import go_to
@@ -146,3 +146,27 @@ def test_no_more_than_two_in_a_session(page: Page, monkeypatch: pytest.MonkeyPat
     assert "the most there may be" in words(app)
     assert not [each for each in app.button if each.key == "own_add"]
     torch.manual_seed(0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("with_photographs", [False, True])
+def test_every_page_draws_with_a_visitors_network(
+    with_photographs: bool, page: Page, page_food: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if with_photographs:
+        monkeypatch.setenv("FOOD11_ROOT", str(page_food))
+    app = page(HOSTILE)
+    point = network.point(f"design:{SMALL}", "unit", 32, "Your small net")
+    network.let_wait(point, saved(state_of(trained(registry.get(f"design:{SMALL}").build()))))
+    network.add_live(point._asdict(), lambda news: None)
+    app.session_state["own_checkpoints"] = [point.id]
+    for entry in frame.entries():
+        app.query_params.clear()
+        if entry.key in ("pruning", "quantization", "low_rank", "export"):
+            app.query_params["network"] = point.id
+        if entry.key == "compare":
+            app.query_params["networks"] = [point.id, shelf.TEACHER]
+        go_to(app, entry.key)
+        app.run()
+        assert not app.exception, entry.key
+        assert not app.error, (entry.key, app.error[0].value)
