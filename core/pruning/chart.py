@@ -18,6 +18,7 @@ from core.charts.compiled import Spec, compiled, with_data
 from core.charts.curves import (
     CHANCE,
     DASHES,
+    GLYPHS,
     GUESS,
     MARKS,
     accuracy_axis,
@@ -307,12 +308,16 @@ def time_frame(grid: PruningGrid, column: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+_FORM_MARKS: dict[Form, str] = {"masked": "cross", "removed": "square", "narrow": "triangle-up"}
+
+
 def time_chart(frame: pd.DataFrame, ratio: float, column: str = "torch_1") -> Spec:
     """A cost as a share of the whole network's, one line a form; quartiles as bars."""
     ends = frame.loc[frame.groupby("form", sort=False)["ratio"].idxmax()].copy()
     top = max(1.25, float(np.ceil(10 * frame["high"].max()) / 10))
     ends["label_at"] = beside(ends["share"], 0.11 * top)
-    ends["name"] = [stacked(name) for name in ends["series"]]
+    marks = [GLYPHS[_FORM_MARKS[form]] for form in ends["form"]]
+    ends["name"] = [f"{m} {stacked(name)}" for m, name in zip(marks, ends["series"], strict=True)]
     ends = ends.assign(role="pruned", **_NAMES_AT)
     kind = column if column in SIZES else "time"
     now = pd.DataFrame({"ratio": [ratio]})
@@ -335,7 +340,7 @@ def _time_shape(top: float, kind: str) -> Any:
     )
     mark = alt.Shape(
         "form:N",
-        scale=alt.Scale(domain=domain, range=["cross", "square", "triangle-up"]),
+        scale=alt.Scale(domain=domain, range=[_FORM_MARKS[form] for form in FORMS]),
         legend=None,
     )
     times = alt.Chart(alt.NamedData("times")).encode(x=x)
