@@ -202,7 +202,7 @@ def outside(text: str) -> str:
     """What is left of a text without its translated parts, code, formulas and networks' names."""
     for spec in MODELS.values():
         text = text.replace(spec.title, "")
-    text = re.sub(r"`[^`]*`|\$[^$]*\$", "", text)
+    text = re.sub(r"`[^`]*`|&\w+;|\$[^$]*\$", "", text)
     while (inner := re.sub(r"⟦[^⟦⟧]*⟧", "", text)) != text:
         text = inner
     return text

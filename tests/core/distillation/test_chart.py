@@ -32,8 +32,8 @@ def test_the_inputs_start_where_they_are_told() -> None:
     still = picture(moves=False, is_open=False)
     assert [param["name"] for param in still["params"] if "bind" in param] == ["T", "alpha"]
     closed, whole = (str(spec["layer"][1]) for spec in (still, picture()))
-    assert "length" not in closed and "'?'" in closed  # what answers the guess
-    assert "length" in whole and "'?'" not in whole
+    assert "length:Q" not in closed and "'field': 'length" not in closed  # it answers the guess
+    assert "'?'" in closed and "'?'" not in whole and "'field': 'length" in whole
     assert still["height"] == picture()["height"]  # nothing jumps at the reveal
 
 
