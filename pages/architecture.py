@@ -74,10 +74,10 @@ def main() -> None:
 def laboratory() -> None:
     """One of four ways to use the page: look inside a network, compare, design one, bring one."""
     modes: dict[str, tuple[str, Callable[[], None]]] = {
-        "look": (_("Look inside"), look),
-        "compare": (_("Side by side"), side_by_side),
-        "design": (_("Design one"), design),
-        "own": (_("Your own file"), own_file),
+        "look": (_("Inside"), look),
+        "compare": (_("Compare"), side_by_side),
+        "design": (_("Design"), design),
+        "own": (_("Your file"), own_file),
     }
     mode = one_of(
         st.segmented_control,
@@ -951,7 +951,7 @@ def own_file() -> None:
                 key="own_design",
                 max_chars=spec.MAX_CHARACTERS,
                 placeholder=_("only if it is none of ours"),
-                help=_("Write it with “Design one”. It says where the network pools, too."),
+                help=_("Write it with “Design”. It says where the network pools, too."),
             )
             place = st.container()
         if file is None:
@@ -1215,7 +1215,7 @@ def homework() -> None:
     """HW7 Q1 and Q4 and HW13 Q1, and where on the page their answers stand."""
     st.markdown(
         _(
-            "**HW13 Q1: draw your student and paste its torchsummary.** *Design one* draws it and "
+            "**HW13 Q1: draw your student and paste its torchsummary.** *Design* draws it and "
             "prints the table. torchsummary's total counts; over the limit scores 0. The sample "
             "student and a report's residual student are in the list. Each year's limit, and the "
             "accuracies asked on that year's split:"
@@ -1236,7 +1236,7 @@ def homework() -> None:
                   for key in ("plain_2m", "dwpw_256k"))  # fmt: skip
     st.markdown(
         _(
-            "**HW7 Q1: what does depthwise + pointwise save?** See *Side by side*: {big} against "
+            "**HW7 Q1: what does depthwise + pointwise save?** See *Compare* above: {big} against "
             "{small} parameters, {times}. **HW7 Q4: three networks of about 1 MB** (plain, "
             "depthwise + pointwise, group): open each to see where its parameters are."
         ).format(

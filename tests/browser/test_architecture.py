@@ -60,7 +60,7 @@ def test_side_by_side_then_to_the_designer(page: "Page", server: str) -> None:
     open_page(page, server, "mode=compare&model_a=resnet18")
     alt = page.locator("[aria-label^='What Depthwise']").get_attribute("aria-label") or ""
     assert "44× smaller" in alt
-    page.get_by_role("radio", name="Design one").click()
+    page.get_by_role("radio", name="Design", exact=True).click()
     page.wait_for_url("**mode=design**")
     page.get_by_label("The design in one line", exact=True).wait_for()
 
