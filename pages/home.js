@@ -19,11 +19,10 @@ function element(tag, attributes = {}, ...children) {
 
 export default function ({ parentElement, data }) {
   if (isKnown() || parentElement.querySelector(".welcome")) return;
-  const { text } = data;
-  const button = element("button", { type: "button", textContent: text.dismiss });
+  const button = element("button", { type: "button", textContent: data.dismiss });
   const card = element("section", { className: "welcome" },
-    element("h2", { id: "welcome-title", textContent: text.title }),
-    element("ol", {}, ...text.steps.map(([name, words]) =>
+    element("h2", { id: "welcome-title", textContent: data.title }),
+    element("ol", {}, ...data.steps.map(([name, words]) =>
       element("li", {}, element("strong", { textContent: name }), ` ${words}`))),
     button);
   card.setAttribute("role", "dialog");

@@ -381,16 +381,14 @@ def welcome() -> None:
     with st.container(key="welcome"):
         _welcome(
             key="welcome_card",
-            data={
-                "text": {
-                    "title": _("New here?"),
-                    "steps": [
-                        [_("Guess."), _("Most pages ask you before they show the answer.")],
-                        [_("See."), _("Move a control: the picture changes with it.")],
-                        [_("Try it."), _("On Compare, the networks look at your own photo.")],
-                    ],
-                    "dismiss": _("Got it"),
-                }
+            data={  # no list or dict inside: Streamlit would import pandas to look at it
+                "title": _("New here?"),
+                "steps": (
+                    (_("Guess."), _("Most pages ask you before they show the answer.")),
+                    (_("See."), _("Move a control: the picture changes with it.")),
+                    (_("Try it."), _("On Compare, the networks look at your own photo.")),
+                ),
+                "dismiss": _("Got it"),
             },
         )
 
