@@ -42,6 +42,7 @@ import psutil
 import websockets
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.Slider_pb2 import Slider
 
 from pages.kit import frame
 
@@ -155,7 +156,9 @@ class Session:
         kind, widget = self.widgets[name][:2]
         pick = self.random
         value: Any
-        if kind == "slider":
+        if kind == "slider" and widget.type == Slider.SELECT_SLIDER:
+            kind, value = "select_slider", [pick.choice(list(widget.options))]
+        elif kind == "slider":
             steps = max(1, int((widget.max - widget.min) / (widget.step or 1)))
             ends = range(max(1, len(widget.default)))
             value = sorted(widget.min + (widget.step or 1) * pick.randint(0, steps) for _ in ends)
@@ -186,7 +189,7 @@ class Session:
                 state.double_value = value
             elif kind in ("selectbox", "radio", "tabs"):
                 state.string_value = value
-            elif kind == "button_group":
+            elif kind in ("button_group", "select_slider"):
                 state.string_array_value.data.extend(value)
             else:
                 state.bool_value = value

@@ -43,17 +43,17 @@ def test_two_sessions_are_answered_and_counted(
     monkeypatch.setenv("SMALL_PLATES_PREWARM", "1")
     shelf.fill(shelf.TEACHER, shelf.SCRATCH, shelf.DISTILLED)
     command = [sys.executable, "-m", "tools.load", "--json", "--sessions", "2", "--seconds", "6"]
-    command += ["--think", "0.5", "--pages", "", "convolutions"]
+    command += ["--think", "0.5", "--pages", "", "convolutions", "quantization"]
     done = subprocess.run(
         command, cwd=REPO, env=os.environ.copy(), capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout)
     assert report["requests"] > 2 and report["errors"] == []
-    assert set(report["pages"]) <= {"home", "convolutions"}
+    assert set(report["pages"]) <= {"home", "convolutions", "quantization"}
     assert 0 < report["p50_s"] <= report["p95_s"]
     spent = report["alone_cpu_ms"]
-    assert spent["first visit"]["n"] == 2 and spent["touch"]["n"] > 0
+    assert spent["first visit"]["n"] == 3 and spent["touch"]["n"] > 0
     assert 0 < spent["touch"]["median"] <= spent["touch"]["most"]
-    assert set(report["alone_by_page"]) == {"home", "convolutions"}
+    assert set(report["alone_by_page"]) == {"home", "convolutions", "quantization"}
     assert report["memory_mb"]["before"] > 50
