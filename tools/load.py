@@ -4,6 +4,7 @@
     python -m tools.load --sessions 100 --json
     python -m tools.load --cold 5                    # from starting the server to its first page
     python -m tools.load --passing 1000              # memory while so many come and go
+    python -m tools.soak                             # half an hour with photos, trainings, a room
 
 Starts a server of its own on this machine and does three things to it in turn:
 
@@ -32,6 +33,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -49,13 +51,15 @@ from pages.kit import frame
 REPO = Path(__file__).resolve().parents[1]
 WIDGETS = ("slider", "selectbox", "radio", "checkbox", "button_group", "number_input")
 """What a session touches. Buttons are left alone: they start trainings and measurements."""
+LEFT_ALONE = ("button", "file_uploader")
+"""What it does not touch at random: `press` and `upload` do that."""
 TOUCHES_ALONE = 4
 """How many widgets of each page are changed one at a time."""
 SETTLE_S = 0.15
 """How long after an answer its CPU time is read: the server tidies up after a run."""
 PATIENCE_S = 300.0
 
-Why = Literal["open", "page", "touch", "guess"]
+Why = Literal["open", "page", "touch", "guess", "photo"]
 
 
 class Answer(NamedTuple):
@@ -112,6 +116,7 @@ class Session:
     def __init__(self, address: str, seed: int) -> None:
         self.address, self.random = address, random.Random(seed)
         self.page, self.query, self.received = "", "", 0
+        self.id, self._xsrf = "", ""
         self.widgets: dict[str, Widget] = {}
         self._tabs: dict[tuple[int, ...], list[str]] = {}
         self.values: dict[str, tuple[str, Any]] = {}
@@ -146,11 +151,55 @@ class Session:
 
     async def touch(self) -> Answer | None:
         """Change a widget at random; None where the page has none."""
-        if not self.widgets:
+        names = sorted(n for n, widget in self.widgets.items() if widget.kind not in LEFT_ALONE)
+        if not names:
             return None
-        name = self.random.choice(sorted(self.widgets))
+        name = self.random.choice(names)
         self._change(name)
         return await self._ask("touch", self.widgets[name].fragment)
+
+    async def press(self, key: str) -> Answer:
+        """Press the button with this key; KeyError where the page has none, or it is disabled."""
+        name = self._named(key)
+        self.values[name] = ("button", True)
+        try:
+            return await self._ask("touch", self.widgets[name].fragment)
+        finally:
+            self.values.pop(name, None)
+
+    async def upload(self, key: str, photo: bytes) -> Answer:
+        """Give a photo to the file uploader with this key, as a browser does."""
+        name, file = self._named(key), str(uuid.uuid4())
+        await asyncio.to_thread(self._put, file, photo)
+        self.values[name] = ("file_uploader", (file, len(photo)))
+        return await self._ask("photo", self.widgets[name].fragment)
+
+    def _named(self, key: str) -> str:
+        named = [name for name in self.widgets if name.endswith(f"-{key}")]
+        if not named:
+            raise KeyError(f"{self.page or 'home'} has no {key!r}")
+        return named[0]
+
+    def _put(self, file: str, photo: bytes) -> None:
+        if not self._xsrf:
+            with urllib.request.urlopen(f"{self.address}/_stcore/health", timeout=60) as reply:
+                self._xsrf = str(reply.headers["Set-Cookie"]).partition(";")[0]
+        head = (
+            "--photo\r\nContent-Disposition: form-data; "
+            'name="a"; filename="a.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
+        )
+        request = urllib.request.Request(
+            f"{self.address}/_stcore/upload_file/{self.id}/{file}",
+            head.encode() + photo + b"\r\n--photo--",
+            {
+                "Cookie": self._xsrf,
+                "X-Xsrftoken": self._xsrf.partition("=")[2],
+                "Content-Type": "multipart/form-data; boundary=photo",
+            },
+            method="PUT",
+        )
+        with urllib.request.urlopen(request, timeout=60):
+            pass
 
     def _change(self, name: str) -> None:
         kind, widget = self.widgets[name][:2]
@@ -191,6 +240,12 @@ class Session:
                 state.string_value = value
             elif kind in ("button_group", "select_slider"):
                 state.string_array_value.data.extend(value)
+            elif kind == "button":
+                state.trigger_value = True
+            elif kind == "file_uploader":
+                info = state.file_uploader_state_value.uploaded_file_info.add()
+                info.file_id, info.size = value
+                info.name, info.file_urls.file_id = "a.jpg", info.file_id
             else:
                 state.bool_value = value
         began = time.perf_counter()
@@ -222,7 +277,7 @@ class Session:
             if kind == "delta" and message.delta.WhichOneof("type") == "new_element":
                 element = message.delta.new_element
                 name = element.WhichOneof("type")
-                if name in WIDGETS:
+                if name in WIDGETS or name in LEFT_ALONE:
                     widget = getattr(element, name)
                     if widget.id and not getattr(widget, "disabled", False):
                         drawn[widget.id] = Widget(name, widget, message.delta.fragment_id, path)
@@ -230,6 +285,8 @@ class Session:
                     wrong = element.exception.message[:200]
             elif kind == "delta" and message.delta.WhichOneof("type") == "add_block":
                 self._block(message, drawn)
+            elif kind == "new_session":
+                self.id = message.new_session.initialize.session_id
             elif kind == "page_info_changed":
                 self.query = message.page_info_changed.query_string
             elif kind == "script_finished" and (
@@ -277,6 +334,15 @@ class Watch:
             except (OSError, psutil.Error):  # ended meanwhile
                 continue
         return total
+
+    def held(self) -> dict[str, float]:
+        """Memory in MB, threads and file handles of the server itself; how many children it has."""
+        return {
+            "memory_mb": round(self._server.memory_info().rss / 1e6, 1),
+            "threads": self._server.num_threads(),
+            "files": self._server.num_fds() if hasattr(self._server, "num_fds") else 0,
+            "children": len(self._server.children(recursive=True)),
+        }
 
     def memory_mb(self) -> float:
         total = 0
