@@ -35,6 +35,8 @@ SETTLED_S = 300.0
 """The first five minutes may fill caches."""
 SAMPLE_S = 10.0
 TRAIN_EVERY_S = 300.0
+TRAINS_FOR_S = 90.0
+"""None begins so shortly before the end: a training outlives the server that started it."""
 PHOTO_SHARE, PAGE_SHARE = 0.05, 0.25
 """Of what a session does: a photo; another page. The rest are touches."""
 PHOTO_PX = (1200, 900)
@@ -98,7 +100,7 @@ async def _trainer(session: Session, until: float, report: Soak) -> None:
     await session.connect()
     await session.open("training")
     rate = 100
-    while time.monotonic() < until:
+    while time.monotonic() < until - TRAINS_FOR_S:
         rate += 1
         await session.open("training", query=f"preset=minute&lr={rate / 1e5:.5f}&epochs=2&share=10")
         try:
@@ -169,7 +171,7 @@ def main() -> None:
     parser.add_argument("--think", type=float, default=6, help="mean seconds between two requests")
     parser.add_argument("--json", action="store_true", help="one JSON document and nothing else")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         os.environ |= {"SMALL_PLATES_DATA": folder, "SMALL_PLATES_RUNS": f"{folder}/runs"}
         room = Rooms(Path(folder)).create(str(random.random()))
         report = asyncio.run(soak(given.sessions, 60 * given.minutes, given.think, room))
