@@ -1,16 +1,33 @@
-"""Class: a lecturer opens a room, pupils join by its code; all guesses of the class."""
+"""Class: a lecturer opens a room, pupils join by its code; what the class guesses and measures."""
 
+from collections import Counter
+from collections.abc import Callable
 from html import escape
+from typing import Any, NamedTuple
 
 import streamlit as st
 
-from core.classroom import Tally
-from core.i18n import _
-from pages.kit import figure, frame, room, stage, url_state
+from core.charts import numbers
+from core.classroom import Point, Tally
+from core.classroom.chart import Axis, points_chart
+from core.i18n import _, ngettext
+from core.low_rank.rows import LowRankGrid
+from core.pruning.rows import PruningGrid
+from core.quantization.rows import QuantizationGrid
+from core.stats import Score
+from pages.kit import figure, frame, networks, room, stage, url_state
 from pages.kit.room import Seat
 from pages.kit.visitor import visitor
 
 KEY = "class"
+
+
+class Curve(NamedTuple):
+    """Which curve points lie on."""
+
+    page: str
+    network: str
+    method: str
 
 
 def main() -> None:
@@ -125,7 +142,7 @@ def private_link(place: Seat) -> None:
 
 @frame.section
 def guesses() -> None:
-    """What the class has guessed on all pages, the newest question first; and its devices."""
+    """What the class has guessed on all pages, the newest question first; what it measured."""
     place = room.seat()
     if place is None:
         return
@@ -136,6 +153,7 @@ def guesses() -> None:
         st.markdown(_("Nobody has guessed yet."))
     for tally in tallies:
         question(place, tally)
+    points(place)
     room.devices()
     room.listen("room_guesses", pulse)
 
@@ -161,6 +179,93 @@ def question(place: Seat, tally: Tally) -> None:
                 frame.page_link(page, page.name)
             if place.leads:
                 room.open_button(tally)
+
+
+def points(place: Seat) -> None:
+    """What the class had measured with "Run it here": each point once, over the cached curve.
+
+    The curve answers a guess: pupils see it where answers are not held, the lecturer when he wants.
+    """
+    found = room.rooms().points(place.code, place.secret)
+    counts = Counter(Curve(*point.spot[:3]) for point in found)
+    if not counts:
+        return
+    st.header(_("Measured by the class"))
+    curves = sorted(counts, key=lambda each: (-counts[each], each))
+    at = st.selectbox(
+        _("Curve"),
+        curves,
+        format_func=lambda each: f"{title(each)} ({counts[each]})",
+        key="room_curve",
+    )
+    shows = not place.room.holds
+    if place.leads:
+        shows = st.toggle(_("Show what was measured before"), value=shows, key="room_before")
+    drawn = [point for point in found if Curve(*point.spot[:3]) == at]
+    before = cached(at) if shows else []
+    axis = axis_of(at.page)
+    figure.show(points_chart(drawn, before, axis), in_words(drawn, axis), key="room-points")
+    stars = ngettext(
+        "Star: a point of the class, with its 95 % interval.",
+        "Stars: {n} points of the class, each with its 95 % interval.",
+        len(drawn),
+    ).format(n=len(drawn))
+    line = _("Line: the same network and method, measured before.") if before else ""
+    st.caption(f"{stars} {line}".strip())
+
+
+def in_words(drawn: list[Point], axis: Axis) -> str:
+    """The points for who cannot see the chart."""
+    places = [
+        _("{place}: {accuracy} right").format(
+            place=axis.text(point.spot.x),
+            accuracy=numbers.percent(point.correct / point.n, point.n),
+        )
+        for point in drawn
+    ]
+    return _("{title}. {points}.").format(title=axis.title, points=_("; ").join(places))
+
+
+def title(curve: Curve) -> str:
+    """Page, network and method in the reader's language."""
+    from core.low_rank.chart import method_title as factored  # altair: not before it is needed
+    from core.pruning.chart import method_title as pruned
+    from core.quantization.chart import scheme_title
+
+    titles: dict[str, Callable[[Any], str]] = {
+        "pruning": pruned,
+        "quantization": scheme_title,
+        "low_rank": factored,
+    }
+    shipped = {each.id: each for each in networks.checkpoints()}
+    network = shipped.get(curve.network)
+    name = networks.name_of(network) if network else curve.network
+    return _(", ").join([frame.entry(curve.page).name, name, titles[curve.page](curve.method)])
+
+
+def axis_of(page: str) -> Axis:
+    """What a page's curves lie over."""
+    return {
+        "pruning": Axis(_("Pruning ratio"), 0, 1, True),
+        "quantization": Axis(_("Bits per weight"), 0, 9, False),
+        "low_rank": Axis(_("Energy kept"), 0, 1, True),
+    }[page]
+
+
+def cached(curve: Curve) -> list[tuple[float, Score]]:
+    """Places and accuracies of the curve in the repository; empty where it was not measured."""
+    shipped = [each for each in networks.checkpoints() if each.id == curve.network]
+    kinds: dict[str, Any] = {
+        "pruning": PruningGrid,
+        "quantization": QuantizationGrid,
+        "low_rank": LowRankGrid,
+    }
+    grid = networks.measured_rows(kinds[curve.page], shipped).get(curve.network)
+    if grid is None:
+        return []
+    field = {"pruning": "ratio", "quantization": "bits", "low_rank": "energy"}[curve.page]
+    rows = [row for row in grid.of(curve.method) if row.score is not None]
+    return list({float(getattr(row, field)): row.score for row in rows}.items())
 
 
 if __name__ == "__main__":

@@ -615,6 +615,7 @@ def live(at: Setting) -> None:
         },
         told=lambda job: _("{score} right").format(score=score_text(job.rows[0].score)),
         shown=live_figures,
+        method=how.method,
     ).draw()
 
 

@@ -755,6 +755,7 @@ def live(at: Setting) -> None:
         },
         told=lambda job: _("{score} right").format(score=score_text(job.rows[0].score)),
         shown=lambda job: figures(job.rows),
+        method=at.method,
     ).draw()
 
 

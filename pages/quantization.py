@@ -521,6 +521,7 @@ def live(at: Setting, curves: Sequence[Curve], guessed: guess.Guess[int]) -> Non
         },
         told=lambda job: _("{score} right").format(score=score_text(job.rows[0].score)),
         shown=lambda job: figures(job.rows),
+        method=at.scheme,
     ).draw()
     if guess.waits(guessed):
         return

@@ -1,17 +1,20 @@
-"""The devices of a class on one chart: how long each took for a picture."""
+"""A class on one chart: how long each device took for a picture; what was measured for it."""
 
 import statistics
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from core.charts import numbers
 from core.charts.compiled import Spec, compiled, with_rows
+from core.charts.curves import STAR, accuracy_axis
 from core.charts.libraries import alt
 from core.charts.theme import finish, ink_text, layered, painted, role_color
-from core.classroom.rooms import DEVICES, FASTEST_MS, SLOWEST_MS, Device, Timing
+from core.classroom.rooms import DEVICES, FASTEST_MS, SLOWEST_MS, Device, Point, Timing
 from core.i18n import _, ngettext
+from core.stats import Score
 
 ROW_PX = 56
+POINTS_PX = 300
 SHAPES: dict[Device, str] = {"phone": "circle", "tablet": "diamond", "computer": "square"}
 """Of the marks. Their colour says whose a device is: those of the theme stand for networks."""
 _STEPS = [step * 10.0**power for power in range(-2, 5) for step in (1, 2, 5)]
@@ -85,3 +88,75 @@ def _devices(titles: tuple[str, ...], first: float, last: float) -> Any:
     own = ink_text(devices, "own:N", dy=-16)
     middle = alt.Chart(alt.NamedData("medians")).mark_tick(thickness=3, size=38).encode(x, y)
     return finish(layered(painted(middle, "text"), marks, own), height=ROW_PX * len(titles))
+
+
+class Axis(NamedTuple):
+    """The horizontal axis of a curve."""
+
+    title: str
+    first: float
+    last: float
+    is_share: bool
+    """Whether its numbers are shares, 0 to 1, written as percent."""
+
+    def text(self, x: float) -> str:
+        """A place on it in words."""
+        return numbers.share(x) if self.is_share else f"{x:g}"
+
+
+def points_chart(points: Sequence[Point], before: Sequence[tuple[float, Score]], at: Axis) -> Spec:
+    """A star for each point of the class, with its 95 % interval, over what was measured before.
+
+    `points`: of one curve. `before`: x and accuracy of the cached curve, or nothing.
+    """
+    own = _("yours")
+    rows = []
+    for point in points:
+        score = Score.of(point.correct, point.n)
+        by = ngettext("{n} of the class", "{n} of the class", point.pupils)
+        rows.append(
+            {
+                "x": point.spot.x,
+                "accuracy": score.accuracy,
+                "low": score.ci95[0],
+                "high": score.ci95[1],
+                "place": at.text(point.spot.x),
+                "score": _("{value} ({detail})").format(
+                    value=numbers.percent(score.accuracy, score.n),
+                    detail=numbers.interval(*score.ci95, score.n),
+                ),
+                "by": by.format(n=point.pupils),
+                "own": own if point.is_own else "",
+            }
+        )
+    curve = [{"x": x, "accuracy": score.accuracy} for x, score in sorted(before)]
+    return with_rows(_points(at), points=rows, before=curve)
+
+
+@compiled
+def _points(at: Axis) -> Any:
+    x = alt.X(
+        "x:Q",
+        title=at.title,
+        scale=alt.Scale(domain=[at.first, at.last], nice=False),
+        axis=alt.Axis(format=".0%" if at.is_share else "d", tickMinStep=0.1 if at.is_share else 1),
+    )
+    y = accuracy_axis()
+    before = alt.Chart(alt.NamedData("before")).encode(x, y)
+    points = alt.Chart(alt.NamedData("points")).encode(x)
+    tips = [
+        alt.Tooltip("place:N", title=at.title),
+        alt.Tooltip("score:N", title=_("Right")),
+        alt.Tooltip("by:N", title=_("Measured by")),
+    ]
+    stars = points.mark_point(shape=STAR, size=260, filled=True, opacity=1).encode(y, tooltip=tips)
+    bars = points.mark_rule(strokeWidth=2).encode(alt.Y("low:Q"), alt.Y2("high:Q"))
+    own = ink_text(points.encode(y), "own:N", dy=-20)
+    layers = (
+        painted(before.mark_line(strokeWidth=2), "muted"),
+        painted(before.mark_point(filled=True, size=40, opacity=1), "muted"),
+        painted(bars, "text"),
+        painted(stars, "text"),
+        own,
+    )
+    return finish(layered(*layers), height=POINTS_PX)

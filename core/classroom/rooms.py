@@ -4,7 +4,9 @@ A lecturer opens a room; pupils join by its code. Every guess goes to the room a
 pupil and question: the last one before the pupil could see the answer. Where the room *holds*
 answers, nobody sees one until the lecturer opens it for all; else each pupil's first guess opens
 it, and counts. The lecturer may also send everybody to a page with its settings. And everybody may
-send how fast a network ran on the own device: the newest time counts for each network.
+send how fast a network ran on the own device: the newest time counts for each network. What a
+pupil had measured on this server, such as the accuracy at a pruning ratio, goes to the room as a
+point of a curve, and a point counts once however many had it measured.
 
 A room is forgotten a day after it was made, or at once when its lecturer ends it. Nothing in the
 file says who somebody is: a pupil is a hash of a secret that the browser drew at random, salted
@@ -16,6 +18,7 @@ statement takes it as a parameter.
 import hashlib
 import hmac
 import json
+import math
 import re
 import secrets
 import sqlite3
@@ -32,7 +35,7 @@ from core.errors import ClassroomError
 from core.i18n import _
 from core.paths import remedy
 
-FILE = "classroom-2.sqlite3"
+FILE = "classroom-3.sqlite3"
 """A version with other tables takes another name: what is in there lives for a day only."""
 DAY_S = 24 * 3600.0
 
@@ -50,6 +53,8 @@ LONGEST_TEXT = 500
 LONGEST_SETTINGS = 4000
 MOST_TIMINGS = 40
 """Of one browser."""
+MOST_POINTS = 60
+"""Of one browser."""
 FASTEST_MS, SLOWEST_MS = 0.01, 60_000.0
 """What a network takes for a picture on any device; other times are nonsense."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
@@ -61,7 +66,7 @@ CREATE TABLE rooms (
     door TEXT NOT NULL UNIQUE,         -- where browsers in the room ask for news
     made REAL NOT NULL,                -- seconds since the epoch
     version INTEGER NOT NULL,          -- grows with every change that pupils must see
-    activity INTEGER NOT NULL DEFAULT 0,  -- grows with every pupil, guess and time
+    activity INTEGER NOT NULL DEFAULT 0,  -- grows with every pupil, guess, time and point
     holds INTEGER NOT NULL,            -- 1: answers wait for the lecturer
     sent INTEGER NOT NULL DEFAULT 0,   -- how often the lecturer has sent everybody to a page
     page TEXT NOT NULL DEFAULT '',     -- the last of these pages
@@ -103,6 +108,17 @@ CREATE TABLE timings (
     device TEXT NOT NULL,
     ms REAL NOT NULL,
     PRIMARY KEY (room, pupil, about)
+) WITHOUT ROWID;
+CREATE TABLE points (
+    room TEXT NOT NULL REFERENCES rooms (code) ON DELETE CASCADE,
+    pupil TEXT NOT NULL,               -- a hash; the lecturer's, too
+    page TEXT NOT NULL,
+    network TEXT NOT NULL,
+    method TEXT NOT NULL,
+    x REAL NOT NULL,
+    n INTEGER NOT NULL,
+    correct INTEGER NOT NULL,
+    PRIMARY KEY (room, pupil, page, network, method, x)
 ) WITHOUT ROWID;
 """
 
@@ -148,6 +164,31 @@ class Timing(NamedTuple):
     """Milliseconds a picture."""
     is_own: bool
     """Whether the browser that asks has sent it."""
+
+
+class Spot(NamedTuple):
+    """Where a measured point lies: which curve, and where on it."""
+
+    page: str
+    network: str
+    """Id of a checkpoint; at most `LONGEST_ABOUT` characters."""
+    method: str
+    """What was done to it, as the page's room names it; at most `LONGEST_ABOUT` characters."""
+    x: float
+    """How much of it: a pruning ratio, bits, a share of the energy."""
+
+
+class Point(NamedTuple):
+    """What was measured at a spot, by so many of the class."""
+
+    spot: Spot
+    n: int
+    """Test photographs."""
+    correct: int
+    pupils: int
+    """How many had it measured; the point counts once."""
+    is_own: bool
+    """Whether the browser that asks is one of them."""
 
 
 class Question(NamedTuple):
@@ -229,8 +270,8 @@ class Rooms:
             self._wipe()
 
     def pulse(self, door: str) -> tuple[int, int] | None:
-        """The room's version, and a number that grows with every pupil, guess and time; None where
-        there is no room behind this door any more.
+        """The room's version, and a number that grows with every pupil, guess, time and point; None
+        where there is no room behind this door any more.
 
         The one thing that every browser asks every few seconds: a single look into an index.
         """
@@ -284,10 +325,11 @@ class Rooms:
                     f"UPDATE OR IGNORE guesses SET pupil = ? WHERE {of_room}", (pupil, *names)
                 )
                 base.execute(f"DELETE FROM guesses WHERE {of_room}", names)
-                base.execute(
-                    "UPDATE OR REPLACE timings SET pupil = ? WHERE pupil = ? AND room = ?",
-                    (pupil, *names),
-                )
+                for table in ("timings", "points"):
+                    base.execute(
+                        f"UPDATE OR REPLACE {table} SET pupil = ? WHERE pupil = ? AND room = ?",
+                        (pupil, *names),
+                    )
                 base.execute("DELETE FROM pupils WHERE pupil = ? AND room = ?", names)
 
     def leave(self, code: str, secret: str) -> None:
@@ -299,8 +341,8 @@ class Rooms:
                 "question IN (SELECT id FROM questions WHERE room = ?)",
                 names,
             )
-            base.execute("DELETE FROM timings WHERE pupil = ? AND room = ?", names)
-            base.execute("DELETE FROM pupils WHERE pupil = ? AND room = ?", names)
+            for table in ("timings", "points", "pupils"):
+                base.execute(f"DELETE FROM {table} WHERE pupil = ? AND room = ?", names)
 
     def report(self, code: str, secret: str, about: str, device: str, ms: float) -> None:
         """Keep how fast something ran on a device; a newer time takes the place of an older one.
@@ -312,12 +354,7 @@ class Rooms:
         if device not in DEVICES or not is_number or not FASTEST_MS <= ms <= SLOWEST_MS:
             raise ClassroomError(_("This time cannot be right. Measure it again."))
         with self._change() as base:
-            pupil = _hash(_salt(base, code), secret)
-            has_joined = base.execute(
-                "SELECT 1 FROM pupils WHERE room = ? AND pupil = ?", (code, pupil)
-            ).fetchone()
-            if not has_joined and not _leads(base, code, secret):
-                raise ClassroomError(_("Join the room first."))
+            pupil = _member(base, code, secret)
             base.execute(
                 "INSERT OR REPLACE INTO timings VALUES (?, ?, ?, ?, ?)",
                 (code, pupil, about[:LONGEST_ABOUT], device, float(ms)),
@@ -340,6 +377,45 @@ class Rooms:
                 (pupil, code),
             ).fetchall()
         return [Timing(about, device, ms, bool(is_own)) for about, device, ms, is_own in rows]
+
+    def measured(self, code: str, secret: str, spot: Spot, correct: int, n: int) -> None:
+        """Keep what the server has measured for somebody; a newer result replaces an older one.
+
+        Raises ClassroomError for what can be no result, more than `MOST_POINTS`, and who has not
+        joined and does not lead.
+        """
+        page, network, method, x = spot
+        if not (_NAME.fullmatch(page) and math.isfinite(x) and 0 <= correct <= n and 0 < n < 2**31):
+            raise ClassroomError(_("This measurement cannot be right. Measure it again."))
+        with self._change() as base:
+            pupil = _member(base, code, secret)
+            base.execute(
+                "INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (code, pupil, page, network[:LONGEST_ABOUT], method[:LONGEST_ABOUT], float(x), n,
+                 correct),
+            )  # fmt: skip
+            (kept,) = base.execute(
+                "SELECT count(*) FROM points WHERE room = ? AND pupil = ?", (code, pupil)
+            ).fetchone()
+            if kept > MOST_POINTS:
+                raise ClassroomError(_("You have sent as many points as the room keeps."))
+            _grow(base, code, "activity")
+
+    def points(self, code: str, secret: str = "") -> list[Point]:
+        """What the class had measured, each point once, curve by curve."""
+        if not self._file.exists():
+            return []
+        with self._read() as base:
+            pupil = _hash(_salt(base, code, self._now() - DAY_S), secret)
+            rows = base.execute(
+                "SELECT page, network, method, x, n, correct, count(*), max(pupil = ?) "
+                "FROM points WHERE room = ? GROUP BY page, network, method, x, n, correct",
+                (pupil, code),
+            ).fetchall()
+        return [
+            Point(Spot(*where), n, correct, pupils, bool(is_own))
+            for *where, n, correct, pupils, is_own in rows
+        ]
 
     def ask(self, code: str, question: Question) -> None:
         """Let the room know a question that a page asks; only what it knows can be guessed."""
@@ -567,6 +643,17 @@ def _leads(base: sqlite3.Connection, code: str, secret: str, since: float = 0.0)
     mine = _hash(_salt(base, code, since), secret)
     known = base.execute("SELECT secret FROM lecturers WHERE room = ?", (code,)).fetchall()
     return any(hmac.compare_digest(mine, kept) for (kept,) in known)
+
+
+def _member(base: sqlite3.Connection, code: str, secret: str) -> str:
+    """The hash of who has joined the room or leads it. Raises ClassroomError for others."""
+    pupil = _hash(_salt(base, code), secret)
+    has_joined = base.execute(
+        "SELECT 1 FROM pupils WHERE room = ? AND pupil = ?", (code, pupil)
+    ).fetchone()
+    if not has_joined and not _leads(base, code, secret):
+        raise ClassroomError(_("Join the room first."))
+    return pupil
 
 
 def _add_lecturer(base: sqlite3.Connection, code: str, secret: str, is_link: bool) -> None:

@@ -14,11 +14,13 @@ import pandas as pd
 import streamlit as st
 from pydantic import BaseModel
 
+from core.classroom import Spot
 from core.errors import UserError
 from core.i18n import _
 from core.live import Job, LiveRuns
+from core.own.network import is_visitors
 from core.results import AccuracyRow
-from pages.kit import frame, lab
+from pages.kit import frame, lab, room, url_state
 
 POLL_S = 0.7
 P = TypeVar("P", bound=tuple[Any, ...])
@@ -46,6 +48,9 @@ class LivePoint(Generic[P, R]):
     """Draws the rows."""
     asked: Callable[[], None] = lambda: None
     """What happens first when the button is pressed; a UserError is shown, and nothing started."""
+    method: str | None = None
+    """What was done to the network, where the point lies on the page's curve of accuracies: its
+    first field is the network, its last the place. A class gathers these points."""
     key: str = "run_live"
 
     def draw(self) -> None:
@@ -56,12 +61,13 @@ class LivePoint(Generic[P, R]):
         going = job is not None and not job.is_over
         if not going:
             again = job is not None and job.state == "done"
+            mine = again and job is not None and who in job.watchers
             st.button(
-                self.again if again else self.start,
-                icon=":material/play_arrow:",
+                self.again if mine else _("Add it to my report") if again else self.start,
+                icon=":material/add:" if again and not mine else ":material/play_arrow:",
                 type="primary",
                 key=self.key,
-                disabled=again,
+                disabled=mine,
                 on_click=self._ask,
                 args=(who,),
             )
@@ -138,6 +144,13 @@ class LivePoint(Generic[P, R]):
         about = _(", ").join(map(str, point.values()))
         row = job.rows[0].model_dump()
         lab.measured(self.key, about, self.told(job), job.finished, point, row)
+        first = job.rows[0]
+        if self.method is not None and isinstance(first, AccuracyRow) and first.score is not None:
+            network, *_middle, x = job.point
+            if is_visitors(network):  # no other session has it
+                return
+            spot = Spot(url_state.page(), network, self.method, float(x))
+            room.measured(spot, first.score, job.finished)
 
 
 def run_it_here() -> tuple[str, str]:

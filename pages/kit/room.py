@@ -27,6 +27,7 @@ from core.classroom import (
     Question,
     Room,
     Rooms,
+    Spot,
     Tally,
     read_code,
 )
@@ -34,6 +35,7 @@ from core.classroom.chart import device_title, devices_chart, medians
 from core.errors import ClassroomError, UserError
 from core.i18n import _
 from core.paths import data_dir
+from core.stats import Score
 from pages.kit import figure, frame, lab, networks, url_state
 from pages.kit.visitor import visitor
 
@@ -433,6 +435,27 @@ def report(about: str, device: object, ms: object) -> None:
         ms=numbers.milliseconds(cast(float, ms)), device=device_title(cast(Device, device), 1)
     )
     lab.measured("device", about, words, time.time(), {"network": about}, {"ms": ms})
+
+
+def measured(spot: Spot, score: Score, when: float) -> None:
+    """The server has measured a point for this visitor: it goes to the room, once.
+
+    `when`: seconds since the epoch.
+    """
+    place = seat()
+    if place is None:
+        return
+    told = cast(set[Any], st.session_state.setdefault("room_points", set()))
+    point = (place.code, spot, when)
+    if point in told:
+        return
+    told.add(point)
+    try:
+        if not place.leads:
+            _join(place)
+        rooms().measured(place.code, place.secret, spot, score.correct, score.n)
+    except ClassroomError as error:
+        st.toast(str(error), icon=":material/error:")
 
 
 def devices(about: str = "") -> None:

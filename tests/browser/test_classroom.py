@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from core.classroom import Rooms, Spot
 from tests.browser.conftest import PATIENCE_MS
 from tests.visitor import run_server
 from tools.load import Session, guess_together, quantile
@@ -95,6 +96,31 @@ def test_a_lecturer_and_five_pupils(server: str, open_tab: Any, folder: Path) ->
     phone.click(".st-key-room_leave button")
     phone.wait_for_selector(".st-key-room-bar", state="detached")
     phone.wait_for_function("!location.search.includes('room=')")
+
+
+def test_what_two_pupils_had_measured_is_one_star_on_the_lecturers_chart(
+    server: str, open_tab: Any, folder: Path
+) -> None:
+    """What a live run gives the room is tested in `tests/pages`; here, that browsers draw it."""
+    lecturer = open_tab(f"{server}/class")
+    lecturer.click(".st-key-room_make button")
+    lecturer.wait_for_selector("text=Pupils: 0")
+    lecturer.wait_for_function("location.search.includes('room=')")
+    code = lecturer.url.partition("room=")[2][:6]
+    rooms, spot = Rooms(folder / "data"), Spot("pruning", "a network", "l1", 0.5)
+    for pupil in ("a" * 32, "b" * 32):
+        rooms.join(code, pupil)
+        rooms.measured(code, pupil, spot, 41, 100)
+    lecturer.wait_for_selector("text=Measured by the class")  # no reload: the room has news
+    chart = lecturer.locator(".st-key-room-points svg")
+    chart.wait_for()
+    stars = chart.locator(".mark-symbol path")
+    assert stars.count() == 1
+    phone = open_tab(f"{server}/class?room={code}", 390, 844)
+    phone.locator(".st-key-room-points svg").wait_for()
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+    assert not phone.query_selector(".st-key-room_before")  # the lecturer's alone
+    assert rooms.points(code)[0].pupils == 2 and rooms.pupils(code) == 3
 
 
 def test_forty_pupils_guess_within_five_seconds(server: str, open_tab: Any) -> None:

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from core import i18n
 from core.charts import numbers
+from core.classroom import Point, Rooms, Spot
 from core.pruning import method as prune_select
 from core.pruning import network
 from core.pruning import rows as pruning_live
@@ -333,3 +334,45 @@ class TestLive(LivePage):
         self.finish(app, job, PruningRow(method="l1", ratio=0.5, form="masked", params=9, nonzero=5,
                                          macs=7, size_bytes=36, n=100, correct=41))  # fmt: skip
         assert "41" in app.success[0].value and "100" not in app.success[0].value
+
+    def test_a_class_gathers_its_points_each_counted_once(
+        self,
+        open_page: Open,
+        shipped: Path,
+        line: Line,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("SMALL_PLATES_DATA", str(tmp_path / "data"))
+        lecturer = open_page("class")
+        lecturer.button(key="room_make").click().run()
+        code = re.findall(r"[A-Z]{6}", str(lecturer.query_params["room"]))[0]
+        ann = self.started(open_page, room=code, reveal="true")
+        job = only_job(line)
+        self.finish(ann, job, PruningRow(method="l1", ratio=0.5, form="masked", params=9, nonzero=5,
+                                         macs=7, size_bytes=36, n=100, correct=41))  # fmt: skip
+        ann.run()
+        bob = open_page(PAGE, room=code, reveal="true", **self.link)
+        assert "Measured here at" in said(bob)  # already, by somebody else, ...
+        assert bob.button(key=self.key).label == "Add it to my report"
+        bob.button(key=self.key).click().run()  # ... and his, too, when he says so
+        assert bob.button(key=self.key).disabled
+        (mine,) = bob.session_state["lab_report"].measured
+        assert mine.result == ann.session_state["lab_report"].measured[0].result
+        (point,) = Rooms(tmp_path / "data").points(code)
+        assert point == Point(Spot(PAGE, job.point.checkpoint, "l1", 0.5), 100, 41, 2, False)
+        lecturer.run()
+        alt = "Pruning ratio. 50 %: 41 % right."
+        (chart,) = lecturer.get("vega_lite_chart")
+        assert chart.proto.alt.replace(numbers.THIN, " ") == alt
+        assert drawn_rows(lecturer, "before", "Pruning ratio") == []  # it answers the page's guess
+        (star,) = drawn_rows(lecturer, "points", "Pruning ratio")
+        assert (star["x"], star["accuracy"], star["by"]) == (0.5, 0.41, "2 of the class")
+        lecturer.toggle(key="room_before").set_value(True).run()
+        grid = PruningGrid.load(job.point.checkpoint)
+        assert grid is not None
+        curve = {(row.ratio, row.score.accuracy) for row in grid.of("l1") if row.score}
+        drawn = drawn_rows(lecturer, "before", "Pruning ratio")
+        assert {(row["x"], row["accuracy"]) for row in drawn} == curve and len(drawn) == len(curve)
+        pupil = open_page("class", room=code)
+        assert drawn_rows(pupil.run(), "before", "Pruning ratio") == []

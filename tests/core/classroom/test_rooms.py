@@ -11,10 +11,21 @@ from pathlib import Path
 import pytest
 
 from core.charts.numbers import THIN
-from core.classroom import Attempts, Place, Question, Rooms, Tally, Timing, read_code
+from core.classroom import (
+    Attempts,
+    Place,
+    Point,
+    Question,
+    Rooms,
+    Spot,
+    Tally,
+    Timing,
+    read_code,
+)
 from core.classroom import chart as devices
 from core.classroom import rooms as limits
 from core.errors import ClassroomError
+from core.stats import Score, wilson
 
 LECTURER = "a" * 32
 PLACE = Place("pruning", "guess_curve", "dwpw_256k")
@@ -358,6 +369,80 @@ def test_times_go_with_the_room(rooms: Rooms, code: str, clock: Clock, tmp_path:
     rooms.forget_old()
     files = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     assert b"a network of its own" not in files
+
+
+def test_a_measured_point_counts_once_however_many_had_it_measured(rooms: Rooms, code: str) -> None:
+    half = Spot("pruning", "net", "l1", 0.5)
+    rooms.measured(code, "ann", half, 30, 100)
+    rooms.measured(code, "ann", half, 41, 100)  # the newest of one browser
+    rooms.measured(code, "bob", half, 41, 100)
+    rooms.measured(code, LECTURER, half._replace(method="random"), 9, 100)
+    rooms.measured(code, "bob", half._replace(x=0.25), 60, 100)
+    rooms.measured(code, "bob", Spot("quantization", "net", "kmeans", 4), 70, 100)
+    assert rooms.points(code, "bob") == [
+        Point(half._replace(x=0.25), 100, 60, 1, True),
+        Point(half, 100, 41, 2, True),
+        Point(half._replace(method="random"), 100, 9, 1, False),
+        Point(Spot("quantization", "net", "kmeans", 4), 100, 70, 1, True),
+    ]
+    rooms.join(code, "dan", former="bob")  # one browser, under another name: one of the class
+    assert [point.pupils for point in rooms.points(code)] == [1, 2, 1, 1]
+    rooms.leave(code, "dan")
+    assert [(point.spot.method, point.pupils) for point in rooms.points(code)] == [
+        ("l1", 1),
+        ("random", 1),
+    ]
+
+
+def test_points_that_cannot_be_right_are_refused(
+    rooms: Rooms, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = Spot("pruning", "net", "l1", 0.5)
+    wrong = [(half, 5, 0), (half, -1, 5), (half, 6, 5), (half, 0, 2**31)]
+    wrong += [(half._replace(x=x), 1, 5) for x in (float("nan"), float("inf"))]
+    wrong += [(half._replace(page=page), 1, 5) for page in ("", "../x", "Pruning")]
+    for spot, correct, n in wrong:
+        with pytest.raises(ClassroomError, match="cannot be right"):
+            rooms.measured(code, "ann", spot, correct, n)
+    for secret in ("a stranger", ""):
+        with pytest.raises(ClassroomError, match="Join the room first"):
+            rooms.measured(code, secret, half, 1, 5)
+    assert rooms.points(code) == []
+    monkeypatch.setattr(limits, "MOST_POINTS", 2)
+    for network in ("a" * 1000, "b", "b"):
+        rooms.measured(code, "ann", half._replace(network=network), 1, 5)
+    with pytest.raises(ClassroomError, match="as many points"):
+        rooms.measured(code, "ann", half._replace(network="c"), 1, 5)
+    assert [point.spot.network for point in rooms.points(code)] == ["a" * 200, "b"]
+
+
+def test_points_go_with_the_room(rooms: Rooms, code: str, clock: Clock, tmp_path: Path) -> None:
+    room = rooms.room(code)
+    assert room is not None
+    before = rooms.pulse(room.door)
+    rooms.measured(code, "ann", Spot("pruning", "a network of its own", "l1", 0.5), 1, 5)
+    after = rooms.pulse(room.door)
+    assert before and after and after[0] == before[0] and after[1] > before[1]
+    clock.at += limits.DAY_S + 1
+    with pytest.raises(ClassroomError, match="ended"):
+        rooms.points(code)
+    rooms.forget_old()
+    files = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert b"a network of its own" not in files
+
+
+def test_the_chart_has_a_star_a_point_over_the_cached_curve() -> None:
+    half = Spot("pruning", "net", "l1", 0.5)
+    points = [Point(half, 100, 41, 2, False), Point(half._replace(x=0.9), 100, 9, 1, True)]
+    curve = [(1.0, Score.of(5, 100)), (0.0, Score.of(80, 100))]
+    spec = devices.points_chart(points, curve, devices.Axis("Pruning ratio", 0, 1, True))
+    named = [layer["data"] for layer in spec["layer"] if "values" in layer["data"]]
+    rows = {data["name"]: data["values"] for data in named}
+    assert [(row["x"], row["accuracy"]) for row in rows["before"]] == [(0.0, 0.8), (1.0, 0.05)]
+    low, high = wilson(41, 100)
+    first, last = rows["points"]
+    assert (first["accuracy"], first["low"], first["high"]) == (0.41, low, high)
+    assert (first["by"], first["own"], last["own"]) == ("2 of the class", "", "yours")
 
 
 def test_the_chart_has_a_row_a_kind_and_a_line_where_three_devices_are() -> None:
