@@ -19,7 +19,12 @@ from pages.kit import frame, room, server, stage, url_state, visitor
 def main() -> None:
     """One run of a visitor's page."""
     frame.speak()
-    st.set_page_config(page_title=_("Small Plates"), page_icon=frame.ICON, layout="wide")
+    st.set_page_config(
+        page_title=_("Small Plates"),
+        page_icon=frame.ICON,
+        layout="wide",
+        initial_sidebar_state=frame.SIDEBAR_PX,
+    )
     frame.style()
     frame.menu()
     page = st.navigation(frame.navigation(), expanded=True)

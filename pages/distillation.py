@@ -153,7 +153,7 @@ def choose_student(
         students.values(),
         key=lambda student: (role_of(student) != "scratch", student.id not in first),
     )
-    titles = {student.id: networks.name_of(student) for student in order}
+    titles = networks.menu_names(order)
     titles[BLANK] = _("A student that knows nothing yet (all logits 0)")
     chosen = one_of(st.selectbox, _("Student"), titles, "student", default=next(iter(titles)))
     return students.get(chosen)

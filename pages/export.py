@@ -114,7 +114,7 @@ def choose_network(checkpoints: list[Checkpoint]) -> Checkpoint:
         for id, checkpoint in by_id.items()
         if checkpoint.recipe == "distilled" and role_of(checkpoint) == "distilled"
     )
-    titles = {id: networks.name_of(checkpoint) for id, checkpoint in by_id.items()}
+    titles = networks.menu_names(checkpoints)
     first = next(students, checkpoints[0].id)
     return by_id[one_of(st.selectbox, _("Network"), titles, "network", default=first)]
 

@@ -267,7 +267,7 @@ def _model() -> str:
 
 def _teacher(queue: JobQueue, who: str) -> str:
     """The id of the checkpoint that teaches; empty for none."""
-    titles = {entry.id: networks.name_of(entry) for entry in networks.checkpoints()}
+    titles = networks.menu_names(networks.checkpoints())
     default = next((id for id in titles if id.startswith("efficientnet_lite0")), "none")
     own = networks.own()
     titles |= {

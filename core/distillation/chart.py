@@ -526,7 +526,7 @@ def _gradient_lengths() -> list[alt.Chart]:
     }
     layers = [
         _word(_("Gradient lengths"), 0, _LENGTHS[0] - 34, fontWeight="bold"),
-        _word("?", alt.XValue(alt.expr("width / 2")), sum(_LENGTHS) / 2),  # until the guess
+        _word(_("hidden until you guess"), 0, sum(_LENGTHS) / 2, "muted"),
     ]
     for name, (slot, dash, title) in kinds.items():
         line = curves.transform_calculate(length=f"datum.{name}").mark_line(

@@ -22,7 +22,7 @@ from core.errors import CheckpointError
 from core.i18n import _
 from core.limited import give_memory_back
 from core.stats import Labelled
-from core.timing import Timing, time_calls
+from core.timing import Timing, thread_clock, time_calls
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -290,8 +290,9 @@ def predict_photo(
 
     `opened`: predictors of ids that are no checkpoint's, such as one of its other files.
 
-    The times are medians of a few interleaved single-picture runs after a warm-up, `THREADS`
-    threads (`core.timing`). Raises CheckpointError as `predictor` does.
+    The times are medians of a few interleaved single-picture runs after a warm-up, one thread, by
+    its processor time: a class asks at once, and who waits for a core must not see a slow network
+    (`core.timing`). Raises CheckpointError as `predictor` does.
     """
     from core.photos import prepare
 
@@ -304,8 +305,9 @@ def predict_photo(
     pixels = {view: prepare(image, *view)[None] for view in set(seen.values())}  # (1, 3, px, px)
     calls = {id: partial(network.logits, pixels[seen[id]]) for id, network in chosen.items()}
     timings = time_calls(
-        calls, repeats=TIMED_RUNS, warmup=1, budget_s=TIMED_BUDGET_S, threads=THREADS
-    )
+        calls, repeats=TIMED_RUNS, warmup=1, budget_s=TIMED_BUDGET_S, threads=THREADS,
+        clock=thread_clock,
+    )  # fmt: skip
     answers = {id: network.answers(pixels[seen[id]]) for id, network in chosen.items()}
     return [
         Prediction(id, logits[0], softmax(logits[0]), features[0], timings[id])

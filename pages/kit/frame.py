@@ -22,6 +22,8 @@ ICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 100 100'%3E"
     "%3Ctext y='.9em' font-size='90'%3E%F0%9F%8D%BD%EF%B8%8F%3C/text%3E%3C/svg%3E"
 )
+SIDEBAR_PX = 256
+"""As wide as its longest line, the languages, needs: the rest belongs to the page."""
 
 
 class Entry(NamedTuple):
@@ -156,7 +158,7 @@ def instrument(picture_first: bool = True) -> Iterator[tuple[Any, Any]]:
     On a phone they stand below each other, the picture first unless told otherwise.
     """
     with st.container(key="instrument" if picture_first else None):
-        controls, picture = st.columns([1, 2.4], gap="medium")
+        controls, picture = st.columns([1, 2.2], gap="medium")
     yield controls, picture
 
 
@@ -305,6 +307,8 @@ def style() -> None:
         f"stroke: {page}; stroke-width: 4px; stroke-linejoin: round}}"
         "[data-testid='stLayoutWrapper']:has(> * > .st-key-browser_sliders) {display: none}"
         "[data-testid='stMainBlockContainer'] {padding-top: 3.2rem; padding-bottom: 2rem}"
+        "@media (min-width: 641px) {[data-testid='stMainBlockContainer'] "
+        "{padding-left: 3.5rem; padding-right: 3.5rem}}"
         "[data-testid='stButtonGroup'] > :has(> [data-variant='pills']), "
         ".st-key-instrument [role='radiogroup'] {flex-wrap: wrap}"
         f"{chinese}"

@@ -1,6 +1,7 @@
 """The shipped checkpoints as a page meets them: all, some, or none with words on how to get one."""
 
 import weakref
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from core.charts.names import parts_of, title_of
+from core.charts.names import parts_of, title_of, versions
 from core.charts.theme import RoleKey, glyph, role_of, role_title
 from core.checkpoints import Checkpoint, checkpoint_tensors, listing, own_dir
 from core.checkpoints.by_recipe import collect, is_trial, on_one_set
@@ -125,15 +126,28 @@ def explain_empty() -> None:
     st.code("python -m core data fetch\npython -m core reproduce", language="bash")
 
 
-def name_of(checkpoint: Checkpoint) -> str:
-    """A checkpoint's title after the mark of its role: what menus and headings show.
+def name_of(checkpoint: Checkpoint, title: str = "") -> str:
+    """A checkpoint's title, or another one, after the mark of its role: what headings show.
 
     Seed 0 stands for its recipe; of the others the seed is said.
     """
-    name = f"{glyph(role_of(checkpoint))} {title_of(checkpoint)}"
+    name = f"{glyph(role_of(checkpoint))} {title or title_of(checkpoint)}"
     if checkpoint.seed == 0:
         return name
     return _("{name}, seed {seed}").format(name=name, seed=checkpoint.seed)
+
+
+def menu_names(listed: Iterable[Checkpoint]) -> dict[str, str]:
+    """What a menu calls networks, by id: the short name, as a menu beside a picture is narrow and
+    cuts off the end, which tells networks apart; the whole title where two would be called alike.
+    """
+    by_id = {checkpoint.id: checkpoint for checkpoint in listed}
+    short = {
+        id: name_of(each, versions(each.model, each.recipe, title_of(each))[-2:][0])
+        for id, each in by_id.items()
+    }
+    taken = Counter(short.values())
+    return {id: name if taken[name] == 1 else name_of(by_id[id]) for id, name in short.items()}
 
 
 def weights_titles() -> "dict[BrowserFormat, str]":
@@ -238,7 +252,7 @@ def choose_one(
         named = url_state.current(key, url_state.choice(list(by_id)), few[0])
         if not toggle(_("More networks"), f"more_{key}", default=named not in few):
             by_id = {id: by_id[id] for id in few}
-    titles = {id: name_of(checkpoint) for id, checkpoint in by_id.items()}
+    titles = menu_names(by_id.values())
     return by_id[one_of(place.selectbox, label, titles, key, default=next(iter(by_id)))]
 
 
