@@ -373,7 +373,12 @@ def choose_layer(at: Setting) -> LayerRow | None:
     if not sizes:
         st.info(_("This network has no weights to quantise."))
         return None
-    titles = {name: name.removesuffix(".weight") for name in sizes}
+    titles = {
+        name: _("{layer}: {n} weights").format(
+            layer=name.removesuffix(".weight").removeprefix("features."), n=numbers.count(size)
+        )
+        for name, size in sizes.items()
+    }
     layer = one_of(st.selectbox, _("Layer"), titles, "layer", default=middle_layer(sizes))
     row = shipped.row(layer) if shipped is not None else None
     if row is not None:
