@@ -33,7 +33,8 @@ def test_the_inputs_start_where_they_are_told() -> None:
     assert [param["name"] for param in still["params"] if "bind" in param] == ["T", "alpha"]
     closed, whole = (str(spec["layer"][1]) for spec in (still, picture()))
     assert "length:Q" not in closed and "'field': 'length" not in closed  # it answers the guess
-    assert "'?'" in closed and "'?'" not in whole and "'field': 'length" in whole
+    waits = "hidden until you guess"
+    assert waits in closed and waits not in whole and "'field': 'length" in whole
     assert still["height"] == picture()["height"]  # nothing jumps at the reveal
 
 
