@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from core import paths
 from core.course import CLASSES, FOOD11_COUNTS
 from core.data.layouts import SplitFolder, check_numbers, folders_in, listed, read_split
+from core.data.shared import is_address, local_copy
 from core.errors import DataError
 from core.i18n import _
 
@@ -167,6 +168,8 @@ def _root(root: Path | str | None = None) -> Path:
                 )
             )
         return folder
+    if is_address(str(named)):
+        return local_copy(str(named))
     given = Path(named).expanduser()
     for folder in (given, paths.REPO / given):  # an absolute path stays what it is
         if folder.is_dir():

@@ -7,6 +7,7 @@ from typing import Any
 
 from core.data.dreams import DREAMS, unpack
 from core.data.find import Index
+from core.data.shared import is_address, local_copy
 from core.errors import ConfigError
 from core.i18n import _
 from core.paths import read_json
@@ -39,7 +40,8 @@ def data_root(data: str) -> Path | None:
                     name=data
                 )
             )
-        return Path(os.environ[data])
+        named = os.environ[data]
+        return local_copy(named) if is_address(named) else Path(named)
     return Path(data)
 
 
