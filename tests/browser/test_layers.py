@@ -15,6 +15,7 @@ from core.data.dreams import SHOW_PX, load_dreams, tiles
 from core.inference.layers import layers_of
 from core.photos import prepare
 from tests.browser.test_contrast import FAINT
+from tests.browser.test_server import guarded  # noqa: F401
 from tests.visitor import run_server
 
 if TYPE_CHECKING:
@@ -183,6 +184,21 @@ def test_a_click_on_a_map_shows_the_sum_behind_its_values(
     shown(f"{number},4,3")
     main = page.locator('[data-testid="stMain"]')
     assert main.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
+
+
+def test_the_kernel_and_the_maps_work_under_the_advised_headers(
+    guarded: "Page",  # noqa: F811
+    server: str,
+) -> None:
+    guarded.goto(f"{server}/convolutions?tab=slide")
+    guarded.wait_for_selector(".maps")
+    guarded.locator(".maps").focus()
+    guarded.keyboard.press("Home")
+    guarded.keyboard.press("ArrowRight")
+    assert state(guarded, "at") == "1"
+    guarded.goto(f"{server}/architecture?tab=sees")
+    guarded.get_by_role("button", name="Map 2", exact=True).click()
+    guarded.wait_for_selector(".maps[data-pixel^='1,']")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
