@@ -44,7 +44,8 @@ function show(step) {
 function move(way) {
   const main = document.querySelector('[data-testid="stMain"]');
   const left = way > 0 ? main.scrollHeight - main.clientHeight - main.scrollTop : main.scrollTop;
-  if (left > 40) return main.scrollBy({top: way * 0.85 * main.clientHeight, behavior: "smooth"});
+  const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
+  if (left > 40) return main.scrollBy({top: way * 0.85 * main.clientHeight, behavior});
   const list = main.querySelector('[data-testid="stTabs"] [role="tablist"]');
   const tabs = list ? [...list.querySelectorAll('[role="tab"]')] : [];
   const open = tabs.findIndex((tab) => tab.getAttribute("aria-selected") === "true");

@@ -191,3 +191,23 @@ def test_a_presenter_sees_large_text_and_moves_on_with_keys(server: str, open_ta
     tab.keyboard.press("Escape")
     tab.wait_for_selector("[data-testid='stSidebar']")
     tab.wait_for_function("!location.search.includes('stage')")
+
+
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+def test_a_presenters_screen_glides_only_where_motion_is_welcome(
+    server: str, browser: "Browser", motion: Any
+) -> None:
+    tab = browser.new_page(viewport={"width": 1280, "height": 500}, reduced_motion=motion)
+    tab.set_default_timeout(4 * PATIENCE_MS)
+    tab.goto(f"{server}/convolutions?stage=1")
+    tab.wait_for_selector("[data-testid='stVegaLiteChart'] svg")
+    tab.wait_for_function("document.documentElement.dataset.stage === 'top'")
+    at_once = tab.evaluate(
+        """() => {
+          dispatchEvent(new KeyboardEvent("keydown", {key: "PageDown"}));
+          return document.querySelector('[data-testid="stMain"]').scrollTop;
+        }"""
+    )
+    assert (at_once > 0) == (motion == "reduce")
+    tab.wait_for_function("document.querySelector('[data-testid=\"stMain\"]').scrollTop > 100")
+    tab.close()
