@@ -93,6 +93,16 @@ def paragraph(sentences: Iterable[str]) -> str:
     return ("" if _language.get() == "zh-Hant" else " ").join(sentences)
 
 
+def labelled(name: str, value: str) -> str:
+    """ "name: value", with the colon of the language of this context."""
+    return _("{name}: {value}").format(name=name, value=value)
+
+
+def bracketed(value: str, detail: str) -> str:
+    """ "value (detail)", with the brackets of the language of this context."""
+    return _("{value} ({detail})").format(value=value, detail=detail)
+
+
 def food_class(name: str) -> str:
     """A class of `core.course.CLASSES` in the language of this context."""
     return {

@@ -18,7 +18,7 @@ from core.checkpoints import Checkpoint, get
 from core.checkpoints.by_recipe import is_trial
 from core.course import BASELINES, PARAM_LIMITS
 from core.errors import CheckpointError, ConfigError, UserError
-from core.i18n import _, paragraph
+from core.i18n import _, labelled, paragraph
 from core.inference.layers import Layer, Maps, layers_of, pixel
 from core.models.design import chart, cost, plans, spec
 from core.models.design.cost import Row, Totals, layer_rows, stage_totals, totals
@@ -626,13 +626,13 @@ def design() -> None:
                 chart.budget_chart(used),
                 _("How much of each of the course's limits this network uses. {lines}.").format(
                     lines=_("; ").join(
-                        f"{chart.budget_title(b)}: {chart.budget_text(b)}" for b in used
+                        labelled(chart.budget_title(b), chart.budget_text(b)) for b in used
                     )
                 ),
                 key="budgets",
             )
             title, note = block_words()[made.stages[stage_number() - 1].block]
-            st.caption(f"{title}: {note}")
+            st.caption(labelled(title, note))
     of_stage = stage_totals(rows, structure, stage_number())
     line = _("This stage: {params} parameters ({params_share}), {macs} MACs ({macs_share}).")
     line = line.format(
@@ -1036,7 +1036,9 @@ def own_match(
         show(
             chart.budget_chart(used),
             _("How much of each of the course's limits this network uses. {lines}.").format(
-                lines=_("; ").join(f"{chart.budget_title(b)}: {chart.budget_text(b)}" for b in used)
+                lines=_("; ").join(
+                    labelled(chart.budget_title(b), chart.budget_text(b)) for b in used
+                )
             ),
             key="own_budgets",
         )

@@ -18,7 +18,7 @@ from core.checkpoints import Checkpoint
 from core.course import CLASSES
 from core.errors import CheckpointError, PhotoError
 from core.export.files import FilePredictor, int8_predictor
-from core.i18n import _, food_class, paragraph
+from core.i18n import _, bracketed, food_class, labelled, paragraph
 from core.inference import compare, explain, predict
 from core.not_food.chart import FOOD, Network, changes, rates, rates_chart, spread_chart
 from core.not_food.method import DECIDES, SCORES, ScoreName, score_title
@@ -194,7 +194,8 @@ def one_photo(seen: Seen, names: Mapping[str, str]) -> None:
             verdict_chart(rows),
             _("How sure each network is of what it sees. {list}.").format(
                 list=_("; ").join(
-                    f"{row.head} {numbers.share(row.probability)} ({row.aside})" for row in rows
+                    bracketed(f"{row.head} {numbers.share(row.probability)}", row.aside)
+                    for row in rows
                 )
             ),
             key="verdicts",
@@ -531,10 +532,10 @@ def where(
                     seen.photo, read, checkpoint, opened.get(checkpoint.id), is_shuffled, label
                 )
             except PhotoError as error:
-                st.error(f"{seen.photo.name}: {error}", icon=":material/broken_image:")
+                st.error(labelled(seen.photo.name, str(error)), icon=":material/broken_image:")
                 return
             except CheckpointError as error:
-                column.caption(f"{name}: {error}")
+                column.caption(labelled(name, str(error)))
                 continue
             text = _("{name}: {food}, {logit}").format(
                 name=name,
@@ -674,7 +675,7 @@ def homework(chosen: Sequence[Checkpoint]) -> None:
         )
     )
     measured = [each for each in chosen if each.test or each.derived_from is None]
-    lines = [f"{networks.name_of(each)}: {line}" for each, line in accuracy_lines(measured)]
+    lines = [labelled(networks.name_of(each), line) for each, line in accuracy_lines(measured)]
     st.markdown("  \n".join(lines))
     provenance(measured)
 

@@ -40,7 +40,7 @@ from core.convolutions.sliding import PICTURE_PX, SOURCES, SlidingKind, slidings
 from core.convolutions.timing import BATCHES, ConvTimings, is_too_heavy, time_layers
 from core.course import PARAM_LIMITS
 from core.errors import UserError
-from core.i18n import _, paragraph
+from core.i18n import _, bracketed, paragraph
 from core.inference.layers import layers_of
 from core.photos import prepare
 from pages.kit import frame, guess, lab, networks, photos, quiz, url_state
@@ -226,8 +226,10 @@ def cost_alt(rows: Rows, quantity: Quantity, hidden: tuple[Kind, ...] = ()) -> s
     bars = [
         f"{kind_title(row['kind'])} ?"
         if row["kind"] in hidden
-        else f"{kind_title(row['kind'])} {chart.quantity_text(quantity, row[quantity])} "
-        f"({share_text(row[f'{quantity}_share'])})"
+        else bracketed(
+            f"{kind_title(row['kind'])} {chart.quantity_text(quantity, row[quantity])}",
+            share_text(row[f"{quantity}_share"]),
+        )
         for row in rows
     ]
     return _("{quantity} of four layers, and share of the standard one: {bars}.").format(

@@ -297,23 +297,23 @@ class Device {
         const part = powers[order[rank]] / total;
         name.textContent = this.data.classes[order[rank]];
         bar.style.width = `${100 * part}%`;
-        share.textContent = percent(part);
+        share.textContent = filled(this.text.share, { number: percent(part) });
       });
       const ms = times.length && median(times);
       const speed = ms && filled(this.text.figures,
         { ms: ms.toFixed(ms < 10 ? 1 : 0), fps: (1000 / ms).toFixed(ms > 100 ? 1 : 0) });
       figures.textContent = [speed || "", this.loadedText(network)].join(" ");
       return filled(this.text.answer, { name: network.name, food: this.data.classes[order[0]],
-        share: percent(powers[order[0]] / total) });
+        share: filled(this.text.share, { number: percent(powers[order[0]] / total) }) });
     });
   }
 }
 
-// "<1 %" and ">99 %" where rounding would say none or all, as everywhere in the app.
+// "<1" and ">99" where rounding would say none or all, as everywhere in the app.
 function percent(part) {
   const rounded = part > 0 && part < 0.005 ? "<1" : part < 1 && part >= 0.995 ? ">99"
     : Math.round(100 * part);
-  return `${rounded}\u202f%`;
+  return rounded;
 }
 
 function remember(values, value) {

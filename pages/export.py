@@ -22,7 +22,7 @@ from core.export.card import shipping_card
 from core.export.chart import Measure, file_rows, format_about, format_title, stack_rows
 from core.export.files import RUNS, FilePoint, FileRow, Shipping, file_name, obstacle, shipped
 from core.export.stack import FORMATS, RUNTIMES, STEPS, Format, Stack
-from core.i18n import _, food_class, ngettext, paragraph
+from core.i18n import _, food_class, labelled, ngettext, paragraph
 from core.pruning.chart import method_title
 from core.pruning.rows import PruningGrid
 from core.source_text import source_of
@@ -254,7 +254,7 @@ def on_this_device(checkpoint: Checkpoint, checkpoints: list[Checkpoint]) -> Non
         try:
             made = browser_file(network, weights)
         except CheckpointError as error:
-            st.error(f"{network.id}: {error}", icon=":material/error:")
+            st.error(labelled(network.id, str(error)), icon=":material/error:")
             continue
         listed.append(
             {
@@ -408,6 +408,7 @@ def _device_words() -> dict[str, str]:
         "camera_picture": _("The camera's picture, its middle square"),
         "live": _("{fps} pictures a second, camera and all networks together"),
         "answer": _("{name}: {food}, {share}."),
+        "share": _("{number}\u202f%"),
         "figures": _("{ms}\u202fms a picture on this device: {fps} a second."),
         "send": _("Send my times to the class"),
         "sent": _("Sent: your times stand in the class's chart."),
@@ -598,7 +599,8 @@ def homework(known: Known | None, stack: Stack | None) -> None:
                 if row.size_bytes <= large
                 else _("over both limits")
             )
-            st.markdown(f"- {format_title(row.format)}: {numbers.count(row.size_bytes)} B, {kept}")
+            about = _(", ").join([f"{numbers.count(row.size_bytes)} B", kept])
+            st.markdown(f"- {labelled(format_title(row.format), about)}")
     if stack is not None and (last := stack.row("tuned_8bit")) is not None:
         right = chart.accuracy_text(last.score) or _("accuracy not measured")
         st.markdown(

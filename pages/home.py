@@ -36,7 +36,7 @@ from core.data.find import food11_folder
 from core.errors import DataError, PhotoError
 from core.export.chart import STORY, STORY_PX, story_chart, story_title
 from core.export.stack import Dish, Stack, StackRow
-from core.i18n import _, food_class, paragraph
+from core.i18n import _, bracketed, food_class, paragraph
 from core.photos import read_photo
 from pages.kit import frame, networks, room, stage, url_state
 from pages.kit.figure import data_button, kept, show, show_with_slider
@@ -169,7 +169,7 @@ def figures(row: StackRow, served: Served | None) -> list[str]:
     if row.score:
         accuracy = numbers.percent(row.score.accuracy, row.n)
         lines.append(_("{accuracy} right").format(accuracy=accuracy))
-        lines.append(f"({numbers.interval(*row.score.ci95, row.n)})")
+        lines.append(bracketed("", numbers.interval(*row.score.ci95, row.n)).lstrip())
     else:
         lines.append(_("accuracy not measured"))
     if served and served.number < len(row.answers):

@@ -14,7 +14,7 @@ from core.charts.theme import role_of
 from core.checkpoints import Checkpoint, DerivedFrom
 from core.checkpoints.factored import Form, LayerShape, Method
 from core.errors import CheckpointError
-from core.i18n import _, paragraph
+from core.i18n import _, labelled, paragraph
 from core.inference.predict import predictor, shared
 from core.low_rank.chart import (
     HEIGHT_PX,
@@ -512,7 +512,7 @@ def times(at: Setting) -> None:
             _("Energy"): [numbers.share(row["energy"]) for row in rows],
             _("MACs"): [numbers.share(row["macs_share"]) for row in rows],
             _("Time"): [
-                f"{verdicts[row['verdict']]}: {numbers.share(row['share'])}" for row in rows
+                labelled(verdicts[row["verdict"]], numbers.share(row["share"])) for row in rows
             ],
         }
     )
@@ -644,7 +644,7 @@ def live_figures(job: LowRankJob) -> None:
             whole=numbers.milliseconds(whole.median),
             verdict=verdicts[spent.against(whole)],
         )
-    st.markdown("\n".join(f"- {name}: {value}" for name, value in figures.items()))
+    st.markdown("\n".join(f"- {labelled(name, value)}" for name, value in figures.items()))
 
 
 def why() -> None:

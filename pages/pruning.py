@@ -19,7 +19,7 @@ from core.charts.numbers import score_text
 from core.checkpoints import Checkpoint
 from core.course import CLASSES
 from core.errors import ConfigError
-from core.i18n import _, food_class, paragraph
+from core.i18n import _, food_class, labelled, paragraph
 from core.inference.predict import shared
 from core.photos import prepare
 from core.pruning import method as pruning_method
@@ -845,7 +845,7 @@ def homework(measured: Sequence[Measured]) -> None:
     )
     words = {"faster": _("faster"), "same": _("not distinguishable"), "slower": _("slower")}
     costs = [
-        {form: f"{words[verdict]}: {numbers.share(share)}" for form, verdict, share, _ms in each}
+        {form: labelled(words[verdict], numbers.share(share)) for form, verdict, share, _ms in each}
         for each in (spent(network.grid, "torch_1", 0.9) for network in measured)
     ]
     table(

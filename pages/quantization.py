@@ -17,7 +17,7 @@ from core.charts.theme import role_of
 from core.checkpoints import Checkpoint
 from core.data import food11_available
 from core.errors import UserError
-from core.i18n import _, ngettext, paragraph
+from core.i18n import _, labelled, ngettext, paragraph
 from core.quantization import chart, hw7, method
 from core.quantization.chart import Against, Curve, Measured, curve_rows, scheme_title
 from core.quantization.graph import quantized_file, quantized_predictor
@@ -441,7 +441,7 @@ def int8(at: Setting, guessed: guess.Guess[int]) -> None:
     label, first = _("Measured with"), columns[0]
     column = one_of(st.segmented_control, label, engines, "time_with", default=first, required=True)
     shares = chart.int8_shares(at.grid, column)
-    texts = _("; ").join(f"{row['name']}: {row['text']}" for row in shares)
+    texts = _("; ").join(labelled(row["name"], row["text"]) for row in shares)
     alt = _("Bytes and time of each form as shares of float32's. {rows}.").format(rows=texts)
     show(chart.int8_chart(shares), alt, key="int8")
     whole, small = at.grid.form("float32"), at.grid.form("ort_int8")

@@ -45,7 +45,7 @@ from core.collection.recipes import recipes
 from core.course import FOOD11_COUNTS, REPORTED, REPORTED_Q4
 from core.errors import CheckpointError
 from core.export.same_size import BIG, NEAR, SIZES_BYTES, WAYS, SameSize
-from core.i18n import _, ngettext, paragraph
+from core.i18n import _, bracketed, labelled, ngettext, paragraph
 from core.report import QUESTIONS, question_text
 from core.source_text import source_of
 from pages.kit import frame, guess, networks, quiz
@@ -140,7 +140,7 @@ def explore(
             )
         with place:
             lines = [
-                f"{row['name']}: {row['text'] if guessed.is_open else hidden}"
+                labelled(str(row["name"]), str(row["text"]) if guessed.is_open else hidden)
                 for row in rows.values()
             ]
             show(
@@ -348,8 +348,10 @@ def same_size(every: Sequence[Collected], shipped: Sequence[Checkpoint]) -> None
                     {
                         "way": way_title(row, titles),
                         "size": numbers.size(row.size_bytes),
-                        "right": f"{numbers.percent(row.accuracy, row.n)} "
-                        f"({numbers.interval(row.low, row.high, row.n)})",
+                        "right": bracketed(
+                            numbers.percent(row.accuracy, row.n),
+                            numbers.interval(row.low, row.high, row.n),
+                        ),
                         "lost": points(row.accuracy - whole[big]) if big in whole else "–",
                         "macs": numbers.short_count(row.measured.macs) if row.measured else "–",
                         "ms": numbers.milliseconds(time.median) if time else "–",
@@ -484,7 +486,7 @@ def figures(groups: Groups, guessed: guess.Guess[str]) -> None:
     if not ladder:
         st.caption(_("There is no test accuracy for this figure yet."))
         return
-    rungs = _("; ").join(f"{row['row']}: {row['text']}" for row in ladder)
+    rungs = _("; ").join(labelled(row["row"], row["text"]) for row in ladder)
     alt = _("Test accuracy, ours and theirs. {rows}.").format(rows=rungs)
     show(ladder_chart(ladder), alt, key=f"ladder-{key}")
     st.caption(

@@ -29,7 +29,7 @@ from core.data.dreams import (
 )
 from core.data.find import Index, find_food11
 from core.errors import DataError, PhotoError, UserError
-from core.i18n import _, food_class, ngettext
+from core.i18n import _, food_class, labelled, ngettext
 from core.models.design.plans import fits
 from core.models.design.spec import EXAMPLE
 from core.models.registry import MODELS, PREFIX, get
@@ -608,7 +608,7 @@ def progress_of(job: Job, entries: Sequence[dict[str, Any]]) -> tuple[float, str
             if now.phase == "validation"
             else _("{share} of its pictures").format(share=f"{now.share:.0%}")
         )
-        head = f"{head}: {doing}"
+        head = labelled(head, doing)
     parts = [head]
     rate = now.images_per_s if now and now.done else entries[-1]["images_per_s"] if entries else 0
     if rate:

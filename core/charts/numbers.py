@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from core.i18n import _
+from core.i18n import _, bracketed
 
 if TYPE_CHECKING:
     from core.stats import Score
@@ -19,16 +19,21 @@ def count(n: int) -> str:
 def percent(fraction: float, n: int | None = None) -> str:
     """A fraction 0..1 as a percentage; one decimal only where n examples (>= 1,000) support it."""
     digits = 1 if n is None or n >= 1000 else 0
-    return f"{fraction * 100:.{digits}f}{THIN}%"
+    return per_cent(f"{fraction * 100:.{digits}f}")
+
+
+def per_cent(number: str) -> str:
+    """ "78.7" -> "78.7 %"; Chinese has no space before the sign."""
+    return _("{number}\u202f%").format(number=number)
 
 
 def share(fraction: float) -> str:
     """A probability as whole per cent; "<1 %" and ">99 %" where rounding would say none or all."""
     if 0 < fraction < 0.005:
-        return f"<1{THIN}%"
+        return per_cent("<1")
     if 0.995 <= fraction < 1:
-        return f">99{THIN}%"
-    return f"{fraction * 100:.0f}{THIN}%"
+        return per_cent(">99")
+    return per_cent(f"{fraction * 100:.0f}")
 
 
 def interval(low: float, high: float, n: int | None = None) -> str:
@@ -54,7 +59,12 @@ def milliseconds(ms: float) -> str:
 
 def ratio(value: float) -> str:
     """How many times: 8.44 -> "8.4×", 127.2 -> "127×"."""
-    return f"{value:.{1 if value < 20 else 0}f}×"
+    return times(f"{value:.{1 if value < 20 else 0}f}")
+
+
+def times(number: str) -> str:
+    """ "8.4" -> "8.4×", as the language of this context writes it."""
+    return _("{number}×").format(number=number)
 
 
 def short_count(value: float) -> str:
@@ -89,6 +99,4 @@ def score_text(score: "Score | None") -> str:
     """An accuracy with its 95 % interval: "76.6 % (74.4 to 78.7 %)"; "not measured" if None."""
     if score is None:
         return _("not measured")
-    return _("{value} ({detail})").format(
-        value=percent(score.accuracy, score.n), detail=interval(*score.ci95, score.n)
-    )
+    return bracketed(percent(score.accuracy, score.n), interval(*score.ci95, score.n))

@@ -71,7 +71,7 @@ def share_text(share: float, digits: int = 1) -> str:
         digits = 0
     elif percent < 1:
         digits += 1
-    return f"{percent:,.{digits}f}{numbers.THIN}%"
+    return numbers.per_cent(f"{percent:,.{digits}f}")
 
 
 def time_text(share: float) -> str:

@@ -39,7 +39,7 @@ from core.distillation import temperature as softening
 from core.distillation.sweep import Sweep, settings
 from core.distillation.terms import GRID, MOVE, T_HIGH, T_LOW, T_STEP, largest_gradient
 from core.distillation.verdict import DreamTrial, pictures, steps
-from core.i18n import _, food_class, ngettext
+from core.i18n import _, bracketed, food_class, labelled, ngettext
 
 ANSWERS = alt.NamedData("answers")
 ROW_OF_NOTHING = alt.InlineData(values=[{}])
@@ -692,7 +692,7 @@ def gain_rows(contrasts: Sequence[Contrast]) -> list[dict[str, Any]]:
                 "name": versions(first.model, first.recipe, title)[-2],
                 "figure": points(gain),
                 "under": "",
-                "full": f"{whole}: {points(gain)} ({points_interval(low, high)})",
+                "full": labelled(whole, bracketed(points(gain), points_interval(low, high))),
                 "seeds": seeds,
                 "gain": 100 * gain,
                 "low": 100 * low,
@@ -754,7 +754,7 @@ def dreamed_rows(trials: Sequence[DreamTrial]) -> list[dict[str, Any]]:
         mean, low, high = group.interval()
         name = row_name(DREAMS if is_dreamed else "", pictures(first))
         form = ngettext("{steps} steps, {n} seed", "{steps} steps, {n} seeds", seeds)
-        figure = f"{numbers.percent(mean, n)}  ({numbers.interval(low, high, n)})"
+        figure = bracketed(numbers.percent(mean, n), numbers.interval(low, high, n))
         rows.append(
             {
                 "stem": group.stem,
@@ -771,7 +771,7 @@ def dreamed_rows(trials: Sequence[DreamTrial]) -> list[dict[str, Any]]:
                 "name": name,
                 "figure": figure,
                 "under": form.format(steps=numbers.count(steps(first)), n=seeds),
-                "full": f"{name}: {figure}",
+                "full": labelled(name, figure),
             }
         )
     return rows

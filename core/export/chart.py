@@ -26,7 +26,7 @@ from core.charts.theme import (
 from core.checkpoints import Checkpoint
 from core.course import SIZE_LIMITS_BYTES
 from core.export.stack import FORMATS, STEPS, Format, Stack, StackRow, Step
-from core.i18n import _
+from core.i18n import _, labelled
 from core.pruning.rows import PruningGrid, RowKey
 from core.stats import Score
 from core.timing import Spread
@@ -194,10 +194,10 @@ def files_alt(files: Rows, measure: Measure, known: Collection[Format] = FORMATS
     files = [file for file in files if file["format"] in known]
     if measure == "bytes":
         words = _("Bytes of each file as bars. {list}.")
-        figures = [f"{file['title']}: {numbers.size(file['size_bytes'])}" for file in files]
+        figures = [labelled(file["title"], numbers.size(file["size_bytes"])) for file in files]
     else:
         words = _("Median time of one photo by each file, with quartiles. {list}.")
-        figures = [f"{file['title']}: {numbers.milliseconds(file['median'])}"
+        figures = [labelled(file["title"], numbers.milliseconds(file["median"]))
                    for file in files if file["median"] is not None]  # fmt: skip
     return words.format(list=_("; ").join(figures))
 
@@ -232,7 +232,7 @@ def guess_answer(
             figure = numbers.size(row.size_bytes)
         else:
             figure = numbers.milliseconds(row.latency.median) if row.latency else _("no time")
-        return f"{format_title(format)}: {figure}"
+        return labelled(format_title(format), figure)
 
     kind = _("The smallest is {best}.") if measure == "bytes" else _("The fastest is {best}.")
     answer = kind.format(best=named(right[0]))
@@ -602,7 +602,7 @@ def _times_text(after: Spread, before: Spread) -> str:
 def stack_alt(rows: Rows) -> str:
     """Alt text of `stack_chart`."""
     steps = [
-        f"{row['name']}: {row['text']}, {numbers.percent(row['accuracy'])}"
+        labelled(row["name"], _(", ").join([row["text"], numbers.percent(row["accuracy"])]))
         for row in rows
         if row["accuracy"] is not None
     ]

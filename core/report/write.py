@@ -9,7 +9,7 @@ from html import escape
 from typing import NamedTuple
 
 from core.charts.theme import glyph
-from core.i18n import _, language
+from core.i18n import _, bracketed, language
 from core.report.chart import charts
 from core.report.questions import QUESTIONS, QuestionKey, question_text
 from core.report.record import Answer, Entry, Measurement, Report
@@ -91,7 +91,7 @@ def _tables(answers: Sequence[Answer], measured: Sequence[Measurement]) -> list[
         tables.append([(_("Question"), _("My guess"), _("Answer"), ""), *rows])
     if measured:
         rows = [
-            (f"{settings_text(each)} ({each.page})", each.result, _when(each), each.link)
+            (bracketed(settings_text(each), each.page), each.result, _when(each), each.link)
             for each in measured
         ]
         tables.append([(_("Measured"), _("Result"), _("When (UTC)"), ""), *rows])
@@ -122,7 +122,7 @@ def _parts(report: Report, with_charts: bool) -> list[_Part]:
 
 def _title(report: Report) -> str:
     title = _("Lab report: how a big network becomes a small one")
-    return f"{title} ({report.author})" if report.author else title
+    return bracketed(title, report.author) if report.author else title
 
 
 def to_html(report: Report, base: str = "") -> str:

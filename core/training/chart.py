@@ -21,7 +21,7 @@ from core.charts.theme import (
     role_shape,
 )
 from core.course import CLASSES
-from core.i18n import _, food_class
+from core.i18n import _, food_class, labelled
 
 HEIGHT_PX: Final = 260
 LOSS_PX: Final = 200
@@ -89,7 +89,7 @@ def curve_rows(curves: Sequence[Curve], panel: Panel) -> list[dict[str, Any]]:
         {
             "epoch": entry["epoch"],
             "value": entry[column],
-            "series": f"{curve.title}: {name}" if len(curves) > 1 else name,
+            "series": labelled(curve.title, name) if len(curves) > 1 else name,
             "role": curve.role,
             "line": column,
         }

@@ -33,7 +33,7 @@ from core.classroom import (
 )
 from core.classroom.chart import device_title, devices_chart, medians
 from core.errors import ClassroomError, UserError
-from core.i18n import _
+from core.i18n import _, bracketed, labelled
 from core.paths import data_dir
 from core.stats import Score
 from pages.kit import figure, frame, lab, networks, url_state
@@ -399,8 +399,8 @@ def bars(tally: Tally) -> None:
     rows, texts = [], []
     for value, words in tally.question.options:
         count, mine = tally.counts[value], value == tally.own
-        name = f"{words} ({own})" if mine else words
-        texts.append(f"{name}: {count}")
+        name = bracketed(words, own) if mine else words
+        texts.append(labelled(name, str(count)))
         colour = (
             "var(--st-primary-color)"
             if mine
@@ -414,7 +414,7 @@ def bars(tally: Tally) -> None:
         )
     head = _("Guesses of the class: {n}").format(n=tally.total)
     st.html(
-        f"<div role='img' aria-label='{escape('; '.join([head, *texts]))}' "
+        f"<div role='img' aria-label='{escape(_('; ').join([head, *texts]))}' "
         "style='display:grid; grid-template-columns:fit-content(45%) 1fr; gap:0.2em 1em'>"
         f"<strong style='grid-column:1/-1'>{escape(head)}</strong>{''.join(rows)}</div>"
     )

@@ -178,7 +178,7 @@ def budget_text(budget: Budget) -> str:
         verdict = answers[budget.answer]
     return _("{used}, {share}: {verdict}").format(
         used=measure_text(budget.quantity, budget.used),
-        share=f"{budget.share * 100:,.0f}{numbers.THIN}%",
+        share=numbers.per_cent(f"{budget.share * 100:,.0f}"),
         verdict=verdict,
     )
 
@@ -244,7 +244,7 @@ def ratio_text(ratio: float) -> str:
     if abs(ratio - 1) < 0.005:
         return _("the same")
     times = max(ratio, 1 / ratio)
-    text = f"{times:.{2 if times < 2 else 1 if times < 20 else 0}f}×"
+    text = numbers.times(f"{times:.{2 if times < 2 else 1 if times < 20 else 0}f}")
     return (_("{times} smaller") if ratio > 1 else _("{times} larger")).format(times=text)
 
 
