@@ -167,3 +167,37 @@ def test_only_a_server_that_stalls_is_restarted(tmp_path: Path) -> None:
         assert subprocess.run(words, timeout=60).returncode == 1
         assert 9 < time.monotonic() - began < 20
         assert server.process.wait(10) == -signal.SIGKILL
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
+def test_the_slurm_job_starts_a_training_on_every_gpu(tmp_path: Path) -> None:
+    """What the script hands to srun, as torchrun's own parser and the command line read it."""
+    from torch.distributed.run import get_args_parser
+
+    for name, text in (("scontrol", "echo one; echo two"), ("srun", 'printf "%s\\n" "$@"')):
+        (tmp_path / name).write_text(f"#!/usr/bin/env bash\n{text}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    slurm = {
+        "JOB_ID": "7", "JOB_NODELIST": "n[1-2]", "NNODES": "2", "GPUS_PER_NODE": "4",
+        "CPUS_PER_TASK": "16",
+    }  # fmt: skip
+    job = subprocess.run(
+        ["bash", DEPLOY / "slurm.sbatch", "--model", "resnet18", "--epochs", "2"],
+        env={
+            "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+            "FOOD11_ROOT": "s3://bucket/food",
+            **{f"SLURM_{name}": value for name, value in slurm.items()},
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    program, *rest = job.stdout.splitlines()
+    assert Path(program).name == "torchrun"
+    given = get_args_parser().parse_args(rest)
+    assert (given.nnodes, given.nproc_per_node) == ("2", "4")
+    assert (given.rdzv_id, given.rdzv_endpoint) == ("7", "one:29500")
+    assert given.module and given.training_script == "core"
+    command, *settings = given.training_script_args
+    assert command == "train"
+    assert settings == ["--device", "cuda", "--model", "resnet18", "--epochs", "2"]
