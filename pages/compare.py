@@ -600,8 +600,9 @@ def all_classes(results: Sequence[Seen], names: Mapping[str, str]) -> None:
     draw_table(table, names)
     st.caption(
         _(
-            "Size: the stored weights; of 8 bits, the whole file. Time: median of a few runs on "
-            "this machine, one photo, {threads} thread, without preparing the photo."
+            "Size: the stored weights; of 8 bits, the whole file. Time: processor time on this "
+            "machine, median of a few runs, one photo, {threads} thread, without preparing the "
+            "photo."
         ).format(threads=predict.THREADS)
     )
 
