@@ -12,7 +12,7 @@ if __name__ != "__main__":
 import streamlit as st
 
 from core.errors import UserError
-from core.i18n import _
+from core.i18n import _, language
 from pages.kit import frame, room, server, stage, url_state, visitor
 
 
@@ -31,7 +31,7 @@ def main() -> None:
     if refused := server.refusal():
         st.toast(refused, icon=":material/block:", duration="infinite")
     url_state.arrive(page.url_path or "home")
-    url_state.listen()
+    url_state.listen(language())
     try:
         room.enter()
         stage.enter()

@@ -523,8 +523,9 @@ on(document, "focusout", (event) => {
 on(document, "visibilitychange", () => soon(0));
 on(window, "popstate", () => { lastByHand = false; leave(); soon(); });
 
-export default function ({ setStateValue }) {
+export default function ({ setStateValue, data }) {
   send = setStateValue;
+  document.documentElement.lang = data.language; // Streamlit says "en", whatever the words
 }
 """
 _SLIDERS = "browser_sliders"
@@ -534,12 +535,13 @@ LINK_FRAGMENT = "link_to_this_setting"
 
 
 @st.fragment
-def listen() -> None:
+def listen(language: str) -> None:
     """Load the script; app.py does it on every page, so that it may report after a change of page.
 
-    A browser runs it once, however often it is loaded.
+    A browser runs it once, however often it is loaded. `language` (BCP 47) is that of the page: a
+    screen reader's voice, and the shapes of Han characters, depend on it.
     """
-    _listener(key=_SLIDERS, on_moved_change=_heard)
+    _listener(key=_SLIDERS, data={"language": language}, on_moved_change=_heard)
 
 
 def _heard() -> None:
