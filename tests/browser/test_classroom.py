@@ -112,12 +112,12 @@ def test_what_two_pupils_had_measured_is_one_star_on_the_lecturers_chart(
         rooms.join(code, pupil)
         rooms.measured(code, pupil, spot, 41, 100)
     lecturer.wait_for_selector("text=Measured by the class")  # no reload: the room has news
-    chart = lecturer.locator(".st-key-room-points svg")
+    chart = lecturer.locator(".st-key-room-points-room svg.marks")
     chart.wait_for()
     stars = chart.locator(".mark-symbol path")
     assert stars.count() == 1
     phone = open_tab(f"{server}/class?room={code}", 390, 844)
-    phone.locator(".st-key-room-points svg").wait_for()
+    phone.locator(".st-key-room-points-room svg.marks").wait_for()
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
     assert not phone.query_selector(".st-key-room_before")  # the lecturer's alone
     assert rooms.points(code)[0].pupils == 2 and rooms.pupils(code) == 3
