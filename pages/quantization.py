@@ -134,7 +134,7 @@ def explore(shipped: list[Checkpoint], known: list[Measured]) -> None:
             _("Dotted: your guess.") if guessed.value else "",
             _("Stars: measured here.") if stars is not None else "",
         ]
-        st.caption(" ".join(note for note in notes if note))
+        st.caption(paragraph(note for note in notes if note))
     with picture:
         guess.verdict(guessed, own is not None and guessed.value == own.breaks_at, break_line(own))
     lines = [chosen_line(at, guessed.is_open)]
