@@ -83,9 +83,9 @@ def _(text: str) -> str:
     return _catalogue(_language.get(), LOCALE_DIR).gettext(text) if text else ""
 
 
-def ngettext(one: str, many: str, n: int) -> str:
-    """`one` or `many`, by the plural rule of the language of this context, for the count `n`."""
-    return _catalogue(_language.get(), LOCALE_DIR).ngettext(one, many, n)
+def ngettext(singular: str, plural: str, n: int) -> str:
+    """`singular` or `plural`, by the plural rule of the language of this context, for `n`."""
+    return _catalogue(_language.get(), LOCALE_DIR).ngettext(singular, plural, n)
 
 
 def paragraph(sentences: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ def made_here(**own: Any) -> dict[str, Any]:
     """Where and with what a new results file is made, and `own` fields beside that."""
     return {
         "device": processor_name(),
-        "versions": versions(),
+        "versions": library_versions(),
         "commit": commit(),
         "date": time.strftime("%Y-%m-%d"),
         **own,
@@ -34,7 +34,7 @@ def processor_name() -> str:
     return lines[0] if lines else platform.machine()
 
 
-def versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
     """Versions that can change a number."""
     return {
         "python": platform.python_version(),

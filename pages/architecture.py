@@ -1131,8 +1131,8 @@ def add_to_session(
             "read": (0.1, _("Reading the file ...")),
             "export": (0.3, _("Building the network; test photographs ...")),
         },
-        told=lambda job: accuracy_line(networks.own()[job.rows[0].checkpoint]),
-        asked=ask,
+        result_text=lambda job: accuracy_line(networks.own()[job.rows[0].checkpoint]),
+        on_start=ask,
         key="own_add",
     ).draw()
 

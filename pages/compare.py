@@ -11,7 +11,7 @@ from PIL.Image import Image
 
 from core import checkpoints
 from core.charts import numbers
-from core.charts.answers import Verdict, answer_chart, verdict_chart
+from core.charts.answers import FirstChoice, answer_chart, first_choice_chart
 from core.charts.names import title_of, versions
 from core.charts.theme import glyph, role_of
 from core.checkpoints import Checkpoint
@@ -170,7 +170,7 @@ def one_photo(seen: Seen, names: Mapping[str, str]) -> None:
     with left:
         draw_photo(seen)
     truth = truth_of(seen)
-    rows: list[Verdict] = []
+    rows: list[FirstChoice] = []
     for answer in seen.answers:
         label, probability = first_choice(answer)
         role, size = role_of(answer.checkpoint), answer.checkpoint.size_bytes
@@ -178,7 +178,7 @@ def one_photo(seen: Seen, names: Mapping[str, str]) -> None:
         unsure = _(" · unsure") if doubt and doubt.is_unsure else ""
         agrees = _(" · agrees") if label == first_choice(seen.answers[0])[0] else _(" · differs")
         rows.append(
-            Verdict(
+            FirstChoice(
                 role,
                 _("{name}: {title}").format(
                     name=f"{glyph(role)} {names[answer.checkpoint.id]}",
@@ -191,7 +191,7 @@ def one_photo(seen: Seen, names: Mapping[str, str]) -> None:
         )
     with middle:
         show(
-            verdict_chart(rows),
+            first_choice_chart(rows),
             _("How sure each network is of what it sees. {list}.").format(
                 list=_("; ").join(
                     bracketed(f"{row.head} {numbers.share(row.probability)}", row.aside)

@@ -18,6 +18,7 @@ from core.checkpoints import TEST_LOGITS, Checkpoint
 from core.checkpoints.by_recipe import Contrast
 from core.course import CLASSES
 from core.data.dreams import DREAMS, TRAIN_PX
+from core.distillation.against_scratch import DreamTrial, compare, contrast_frame, pictures, trials
 from core.distillation.chart import (
     DISTILLATION_HEIGHT_PX,
     INPUTS,
@@ -40,7 +41,6 @@ from core.distillation.terms import (
     take_apart,
 )
 from core.distillation.trial import Trial, run_traps
-from core.distillation.verdict import DreamTrial, compare, pictures, trials, verdict_frame
 from core.errors import CheckpointError, UserError
 from core.i18n import _, food_class, paragraph
 from core.models.registry import MODELS
@@ -369,12 +369,12 @@ def does_it_help(checkpoints: list[Checkpoint]) -> None:
             )
     if one_by_one:
         st.dataframe(
-            verdict_frame(shown.contrasts).round(4),
+            contrast_frame(shown.contrasts).round(4),
             hide_index=True,
             alt=_("Each pair of networks: accuracies, difference, interval, McNemar's test."),
         )
         say_left_out(comparisons)
-        data_button(partial(verdict_frame, shown.contrasts), "distillation-gains")
+        data_button(partial(contrast_frame, shown.contrasts), "distillation-gains")
     pairs = [pair for contrast in shown.contrasts for pair in contrast.pairs]
     provenance_of([network for pair in pairs for network in (pair.b, pair.a)])
 

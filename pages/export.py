@@ -521,9 +521,9 @@ def figures(checkpoint: Checkpoint, known: Known | None, is_open: bool) -> None:
             "compare": (0.25, _("Comparing file {at} of {of} with the original ...")),
             "time": (0.85, _("Timing each file ...")),
         },
-        told=lambda job: _("{n} files, shown above").format(n=len(job.rows)),
+        result_text=lambda job: _("{n} files, shown above").format(n=len(job.rows)),
         # who asks for the files wants to see what was measured of them
-        asked=partial(url_state.say, "reveal", "true"),
+        on_start=partial(url_state.say, "reveal", "true"),
         key="make_live",
     ).draw()
 

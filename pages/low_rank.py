@@ -613,8 +613,8 @@ def live(at: Setting) -> None:
             "accuracy": (0.2, _("Looking at test photograph {done} of {of} ...")),
             "time": (0.85, _("Timing it beside the original ...")),
         },
-        told=lambda job: _("{score} right").format(score=score_text(job.rows[0].score)),
-        shown=live_figures,
+        result_text=lambda job: _("{score} right").format(score=score_text(job.rows[0].score)),
+        draw_rows=live_figures,
         method=how.method,
     ).draw()
 

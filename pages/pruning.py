@@ -753,8 +753,8 @@ def live(at: Setting) -> None:
             "accuracy": (0.12, _("Looking at test photograph {done} of {of} ...")),
             "time": (0.85, _("Timing each form ...")),
         },
-        told=lambda job: _("{score} right").format(score=score_text(job.rows[0].score)),
-        shown=lambda job: figures(job.rows),
+        result_text=lambda job: _("{score} right").format(score=score_text(job.rows[0].score)),
+        draw_rows=lambda job: figures(job.rows),
         method=at.method,
     ).draw()
 

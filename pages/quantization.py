@@ -524,8 +524,8 @@ def live(at: Setting, curves: Sequence[Curve], guessed: guess.Guess[int]) -> Non
             "whole": (0.05, _("In float32: test photograph {done} of {of} ...")),
             "accuracy": (0.52, _("Quantised: test photograph {done} of {of} ...")),
         },
-        told=lambda job: _("{score} right").format(score=score_text(job.rows[0].score)),
-        shown=lambda job: figures(job.rows),
+        result_text=lambda job: _("{score} right").format(score=score_text(job.rows[0].score)),
+        draw_rows=lambda job: figures(job.rows),
         method=at.scheme,
     ).draw()
     if guess.waits(guessed):

@@ -43,7 +43,7 @@ TORCH_FREE = (
     "core.stats",
     "core.models.registry",
     "core.photos",
-    "core.distillation.verdict",
+    "core.distillation.against_scratch",
     "core.low_rank.network",
     "core.inference.predict",
     "core.quantization.upload",

@@ -46,7 +46,7 @@ from core.models import ModelSpec, get
 from core.training.config import TrainConfig
 from core.training.learner import Learner, adamw
 from core.training.photographs import Photographs, generator, learned_from, photographs
-from core.training.speed import Compute, best_device, choose, device_name, keep_memory
+from core.training.speed import Compute, best_device, choose_compute, device_name, keep_memory
 from core.training.teacher_cache import load_teacher
 
 Work = tuple[Callable[..., None], tuple[Any, ...]]
@@ -123,7 +123,7 @@ def bench_training(
                 n=len(training), batch=batch_size
             )
         )
-    compute = choose(spec, px, batch_size, "auto", device)
+    compute = choose_compute(spec, px, batch_size, "auto", device)
     work = (model, index.root, px, batch_size, compute, steps)
     speeds = _in_turns({name: (_loop, (name, *work)) for name in ("course", "ours")}, turns)
     ratios = np.divide(speeds["ours"], speeds["course"])
@@ -297,7 +297,7 @@ def bench_distillation(
     checkpoints.get(config.teacher)
     index = find_food11(data)
     training = learned_from(config, index, px, get(model).crop)
-    compute = choose(get(model), px, config.batch_size, config.precision, device)
+    compute = choose_compute(get(model), px, config.batch_size, config.precision, device)
     works = {way: (_epochs, (Training(way, config, index.root, compute),)) for way in WAYS}
     seconds = _in_turns(works, turns)
     ratios = {

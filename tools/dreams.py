@@ -74,7 +74,7 @@ from core.inference.predict import predictor, softmax
 from core.models.registry import IMAGENET_MEAN, IMAGENET_STD, ModelSpec, get
 from core.paths import read_json, runs_dir, write_atomic, write_json
 from core.photos import prepare
-from core.provenance import commit, versions
+from core.provenance import commit, library_versions
 from core.training.photographs import derive, generator
 from core.training.speed import best_device, device_name, keep_memory
 
@@ -554,7 +554,7 @@ def pack(
         date=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         device=device_name(best_device()),
         compute_s=round(compute_s, 1),
-        versions=versions(),
+        versions=library_versions(),
     )
     write_json(folder / "dreams.json", dreams.model_dump(mode="json"))
     named = {sheet.file for dream_set in dreams.sets for sheet in dream_set.sheets}

@@ -177,10 +177,10 @@ def _faults_of(message: Message) -> Iterator[Fault]:
         yield Fault(sources[0], "fuzzy")
     allowed = [Counter(MARKUP.findall(source)) for source in sources]
     for text in texts:
-        if (found := Counter(MARKUP.findall(text))) not in allowed:
+        if (markup := Counter(MARKUP.findall(text))) not in allowed:
             lost = "differs"
             for wanted in allowed[-1:]:
-                lost = f"lacks {dict(wanted - found)}, has more {dict(found - wanted)}"
+                lost = f"lacks {dict(wanted - markup)}, has more {dict(markup - wanted)}"
             yield Fault(sources[0], f"markup or placeholder {lost}")
         yield from (Fault(sources[0], what) for what in style_faults(text))
 
@@ -238,17 +238,17 @@ class Words:
         for code in translated_languages():
             former = read(code)
             old = [message.id for message in former if isinstance(message.id, str) and message.id]
-            found = list(faults(updated(code))) if self.check else update(code)
+            problems = list(faults(updated(code))) if self.check else update(code)
             current = is_current(code)
-            good = good and current and not found
+            good = good and current and not problems
             document[code] = {
                 "current": current,
-                "faults": [{"message": each.message, "fault": each.what} for each in found],
+                "faults": [{"message": each.message, "fault": each.what} for each in problems],
             }
-            lines.append(_("{language}: {n} faults.").format(language=code, n=len(found)))
+            lines.append(_("{language}: {n} faults.").format(language=code, n=len(problems)))
             if not current:
                 lines.append(_("Out of date. Bring it up to date with: python -m tools words"))
-            for fault in found:
+            for fault in problems:
                 lines.append(f"  {fault}")
                 near = difflib.get_close_matches(fault.message, old, 1, 0.85)
                 if near and near[0] != fault.message:  # what it was before its words changed

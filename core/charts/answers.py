@@ -16,8 +16,8 @@ HEIGHT_PX = 300
 ROW_PX = 62
 
 
-class Verdict(NamedTuple):
-    """One network's first choice, in a row of `verdict_chart`."""
+class FirstChoice(NamedTuple):
+    """One network's first choice, in a row of `first_choice_chart`."""
 
     role: RoleKey
     head: str
@@ -29,16 +29,16 @@ class Verdict(NamedTuple):
     """Beside the bar."""
 
 
-def verdict_chart(verdicts: Sequence[Verdict]) -> Spec:
+def first_choice_chart(choices: Sequence[FirstChoice]) -> Spec:
     """A bar a network, from 0 to 100 % sure, with its words above: a phone has no room beside."""
-    rows = [{"place": place, **verdict._asdict()} for place, verdict in enumerate(verdicts)]
-    return with_rows(_verdicts(len(rows)), verdicts=rows)
+    rows = [{"place": place, **choice._asdict()} for place, choice in enumerate(choices)]
+    return with_rows(_first_choices(len(rows)), choices=rows)
 
 
 @compiled
-def _verdicts(n: int) -> alt.LayerChart:
+def _first_choices(n: int) -> alt.LayerChart:
     y = alt.Y("place:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0))
-    base = alt.Chart(alt.NamedData("verdicts")).encode(y=y)
+    base = alt.Chart(alt.NamedData("choices")).encode(y=y)
     x = alt.X("probability:Q", axis=None, scale=alt.Scale(domain=[0, 1.5], nice=False))
     tips = [alt.Tooltip("head:N", title=_("Network")), alt.Tooltip("text:N", title=_("How sure"))]
     bars = base.mark_bar(height=16, cornerRadiusEnd=3, yOffset=10)

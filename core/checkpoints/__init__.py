@@ -26,7 +26,6 @@ from core.checkpoints.manifest import (
     remove,
     root_of,
     store,
-    verify,
 )
 from core.checkpoints.weights import (
     build_network,
@@ -64,5 +63,4 @@ __all__ = [
     "root_of",
     "store",
     "test_logits",
-    "verify",
 ]

@@ -183,11 +183,6 @@ def read_files(id: str, *names: str) -> tuple[Checkpoint, dict[str, bytes]]:
                 raise
 
 
-def verify(id: str) -> None:
-    """Raises CheckpointError unless every file of the checkpoint is as the manifest says."""
-    read_files(id)
-
-
 def _matching(checkpoint: Checkpoint, names: tuple[str, ...]) -> dict[str, bytes]:
     root = root_of(checkpoint.id)
     try:

@@ -40,8 +40,8 @@ def devices_chart(timings: Sequence[Timing]) -> Spec:
 
     `timings`: of one network, at least one. The axis is logarithmic and fits all of them.
     """
-    found = medians(timings)
-    titles = {device: device_title(device, n) for device, (n, _ms) in found.items()}
+    by_device = medians(timings)
+    titles = {device: device_title(device, n) for device, (n, _ms) in by_device.items()}
     own = _("your device")
     rows: list[dict[str, Any]] = [
         {
@@ -56,7 +56,9 @@ def devices_chart(timings: Sequence[Timing]) -> Spec:
         }
         for each in timings
     ]
-    middles = [{"title": titles[device], "ms": ms} for device, (n, ms) in found.items() if n >= 3]
+    middles = [
+        {"title": titles[device], "ms": ms} for device, (n, ms) in by_device.items() if n >= 3
+    ]
     times = [each.ms for each in timings]
     first = max((step for step in _STEPS if step <= min(times) / 1.1), default=FASTEST_MS)
     last = min((step for step in _STEPS if step >= max(times) * 1.1), default=SLOWEST_MS)

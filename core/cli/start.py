@@ -48,17 +48,17 @@ def start(main: str) -> NoReturn:
             raise
         state.end()
     if state.interrupted and code:  # a line has been said: this, or what came of it
-        state.said = True
+        state.announced = True
         state.end()
     state.listen(state.end)
     sys.exit(code)
 
 
 class _State:
-    """Whether the program has been interrupted, and whether it has said so."""
+    """Whether the program has been interrupted, and whether that was announced."""
 
     def __init__(self) -> None:
-        self.interrupted = self.said = False
+        self.interrupted = self.announced = False
         # a shell starts what runs in the background deaf to Ctrl-C, and so it stays
         self.hears = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
 
@@ -76,8 +76,8 @@ class _State:
 
     def end(self, *_signal: Any) -> NoReturn:
         """At once. Python's own way out would end an interrupted process by the signal, not 130."""
-        if not self.said:
-            self.said = True
+        if not self.announced:
+            self.announced = True
             os.write(2, b"Stopped.\n")
         os._exit(STOPPED)
 

@@ -101,12 +101,12 @@ class _TimeLeft:
     """Says once, after the first timed steps, about how long the run still takes."""
 
     def __init__(self, epochs: int) -> None:
-        self._epochs, self._said = epochs, False
+        self._epochs, self._announced = epochs, False
 
     def __call__(self, now: Progress) -> None:
         left = seconds_left(self._epochs, now.epoch - 1, now)
-        if left is not None and not self._said:
-            self._said = True
+        if left is not None and not self._announced:
+            self._announced = True
             say(_("about {minutes:,.0f} min left").format(minutes=left / 60))
 
 

@@ -289,8 +289,6 @@ class NetworkRow(NamedTuple):
     macs: int
     latency_ms: float | None
     """Median for one picture; None where these weights were not timed."""
-    latency_p25_ms: float | None
-    latency_p75_ms: float | None
     accuracy: float
     """Fraction of the test split: mean over seeds ..."""
     low: float
@@ -316,16 +314,13 @@ def network_rows(
     for group in groups:
         first = group.first
         spread = times.of(first.id, first.weights_sha256) if times else None
-        median_ms, p25_ms, p75_ms = (
-            (spread.median, spread.p25, spread.p75) if spread else (None, None, None)
-        )
         reported = REPORTED.get(group.stem) or REPORTED_Q4.get(group.stem)
         rows.append(
             NetworkRow(
                 group.stem, first.id, first.model, first.family, first.recipe, first.title,
                 first.derived_from.kind if first.derived_from else "", role_of(first),
                 first.params, group.size_bytes, first.macs,
-                median_ms, p25_ms, p75_ms, *group.interval(), group.n,
+                spread and spread.median, *group.interval(), group.n,
                 tuple(seed.seed for seed in group.seeds), tuple(group.accuracies),
                 first.input_px, first.epochs, reported and reported.accuracy,
                 first.data.name, first.data.is_food11,

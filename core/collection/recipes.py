@@ -293,7 +293,7 @@ def _more() -> list[Recipe]:
     return [_recipe("efficientnet_lite2", "imagenet_more", lite), *third, *best]
 
 
-def choose(schedule: Schedule, only: tuple[str, ...] = ()) -> tuple[Recipe, ...]:
+def chosen_recipes(schedule: Schedule, only: tuple[str, ...] = ()) -> tuple[Recipe, ...]:
     """The recipes of these ids, in order; all if `only` is empty. UserError for an unknown id."""
     plan = recipes(schedule)
     unknown = sorted(set(only) - {recipe.id for recipe in plan})

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 
 from core import checkpoints
 from core.collection.latency import measure_latency, missing_latency
-from core.collection.recipes import SHOWCASE, TEACHER, Recipe, Schedule, choose, sweep
+from core.collection.recipes import SHOWCASE, TEACHER, Recipe, Schedule, chosen_recipes, sweep
 from core.cores import cores
 from core.data.dreams import DREAMS, load_dreams
 from core.data.find import find_food11
@@ -228,7 +228,7 @@ def order_of(schedule: Schedule, only: tuple[str, ...] = (), device: str | None 
     there = checkpoints.load_manifest()
     made = tuple(id for id in only if id in there and there[id].derived_from)
     trained = tuple(id for id in only if id not in made)
-    chosen = choose(schedule, trained) if trained or not only else ()
+    chosen = chosen_recipes(schedule, trained) if trained or not only else ()
     return Order(chosen, bool(only), schedule, device, made)
 
 

@@ -46,9 +46,8 @@ class ConvTimings:
     """What was measured, and what was left out."""
 
     timings: dict[int, dict[Kind, Timing]]
-    """Batch size -> layer -> milliseconds per call, for the whole batch."""
-    too_heavy: tuple[int, ...]
-    """Batch sizes left out because they would take too long or too much memory."""
+    """Batch size -> layer -> milliseconds per call, for the whole batch; without the sizes that
+    would take too long or too much memory."""
     threads: int
     torch_version: str
     when: datetime
@@ -126,7 +125,6 @@ def _measure(setting: ConvSetting, batches: list[int], budget_s: float) -> ConvT
         torch.set_num_threads(threads_before)
     return ConvTimings(
         timings=timings,
-        too_heavy=tuple(batch for batch in BATCHES if batch not in batches),
         threads=THREADS,
         torch_version=torch.__version__,
         when=datetime.now(UTC),

@@ -36,9 +36,9 @@ from core.checkpoints.by_recipe import Contrast
 from core.course import CLASSES
 from core.data.dreams import DREAMS
 from core.distillation import temperature as softening
+from core.distillation.against_scratch import DreamTrial, pictures, steps
 from core.distillation.sweep import Sweep, settings
 from core.distillation.terms import GRID, MOVE, T_HIGH, T_LOW, T_STEP, largest_gradient
-from core.distillation.verdict import DreamTrial, pictures, steps
 from core.i18n import _, bracketed, food_class, labelled, ngettext
 
 ANSWERS = alt.NamedData("answers")

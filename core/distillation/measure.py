@@ -18,7 +18,7 @@ from core.errors import UserError
 from core.i18n import _
 from core.models import get
 from core.paths import runs_dir
-from core.provenance import commit, versions
+from core.provenance import commit, library_versions
 from core.stats import Score
 from core.training.config import TrainConfig
 from core.training.learner import evaluate
@@ -75,7 +75,7 @@ def make_sweep(
             is_food11=pixels.index.is_food11,
             fingerprint=pixels.index.fingerprint,
             device=device_name(device),
-            versions=versions(),
+            versions=library_versions(),
             commit=commit(),
             date=time.strftime("%Y-%m-%d"),
         )

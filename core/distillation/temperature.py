@@ -63,29 +63,14 @@ class Softening:
     """Its probability."""
     runner_up: int
     """Label of the second largest."""
-    rest: float
-    """All probabilities but the largest, together."""
-    runner_up_share: float
-    """The second largest divided by `rest`: how far the small bars point at one class."""
-    entropy: float
-    """Nats."""
 
 
 def softening(logits: NDArray[np.float32], temperature: float) -> Softening:
     """The softmax of logits (11,) at a temperature, summed up."""
     probabilities = softmax(logits, temperature)
     order = np.argsort(-np.asarray(logits), kind="stable")
-    rest = float(1.0 - probabilities[order[0]])
-    second = float(probabilities[order[1]])
-    return Softening(
-        temperature,
-        int(order[0]),
-        float(probabilities[order[0]]),
-        int(order[1]),
-        rest,
-        second / rest if rest > 0 else 0.0,
-        float(entropy(probabilities)),
-    )
+    top, second = int(order[0]), int(order[1])
+    return Softening(temperature, top, float(probabilities[top]), second)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import onnx
@@ -27,7 +27,6 @@ from core.i18n import _
 from core.quantization.read_file import read_pickle
 
 BrowserFormat = Literal["safetensors", "hw7-8bit"]
-BROWSER_FORMATS: tuple[BrowserFormat, ...] = get_args(BrowserFormat)
 ENGINE = Path(__file__).with_name("engine.js")
 """The engine: JavaScript that defines `Network`."""
 _ACTIVATIONS = {"Relu": "relu", "Clip": "relu6", "HardSwish": "hardswish", "Mul": "silu"}

@@ -40,7 +40,7 @@ from core.inference.export import onnx_bytes, trace
 from core.inference.predict import count_correct, open_session, run_batches, softmax
 from core.models.cost import count_macs, count_params
 from core.photos import prepare, read_photo
-from core.provenance import commit, processor_name, versions
+from core.provenance import commit, library_versions, processor_name
 from core.pruning.measure import PruningExperiment, networks, prune_and_finetune, publish_pruned
 from core.pruning.rows import RowKey
 from core.timing import THREADS, Spread, thread_clock, time_sessions
@@ -182,7 +182,7 @@ def _started(experiment: PruningExperiment, key: RowKey) -> Stack:
         fingerprint=fingerprint,
         device=processor_name(),
         threads=THREADS,
-        versions=versions(),
+        versions=library_versions(),
         commit=commit(),
         date=time.strftime("%Y-%m-%d"),
     )

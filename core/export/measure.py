@@ -33,7 +33,7 @@ from core.export.files import (
 from core.export.stack import FORMATS, RUNTIMES, Format
 from core.inference.predict import Predictor, run_batches
 from core.live import Report
-from core.provenance import commit, processor_name, versions
+from core.provenance import commit, library_versions, processor_name
 from core.stats import Labelled
 from core.timing import THREADS, Spread, Timing, time_calls
 from core.training.experiment import Experiment
@@ -120,7 +120,7 @@ def measure(
         fingerprint=index.fingerprint if index else "",
         device=processor_name(),
         threads=THREADS,
-        versions=versions(),
+        versions=library_versions(),
         commit=commit(),
         date=time.strftime("%Y-%m-%d"),
         calibration=(known_ranges(id) or {}) if "onnx-int8" in files else {},

@@ -71,11 +71,6 @@ class Agreement:
         """Whether all networks have the same first choice."""
         return len(self.camps) == 1
 
-    @property
-    def gap(self) -> float:
-        """Difference of the two probabilities, 0..1."""
-        return self.highest[1] - self.lowest[1]
-
 
 def agreement(answers: Sequence[Answer], temperature: float = 1.0) -> Agreement:
     """How far the networks agree on one photo, at a temperature. Needs at least one answer."""

@@ -189,7 +189,7 @@ class Predictor:
         return count_correct(self._session, pictures, on_progress)
 
 
-class _Shelf:
+class _OpenNetworks:
     """What is open, by its key: at most `OPEN_BYTES` together, the longest unused going first."""
 
     def __init__(self) -> None:
@@ -225,7 +225,7 @@ class _Shelf:
             give_memory_back()
 
 
-_shelf = _Shelf()
+_open_networks = _OpenNetworks()
 
 
 def shared(checkpoint: Checkpoint, make: Callable[[], _T], *key: Hashable) -> _T:
@@ -234,7 +234,7 @@ def shared(checkpoint: Checkpoint, make: Callable[[], _T], *key: Hashable) -> _T
     Kept as long as there is room (`OPEN_BYTES`); a checkpoint published anew is opened anew.
     """
     files = tuple(sorted((name, file.sha256) for name, file in checkpoint.files.items()))
-    return _shelf.take((checkpoint.id, files, *key), 4 * checkpoint.params, make)
+    return _open_networks.take((checkpoint.id, files, *key), 4 * checkpoint.params, make)
 
 
 def predictor(checkpoint_id: str) -> Predictor:

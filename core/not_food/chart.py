@@ -46,7 +46,8 @@ def rates(networks: Iterable[Network], score: ScoreName = DECIDES) -> pd.DataFra
     rows = []
     for place, network in enumerate(networks):
         counts = {FOOD: (network.row.alarms[score], network.row.n)} | {
-            kind: (found.unsure[score], found.n) for kind, found in network.row.pictures.items()
+            kind: (pictures.unsure[score], pictures.n)
+            for kind, pictures in network.row.pictures.items()
         }
         for kind, (unsure, n) in counts.items():
             low, high = wilson(unsure, n)

@@ -47,7 +47,7 @@ OTHER_FILES = (
 Opened = Callable[[], Predictor]
 
 
-def versions(checkpoint: Checkpoint) -> dict[str, Opened]:
+def openers(checkpoint: Checkpoint) -> dict[str, Opened]:
     """What is measured of a checkpoint: each version's name, and what opens it."""
     id = checkpoint.id
     opened: dict[str, Opened] = {PUBLISHED: partial(Predictor, id)}
@@ -69,7 +69,7 @@ def missing_versions(id: str) -> list[str]:
     """
     checkpoint = checkpoints.get(id)
     known = NotFood.of_checkpoint(checkpoint)
-    return [name for name in versions(checkpoint) if known is None or known.row(name) is None]
+    return [name for name in openers(checkpoint) if known is None or known.row(name) is None]
 
 
 def state(id: str) -> str:
@@ -115,14 +115,14 @@ def make_not_food(
         kind: np.stack([prepare(image, checkpoint.input_px, checkpoint.crop) for image in images])
         for kind, images in _pictures(per_kind).items()
     }
-    opened = versions(checkpoint)
+    opened = openers(checkpoint)
     for name in missing:
         row = measure(name, opened[name](), measured.training, photographs, others)
         measured = measured.keep([row])
-        caught = [found.unsure[DECIDES] for found in row.pictures.values()]
+        caught = [pictures.unsure[DECIDES] for pictures in row.pictures.values()]
         log(
             f"{id} {name}: unsure about {row.alarms[DECIDES]} of {row.n} photographs, "
-            f"{sum(caught)} of {sum(found.n for found in row.pictures.values())} other pictures"
+            f"{sum(caught)} of {sum(pictures.n for pictures in row.pictures.values())} others"
         )
 
 
@@ -141,12 +141,12 @@ def measure(
     food = scores(logits, features, plane)
     unsure = np.flatnonzero(food[DECIDES] > limits[DECIDES])
     is_right = logits.argmax(axis=1) == test.labels
-    found, by_kind = {}, []
+    pictures, by_kind = {}, []
     for kind, pixels in others.items():
         other_logits, other_features = network.answers(pixels)
         other = scores(other_logits, other_features, plane)
         by_kind.append(other)
-        found[kind] = Pictures(
+        pictures[kind] = Pictures(
             flags="".join("01"[bool(value > limits[DECIDES])] for value in other[DECIDES]),
             unsure=_above(other, limits),
             confidence=_confidence(other_logits),
@@ -161,7 +161,7 @@ def measure(
         unsure=tuple(unsure.tolist()),
         unsure_correct=int(is_right[unsure].sum()),
         confidence=_confidence(logits),
-        pictures=found,
+        pictures=pictures,
         spreads={
             score: _spread(food[score], np.concatenate([other[score] for other in by_kind]))
             for score in SCORES
@@ -201,8 +201,8 @@ def _pictures(per_kind: int) -> dict[str, list[Image.Image]]:
 
 def _bundled() -> Iterator[Image.Image]:
     """scikit-image's own pictures, where that is installed; it is not imported."""
-    found = importlib.util.find_spec("skimage")
-    for folder in (found.submodule_search_locations or []) if found else []:
+    package = importlib.util.find_spec("skimage")
+    for folder in (package.submodule_search_locations or []) if package else []:
         for name in OTHER_FILES:
             if (path := Path(folder) / "data" / name).is_file():
                 with Image.open(path) as image:

@@ -2,7 +2,7 @@
 
 Weights alone do not say where a network pools, nor which activations it has: that is taken from a
 registered network, or from a design in one line, with tensors of the same shapes. A registered
-network with other channel counts is found too, and written as a design.
+network with other channel counts is matches too, and written as a design.
 
 Files are read in a process of its own and never unpickled (`core.quantization.read_file`). Of an
 ONNX graph only the weights are read, in the order in which its layers use them; it is never run.
@@ -94,10 +94,10 @@ def find(shapes: Shapes, model: str = "") -> list[Match]:
     """
     keys = [split_scaling(as_key(model))[0]] if model else plans.known()
     for part in _parts(shapes):
-        if found := [match for key in keys if (match := _match(key, part))]:
-            return found
-        if not model and (found := list(_with_other_widths(keys, part))):
-            return found
+        if matches := [match for key in keys if (match := _match(key, part))]:
+            return matches
+        if not model and (matches := list(_with_other_widths(keys, part))):
+            return matches
     raise CheckpointError(_difference(shapes, keys))
 
 

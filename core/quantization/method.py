@@ -249,8 +249,6 @@ class Error(NamedTuple):
     sqnr_db: float | None
     """Signal to quantisation noise, 10 log10(sum w^2 / sum (w - w')^2); None if nothing was lost.
     Each bit is worth about 6 dB."""
-    worst: float
-    """Largest difference."""
 
 
 def check(scheme: str, bits: int) -> None:
@@ -319,16 +317,15 @@ def error_of(weight: Floats, restored: NDArray[Any]) -> Error:
 
 
 def _error(pairs: Iterable[tuple[Floats, NDArray[Any]]]) -> Error:
-    signal, noise, worst, n = 0.0, 0.0, 0.0, 0
+    signal, noise, n = 0.0, 0.0, 0
     for weight, restored in pairs:
         exact = weight.astype(np.float64)
         gap = exact - restored
         signal += float((exact**2).sum())
         noise += float((gap**2).sum())
         n += gap.size
-        worst = max(worst, float(np.abs(gap).max(initial=0.0)))
     sqnr = 10 * float(np.log10(signal / noise)) if noise and signal else None
-    return Error(noise / n if n else 0.0, sqnr, worst)
+    return Error(noise / n if n else 0.0, sqnr)
 
 
 def _extremes(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

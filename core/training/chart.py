@@ -1,4 +1,4 @@
-"""Several runs over each other, epoch by epoch, and the table of what was taken for what."""
+"""Several runs over each other, epoch by epoch, and the confusion matrix."""
 
 import math
 from collections.abc import Sequence
@@ -217,7 +217,7 @@ def confusion_frame(counts: Sequence[Sequence[int]]) -> pd.DataFrame:
 
 
 def confusion_chart(counts: Sequence[Sequence[int]]) -> Spec:
-    """What was taken for what: a cell a pair, as full as its share of the true class."""
+    """The confusion matrix: a cell a pair, as full as its share of the true class."""
     return with_data(_confusion(), cells=confusion_frame(counts))
 
 

@@ -22,7 +22,7 @@ from core.training.config import TrainConfig
 from core.training.distributed import ALONE, World
 from core.training.loss import loss_fn_kd
 from core.training.photographs import Photographs, derive, generator
-from core.training.runs import Teller
+from core.training.runs import ProgressWriter
 from core.training.speed import Compute, room_for_photographs
 from core.training.teacher_cache import Teacher, view_key
 from core.training.watch import Watch
@@ -119,7 +119,7 @@ class Learner:
         validation: Photographs,
         teacher: Teacher | None = None,
         world: World = ALONE,
-        teller: Teller | None = None,
+        progress: ProgressWriter | None = None,
         shown: Photographs | None = None,
     ) -> None:
         """`shown`: the training photographs as the teacher sees them, where it sees another part
@@ -129,7 +129,7 @@ class Learner:
         `watched`, positions in `validation`."""
         self.config, self.spec, self.compute, self.world = config, spec, compute, world
         self.training, self.validation, self.teacher = training, validation, teacher
-        self.teller = teller or Teller(None)
+        self.progress = progress or ProgressWriter(None)
         self.watch, self.watched = Watch(), torch.zeros(0, dtype=torch.long)
         self.shown = training if shown is None else shown
         if not np.array_equal(self.shown.rows, training.rows):
@@ -164,7 +164,7 @@ class Learner:
         order = order.to(view.lam.device)
 
         self.net.train()
-        self.teller.tell(epoch + 1, "training", 0, len(order))
+        self.progress.note(epoch + 1, "training", 0, len(order))
         sums = torch.zeros(5, device=self.compute.device)
         seen, training_began = 0, time.perf_counter()
         for step, rows in enumerate(order.split(config.batch_size)):
@@ -176,14 +176,14 @@ class Learner:
             seen += len(rows)
             if step % _LOOKED_AT == 0:
                 self._look(sums)
-            self.teller.tell(epoch + 1, "training", seen, len(order))
+            self.progress.note(epoch + 1, "training", seen, len(order))
         self._look(sums)
         if answers is not None and answers.view is not None:  # a step was not made on all of them
             self._ask_the_rest(answers, view, used, order)
         training_s = time.perf_counter() - training_began
         loss, hard, soft, correct, agreed = (self.world.add(sums.cpu()) / seen).tolist()
         n = len(self.validation)
-        self.teller.tell(epoch + 1, "validation", 0, n)
+        self.progress.note(epoch + 1, "validation", 0, n)
         val_loss, val_correct = evaluate(
             self.chosen(), self.spec, self.validation, config.px, self.compute, self.world
         )

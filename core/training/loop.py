@@ -22,13 +22,13 @@ from core.errors import CheckpointError, ConfigError
 from core.i18n import _
 from core.models import get
 from core.paths import write_json
-from core.provenance import commit, versions
+from core.provenance import commit, library_versions
 from core.training.config import TrainConfig
 from core.training.distributed import ALONE, World, joined
 from core.training.learner import Learner
 from core.training.photographs import derive, learned_from, photographs
-from core.training.runs import Progress, RunFolder, Teller, start, starting_point
-from core.training.speed import Compute, best_device, choose, device_name, keep_memory
+from core.training.runs import Progress, ProgressWriter, RunFolder, start, starting_point
+from core.training.speed import Compute, best_device, choose_compute, device_name, keep_memory
 from core.training.teacher_cache import in_int8, load_teacher
 from core.training.watch import Picture, Watch, fixed_rows
 
@@ -110,7 +110,7 @@ class _Run:
         with world.together():
             if world.leads:
                 start(folder, config, self._facts(pixels))
-        self.teller = Teller(folder.path if world.leads else None, on_progress)
+        self.progress = ProgressWriter(folder.path if world.leads else None, on_progress)
         self.learner = Learner(
             config,
             self.spec,
@@ -120,7 +120,7 @@ class _Run:
             self.validation,
             self.teacher,
             world,
-            self.teller,
+            self.progress,
             shown,
         )
         self.pixels = pixels
@@ -135,7 +135,9 @@ class _Run:
                     compute = stored
                 else:
                     part = -(-config.batch_size // self.world.size)
-                    compute = vars(choose(self.spec, config.px, part, config.precision, device))
+                    compute = vars(
+                        choose_compute(self.spec, config.px, part, config.precision, device)
+                    )
         return Compute(**(self.world.share(compute) | {"device": device}))
 
     def _agree(self, fingerprint: str) -> None:
@@ -177,7 +179,7 @@ class _Run:
             "device": device_name(self.compute.device),
             "processes": {"1": self.world.size},
             "commit": commit(),
-            "versions": versions(),
+            "versions": library_versions(),
             "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
 
@@ -253,7 +255,7 @@ class _Run:
                 learner = self.learner
                 learner.watch.write(learner.answers_to_watched)
                 write_json(self.folder.path / "result.json", result)
-                self.teller.finish()
+                self.progress.finish()
         shared: dict[str, Any] = self.world.share(result)
         return shared
 

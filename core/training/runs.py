@@ -314,15 +314,17 @@ def seconds_left(
     return (epochs - done - (now.learned if now else 0.0)) * last_epoch_s
 
 
-class Teller:
-    """Writes progress.json of one run and tells `hear`; silent without a folder."""
+class ProgressWriter:
+    """Writes progress.json of one run and calls `on_progress`; silent without a folder."""
 
-    def __init__(self, folder: Path | None, hear: Callable[[Progress], None] | None = None) -> None:
-        self._folder, self._hear = folder, hear
+    def __init__(
+        self, folder: Path | None, on_progress: Callable[[Progress], None] | None = None
+    ) -> None:
+        self._folder, self._on_progress = folder, on_progress
         self._phase: tuple[int, str] = (0, "")
-        self._began = self._told = 0.0
+        self._began = self._written_at = 0.0
 
-    def tell(self, epoch: int, phase: Phase, done: int, of: int) -> None:
+    def note(self, epoch: int, phase: Phase, done: int, of: int) -> None:
         """Note that `done` of `of` photographs are through; most calls only look at the clock.
 
         A phase begins with a call of 0: from there its speed counts.
@@ -330,9 +332,9 @@ class Teller:
         now = time.monotonic()
         if (epoch, phase) != self._phase:
             self._phase, self._began = (epoch, phase), now
-        if self._folder is None or now - self._told < EVERY_S:
+        if self._folder is None or now - self._written_at < EVERY_S:
             return
-        self._told = now
+        self._written_at = now
         rate = done / (now - self._began) if now > self._began else 0.0
         progress = Progress(epoch, phase, done, of, round(rate, 1))
         text = json.dumps(progress._asdict())
@@ -340,8 +342,8 @@ class Teller:
         with contextlib.suppress(OSError):
             new.write_text(text, encoding="utf-8")
             os.replace(new, self._folder / FILE)
-        if self._hear is not None:
-            self._hear(progress)
+        if self._on_progress is not None:
+            self._on_progress(progress)
 
     def finish(self) -> None:
         """The run is over: nothing is under way any more."""

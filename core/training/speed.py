@@ -90,7 +90,7 @@ def device_name(device: str) -> str:
     return f"{processor_name()}, {threads} thread{'' if threads == 1 else 's'}"
 
 
-def choose(
+def choose_compute(
     spec: ModelSpec, px: int, batch_size: int, precision: str, device: str | None = None
 ) -> Compute:
     """The fastest way to train this network here; measured the first time, then read from a note.

@@ -87,7 +87,7 @@ class Watch:
         done: int = 0,
     ) -> None:
         """`done` steps are behind it: what the folder knows of them is kept."""
-        self._folder, self._told = folder, float("-inf")
+        self._folder, self._written_at = folder, float("-inf")
         self._waiting: list[SupportsFloat] = []
         self._part: list[float] = []
         self.now = Watched(steps, steps_per_epoch, done, 1, [], list(pictures), [], [])
@@ -104,7 +104,7 @@ class Watch:
         if self._folder is None:
             return
         self._waiting.append(loss)
-        if not self.now.loss or time.monotonic() - self._told >= EVERY_S:
+        if not self.now.loss or time.monotonic() - self._written_at >= EVERY_S:
             self.write(ask)
 
     def write(self, ask: Callable[[], Answers]) -> None:
@@ -123,7 +123,7 @@ class Watch:
         with contextlib.suppress(OSError):
             new.write_text(text, encoding="utf-8")
             os.replace(new, self._folder / FILE)
-        self._told = time.monotonic()
+        self._written_at = time.monotonic()
 
     def _add(self, losses: list[float]) -> None:
         points, stride = self.now.loss, self.now.stride

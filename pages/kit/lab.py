@@ -37,7 +37,7 @@ def place_of(key: str, about: str) -> Place:
     return url_state.page(), key, about[:500]
 
 
-def answered(place: Place, question: str, said: str | None) -> None:
+def answered(place: Place, question: str, choice: str | None) -> None:
     """The visitor has chosen an answer; "": looked at it without a guess; None: taken back.
 
     An answer that was seen before counts no more.
@@ -45,12 +45,12 @@ def answered(place: Place, question: str, said: str | None) -> None:
     page, key, about = place
     if not page or place in _seen():
         return
-    if said is None:
+    if choice is None:
         keep(report().without_answer(place))
         return
     new = Answer(
         page=page, key=key, about=about, link=_link(), when=datetime.now(UTC),
-        question=_plain(question), said=_plain(said),
+        question=_plain(question), said=_plain(choice),
     )  # fmt: skip
     keep(report().with_answer(new))
 

@@ -42,11 +42,11 @@ class LivePoint(Generic[P, R]):
     steps: Mapping[str, tuple[float, str]]
     """What a job is doing, in order: the share done when it begins, and words that may name
     {at}, {done} and {of}. The bar moves on through a step that counts."""
-    told: Callable[[Job[P, R]], str]
+    result_text: Callable[[Job[P, R]], str]
     """What was measured, in a few words: "75 % right"."""
-    shown: Callable[[Job[P, R]], None] = lambda job: None
+    draw_rows: Callable[[Job[P, R]], None] = lambda job: None
     """Draws the rows."""
-    asked: Callable[[], None] = lambda: None
+    on_start: Callable[[], None] = lambda: None
     """What happens first when the button is pressed; a UserError is shown, and nothing started."""
     method: str | None = None
     """What was done to the network, where the point lies on the page's curve of accuracies: its
@@ -77,7 +77,7 @@ class LivePoint(Generic[P, R]):
 
     def _ask(self, who: str) -> None:
         try:
-            self.asked()
+            self.on_start()
             self.runs.ask(self.point, who)
         except UserError as error:
             st.session_state["live_refused"] = str(error)
@@ -131,11 +131,11 @@ class LivePoint(Generic[P, R]):
         st.success(
             _("Measured here at {when} UTC: {what}.").format(
                 when=time.strftime("%Y-%m-%d %H:%M", time.gmtime(job.finished)),
-                what=self.told(job),
+                what=self.result_text(job),
             ),
             icon=":material/star:",
         )
-        self.shown(job)
+        self.draw_rows(job)
 
     def _report(self, job: Job[P, R]) -> None:
         """Put what this visitor had measured into his lab report."""
@@ -143,7 +143,7 @@ class LivePoint(Generic[P, R]):
         point.pop("weights_sha256", None)
         about = _(", ").join(map(str, point.values()))
         row = job.rows[0].model_dump()
-        lab.measured(self.key, about, self.told(job), job.finished, point, row)
+        lab.measured(self.key, about, self.result_text(job), job.finished, point, row)
         first = job.rows[0]
         if self.method is not None and isinstance(first, AccuracyRow) and first.score is not None:
             network, *_middle, x = job.point

@@ -541,10 +541,10 @@ def listen(language: str) -> None:
     A browser runs it once, however often it is loaded. `language` (BCP 47) is that of the page: a
     screen reader's voice, and the shapes of Han characters, depend on it.
     """
-    _listener(key=_SLIDERS, data={"language": language}, on_moved_change=_heard)
+    _listener(key=_SLIDERS, data={"language": language}, on_moved_change=_on_moved)
 
 
-def _heard() -> None:
+def _on_moved() -> None:
     """What the browser says was moved, from whatever is in the message."""
     moved = st.session_state[_SLIDERS].get("moved")
     for page, sliders in moved.items() if isinstance(moved, dict) else ():

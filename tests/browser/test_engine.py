@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from numpy.typing import NDArray
 
 from core.checkpoints import listing
-from core.export.browser import BROWSER_FORMATS, ENGINE, BrowserFormat, browser_file
+from core.export.browser import ENGINE, BrowserFormat, browser_file
 from core.export.files import open_file
 from core.models.design.spec import Design
 from core.models.registry import MODELS
@@ -59,7 +59,7 @@ def run(browser: "Browser") -> Iterator[Run]:
     tab.close()
 
 
-@pytest.mark.parametrize("format", BROWSER_FORMATS)
+@pytest.mark.parametrize("format", get_args(BrowserFormat))
 @pytest.mark.parametrize("model", STUDENTS)
 def test_every_student_answers_as_onnx_runtime(
     run: Run, model: str, format: BrowserFormat, monkeypatch: pytest.MonkeyPatch
@@ -86,7 +86,7 @@ def test_any_design_answers_as_onnx_runtime(run: Run) -> None:
     @given(designs(widest=18))
     def check(design: Design) -> None:
         line = design.model_copy(update={"classes": 11}).line
-        for format in BROWSER_FORMATS:
+        for format in get_args(BrowserFormat):
             made = Exported(f"design:{line}", format)
             answers = run(made.plan, made.file, made.pixels)
             np.testing.assert_allclose(answers, made.logits, atol=1e-3, rtol=1e-4)

@@ -28,7 +28,9 @@ def pretrained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "pretrained"
     folder.mkdir()
     monkeypatch.setenv("SMALL_PLATES_PRETRAINED", str(folder))
-    monkeypatch.setattr(predict, "_shelf", predict._Shelf())  # what other tests opened
+    monkeypatch.setattr(
+        predict, "_open_networks", predict._OpenNetworks()
+    )  # what other tests opened
     st.cache_data.clear()
     st.cache_resource.clear()
     return folder

@@ -58,7 +58,7 @@ def captions(app: AppTest) -> list[str]:
     return [image.caption for block in app.get("image") for image in block.proto.imgs]
 
 
-def verdicts(app: AppTest) -> list[dict[str, Any]]:
+def first_choices(app: AppTest) -> list[dict[str, Any]]:
     """The rows of the main picture."""
     spec = json.loads(app.get("vega_lite_chart")[0].proto.spec)
     found: list[dict[str, Any]] = spec["layer"][0]["data"]["values"]
@@ -84,7 +84,7 @@ def test_a_photo_gets_an_answer_from_every_network(
         assert row["confidence"] == pytest.approx(p.max())
         assert row["first"] == CLASSES[int(p.argmax())]
         assert row["latency_ms"] > 0
-        drawn = verdicts(app)[place]
+        drawn = first_choices(app)[place]
         assert drawn["probability"] == pytest.approx(p.max())
         assert CLASSES[int(p.argmax())] in drawn["head"]
         same = row["first"] == table.iloc[0]["first"]
@@ -134,14 +134,14 @@ def test_it_begins_with_teacher_best_student_cut_and_eight_bits(
     monkeypatch.setattr("core.export.files.int8_predictor", eight_bits)
     app = upload(open_page("compare"), ("lunch.jpg", jpeg(4)))
     assert not app.exception and not app.error
-    heads = [row["head"].replace(THIN, " ").split(":")[0] for row in verdicts(app)]
+    heads = [row["head"].replace(THIN, " ").split(":")[0] for row in first_choices(app)]
     assert heads == ["● Teacher", "◆ Student", "▲ Cut by 48 %", "▼ Student, 8 bits"]
     assert app.multiselect[0].value[1] == shelf.DISTILLED  # right more often than from scratch
-    assert "1 KB" in verdicts(app)[3]["aside"].replace(THIN, " ")
+    assert "1 KB" in first_choices(app)[3]["aside"].replace(THIN, " ")
     assert "networks" not in app.query_params
     ids = [shelf.TEACHER, f"{shelf.DISTILLED}.onnx-int8"]
     app = upload(open_page("compare", networks=ids), ("lunch.jpg", jpeg(4)))
-    assert app.multiselect[0].value == ids and len(verdicts(app)) == 2
+    assert app.multiselect[0].value == ids and len(first_choices(app)) == 2
 
 
 def test_the_visitor_says_what_it_was_and_the_networks_are_counted(app: AppTest) -> None:
@@ -239,7 +239,7 @@ def test_an_answer_beyond_the_limit_is_shown_as_unsure_and_never_hidden(open_pag
     data = jpeg(4)
     app = upload(open_page("compare", networks=NETWORKS), ("lunch.jpg", data))
     assert not app.exception
-    teacher, scratch, unmeasured = verdicts(app)
+    teacher, scratch, unmeasured = first_choices(app)
     assert "unsure" in teacher["text"] and teacher["probability"] > 0 and ":" in teacher["head"]
     assert "unsure" not in scratch["text"] + unmeasured["text"]
     colour = prepare(read_photo(data), shelf.PX).mean((1, 2)) / 255
@@ -261,8 +261,8 @@ def test_an_answer_beyond_the_limit_is_shown_as_unsure_and_never_hidden(open_pag
     assert not app.exception and len(app.get("vega_lite_chart")) == 2
     NotFood.path(shelf.TEACHER).write_bytes(b"{")  # damaged: the answers stand all the same
     app = upload(open_page("compare", networks=NETWORKS, rates="true"), ("lunch.jpg", data))
-    assert not app.exception and len(verdicts(app)) == 3
-    assert "unsure" not in verdicts(app)[0]["text"] and "cannot be read" in app.error[0].value
+    assert not app.exception and len(first_choices(app)) == 3
+    assert "unsure" not in first_choices(app)[0]["text"] and "cannot be read" in app.error[0].value
 
 
 def test_one_bad_photo_does_not_stop_the_others_and_too_many_are_cut(app: AppTest) -> None:
@@ -300,7 +300,7 @@ def test_an_example_comes_with_its_class(
     shelf.fill(shelf.TEACHER, shelf.SCRATCH)
     app = open_page("compare", food="Soup")
     assert "The label says **Soup**" in text(app)
-    assert all(re.search("[✓✗]$", row["head"]) for row in verdicts(app))
+    assert all(re.search("[✓✗]$", row["head"]) for row in first_choices(app))
     assert "Right so far" not in text(app)  # of a single photo, its marks say it
     assert not [one for one in app.selectbox if "really" in one.label]
     assert captions(app) == ["Soup, example 1"]
@@ -366,16 +366,16 @@ def test_a_picture_of_a_data_set_is_asked_about_once_for_all_visitors(
 ) -> None:
     monkeypatch.setenv("FOOD11_ROOT", str(make_food11(tmp_path / "food")))
     shelf.fill(*NETWORKS)
-    first = verdicts(open_page("compare", food="Egg"))
+    first = first_choices(open_page("compare", food="Egg"))
     with monkeypatch.context() as patch:
         patch.setattr(
             "pages.kit.photos.predict_photo", lambda *_: pytest.fail("a network was asked again")
         )
         other = open_page("compare", food="Egg")
-        assert not other.exception and verdicts(other) == first
+        assert not other.exception and first_choices(other) == first
     shelf.NOISE[shelf.DISTILLED], kept = 3.0, shelf.NOISE[shelf.DISTILLED]
     shelf.fill(shelf.DISTILLED)  # published anew: another network
     shelf.NOISE[shelf.DISTILLED] = kept
     again = open_page("compare", food="Egg", networks=NETWORKS)
     assert not again.exception
-    assert verdicts(again)[2]["probability"] != pytest.approx(first[1]["probability"])
+    assert first_choices(again)[2]["probability"] != pytest.approx(first[1]["probability"])

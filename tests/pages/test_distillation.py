@@ -14,8 +14,8 @@ from streamlit.testing.v1 import AppTest
 from core.checkpoints import TEST_LOGITS, load_manifest
 from core.checkpoints import test_logits as stored_logits
 from core.course import CLASSES
+from core.distillation.against_scratch import compare
 from core.distillation.temperature import examples
-from core.distillation.verdict import compare
 from tests.dreamers import fill_dreams
 from tests.kd_shelf import publish_answers
 from tests.pages import shelf

@@ -157,7 +157,7 @@ def test_the_experiment_says_what_is_missing() -> None:
 def test_the_experiment_is_told_in_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     """A student of dreams, right on 80 of 220, against a twin right on 130, paired."""
     from core.checkpoints import by_recipe
-    from core.distillation.verdict import trials
+    from core.distillation.against_scratch import trials
     from core.stats import paired_difference
     from pages import distillation
     from tests.core.distillation import test_dreamed as trial

@@ -20,7 +20,7 @@ STEPS = {"start": (0.0, "Starting ..."), "accuracy": (0.5, "Picture {at}: {done}
 def button() -> LivePoint[Any, Any]:
     return LivePoint(
         LINES[-1], Point("a", "", "l1", 0.5), "About it.", "Run it", "Done already", STEPS,
-        told=lambda job: f"{job.rows[0].correct} right",
+        result_text=lambda job: f"{job.rows[0].correct} right",
     )  # fmt: skip
 
 

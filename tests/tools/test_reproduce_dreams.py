@@ -11,7 +11,7 @@ from core.collection.recipes import TEACHER, Recipe
 from core.course import CLASSES
 from core.data.dreams import DREAMS, dreams_dir, load_dreams
 from core.data.find import find_food11
-from core.distillation.verdict import pictures, trials
+from core.distillation.against_scratch import pictures, trials
 from core.training.config import TrainConfig
 from tests.dreamers import fill_dreams
 from tests.food import make_food11

@@ -27,7 +27,6 @@ Down = Literal["none", "pool", "stride"]
 Activation = Literal["relu", "relu6", "hardswish", "silu"]
 Kernel = Literal[1, 3, 5, 7]
 
-BLOCKS: tuple[Block, ...] = get_args(Block)
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 KERNELS: tuple[Kernel, ...] = get_args(Kernel)
 RESIDUAL: tuple[Block, ...] = ("basic", "bottleneck", "inverted", "resnet")

@@ -52,7 +52,7 @@ def run_job(
         result = train(config, folder, report, device, on_progress)
     except Exception as error:
         if leads():
-            _tell(folder, "failed", _reason(error), _sentence(error))
+            _write_ending(folder, "failed", _reason(error), _sentence(error))
         raise
     if not leads():
         return result
@@ -61,7 +61,7 @@ def run_job(
         reason, message = "", ""
     except (UserError, OSError) as error:
         reason, message = "unpublished", _sentence(error)
-    _tell(folder, "done", reason, message)
+    _write_ending(folder, "done", reason, message)
     return result
 
 
@@ -182,7 +182,7 @@ def _sentence(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _tell(folder: Path, state: str, reason: str, message: str) -> None:
+def _write_ending(folder: Path, state: str, reason: str, message: str) -> None:
     ending = {"state": state, "reason": reason, "message": message, "at": time.time()}
     try:
         write_json(folder / ENDED, ending)

@@ -19,7 +19,7 @@ from core.cli.main import main
 from core.collection.homework import network_rows
 from core.data.find import find_food11
 from core.data.pixels import load_pixels
-from core.distillation.verdict import compare, trials, verdict_frame
+from core.distillation.against_scratch import compare, contrast_frame, trials
 from core.errors import CheckpointError
 from core.export.make_stack import first_student
 from core.paths import REPO
@@ -87,7 +87,7 @@ def comparisons_made() -> dict[str, Any]:
     chosen = independent(load_manifest()["tiny-imagenet-s0"])
     rows = network_rows(same)
     return {
-        "verdict": verdict_frame(comparisons).to_csv(),
+        "verdict": contrast_frame(comparisons).to_csv(),
         "left out": left_out,
         "means": {stem: (group.interval(), group.accuracies) for stem, group in groups.items()},
         "by stem": {stem: [s.id for s in by_stem(same)[stem].seeds] for stem in groups},

@@ -131,23 +131,23 @@ def test_a_manifest_that_is_no_json_is_refused(pretrained: Path, content: bytes)
 
 @pytest.mark.parametrize("name", FILES)
 def test_one_changed_bit_is_noticed(pretrained: Path, tiny_checkpoint: str, name: str) -> None:
-    checkpoints.verify(tiny_checkpoint)
+    checkpoints.read_files(tiny_checkpoint)
     path = pretrained / tiny_checkpoint / name
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     with pytest.raises(CheckpointError, match=f"{name}.*SHA-256"):
-        checkpoints.verify(tiny_checkpoint)
+        checkpoints.read_files(tiny_checkpoint)
 
 
 def test_a_truncated_and_a_missing_file_are_noticed(pretrained: Path, tiny_checkpoint: str) -> None:
     path = pretrained / tiny_checkpoint / "model.onnx"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(CheckpointError, match="model.onnx.*SHA-256"):
-        checkpoints.verify(tiny_checkpoint)
+        checkpoints.read_files(tiny_checkpoint)
     path.unlink()
     with pytest.raises(CheckpointError, match="model.onnx.*missing"):
-        checkpoints.verify(tiny_checkpoint)
+        checkpoints.read_files(tiny_checkpoint)
 
 
 def test_files_that_are_not_the_entrys_are_not_stored(pretrained: Path) -> None:
@@ -207,7 +207,7 @@ def test_killed_at_any_step_a_whole_checkpoint_is_left(pretrained: Path, step: i
     assert {data.removesuffix(name.encode()) for name, data in found.items()} == {b"old"}
     store("b-x-s0", b"1")  # the next writer clears up
     assert leftovers(pretrained) == []
-    checkpoints.verify("a-x-s0")
+    checkpoints.read_files("a-x-s0")
     assert {path.name for path in (pretrained / "a-x-s0").iterdir()} == set(FILES)
 
 
@@ -231,7 +231,7 @@ def test_two_processes_at_once_lose_nothing(pretrained: Path) -> None:
     expected = [f"{name}-x-s{number}" for name in ("a", "b") for number in range(5)]
     assert list(checkpoints.load_manifest()) == expected
     for id in expected:
-        checkpoints.verify(id)
+        checkpoints.read_files(id)
 
 
 def test_a_reader_never_sees_half_a_replacement(pretrained: Path) -> None:
@@ -275,7 +275,7 @@ def test_one_entry_that_cannot_be_read_hides_no_other(pretrained: Path) -> None:
     assert list(listed.checkpoints) == ["a-x-s0", "c-x-s0"]
     assert list(listed.unreadable) == ["b-x-s0"] and "params" in listed.unreadable["b-x-s0"]
     assert checkpoints.get("a-x-s0").id == "a-x-s0"
-    checkpoints.verify("c-x-s0")
+    checkpoints.read_files("c-x-s0")
     with pytest.raises(CheckpointError, match="b-x-s0: params"):
         checkpoints.get("b-x-s0")
     store("d-x-s0", b"2")  # and it is not lost by writing another, nor by removing one
@@ -299,7 +299,7 @@ def test_a_list_of_own_networks_that_is_none_hides_no_shipped_one(
     own = checkpoints.own_dir()
     own.mkdir(parents=True)
     (own / "manifest.json").write_text(content, encoding="utf-8")
-    checkpoints.verify("a-x-s0")
+    checkpoints.read_files("a-x-s0")
     with pytest.raises(CheckpointError, match="your own networks") as caught:
         checkpoints.get("mine-s0")
     assert str(own / "manifest.json") in str(caught.value)

@@ -37,7 +37,7 @@ def network(name: str, params: int, accuracy: float) -> NetworkRow:
     return NetworkRow(
         stem=name, checkpoint=name, model=name, family="student", recipe="scratch", title=name,
         derived="", role="scratch", params=params, size_bytes=params * 2, macs=params * 100,
-        latency_ms=params / 1e5, latency_p25_ms=None, latency_p75_ms=None, accuracy=accuracy,
+        latency_ms=params / 1e5, accuracy=accuracy,
         low=accuracy - 0.02, high=accuracy + 0.02, n=1492, seeds=(0,), accuracies=(accuracy,),
         px=128, epochs=30, reported=None, data="made up", is_food11=False,
     )  # fmt: skip

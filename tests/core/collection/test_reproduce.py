@@ -201,7 +201,7 @@ def test_a_start_learns_from_labels_and_further_photographs_add_no_steps(model: 
 def test_what_can_be_named() -> None:
     """Of a network made from another only its files can be asked for, once it is there."""
     with pytest.raises(UserError, match="no training called nothing"):
-        recipes.choose("quick", ("nothing",))
+        recipes.chosen_recipes("quick", ("nothing",))
     cut = "dwpw_256k-distilled_narrow_bn_gamma22p6_ft1x5"
     with pytest.raises(UserError, match=f"no training called {cut}-s0"):
         reproduce.status(only=(f"{cut}-s0",))

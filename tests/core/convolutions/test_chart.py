@@ -167,7 +167,7 @@ def measured(standard_ms: float, separable_ms: float) -> ConvTimings:
         kind: Timing(median_ms=ms, p25_ms=0.9 * ms, p75_ms=1.2 * ms, p95_ms=2 * ms, n=30, threads=1)
         for kind, ms in zip(KINDS, times, strict=True)
     }
-    return ConvTimings({1: timings}, (32,), 1, "0.0", datetime(2026, 1, 2, tzinfo=UTC))
+    return ConvTimings({1: timings}, 1, "0.0", datetime(2026, 1, 2, tzinfo=UTC))
 
 
 def test_times_stand_beside_the_macs() -> None:

@@ -24,7 +24,6 @@ def test_all_four_layers_are_timed_at_both_batch_sizes() -> None:
         for timing in timings.values():
             assert 0 < timing.p25_ms <= timing.median_ms <= timing.p75_ms
             assert timing.threads == measured.threads == 1
-    assert measured.too_heavy == ()
     assert measured.torch_version == torch.__version__
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.get_rng_state(), state)
@@ -89,12 +88,10 @@ def test_what_would_freeze_the_machine_is_left_out() -> None:
     assert not is_too_heavy(heavy, 1)
     measured = time_layers(heavy, budget_s=0.0)
     assert tuple(measured.timings) == (1,)
-    assert measured.too_heavy == (32,)
 
     start = time.process_time()
     vast = time_layers(ConvSetting(1024, 1024, kernel_size=11, padding=5, map_size=224))
     assert vast.timings == {}
-    assert vast.too_heavy == (1, 32)
     assert time.process_time() - start < 5
 
 

@@ -10,8 +10,8 @@ from core.charts import numbers
 from core.checkpoints import load_manifest
 from core.course import CLASSES
 from core.distillation import chart, terms
+from core.distillation.against_scratch import compare
 from core.distillation.chart import expression
-from core.distillation.verdict import compare
 from tests.charts import rows_of
 from tests.kd_shelf import publish_answers
 

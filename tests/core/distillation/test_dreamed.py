@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from core.checkpoints import Checkpoint, DataInfo, by_recipe
+from core.distillation.against_scratch import learned_from_dreams, pictures, steps, trials
 from core.distillation.chart import dreamed_chart, dreamed_rows
-from core.distillation.verdict import learned_from_dreams, pictures, steps, trials
 from core.stats import Score, paired_difference
 
 LABELS = np.arange(220) % 11

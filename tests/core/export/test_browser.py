@@ -1,7 +1,7 @@
 """The plan for the browser's engine: carried out in numpy, it answers as ONNX Runtime does."""
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import onnx
@@ -16,7 +16,6 @@ from torch import nn
 from core.checkpoints import get
 from core.errors import CheckpointError
 from core.export.browser import (
-    BROWSER_FORMATS,
     BrowserFormat,
     browser_file,
     browser_plan,
@@ -140,7 +139,7 @@ class Exported:
         self.logits = open_session(graph, weights).run(None, {"pixels": self.pixels})[0]
 
 
-@pytest.mark.parametrize("format", BROWSER_FORMATS)
+@pytest.mark.parametrize("format", get_args(BrowserFormat))
 def test_the_plan_of_a_checkpoint_answers_as_its_file(
     tiny_checkpoint: str, format: BrowserFormat
 ) -> None:
@@ -253,7 +252,7 @@ def test_a_map_that_two_layers_read_keeps_its_values() -> None:
 def test_any_design_has_a_plan_that_answers_as_onnx_runtime(design: Design) -> None:
     build(design)  # may be refused as too large, never with another error
     line = design.model_copy(update={"classes": 11}).line
-    for format in BROWSER_FORMATS:
+    for format in get_args(BrowserFormat):
         made = Exported(f"design:{line}", format)
         answers = [carry_out(made.plan, made.file, picture) for picture in made.pixels]
         np.testing.assert_allclose(answers, made.logits, atol=1e-3, rtol=1e-4)

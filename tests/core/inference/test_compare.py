@@ -60,7 +60,6 @@ def test_where_networks_disagree() -> None:
     assert found.label == 0
     assert found.highest[0] == "a" and found.highest[1] == pytest.approx(zeros[0])
     assert found.lowest[0] == "b" and found.lowest[1] == pytest.approx(zeros[1])
-    assert found.gap == pytest.approx(zeros[0] - zeros[1])
 
 
 def test_the_surest_network_is_so_on_average() -> None:

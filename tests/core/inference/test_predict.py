@@ -105,7 +105,7 @@ def test_a_photo_is_answered_by_each_checkpoint_in_the_order_asked(
 def test_a_session_is_opened_once_however_many_ask(
     tiny_checkpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(predict, "_shelf", predict._Shelf())
+    monkeypatch.setattr(predict, "_open_networks", predict._OpenNetworks())
     opened = []
     real, together = predict.open_session, threading.Barrier(8)
 
@@ -141,7 +141,7 @@ def test_a_checkpoint_published_anew_is_opened_anew(tiny_checkpoint: str) -> Non
 def test_only_so_many_sessions_are_kept(
     pretrained: Path, tiny_checkpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(predict, "_shelf", predict._Shelf())
+    monkeypatch.setattr(predict, "_open_networks", predict._OpenNetworks())
     entry, files = checkpoints.read_files(tiny_checkpoint)
     monkeypatch.setattr(predict, "OPEN_BYTES", 2 * 4 * entry.params)
     ids = [f"tiny-copy-s{number}" for number in range(3)]
@@ -156,7 +156,7 @@ def test_only_so_many_sessions_are_kept(
 
 def test_what_is_too_large_is_used_and_then_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predict, "OPEN_BYTES", 100)
-    monkeypatch.setattr(predict, "_shelf", shelf := predict._Shelf())
+    monkeypatch.setattr(predict, "_open_networks", shelf := predict._OpenNetworks())
     made: list[str] = []
 
     def take(name: str, size_bytes: int) -> str:
@@ -221,7 +221,7 @@ def network(seed):
 def used():
     return psutil.Process().memory_info().rss / 1e6
 
-take = predict._Shelf().take
+take = predict._OpenNetworks().take
 take("first", 4 * side**2, lambda: network(0))
 one = used()
 for seed in range(1, 9):

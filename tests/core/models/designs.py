@@ -1,13 +1,13 @@
 """Random small designs, for property tests: every block, setting and combination that is valid."""
 
 from math import gcd
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import assume
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from core.models.design.spec import ACTIVATIONS, BLOCKS, RESIDUAL, Design
+from core.models.design.spec import ACTIVATIONS, RESIDUAL, Block, Design
 
 
 @st.composite
@@ -23,7 +23,8 @@ def designs(draw: st.DrawFn, most_stages: int = 3, widest: int = 12) -> Design:
         "bias": draw(st.booleans()),
     }
     padding, channels, stages = draw(st.booleans()), stem["width"], []
-    allowed = BLOCKS if padding else tuple(set(BLOCKS) - set(RESIDUAL))
+    blocks = get_args(Block)
+    allowed = blocks if padding else tuple(set(blocks) - set(RESIDUAL))
     for _number in range(draw(st.integers(1, most_stages))):
         stage: dict[str, Any] = {
             "block": draw(st.sampled_from(sorted(allowed))),

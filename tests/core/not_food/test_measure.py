@@ -103,15 +103,15 @@ def test_counts_limits_and_doubt_are_those_that_torch_gives(few: Path) -> None:
 def test_a_stopped_measurement_goes_on_and_a_done_one_is_not_repeated(
     few: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = measure.versions
+    whole = measure.openers
     monkeypatch.setattr(
-        measure, "versions", lambda one: {PUBLISHED: whole(one)[PUBLISHED], "again": lambda: None}
+        measure, "openers", lambda id: {PUBLISHED: whole(id)[PUBLISHED], "again": lambda: None}
     )
     with pytest.raises(AttributeError):  # the second version breaks
         make_not_food(TINY, lambda line: None, per_kind=PER_KIND)
     assert state(TINY) == "started" and missing_versions(TINY) == ["again"]
     kept = NotFood.path(TINY).read_bytes()
-    monkeypatch.setattr(measure, "versions", lambda one: {PUBLISHED: whole(one)[PUBLISHED]})
+    monkeypatch.setattr(measure, "openers", lambda id: {PUBLISHED: whole(id)[PUBLISHED]})
     monkeypatch.setattr(measure, "measure", lambda *_: pytest.fail("measured again"))
     reproduce.reproduce(only=(), steps=("not_food",), log=lambda line: None)
     assert NotFood.path(TINY).read_bytes() == kept and state(TINY) == "done"

@@ -11,7 +11,7 @@ import torch
 
 from core.models import get
 from core.training import speed
-from core.training.speed import Compute, choose, device_name
+from core.training.speed import Compute, choose_compute, device_name
 
 
 def test_the_choice_is_the_fastest_measured_and_is_noted(
@@ -19,14 +19,14 @@ def test_the_choice_is_the_fastest_measured_and_is_noted(
 ) -> None:
     monkeypatch.setenv("SMALL_PLATES_CACHE", str(tmp_path))
     spec = get("dwpw_256k")
-    chosen = choose(spec, 32, 4, "auto", "cpu")
+    chosen = choose_compute(spec, 32, 4, "auto", "cpu")
     (note,) = json.loads((tmp_path / "speed.json").read_text()).values()
     fastest = min(note["measured"], key=lambda row: row["step_ms"])
     assert len(note["measured"]) == 4
     assert chosen == Compute("cpu", fastest["bfloat16"], fastest["channels_last"])
 
     monkeypatch.setattr(speed, "_measure", lambda *_: pytest.fail("measured again"))
-    assert choose(spec, 32, 4, "auto", "cpu") == chosen
+    assert choose_compute(spec, 32, 4, "auto", "cpu") == chosen
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_slow_networks_and_slow_candidates_are_measured_in_fewer_rounds(
         return slow if compute.bfloat16 else 1.0
 
     monkeypatch.setattr(speed, "_step_seconds", step_seconds)
-    chosen = choose(get("dwpw_256k"), 32, 4, "auto", "cpu")
+    chosen = choose_compute(get("dwpw_256k"), 32, 4, "auto", "cpu")
     fast, other = rounds
     for bfloat16, expected in ((False, fast), (True, other)):
         for last in (False, True):
@@ -61,10 +61,10 @@ def test_slow_networks_and_slow_candidates_are_measured_in_fewer_rounds(
 def test_a_named_precision_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMALL_PLATES_CACHE", str(tmp_path))
     state = torch.random.get_rng_state()
-    assert not choose(get("dwpw_256k"), 32, 4, "float32", "cpu").bfloat16
+    assert not choose_compute(get("dwpw_256k"), 32, 4, "float32", "cpu").bfloat16
     assert torch.equal(state, torch.random.get_rng_state())
     (tmp_path / "speed.json").write_text("{broken")
-    assert choose(get("dwpw_256k"), 32, 4, "bfloat16", "cpu").bfloat16
+    assert choose_compute(get("dwpw_256k"), 32, 4, "bfloat16", "cpu").bfloat16
 
 
 def test_layout_changes_no_value() -> None:

@@ -75,7 +75,7 @@ def test_a_queued_run_survives_a_kill_and_becomes_a_checkpoint(
     published = checkpoints.get(job.id)
     assert published.test is not None and published.data.fingerprint == fingerprint
     assert job.id not in checkpoints.load_manifest()  # the shipped ones stay as they are
-    checkpoints.verify(job.id)
+    checkpoints.read_files(job.id)
     assert sum(p.numel() for p in checkpoints.load_model(job.id).parameters()) == published.params
     logits, labels = stored_logits(job.id)
     report = json.loads((job.run.path / REPORT).read_text())

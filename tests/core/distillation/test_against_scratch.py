@@ -8,7 +8,7 @@ import pytest
 
 from core.checkpoints import Checkpoint, DerivedFrom, load_manifest
 from core.checkpoints.by_recipe import Contrast
-from core.distillation.verdict import compare, verdict_frame
+from core.distillation.against_scratch import compare, contrast_frame
 from core.stats import mcnemar, paired_difference
 from tests.kd_shelf import LABELS, publish_answers
 
@@ -145,12 +145,12 @@ def test_the_table_holds_every_pair() -> None:
     for seed in range(2):
         publish_answers("scratch", seed, 200)
         publish_answers("distilled", seed, 250)
-    frame = verdict_frame(compared()[0])
+    frame = contrast_frame(compared()[0])
     assert list(frame.seed) == [0, 1]
     np.testing.assert_allclose(
         frame.distilled_accuracy - frame.scratch_accuracy, frame.difference, atol=1e-12
     )
-    assert verdict_frame([]).empty
+    assert contrast_frame([]).empty
 
 
 def test_what_started_from_other_weights_is_compared_with_its_like() -> None:

@@ -102,7 +102,7 @@ def _differing(a: Checkpoint, b: Checkpoint) -> list[str]:
     return sorted(name for name in names if a.config[name] != b.config[name])
 
 
-def verdict_frame(contrasts: Sequence[Contrast]) -> pd.DataFrame:
+def contrast_frame(contrasts: Sequence[Contrast]) -> pd.DataFrame:
     """One row per comparison and seed, ids and all, for CSV and table; fractions 0..1."""
     return pd.DataFrame(
         [
