@@ -320,7 +320,7 @@ def network_rows(
                 group.stem, first.id, first.model, first.family, first.recipe, first.title,
                 first.derived_from.kind if first.derived_from else "", role_of(first),
                 first.params, group.size_bytes, first.macs,
-                spread and spread.median, *group.interval(), group.n,
+                spread.median if spread else None, *group.interval(), group.n,
                 tuple(seed.seed for seed in group.seeds), tuple(group.accuracies),
                 first.input_px, first.epochs, reported and reported.accuracy,
                 first.data.name, first.data.is_food11,

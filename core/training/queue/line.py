@@ -52,6 +52,7 @@ class Job:
     """Why it ended so: of a failure as `process.Ending` has it; `time` where it was stopped
     for having run the `message` minutes that one may."""
     message: str
+    asked: float
     began: float | None
     ended: float | None
     ran_s: float | None
@@ -216,6 +217,7 @@ class JobQueue:
                     mine=mine,
                     reason=row.reason,
                     message=row.message,
+                    asked=row.asked,
                     began=row.began,
                     ended=row.ended,
                     ran_s=self._ran_s(row) if row.state == "running" else None,
