@@ -9,6 +9,7 @@ from core.cli.answer import Answer, table
 from core.cli.train import device_here, epoch_line, say
 from core.collection.recipes import Schedule
 from core.collection.reproduce import STEPS, Step
+from core.errors import ConfigError
 from core.i18n import _
 
 
@@ -42,6 +43,10 @@ class Reproduce:
     device: Annotated[str | None, arg(metavar="cpu|cuda|mps")] = None
     """Where to compute; without it, on the GPU if there is one."""
 
+    ray: Annotated[tuple[str, ...] | None, arg(metavar="[ADDRESS]")] = None
+    """Compute on a Ray cluster (`pip install -r requirements-cluster.txt`): the one at this
+    address, `auto` for the one that this machine is part of, no address for this machine alone."""
+
     json: bool = False
     """Print one JSON document and nothing else."""
 
@@ -56,6 +61,15 @@ class Reproduce:
 
         if self.list:
             rows = status(self.schedule, self.only, self.steps)
+        elif self.ray is not None:
+            from core.collection.on_ray import reproduce_on_ray
+
+            if len(self.ray) > 1:
+                raise ConfigError(_("Name one Ray cluster."))
+            address = "".join(self.ray)
+            rows = reproduce_on_ray(
+                address, self.schedule, self.only, report, self.device, self.steps, say
+            )
         else:
             device = device_here(self.device)
             rows = reproduce(self.schedule, self.only, report, device, self.steps, say)

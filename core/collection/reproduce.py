@@ -182,14 +182,14 @@ MEASUREMENTS: tuple[Measurement, ...] = (
 def measured(order: Order, steps: Sequence[Step]) -> list[dict[str, str]]:
     """A row per step and checkpoint: `step`, `checkpoint`, `state`."""
     return [
-        {"step": each.step, "checkpoint": id, "state": _state(each, id, order)}
+        {"step": each.step, "checkpoint": id, "state": state_of(each, id, order)}
         for each in MEASUREMENTS
         if each.step in steps
         for id in each.subjects(order)
     ]
 
 
-def _state(measurement: Measurement, id: str, order: Order, log: Log | None = None) -> State:
+def state_of(measurement: Measurement, id: str, order: Order, log: Log | None = None) -> State:
     """How far it is; "unreadable", and why, where what was measured cannot be understood."""
     try:
         return measurement.state(id, order)
@@ -204,7 +204,7 @@ def measure(order: Order, steps: Sequence[Step], log: Log) -> None:
     for each in MEASUREMENTS:
         for id in each.subjects(order) if each.step in steps else ():
             is_there = not each.needs_checkpoint or id in checkpoints.load_manifest()
-            if is_there and _state(each, id, order, log) not in ("done", "unreadable"):
+            if is_there and state_of(each, id, order, log) not in ("done", "unreadable"):
                 each.make(id, log, order)
 
 
@@ -253,22 +253,34 @@ def reproduce(
 
 
 def _train(order: Order, report: Report | None, log: Callable[[str], None]) -> None:
-    from core.training.loop import train
-
     chosen, schedule = order.chosen, order.schedule
-    lacking = _without_photographs(chosen, log)
+    lacking = without_photographs(chosen, log)
     for recipe in chosen:
-        if _row(recipe, schedule)["state"] == "done" or recipe.id in lacking:
+        if is_done(recipe) or recipe.id in lacking:
             continue
-        _need(recipe)
 
         def on_progress(metrics: dict[str, Any], name: str = recipe.id) -> None:
             if report:
                 report(name, metrics)
 
-        folder = run_folder(recipe, schedule)
-        train(recipe.config, folder, on_progress, order.device)
-        publish(recipe, folder)
+        make(recipe, run_folder(recipe, schedule), order.device, on_progress)
+
+
+def make(
+    recipe: Recipe,
+    folder: Path,
+    device: str | None = None,
+    on_progress: Callable[[dict[str, Any]], None] | None = None,
+) -> None:
+    """Train a recipe in its run's folder, or go on there, and publish it.
+
+    Raises CheckpointError, before any work, if its teacher or its start is not there.
+    """
+    from core.training.loop import train
+
+    _need(recipe)
+    train(recipe.config, folder, on_progress, device)
+    publish(recipe, folder)
 
 
 def publish(recipe: Recipe, folder: Path) -> checkpoints.Checkpoint:
@@ -304,11 +316,17 @@ def run_folder(recipe: Recipe, schedule: Schedule) -> Path:
     return runs_dir() / (recipe.id if schedule == "quick" else f"{schedule}-{recipe.id}")
 
 
+def is_done(recipe: Recipe) -> bool:
+    """Whether its checkpoint is there, trained with these very settings."""
+    entry = checkpoints.load_manifest().get(recipe.id)
+    return entry is not None and entry.config == recipe.config.model_dump()
+
+
 def _row(recipe: Recipe, schedule: Schedule) -> dict[str, Any]:
     run = RunFolder(run_folder(recipe, schedule))
     epochs_done, test = len(run.metrics()), None
     entry = checkpoints.load_manifest().get(recipe.id)
-    done = entry is not None and entry.config == recipe.config.model_dump()
+    done = is_done(recipe)
     if done and entry is not None:
         epochs_done, test = entry.epochs, entry.test and entry.test.accuracy
     state = "done" if done else "started" if epochs_done else "missing"
@@ -323,17 +341,16 @@ def _row(recipe: Recipe, schedule: Schedule) -> dict[str, Any]:
     }
 
 
-def _without_photographs(chosen: tuple[Recipe, ...], log: Callable[[str], None]) -> set[str]:
+def without_photographs(chosen: tuple[Recipe, ...], log: Callable[[str], None]) -> set[str]:
     """Ids that cannot be trained because a data set is missing, and what starts from them; why.
 
     Such a set is one to learn from before these photographs, or beside them: it must be distinct
     from them. Or it is the dreams: they must be those of the teacher that is here.
     """
     lacking: dict[str, str] = {}  # id -> DREAMS, or the variable that names no fit folder
-    there = checkpoints.load_manifest()
     for recipe in chosen:
         config, start = recipe.config, recipe.config.start_from
-        if recipe.id in there and there[recipe.id].config == recipe.config.model_dump():
+        if is_done(recipe):
             continue
         if start in lacking:
             lacking[recipe.id] = lacking[start]

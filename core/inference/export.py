@@ -87,7 +87,8 @@ def _tidied(model: ir.Model, weights: set[str]) -> ir.Model:
     optimizer.fold_constants_ir(model, should_fold=may_fold)
     passes.RemoveUnusedNodesPass()(model)
     _forget_origin(model)
-    for name in weights & set(model.graph.initializers):
+    # in an order of their own: a set's would make another file in every process
+    for name in sorted(weights & set(model.graph.initializers)):
         value = model.graph.initializers.pop(name)
         value.name = name.removeprefix(_PREFIX)
         model.graph.initializers[value.name] = value
