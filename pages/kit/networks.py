@@ -139,11 +139,17 @@ def name_of(checkpoint: Checkpoint, title: str = "") -> str:
 
 def menu_names(listed: Iterable[Checkpoint]) -> dict[str, str]:
     """What a menu calls networks, by id: the short name, as a menu beside a picture is narrow and
-    cuts off the end, which tells networks apart; the whole title where two would be called alike.
+    cuts off the end, which tells networks apart; the whole title where two would be called alike,
+    and of a visitor's own ones, which their runs' numbers tell apart.
     """
     by_id = {checkpoint.id: checkpoint for checkpoint in listed}
+    shipped: Container[str] = ()
+    with suppress(UserError):  # `checkpoints` says what is wrong
+        shipped = listing().checkpoints
     short = {
         id: name_of(each, versions(each.model, each.recipe, title_of(each))[-2:][0])
+        if id in shipped
+        else name_of(each)
         for id, each in by_id.items()
     }
     taken = Counter(short.values())
