@@ -10,7 +10,7 @@ import streamlit as st
 from core.charts import numbers
 from core.classroom import Point, Tally
 from core.classroom.chart import Axis, points_chart
-from core.i18n import _, ngettext
+from core.i18n import _, bracketed, ngettext
 from core.low_rank.rows import LowRankGrid
 from core.pruning.rows import PruningGrid
 from core.quantization.rows import QuantizationGrid
@@ -195,7 +195,7 @@ def points(place: Seat) -> None:
     at = st.selectbox(
         _("Curve"),
         curves,
-        format_func=lambda each: f"{title(each)} ({counts[each]})",
+        format_func=lambda each: bracketed(title(each), str(counts[each])),
         key="room_curve",
     )
     shows = not place.room.holds

@@ -143,7 +143,7 @@ class Session:
 
     async def guess(self, key: str) -> str:
         """Answer a question of this page at random; the words of the guess."""
-        name = next(name for name in self.widgets if name.endswith(f"-{key}"))
+        name = self._named(key)
         self._change(name)
         words: str = self.values[name][1][0]
         await self._ask("guess", self.widgets[name].fragment)

@@ -5,7 +5,7 @@
 
 Starts a server of its own and lets sessions over the websocket (`tools.load`) do what a class does:
 touch widgets, change pages, guess in a room, give photos to *Compare*; every few minutes one of
-them starts a training of a minute. All the while memory, threads, file handles and children of the
+them starts a short training. All the while memory, threads, file handles and children of the
 server are written down. What counts is what happens after `SETTLED_S`: by then every page has been
 opened and every store is full, so nothing should grow any more.
 """
@@ -96,9 +96,8 @@ async def _pupil(
 
 
 async def _trainer(session: Session, until: float, report: Soak) -> None:
-    """Train the smallest student there is, each time with another rate: no run was there before."""
+    """Start a short training now and then, each with another rate: no run was there before."""
     await session.connect()
-    await session.open("training")
     rate = 100
     while time.monotonic() < until - TRAINS_FOR_S:
         rate += 1

@@ -123,10 +123,7 @@ def points_chart(points: Sequence[Point], before: Sequence[tuple[float, Score]],
                 "low": score.ci95[0],
                 "high": score.ci95[1],
                 "place": at.text(point.spot.x),
-                "score": _("{value} ({detail})").format(
-                    value=numbers.percent(score.accuracy, score.n),
-                    detail=numbers.interval(*score.ci95, score.n),
-                ),
+                "score": numbers.score_text(score),
                 "by": by.format(n=point.pupils),
                 "own": own if point.is_own else "",
             }

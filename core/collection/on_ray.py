@@ -20,7 +20,7 @@ from core.collection import reproduce as alone
 from core.collection.recipes import Recipe, Schedule
 from core.collection.reproduce import MEASUREMENTS, Log, Order, Report, Step
 from core.errors import CheckpointError, ConfigError, UserError
-from core.i18n import _
+from core.i18n import _, labelled
 from core.paths import REPO
 from core.training.runs import RunFolder
 
@@ -198,7 +198,7 @@ def _finish(ray: Any, tasks: dict[str, Any], look: Any, log: Log) -> dict[str, s
 
 
 def _failure(name: str, why: object) -> UserError:
-    return UserError(_("{name}: {problem}").format(name=name, problem=why))
+    return UserError(labelled(name, str(why)))
 
 
 def _needed(recipe: Recipe) -> list[str]:
