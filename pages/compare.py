@@ -1,6 +1,7 @@
 """Compare: your photo through a large network and its small versions, side by side."""
 
 import inspect
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ from core.not_food.method import DECIDES, SCORES, ScoreName, score_title
 from core.not_food.pictures import KINDS, Kind, kind_title, picture
 from core.not_food.rows import Doubt, VersionRow, measured_row
 from core.stats import Score as Rate
-from pages.kit import frame, networks
+from pages.kit import frame, lab, networks
 from pages.kit.figure import data_button, kept, show
 from pages.kit.photos import Photo, Seen, draw_map, look, map_places, pick
 from pages.kit.provenance import accuracy_lines, provenance
@@ -142,6 +143,7 @@ def photographs(shipped: list[Checkpoint]) -> None:
                 ]
                 st.caption(" · ".join(titles))
                 tally(results, names)
+                offer_to_report(results, names)
 
     frame.tabs(
         [
@@ -162,6 +164,45 @@ def photographs(shipped: list[Checkpoint]) -> None:
             frame.Tab("homework", _("Homework"), partial(homework, chosen)),
         ]
     )
+
+
+def offer_to_report(results: Sequence[Seen], names: Mapping[str, str]) -> None:
+    """The button that puts the photos, and what each network said, into the lab report."""
+    st.button(
+        _("Add it to my report"),
+        icon=":material/add:",
+        key="photo_report",
+        disabled=all(lab.is_measured("photo", photo_answers(seen, names)) for seen in results),
+        help=_(
+            "As a small picture. It is in your report alone, which nobody sees unless you hand "
+            "it in."
+        ),
+        on_click=into_report,
+        args=(results, names),
+    )
+
+
+def into_report(results: Sequence[Seen], names: Mapping[str, str]) -> None:
+    """Keep photos and answers in the lab report; Food-11's own may not be handed on."""
+    for seen in results:
+        is_food11 = seen.photo.label is not None and not seen.photo.dreamed
+        picture = "" if is_food11 else lab.small_jpeg(seen.thumb)
+        about, settings = photo_answers(seen, names), {"photo": seen.photo.name}
+        text = about.removeprefix(labelled(seen.photo.name, ""))
+        lab.measured("photo", about, text, time.time(), settings, {}, picture)
+
+
+def photo_answers(seen: Seen, names: Mapping[str, str]) -> str:
+    """A photo's name and each network's first choice, in a line."""
+    choices = [(answer, *first_choice(answer)) for answer in seen.answers]
+    text = _("; ").join(
+        labelled(
+            names[answer.checkpoint.id],
+            f"{food_class(CLASSES[label])} {numbers.share(probability)}",
+        )
+        for answer, label, probability in choices
+    )
+    return labelled(seen.photo.name, text)
 
 
 def one_photo(seen: Seen, names: Mapping[str, str]) -> None:

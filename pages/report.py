@@ -22,6 +22,7 @@ from core.report.record import LONGEST_WORDS
 from core.report.write import (
     in_markdown,
     missing,
+    photo_html,
     settings_text,
     summary,
     to_html,
@@ -117,6 +118,9 @@ def evidence(answers: Sequence[Answer], measured: Sequence[Measurement]) -> None
             },
             n_text=2,
         )
+    if photos := [each for each in measured if each.picture]:
+        pictures = "".join(map(photo_html, photos))
+        st.html(f"<div style='display: flex; flex-wrap: wrap; gap: 1rem'>{pictures}</div>")
     if not (answers or measured):
         st.caption(_("No guess and no measurement yet."))
 

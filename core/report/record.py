@@ -1,7 +1,7 @@
 """What a report holds, how it grows, and its JSON file, which comes back as a stranger's bytes.
 
-A report is immutable: what is added makes another one. Everything in it is bounded. Nothing in it
-is a photograph, and nothing says who the visitor is but the name that he types himself.
+A report is immutable: what is added makes another one. Everything in it is bounded. A photo is
+in it only where the visitor put it there, small; nothing says who he is but the name he types.
 """
 
 import re
@@ -37,6 +37,8 @@ Line = Annotated[str, AfterValidator(_printable), Field(max_length=500)]
 Short = Annotated[str, AfterValidator(_printable), Field(max_length=200)]
 Link = Annotated[str, Field(pattern=r"\A[a-z_]{1,40}(\?[A-Za-z0-9%&=+._~*-]{0,2000})?\z")]
 """A page's address below the app's, with its settings."""
+Picture = Annotated[str, Field(pattern=r"\A[A-Za-z0-9+/]*={0,2}\z", max_length=12_000)]
+"""A small JPEG file in base64; browsers alone open it, the server never does."""
 
 
 class Entry(Frozen):
@@ -88,6 +90,8 @@ class Measurement(Entry):
     settings: dict[Name, Short] = Field(default_factory=dict, max_length=10)
     values: dict[Name, float] = Field(default_factory=dict, max_length=40)
     """The figures, such as `correct` of `n`, or `macs`."""
+    picture: Picture = ""
+    """The photo that it is about; empty unless the visitor wanted it here."""
 
 
 E = TypeVar("E", bound=Entry)

@@ -25,7 +25,7 @@ th, td:last-child {white-space: nowrap}
 .words {white-space: pre-wrap; overflow-wrap: anywhere; border-left: 3px solid #a8431f;
   padding-left: 0.8rem}
 .quiet {color: #6a5e56} svg {max-width: 100%; height: auto}
-@media print {body {margin: 0; max-width: none; font-size: 11pt} tr, svg {break-inside: avoid}
+@media print {body {margin: 0; max-width: none; font-size: 11pt} tr, figure {break-inside: avoid}
   h2 {break-after: avoid} a {color: inherit; text-decoration: none}}
 """
 
@@ -44,6 +44,7 @@ class _Part(NamedTuple):
     """The visitor's own; None where none are asked for."""
     tables: list[Table]
     charts: list[str]
+    photos: list[Measurement]
 
 
 def summary(report: Report) -> str:
@@ -98,6 +99,15 @@ def _tables(answers: Sequence[Answer], measured: Sequence[Measurement]) -> list[
     return tables
 
 
+def photo_html(entry: Measurement) -> str:
+    """The photo that a measurement is about, with its name."""
+    name = escape(settings_text(entry))
+    return (
+        f'<figure><img src="data:image/jpeg;base64,{entry.picture}" alt="{name}">'
+        f'<figcaption class="quiet">{name}</figcaption></figure>'
+    )
+
+
 def _when(entry: Entry) -> str:
     return f"{entry.when:%Y-%m-%d %H:%M}"
 
@@ -114,9 +124,10 @@ def _parts(report: Report, with_charts: bool) -> list[_Part]:
             continue
         heading, text = (key, question_text(key)) if key else (_("Other pages"), "")
         words = report.words.get(key, "") if key else None
-        parts.append(_Part(heading, text, words, _tables(answers, measured), pictures))
+        photos = [each for each in measured if each.picture]
+        parts.append(_Part(heading, text, words, _tables(answers, measured), pictures, photos))
     if quizzes := [each for each in report.answers if each.is_quiz]:
-        parts.append(_Part(_("Quizzes"), "", None, _tables(quizzes, ()), []))
+        parts.append(_Part(_("Quizzes"), "", None, _tables(quizzes, ()), [], []))
     return parts
 
 
@@ -151,6 +162,7 @@ def to_html(report: Report, base: str = "") -> str:
                 go = f'<a href="{address}">{escape(_("open"))}</a>' if is_web else ""
                 body.append(f"<tr>{cells}<td>{go}</td></tr>")
             body.append("</table>")
+        body += map(photo_html, part.photos)
         for svg in part.charts:
             caption = _("Curve: shipped with the app. Stars: measured by me.")
             body.append(

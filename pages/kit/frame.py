@@ -267,15 +267,18 @@ def menu() -> None:
     i18n.set_language(chosen)
 
 
+def theme(name: str) -> str:
+    """A colour of the theme for CSS, by day and by night. Streamlit's own `--st-` variables are
+    known inside components only, not in `st.html`."""
+    day, night = (st.get_option(f"theme.{half}.{name}") for half in ("light", "dark"))
+    return f"light-dark({day}, {night})"
+
+
 def style() -> None:
     """Quiet words in the theme's own grey, and code in its inks: Streamlit's are too faint to read
     on a projector. A rim of the page's colour around every word in a chart: one that crosses a line
     stays readable. No room for the script of `url_state.listen`, which has nothing to show. A page
     begins near the top; pills go on in a second line where there is no room."""
-
-    def theme(name: str) -> str:
-        day, night = (st.get_option(f"theme.{half}.{name}") for half in ("light", "dark"))
-        return f"light-dark({day}, {night})"
 
     page, strong = theme("backgroundColor"), theme("linkColor")
     quiet, fresh = (

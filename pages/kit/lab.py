@@ -1,17 +1,20 @@
 """The visitor's lab report: kept in the session, filled where a guess or a measurement ends.
 
 `guess` tells it what is guessed and what the answer was, `live` what was measured; what a page
-measures in a way of its own, the page tells it. Never a photograph.
+measures in a way of its own, the page tells it. A photo only when the visitor asks for that.
 """
 
 import math
 import re
+from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Any, cast
 from urllib.parse import urlencode
 
 import streamlit as st
+from PIL.Image import Image
 
 from core.report import Answer, Measurement, Report
 from pages.kit import url_state
@@ -20,6 +23,9 @@ Place = tuple[str, str, str]
 """Page, key of the question, and the settings that its answer depends on."""
 MOST_SEEN = 2000
 """Answers seen that are remembered; of older ones a guess would count again."""
+
+PICTURE_PX, PICTURE_BYTES = 128, 9_000
+"""Of a photo in a report."""
 
 
 def report() -> Report:
@@ -83,11 +89,12 @@ def measured(
     when: float,
     settings: Mapping[str, Any],
     values: Mapping[str, Any],
+    picture: str = "",
 ) -> None:
     """Something was measured on this page, at `when` (seconds since the epoch).
 
     `about` and `settings`: with which settings, in one line and by name. `values`: the figures;
-    what is no finite number is left out.
+    what is no finite number is left out. `picture`: of `small_jpeg`, if the visitor wants it kept.
     """
     page, key, about = place_of(key, about)
     at = datetime.fromtimestamp(when, UTC)
@@ -101,8 +108,21 @@ def measured(
     new = Measurement(
         page=page, key=key, about=about, link=_link(), when=at, result=_plain(result),
         settings={name: str(value)[:200] for name, value in settings.items()}, values=figures,
+        picture=picture,
     )  # fmt: skip
     keep(report().with_measurement(new))
+
+
+def small_jpeg(photo: Image) -> str:
+    """A photo as a report keeps it: at most 128 px, JPEG without what a camera notes, base64."""
+    small = photo.convert("RGB")
+    small.thumbnail((PICTURE_PX, PICTURE_PX))
+    small.info.clear()
+    for quality in (80, 50, 20):
+        small.save(file := BytesIO(), "JPEG", quality=quality)
+        if len(file.getvalue()) <= PICTURE_BYTES:
+            break
+    return b64encode(file.getvalue()).decode()
 
 
 def _seen() -> dict[Place, None]:

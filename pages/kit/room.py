@@ -357,10 +357,13 @@ def show_class(tally: Tally, is_open: bool) -> None:
         return
     if problem := st.session_state.pop("room_problem", None):
         st.toast(problem, icon=":material/error:")
-    if tally.is_open:
-        bars(tally)
-    elif place.leads or is_open:
-        _growing(tally.question.place)
+    if tally.is_open or place.leads or is_open:
+        # presenter mode puts the first one of a page beside its picture
+        with st.container(key=f"class-guesses-{tally.question.place.key}"):
+            if tally.is_open:
+                bars(tally)
+            else:
+                _growing(tally.question.place)
     elif tally.own is not None:
         st.caption(_("Your guess counts. You can change it until the lecturer shows the answer."))
     else:
@@ -401,11 +404,8 @@ def bars(tally: Tally) -> None:
         count, mine = tally.counts[value], value == tally.own
         name = bracketed(words, own) if mine else words
         texts.append(labelled(name, str(count)))
-        colour = (
-            "var(--st-primary-color)"
-            if mine
-            else "color-mix(in srgb, currentColor 45%, transparent)"
-        )
+        others = "color-mix(in srgb, currentColor 45%, transparent)"
+        colour = frame.theme("primaryColor") if mine else others
         rows.append(
             f"<span>{escape(name)}</span><span><span style='display:inline-block; height:1em; "
             f"vertical-align:-0.1em; margin-right:0.5em; background:{colour}; "

@@ -16,6 +16,7 @@ _MAIN = "[data-testid='stMainBlockContainer']"
 _BLOCKS = ":is([data-testid='stElementContainer'], [data-testid='stLayoutWrapper'])"
 _KEPT = ":not(:has(.st-key-stage, .st-key-room-bar), .st-key-stage *, .st-key-room-bar *)"
 _TABS = "[data-testid='stTabs']"
+_CLASS = f"[class*='st-key-class-guesses']:not({_TABS} *)"
 _CSS = (
     "[data-testid='stSidebar'], [data-testid='stHeader'], .st-key-foot, hr {display: none}"
     # 14 px, the smallest text of a page or chart, becomes 24.5 px on a screen of 1,920
@@ -24,6 +25,11 @@ _CSS = (
     "[data-testid='stVegaLiteChart'] {width: calc(100% / var(--stage-zoom, 1.75)) !important}"
     f"[data-stage='top'] {_MAIN} {_BLOCKS}:has(> {_TABS}), [data-stage='top'] {_MAIN} {_TABS}, "
     f"[data-stage='tab'] {_MAIN} {_BLOCKS}:not(:has({_TABS}), {_TABS} *){_KEPT} {{display: none}}"
+    # a class's guesses stand above the QR code: beside the picture, wherever one has scrolled to
+    f"{_MAIN}:has({_CLASS}) {{padding-right: 13rem}}"
+    f"{_CLASS} {{position: fixed; right: 1rem; top: 0.8rem; width: 11rem; gap: 0.4rem}}"
+    f"{_CLASS} [role='img'] {{grid-template-columns: 1fr !important; gap: 0 !important}}"
+    f"{_CLASS} button {{width: 100%; text-align: left}}"
     ".st-key-stage {position: fixed; right: 1rem; bottom: 1rem; width: 7rem; gap: 0.4rem}"
     ".st-key-stage b {display: block; text-align: center; letter-spacing: 0.1em}"
     f"{_MAIN} [data-testid='stSliderTickBar'] * {{font-size: 0.875rem}}"

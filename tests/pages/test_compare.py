@@ -1,5 +1,6 @@
 """Compare, from an upload to the answers: right numbers, plain words, bad photos among good."""
 
+import base64
 import io
 import json
 import re
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from core import checkpoints
@@ -344,6 +346,13 @@ def test_photos_are_never_written_to_disk(
     upload(app, ("lunch.jpg", jpeg(4)))
     assert not app.exception and app.dataframe
     assert not opened
+    assert "lab_report" not in app.session_state or not app.session_state["lab_report"].measured
+    app.button("photo_report").click().run()
+    (kept,) = app.session_state["lab_report"].measured
+    small = Image.open(io.BytesIO(base64.b64decode(kept.picture)))
+    assert max(small.size) <= 128 and not small.getexif() and not opened
+    assert kept.settings == {"photo": "lunch.jpg"} and kept.result.count("; ") == 2
+    assert app.button("photo_report").disabled
 
 
 def test_accuracies_on_other_photographs_say_which(

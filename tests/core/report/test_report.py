@@ -39,6 +39,16 @@ def a_point(about: str = "0.5", **values: float) -> Measurement:
     )  # fmt: skip
 
 
+PHOTO = "/9j/4AAQSkZJRg=="
+
+
+def a_photo(picture: str = PHOTO) -> Measurement:
+    return Measurement(
+        page="compare", key="photo", about=EVIL, link="compare", when=NOON, result=EVIL,
+        settings={"photo": EVIL}, picture=picture,
+    )  # fmt: skip
+
+
 def full() -> Report:
     report = Report().with_answer(an_answer()).revealed(PLACE, True, "The short bars.")
     report = report.with_answer(an_answer("2", key="quiz_levels")).revealed(
@@ -127,6 +137,9 @@ BAD = {
     "a number for a truth": first_answer(right=1),
     "no time": first_answer(when="yesterday"),
     "a time without a zone": first_answer(when="2026-11-30T12:00:00"),
+    "no base64 for a photo": changed(
+        measured=[json.loads(a_photo().model_dump_json()) | {"picture": 'x" onerror="alert(1)'}]
+    ),
     "not finite": full().to_json().replace(b"75.0", b"NaN"),
     "too large a number": full().to_json().replace(b"75.0", b"1e999"),
 }
@@ -183,7 +196,7 @@ def evil() -> Report:
         Measurement(page="pruning", key="run_live", link="pruning", when=NOON, result=EVIL,
                     settings={"checkpoint": EVIL[:200], "method": EVIL[:200]}, about=EVIL,
                     values={"n": 5.0, "correct": 4.0})
-    )  # fmt: skip
+    ).with_measurement(a_photo())  # fmt: skip
     return report.with_words(dict.fromkeys(QUESTIONS, EVIL), EVIL)
 
 
@@ -192,12 +205,15 @@ def test_what_was_typed_stays_text_in_the_page() -> None:
     seen = Seen(page)
     assert {tag for tag, _attributes in seen.tags} <= {
         "html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "strong", "div", "span",
-        "table", "tr", "th", "td", "a",
+        "table", "tr", "th", "td", "a", "figure", "img", "figcaption",
     }  # fmt: skip
+    (photo,) = [attributes for tag, attributes in seen.tags if tag == "img"]
+    assert photo == {"src": f"data:image/jpeg;base64,{PHOTO}", "alt": EVIL}
     assert seen.text.count(EVIL) >= len(QUESTIONS) + 4  # words, question, guess, truth, title
     links = [attributes["href"] for tag, attributes in seen.tags if tag == "a"]
     assert links and set(links) <= {
         "https://plates.example/app/temperature?T=4", "https://plates.example/app/pruning",
+        "https://plates.example/app/compare",
     }  # fmt: skip
     for _tag, attributes in seen.tags:
         assert not [name for name in attributes if name.startswith("on")]
