@@ -272,9 +272,9 @@ def layers(rows: Sequence[Row], input_px: int, with_params: bool = True, key: st
         height=350,
         key=f"{key}-table",
         column_config={
-            "layer": st.column_config.TextColumn(_("Layer (type)"), pinned=True),
-            "output_shape": st.column_config.TextColumn(_("Output shape")),
-            "params": st.column_config.NumberColumn(_("Param #"), format="localized"),
+            "layer": st.column_config.TextColumn(_("Layer (type)"), pinned=True, width=116),
+            "output_shape": st.column_config.TextColumn(_("Output shape"), width=132),
+            "params": st.column_config.NumberColumn(_("Param #"), format="localized", width=84),
             "macs": st.column_config.NumberColumn(_("MACs"), format="localized"),
             "receptive_field": st.column_config.NumberColumn(_("Receptive field, px")),
             "output_kb": st.column_config.NumberColumn(_("Output, KB"), format="%.1f"),

@@ -675,10 +675,10 @@ def draw_table(table: pd.DataFrame, names: Mapping[str, str]) -> None:
         network=table["checkpoint"].map(dict(names)),
     )
     columns: dict[str, Any] = {
-        "photo": _("Photo"),
-        "network": _("Network"),
-        "first": _("First"),
-        "confidence": st.column_config.NumberColumn(_("Sure"), format="percent"),
+        "photo": st.column_config.TextColumn(_("Photo"), width=96),  # these four fit on a phone
+        "network": st.column_config.TextColumn(_("Network"), width=104),
+        "first": st.column_config.TextColumn(_("First"), width=84),
+        "confidence": st.column_config.NumberColumn(_("Sure"), format="percent", width=66),
         "second": _("Second"),
         "third": _("Third"),
         "entropy_nats": st.column_config.NumberColumn(_("Entropy"), format="%.2f"),

@@ -12,7 +12,7 @@ import streamlit as st
 from core import i18n
 from core.charts import numbers
 from core.charts.compiled import Spec
-from core.charts.numbers import points, points_interval
+from core.charts.numbers import p_text, points, points_interval
 from core.charts.theme import role_of
 from core.checkpoints import TEST_LOGITS, Checkpoint
 from core.checkpoints.by_recipe import Contrast
@@ -42,13 +42,13 @@ from core.distillation.terms import (
 )
 from core.distillation.trial import Trial, run_traps
 from core.errors import CheckpointError, UserError
-from core.i18n import _, food_class, paragraph
+from core.i18n import _, bracketed, food_class, paragraph
 from core.models.registry import MODELS
 from core.provenance import commit_text
 from core.source_text import source_of
 from pages.kit import example, frame, guess, networks, photos, quiz, url_state
 from pages.kit.example import Example
-from pages.kit.figure import data_button, show, show_with_slider, source
+from pages.kit.figure import data_button, show, show_with_slider, source, table
 from pages.kit.guess import Guess
 from pages.kit.live_text import live_text
 from pages.kit.provenance import provenance
@@ -57,6 +57,8 @@ from pages.kit.url_state import in_browser, number, one_of, toggle
 if TYPE_CHECKING:
     from core.distillation.traps import Drift, Readings
 
+PAIRS_PX = 420
+"""Of the table of pairs."""
 BLANK = "blank"
 """The student that knows nothing: all logits 0, every class equally likely."""
 
@@ -368,15 +370,32 @@ def does_it_help(checkpoints: list[Checkpoint]) -> None:
                 )
             )
     if one_by_one:
-        st.dataframe(
-            contrast_frame(shown.contrasts).round(4),
-            hide_index=True,
-            alt=_("Each pair of networks: accuracies, difference, interval, McNemar's test."),
-        )
+        pairs_table(shown.contrasts)
         say_left_out(comparisons)
         data_button(partial(contrast_frame, shown.contrasts), "distillation-gains")
     pairs = [pair for contrast in shown.contrasts for pair in contrast.pairs]
     provenance_of([network for pair in pairs for network in (pair.b, pair.a)])
+
+
+def pairs_table(contrasts: Sequence[Contrast]) -> None:
+    """Each pair of networks with the same seed: accuracies, difference, McNemar's test."""
+    pairs = [pair for contrast in contrasts for pair in contrast.pairs]
+    names = networks.menu_names(pair.a for pair in pairs)
+    table(
+        {
+            _("Distilled student"): [names[pair.a.id] for pair in pairs],
+            _("From scratch"): [numbers.percent(pair.right_b.mean(), pair.n) for pair in pairs],
+            _("Distilled"): [numbers.percent(pair.right_a.mean(), pair.n) for pair in pairs],
+            _("Difference, points"): [
+                bracketed(points(pair.difference), points_interval(pair.low, pair.high))
+                for pair in pairs
+            ],
+            _("McNemar's test"): [p_text(pair.p) for pair in pairs],
+        },
+        extra=[_("McNemar's test")],
+        key="pairs",
+        height_px=PAIRS_PX,
+    )
 
 
 def provenance_of(used: list[Checkpoint]) -> None:
@@ -619,7 +638,7 @@ def run_cells(trap: str, teacher: Checkpoint, student: Checkpoint | None, t: flo
         teacher_in_train_mode(trial)
         return
     readings = trial.readings
-    st.markdown(table(cell_rows(trap, readings)))
+    measured_table(cell_rows(trap, readings))
     if warned := readings.cells[trap].warned:
         st.markdown(_("torch warned:"))
         st.code(warned, language=None, wrap_lines=True)
@@ -639,7 +658,7 @@ def teacher_in_train_mode(trial: Trial) -> None:
     if trial.drift is None:
         st.info(_("This teacher has no BatchNorm: train mode does not change it this way."))
         return
-    st.markdown(table(teacher_rows(trial.drift)))
+    measured_table(teacher_rows(trial.drift))
     failing = trial.drift["failing"]
     st.caption(
         _(
@@ -733,14 +752,17 @@ def teacher_rows(drift: "dict[str, Drift]") -> list[Row]:
     ]
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Markdown: a table that wraps on a phone."""
-    lines = [
-        f"| {what}{f' · *{must}*' if must else ''} | **{failing}** | {fixed} |"
-        for what, failing, fixed, must in rows
-    ]
-    head = f"| {_('Measured')} | {_('✗ Failing')} | {_('✓ Fixed')} |"
-    return "\n".join([head, "|---|---:|---:|", *lines])
+def measured_table(rows: Sequence[Row]) -> None:
+    """What was measured with the failing cell, and with the fixed one."""
+    table(
+        {
+            _("Measured"): [
+                f"{what}{f' · *{must}*' if must else ''}" for what, *_two, must in rows
+            ],
+            _("✗ Failing"): [f"**{failing}**" for _what, failing, _fixed, _must in rows],
+            _("✓ Fixed"): [fixed for _what, _failing, fixed, _must in rows],
+        }
+    )
 
 
 def without_photographs(checkpoints: list[Checkpoint]) -> None:

@@ -27,7 +27,7 @@ from core.pruning.chart import method_title
 from core.pruning.rows import PruningGrid
 from core.source_text import source_of
 from pages.kit import frame, guess, networks, photos, quiz, room, url_state
-from pages.kit.figure import data_button, show, source
+from pages.kit.figure import data_button, show, source, table
 from pages.kit.live import LivePoint
 from pages.kit.provenance import provenance
 from pages.kit.url_state import one_of
@@ -462,11 +462,8 @@ def whole_way(checkpoints: list[Checkpoint], stack: Stack | None) -> None:
     grid = networks.measured_rows(PruningGrid, students).get(stack.student)
     lines = [*chart.stack_lines(stack), *chart.stack_time_lines(stack, grid)]
     st.markdown("\n".join(f"- {line}" for line in lines))
-    st.dataframe(
-        chart.stack_table(stack.rows),
-        hide_index=True,
-        alt=_("Each step: file, accuracy, bytes, time, parameters, MACs."),
-    )
+    columns = chart.stack_table(stack.rows)
+    table(columns, 3, [_("File"), _("Parameters"), _("MACs")], "steps")
     if len(rows) < len(STEPS):
         st.caption(_("Some steps are not measured: python -m core reproduce --steps stack"))
     kept = {row.checkpoint for row in stack.rows}
@@ -480,11 +477,8 @@ def figures(checkpoint: Checkpoint, known: Known | None, is_open: bool) -> None:
     elif not is_open:
         st.info(_("This gives the answer away: guess first."), icon=":material/visibility_off:")
     else:
-        st.dataframe(
-            chart.files_table(known.rows),
-            hide_index=True,
-            alt=_("Each file: bytes, time, parity with the original, accuracy."),
-        )
+        columns = chart.files_table(known.rows)
+        table(columns, 1, [_("Same class"), _("Largest logit gap")], "files")
         parity = next((row.parity for row in known.rows if row.parity), None)
         words = _("Compared with the original on the test split: {n} photographs.")
         if parity and parity.pictures == "made":

@@ -39,7 +39,7 @@ from core.export.stack import Dish, Stack, StackRow
 from core.i18n import _, bracketed, food_class, paragraph
 from core.photos import read_photo
 from pages.kit import frame, networks, room, stage, url_state
-from pages.kit.figure import data_button, kept, show, show_with_slider
+from pages.kit.figure import data_button, kept, show, show_with_slider, table
 from pages.kit.provenance import (
     explain_missing_times,
     latency,
@@ -217,8 +217,8 @@ def story_sentences(rows: Sequence[StackRow], served: Served | None) -> list[str
 
 
 NO_BASELINES = "none"
-NAME_PX = 400
-"""Of the names in the table: the other columns stand beside them."""
+TABLE_PX = 420
+"""Of the table of networks: the doors below it stay near."""
 
 
 def all_networks(shipped: Sequence[Checkpoint], stack: Stack | None) -> None:
@@ -341,19 +341,16 @@ def every_network(shown: Sequence[NetworkRow], cost: Cost) -> None:
     """The chart as a table."""
     if any(len(row.seeds) > 1 for row in shown):
         st.caption(_("A mark is the mean of its seeds; each seed is a faint mark behind it."))
-    st.dataframe(
-        [
-            {
-                _("Network"): f"{glyph(row.role)} {_(row.title)}",
-                _("Right"): accuracy_text(row),
-                cost_title(cost): cost_text(cost, cost_of(row, cost) or 0.0),
-                _("Seeds"): len(row.seeds),
-            }
-            for row in shown
-        ],
-        column_config={_("Network"): st.column_config.Column(width=NAME_PX)},
-        hide_index=True,
-        alt=_("Each network: accuracy with its interval, and its cost."),
+    table(
+        {
+            _("Network"): [f"{glyph(row.role)} {_(row.title)}" for row in shown],
+            _("Right"): [accuracy_text(row) for row in shown],
+            cost_title(cost): [cost_text(cost, cost_of(row, cost) or 0.0) for row in shown],
+            _("Seeds"): [str(len(row.seeds)) for row in shown],
+        },
+        extra=[_("Seeds")],
+        key="networks",
+        height_px=TABLE_PX,
     )
     data_button(lambda: pd.DataFrame(shown), "networks")
 

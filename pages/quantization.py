@@ -17,7 +17,7 @@ from core.charts.theme import role_of
 from core.checkpoints import Checkpoint
 from core.data import food11_available
 from core.errors import UserError
-from core.i18n import _, labelled, ngettext, paragraph
+from core.i18n import _, bracketed, labelled, ngettext, paragraph
 from core.quantization import chart, hw7, method
 from core.quantization.chart import Against, Curve, Measured, curve_rows, scheme_title
 from core.quantization.graph import quantized_file, quantized_predictor
@@ -468,7 +468,7 @@ def int8(at: Setting, guessed: guess.Guess[int]) -> None:
             at.grid.threads,
         ).format(threads=at.grid.threads, device=at.grid.device)
     )
-    figures([row for form in chart.FORMS if (row := at.grid.form(form))])
+    figures([row for form in chart.FORMS if (row := at.grid.form(form))], "forms")
     data_button(lambda: pd.DataFrame(shares), "int8")
 
 
@@ -525,17 +525,17 @@ def live(at: Setting, curves: Sequence[Curve], guessed: guess.Guess[int]) -> Non
             "accuracy": (0.52, _("Quantised: test photograph {done} of {of} ...")),
         },
         result_text=lambda job: _("{score} right").format(score=score_text(job.rows[0].score)),
-        draw_rows=lambda job: figures(job.rows),
+        draw_rows=lambda job: figures(job.rows, "live"),
         method=at.scheme,
     ).draw()
     if guess.waits(guessed):
         return
     if rows := curve_rows(at.grid, at.scheme) if at.grid else []:
-        figures(rows)
+        figures(rows, "rows")
     data_button(lambda: chart.curve_table(curves), "quantization")
 
 
-def figures(rows: Sequence[QuantRow]) -> None:
+def figures(rows: Sequence[QuantRow], key: str) -> None:
     """A table of rows; columns in which a single row of several was measured are left out."""
     batches = (
         [row.latency.get("onnx_1") for row in rows],
@@ -545,8 +545,12 @@ def figures(rows: Sequence[QuantRow]) -> None:
     columns: dict[str, list[str]] = {
         _("Format"): [scheme_title(row.scheme) for row in rows],
         _("Bits"): [str(row.bits) for row in rows],
-        _("Right"): [numbers.percent(it.accuracy, it.n) if it else "" for it in scores],
-        _("95 % interval"): [numbers.interval(*it.ci95, it.n) if it else "" for it in scores],
+        _("Right (95 % interval)"): [
+            bracketed(numbers.percent(it.accuracy, it.n), numbers.interval(*it.ci95, it.n))
+            if it
+            else ""
+            for it in scores
+        ],
         _("Same answer"): [
             "" if row.agreement is None else numbers.share(row.agreement) for row in rows
         ],
@@ -560,11 +564,9 @@ def figures(rows: Sequence[QuantRow]) -> None:
         _("Batch 32"): [numbers.milliseconds(it.median) if it else "" for it in batches[1]],
     }
     least = min(2, len(rows))
-    st.dataframe(
-        {title: texts for title, texts in columns.items() if sum(map(bool, texts)) >= least},
-        hide_index=True,
-        alt=_("Each format: accuracy, share of answers that float32 gives too, bytes, times."),
-    )
+    kept = {title: texts for title, texts in columns.items() if sum(map(bool, texts)) >= least}
+    extra = [_("Same answer"), _("SQNR"), _("Batch 1"), _("Batch 32")]
+    table(kept, 1, extra, key)
 
 
 def aware(at: Setting, known: Sequence[Measured], guessed: guess.Guess[int]) -> None:
@@ -927,7 +929,7 @@ def variances_trap(measured: Measured) -> None:
         "all_but_variances": _("all but the variances"),
     }
     rows = grid.hw7_parts
-    st.dataframe(
+    table(
         {
             _("Only these in 8 bits"): [titles[row.part] for row in rows],
             _("Numbers"): [numbers.count(row.values) for row in rows],
@@ -940,8 +942,8 @@ def variances_trap(measured: Measured) -> None:
                 for row in rows
             ],
         },
-        hide_index=True,
-        alt=_("Accuracy with only some tensors of the network in 8 bits."),
+        extra=[_("Numbers")],
+        key="parts",
     )
     variances, rest = grid.hw7_part("variances"), grid.hw7_part("all_but_variances")
     if variances and rest and variances.difference[2] < 0:

@@ -49,7 +49,7 @@ from core.i18n import _, bracketed, labelled, ngettext, paragraph
 from core.report import QUESTIONS, question_text
 from core.source_text import source_of
 from pages.kit import frame, guess, networks, quiz
-from pages.kit.figure import data_button, show, source
+from pages.kit.figure import data_button, show, source, table
 from pages.kit.provenance import (
     explain_missing_times,
     latency,
@@ -63,9 +63,8 @@ Groups = Mapping[str, Collected]
 GUESSED: ClaimKey = "kd_passes_big"
 SPOILING: tuple[FigureKey, ...] = ("4", "9")
 """Figures that show the networks that the guess is about."""
-NAME_PX, ROW_PX, HEIGHT_PX = 195, 74, 640
-"""Of the table of networks: a name in up to three lines; wider, a column that stays would leave a
-phone nothing to scroll."""
+TABLE_PX = 640
+"""Of the table of networks."""
 
 
 def main() -> None:
@@ -100,11 +99,11 @@ def explore(
     """All findings in one picture, theirs and ours; a guess about one of them; everything else."""
     by_key = {answer.claim.key: answer for answer in answers}
     rows = {answer.claim.key: claim_row(answer) for answer in answers}
-    titles = {key: claim_title(key) for key in by_key}
+    names = {key: claim_name(key) for key in by_key}
     hidden = _("hidden until you guess")
     with frame.instrument() as (controls, picture):
         with controls:
-            chosen = by_key[one_of(st.selectbox, _("Finding"), titles, "finding", default=GUESSED)]
+            chosen = by_key[one_of(st.selectbox, _("Finding"), names, "finding", default=GUESSED)]
             texts = st.container()
             st.caption(
                 _(
@@ -133,11 +132,12 @@ def explore(
         with texts:
             reported = reported_text(chosen) or _("no number given")
             ours = rows[chosen.claim.key]["text"] if guessed.is_open else hidden
-            st.markdown(
-                _("**The report:** {reported}").format(reported=reported)
-                + "  \n"
-                + _("**Here:** {text}").format(text=ours)
-            )
+            lines = [
+                _("{sentence}.").format(sentence=claim_title(chosen.claim.key)),
+                _("**The report:** {reported}").format(reported=reported),
+                _("**Here:** {text}").format(text=ours),
+            ]
+            st.markdown("  \n".join(lines))
         with place:
             lines = [
                 labelled(str(row["name"]), str(row["text"]) if guessed.is_open else hidden)
@@ -157,7 +157,7 @@ def explore(
             frame.Tab("findings", _("Findings"), partial(list_findings, answers, guessed)),
             frame.Tab("size", _("Same size"), partial(same_size, list(every.values()), shipped)),
             frame.Tab("curves", _("Curves"), partial(figures, groups, guessed), ("figure",)),
-            frame.Tab("table", _("Every network"), partial(table, every, others, guessed)),
+            frame.Tab("table", _("Every network"), partial(every_network, every, others, guessed)),
             frame.Tab("why", _("Why"), partial(why, groups)),
             frame.Tab("trap", _("Trap"), partial(trap, answers, groups, guessed)),
             frame.Tab("homework", _("Homework"), homework),
@@ -178,6 +178,21 @@ def claim_title(key: ClaimKey) -> str:
         "plain_depthwise": _("At 1 MB, plain and depthwise are nearly equal"),
         "depthwise_group": _("At 1 MB, depthwise beats group"),
         "small_kd": _("Distillation helps below 100,000 parameters (left open)"),
+    }[key]
+
+
+def claim_name(key: ClaimKey) -> str:
+    """What the menu calls a finding: it is narrow; the whole title stands below it."""
+    return {
+        "depthwise_loses": _("Plain beats depthwise"),
+        "kd_helps": _("A strong teacher helps"),
+        "weak_helps": _("A weak teacher helps"),
+        "weak_is_enough": _("Strong hardly beats weak"),
+        "stronger_helps": _("A still stronger teacher helps"),
+        "kd_passes_big": _("The distilled student beats plain"),
+        "plain_depthwise": _("1 MB: plain equals depthwise"),
+        "depthwise_group": _("1 MB: depthwise beats group"),
+        "small_kd": _("Distillation helps the smallest"),
     }[key]
 
 
@@ -325,14 +340,6 @@ def same_size(every: Sequence[Collected], shipped: Sequence[Checkpoint]) -> None
         return
     titles = {checkpoint.id: _(checkpoint.title) for checkpoint in shipped}
     whole = {each.id: each.test.accuracy for each in shipped if each.test}
-    columns = {
-        "way": _("Method"),
-        "size": _("File"),
-        "right": _("Right (95 % interval)"),
-        "lost": _("Change, points"),
-        "macs": _("MACs"),
-        "ms": _("Time"),
-    }
     for size_bytes in SIZES_BYTES:
         near, size = at_size(rows, size_bytes), numbers.size(size_bytes)
         if not near:
@@ -343,27 +350,19 @@ def same_size(every: Sequence[Collected], shipped: Sequence[Checkpoint]) -> None
             times = [row.measured.latency.get("onnx_1") if row.measured else None for row in ways]
             title = titles.get(big, big)
             st.markdown(_("**About {size}**, from *{big}*").format(size=size, big=title))
-            st.dataframe(
-                [
-                    {
-                        "way": way_title(row, titles),
-                        "size": numbers.size(row.size_bytes),
-                        "right": bracketed(
-                            numbers.percent(row.accuracy, row.n),
-                            numbers.interval(row.low, row.high, row.n),
-                        ),
-                        "lost": points(row.accuracy - whole[big]) if big in whole else "–",
-                        "macs": numbers.short_count(row.measured.macs) if row.measured else "–",
-                        "ms": numbers.milliseconds(time.median) if time else "–",
-                    }
-                    for row, time in zip(ways, times, strict=True)
+            columns = {
+                _("Method"): [way_title(row, titles) for row in ways],
+                _("File"): [numbers.size(row.size_bytes) for row in ways],
+                _("Right (95 % interval)"): [right_text(row) for row in ways],
+                _("Change, points"): [
+                    points(row.accuracy - whole[big]) if big in whole else "–" for row in ways
                 ],
-                column_config=columns,
-                hide_index=True,
-                alt=_("Networks of about {size} from {big}, by method.").format(
-                    size=size, big=title
-                ),
-            )
+                _("MACs"): [
+                    numbers.short_count(row.measured.macs) if row.measured else "–" for row in ways
+                ],
+                _("Time"): [numbers.milliseconds(time.median) if time else "–" for time in times],
+            }
+            table(columns, 1, [_("MACs"), _("Time")], f"size-{size_bytes}-{big}")
             if len(ways) > 1:
                 st.markdown(same_size_text(ways, titles))
     lengths = {row.epochs for row in rows if row.measured}
@@ -381,6 +380,13 @@ def same_size(every: Sequence[Collected], shipped: Sequence[Checkpoint]) -> None
         ) as box:
             if box.open:
                 st.code("\n".join(SameSize.command.format(name=id) for id in untried), "bash")
+
+
+def right_text(row: Compressed) -> str:
+    """Accuracy with its interval."""
+    return bracketed(
+        numbers.percent(row.accuracy, row.n), numbers.interval(row.low, row.high, row.n)
+    )
 
 
 def way_title(row: Compressed, titles: Mapping[str, str]) -> str:
@@ -526,41 +532,26 @@ def explain_missing(stems: Sequence[str], groups: Groups, without: Sequence[str]
         st.code(command, language="bash", wrap_lines=True)
 
 
-def table(every: Groups, others: Sequence[Collected], guessed: guess.Guess[str]) -> None:
+def every_network(every: Groups, others: Sequence[Collected], guessed: guess.Guess[str]) -> None:
     """A row a recipe, teachers first: what it costs and how often it is right."""
     if guess.waits(guessed):
         return
     times = latency()
     rows = sorted(network_rows(every.values(), times), key=lambda row: row.family != "teacher")
-    st.dataframe(
-        [
-            {
-                "network": f"{glyph(row.role)} {_(row.title)}",
-                "right": accuracy_text(row),
-                "seeds": _(", ").join(map(str, row.seeds)),
-                "params": row.params,
-                "bytes": numbers.size(row.size_bytes),
-                "macs": f"{row.macs / 1e6:,.1f}{numbers.THIN}M",
-                "ms": numbers.milliseconds(row.latency_ms) if row.latency_ms else "–",
-                "reported": numbers.percent(row.reported) if row.reported else "–",
-            }
-            for row in rows
+    columns = {
+        _("Network"): [f"{glyph(row.role)} {_(row.title)}" for row in rows],
+        _("Right (95 % interval)"): [accuracy_text(row) for row in rows],
+        _("Seeds"): [_(", ").join(map(str, row.seeds)) for row in rows],
+        _("Parameters"): [numbers.count(row.params) for row in rows],
+        _("File"): [numbers.size(row.size_bytes) for row in rows],
+        _("MACs"): [f"{row.macs / 1e6:,.1f}{numbers.THIN}M" for row in rows],
+        _("Time"): [
+            numbers.milliseconds(row.latency_ms) if row.latency_ms else "–" for row in rows
         ],
-        column_config={
-            "network": st.column_config.TextColumn(_("Network"), pinned=True, width=NAME_PX),
-            "right": st.column_config.TextColumn(_("Right (95 % interval)"), width=160),
-            "seeds": st.column_config.TextColumn(_("Seeds"), width=60),
-            "params": st.column_config.NumberColumn(_("Parameters"), format="localized", width=90),
-            "bytes": st.column_config.TextColumn(_("File"), width=72),
-            "macs": st.column_config.TextColumn(_("MACs"), width=74),
-            "ms": st.column_config.TextColumn(_("Time"), width=72),
-            "reported": st.column_config.TextColumn(_("Theirs"), width=66),
-        },
-        hide_index=True,
-        row_height=ROW_PX,
-        height=HEIGHT_PX,
-        alt=_("Every network with accuracy, interval, seeds, parameters, bytes, MACs and time."),
-    )
+        _("Theirs"): [numbers.percent(row.reported) if row.reported else "–" for row in rows],
+    }
+    extra = [_("Seeds"), _("File"), _("MACs"), _("Time"), _("Theirs")]
+    table(columns, 1, extra, "networks", TABLE_PX)
     st.caption(
         _(
             "Right: test split, mean of the seeds. File: float16. Time: one picture, median, "

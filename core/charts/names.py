@@ -77,6 +77,18 @@ def versions(model: str, recipe: str, title: str, derived: str = "") -> list[str
     return list(dict.fromkeys([title, both if words else last, last]))
 
 
+def menu_versions(model: str, recipe: str, title: str) -> list[str]:
+    """Names for a menu, the longest first: each says the network and how it was trained."""
+    short = {
+        "imagenet_more": _("more photographs"),
+        "food101_distilled": _("Food-101, distilled"),
+        "food101_more_distilled": _("more photographs"),
+    }.get(recipe) or "".join(parts_of(title)[1:][-1:])
+    network = short_network(model, title).removesuffix(" 257 k")
+    brief = _("{name}, {recipe}").format(name=network, recipe=short) if short else network
+    return list(dict.fromkeys([*versions(model, recipe, title)[-2:-1], brief]))
+
+
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom, in px."""
 Side = Literal["right", "left", "above", "below"]

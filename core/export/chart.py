@@ -304,20 +304,21 @@ def accuracy_text(score: Score | None) -> str:
     return numbers.score_text(score) if score else ""
 
 
-def files_table(rows: Sequence[FileRow]) -> list[dict[str, str]]:
-    """The rows as a reader wants them: texts, empty where nothing was measured."""
-    return [
-        {
-            _("File"): format_title(row.format),
-            _("Bytes"): numbers.count(row.size_bytes),
-            _("One photo"): numbers.milliseconds(row.latency.median) if row.latency else _("n/a"),
-            _("Right (95 % interval)"): accuracy_text(parity.score if parity else None),
-            _("Same class"): numbers.percent(parity.agreement, parity.n) if parity else "",
-            _("Largest logit gap"): f"{parity.max_logit_difference:.2g}" if parity else "",
-        }
-        for row in rows
-        for parity in [row.parity]
-    ]
+def files_table(rows: Sequence[FileRow]) -> dict[str, list[str]]:
+    """The rows as a reader wants them: title -> texts, empty where nothing was measured."""
+    parities = [row.parity for row in rows]
+    return {
+        _("File"): [format_title(row.format) for row in rows],
+        _("Bytes"): [numbers.count(row.size_bytes) for row in rows],
+        _("One photo"): [_time_text(row.latency) for row in rows],
+        _("Right (95 % interval)"): [accuracy_text(it.score if it else None) for it in parities],
+        _("Same class"): [numbers.percent(it.agreement, it.n) if it else "" for it in parities],
+        _("Largest logit gap"): [f"{it.max_logit_difference:.2g}" if it else "" for it in parities],
+    }
+
+
+def _time_text(latency: Spread | None) -> str:
+    return numbers.milliseconds(latency.median) if latency else _("n/a")
 
 
 def step_title(step: Step) -> str:
@@ -488,20 +489,17 @@ def _story(offered: tuple[Step, ...]) -> Any:
     return finish(layered(full, outlines, *texts).add_params(chosen), height=STORY_PX)
 
 
-def stack_table(rows: Sequence[StackRow]) -> list[dict[str, str]]:
-    """Every step as a reader wants it; empty where nothing was measured."""
-    return [
-        {
-            _("Step"): f"{STEPS.index(row.step) + 1} {step_title(row.step)}",
-            _("File"): format_title(row.format),
-            _("Right (95 % interval)"): accuracy_text(row.score),
-            _("Bytes"): numbers.count(row.size_bytes),
-            _("One photo"): numbers.milliseconds(row.latency.median) if row.latency else _("n/a"),
-            _("Parameters"): numbers.count(row.params),
-            _("MACs"): numbers.count(row.macs),
-        }
-        for row in rows
-    ]
+def stack_table(rows: Sequence[StackRow]) -> dict[str, list[str]]:
+    """Every step as a reader wants it: title -> texts, empty where nothing was measured."""
+    return {
+        _("Step"): [f"{STEPS.index(row.step) + 1} {step_title(row.step)}" for row in rows],
+        _("File"): [format_title(row.format) for row in rows],
+        _("Right (95 % interval)"): [accuracy_text(row.score) for row in rows],
+        _("Bytes"): [numbers.count(row.size_bytes) for row in rows],
+        _("One photo"): [_time_text(row.latency) for row in rows],
+        _("Parameters"): [numbers.count(row.params) for row in rows],
+        _("MACs"): [numbers.count(row.macs) for row in rows],
+    }
 
 
 def stack_lines(stack: Stack) -> list[str]:

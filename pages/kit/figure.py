@@ -85,12 +85,34 @@ def show_with_slider(chart: Any, alt: str, key: str, height_px: int) -> None:
         show(chart, alt, f"{key}-chart")
 
 
-def table(columns: Mapping[str, Sequence[str]], n_text: int = 1) -> None:
+def table(
+    columns: Mapping[str, Sequence[str]],
+    n_text: int = 1,
+    extra: Sequence[str] = (),
+    key: str | None = None,
+    height_px: int | None = None,
+) -> None:
     """Draw a Markdown table: title -> cells, all columns of one length; the first `n_text` hold
-    words, the others numbers, which stand right."""
+    words, the others numbers, which stand right. Cells wrap, so that a narrow screen has room.
+
+    `extra`: titles of columns that a phone held upright leaves out. `height_px`: of a long table,
+    which scrolls under its head. Both need a `key`, which no other table of the page has.
+    """
     rules = [*["---"] * n_text, *["---:"] * (len(columns) - n_text)]
     rows = [columns, rules, *zip(*columns.values(), strict=True)]
-    st.markdown("\n".join(f"| {' | '.join(row)} |" for row in rows))
+    text = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    if key is None:
+        st.markdown(text)
+        return
+    left_out = ", ".join(
+        f".st-key-table-{key} :is(th, td):nth-child({number})"
+        for number, title in enumerate(columns, 1)
+        if title in extra
+    )
+    with st.container(key=f"table-{key}", height=height_px or "content"):
+        if left_out:
+            st.html(f"<style>@media (max-width: 640px) {{{left_out} {{display: none}}}}</style>")
+        st.markdown(text)
 
 
 def source(words: str, text: str) -> None:

@@ -304,6 +304,8 @@ def style() -> None:
         "[data-testid='stMarkdownContainer'] :not(pre) > code, "
         "[data-testid='stCaptionContainer'] code {font-size: 0.95em !important}"
         "[data-testid='stSelectbox'] input {text-overflow: ellipsis}"
+        "@media (min-width: 641px) {.st-key-instrument [data-testid='stSelectbox'] input "
+        "{font-size: 0.875rem}}"  # names of networks are long
         ".st-key-instrument [data-testid='stFileUploaderDropzoneInstructions'] {display: none}"
         "[data-testid='stVegaLiteChart'] svg {overflow: visible}"  # else a last letter is cut
         "[data-testid='stVegaLiteChart'] .mark-text.role-mark text {paint-order: stroke; "
@@ -316,9 +318,12 @@ def style() -> None:
         ".st-key-instrument [role='radiogroup'] {flex-wrap: wrap}"
         f"{chinese}"
         "[data-testid='stMarkdownContainer'] table {display: block; overflow-x: auto}"
+        "[class*='st-key-table-'] table {display: table !important; width: 100%}"
+        f"[class*='st-key-table-'] th {{position: sticky; top: 0; background: {page}}}"
         "[class*='st-key-verdict'] {min-height: 3.2rem}"
         "[data-testid='stMarkdownContainer'] hr {margin: 0.8rem 0}"
         "@media (max-width: 640px) {[data-testid='stMarkdownContainer'] table {font-size: 0.875rem}"
+        "[class*='st-key-table-'] :is(th, td) {padding: 0.25rem 0.3rem !important}"
         ".st-key-instrument > * > [data-testid='stHorizontalBlock'], "
         ".st-key-instrument > [data-testid='stHorizontalBlock'] {flex-direction: column-reverse}"
         ".st-key-instrument [data-testid='stColumn'] {min-width: 100%}}"

@@ -11,7 +11,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from core.charts.names import parts_of, title_of, versions
+from core.charts.names import CHAR_PX, menu_versions, parts_of, title_of, width_px
 from core.charts.theme import RoleKey, glyph, role_of, role_title
 from core.checkpoints import Checkpoint, checkpoint_tensors, listing, own_dir
 from core.checkpoints.by_recipe import collect, is_trial, on_one_set
@@ -27,6 +27,8 @@ if TYPE_CHECKING:  # it costs ONNX, which most pages do without
 Rows = TypeVar("Rows", bound=CheckpointRows[Any])
 MOST = 6
 """Networks to compare at once."""
+MENU_PX = 38 * CHAR_PX
+"""The longest name that a menu beside a picture shows whole on a laptop, as charts count it."""
 
 
 def checkpoints() -> list[Checkpoint]:
@@ -138,20 +140,23 @@ def name_of(checkpoint: Checkpoint, title: str = "") -> str:
 
 
 def menu_names(listed: Iterable[Checkpoint]) -> dict[str, str]:
-    """What a menu calls networks, by id: the short name, as a menu beside a picture is narrow and
-    cuts off the end, which tells networks apart; the whole title where two would be called alike,
-    and of a visitor's own ones, which their runs' numbers tell apart.
+    """What a menu calls networks, by id: the longest short name that fits, as a menu beside a
+    picture is narrow and cuts off the end, which tells networks apart; the whole title where two
+    would be called alike, and of a visitor's own ones, which their runs' numbers tell apart.
     """
     by_id = {checkpoint.id: checkpoint for checkpoint in listed}
     shipped: Container[str] = ()
     with suppress(UserError):  # `checkpoints` says what is wrong
         shipped = listing().checkpoints
-    short = {
-        id: name_of(each, versions(each.model, each.recipe, title_of(each))[-2:][0])
-        if id in shipped
-        else name_of(each)
-        for id, each in by_id.items()
-    }
+
+    def name(each: Checkpoint) -> str:
+        if each.id not in shipped:
+            return name_of(each)
+        texts = menu_versions(each.model, each.recipe, title_of(each))
+        names = [name_of(each, text) for text in texts]
+        return next((text for text in names if width_px(text) <= MENU_PX), names[-1])
+
+    short = {id: name(each) for id, each in by_id.items()}
     taken = Counter(short.values())
     return {id: name if taken[name] == 1 else name_of(by_id[id]) for id, name in short.items()}
 

@@ -55,7 +55,7 @@ def test_home_names_the_best_network_and_leads_to_the_pages(page: "Page", server
     settle(page)
     assert "Depthwise 257 k, distilled" in chart_texts(page)
     page.get_by_role("tab", name="Every network").click()
-    page.wait_for_selector('[data-testid="stDataFrame"]')
+    page.wait_for_selector('[data-testid="stMarkdown"] table')
     page.click('[data-testid="stMain"] [data-testid="stPageLink"] >> text=Architecture')
     page.wait_for_selector("h1 >> text=parameters sit")
 

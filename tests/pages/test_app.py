@@ -21,6 +21,7 @@ from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 from core import i18n
+from core.charts import numbers
 from core.models.registry import MODELS
 from pages.kit import frame, server
 from tests.conftest import run_python
@@ -41,6 +42,19 @@ def said(app: AppTest) -> str:
     """All plain text on the page."""
     kinds = ("title", "header", "markdown", "caption", "info", "success", "warning", "error")
     return "\n".join(str(element.value) for kind in kinds for element in getattr(app, kind))
+
+
+def tables(app: AppTest) -> list[dict[str, list[str]]]:
+    """Every Markdown table on the page: title -> cells, narrow spaces left out."""
+    found = []
+    for text in (str(each.value) for each in app.markdown):
+        if text.startswith("| ") and "---" in text:
+            head, _rules, *rows = (
+                [cell.strip().replace(numbers.THIN, "") for cell in line.strip("|").split("|")]
+                for line in text.splitlines()
+            )
+            found.append(dict(zip(head, map(list, zip(*rows, strict=True)), strict=True)))
+    return found
 
 
 def data_buttons(app: AppTest) -> set[str]:

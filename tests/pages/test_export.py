@@ -22,7 +22,7 @@ from pages import export
 from tests.pages import export_shelf, shelf
 from tests.pages.export_shelf import SCRATCH, TEACHER
 from tests.pages.live import Line, LivePage, only_job
-from tests.pages.test_app import HOSTILE, Marking, data_buttons, outside
+from tests.pages.test_app import HOSTILE, Marking, data_buttons, outside, tables
 from tests.pages.test_app import said as said_on
 
 Open = Callable[..., AppTest]
@@ -78,16 +78,16 @@ def test_times_have_a_guess_of_their_own(open_page: Open, shipped: Path) -> None
 def test_an_older_link_reveals_and_every_figure_is_in_a_tab(open_page: Open, shipped: Path) -> None:
     app = open_page(PAGE, reveal="true", tab="figures")
     assert "HW7's 8-bit file: 265KB" in alts(app)[0]
-    table = app.dataframe[0].value
-    assert list(table["Bytes"]) == ["530,000", "1,050,000", "540,000", "320,000", "265,000"]
-    assert table["One photo"].iloc[-1] == "n/a"
-    assert table["Same class"].iloc[3].replace(numbers.THIN, "") == "97.0%"
+    (table,) = tables(app)
+    assert table["Bytes"] == ["530,000", "1,050,000", "540,000", "320,000", "265,000"]
+    assert table["One photo"][-1] == "n/a"
+    assert table["Same class"][3] == "97.0%"
     app = open_page(PAGE, reveal="true", tab="homework")
     assert "1,050,000 B, over both limits" in said(app)
     assert "265,000 B, under both limits" in said(app)
     for tab in ("figures", "homework", "trap"):  # none of them gives the answer away
         hidden = open_page(PAGE, tab=tab)
-        assert not hidden.dataframe and "265" not in said(hidden)
+        assert not tables(hidden) and "265" not in said(hidden)
         assert "2.00ms" not in said(hidden)
 
 
@@ -95,8 +95,8 @@ def test_the_way_is_drawn_and_told(open_page: Open, shipped: Path) -> None:
     app = open_page(PAGE, tab="way")
     assert "1 teacher: 51.2MB, 70.0%" in alts(app)[-1] and data_buttons(app) == {"whole-way"}
     assert "12 epochs" in said(app)
-    way = app.dataframe[-1].value
-    assert list(way["Step"])[0] == "1 teacher" and len(way) == 7
+    (way,) = tables(app)
+    assert way["Step"][0] == "1 teacher" and len(way["Step"]) == 7
     assert "All steps" in said(app)
 
 
@@ -133,7 +133,7 @@ def test_a_way_without_photographs_is_a_table(open_page: Open, shipped: Path) ->
     app = open_page(PAGE, tab="way")
     assert not app.exception and len(alts(app)) == 1  # of the files
     assert "without photographs" in " ".join(str(one.value) for one in app.info)
-    assert list(app.dataframe[-1].value["Right (95 % interval)"]) == [""] * 7
+    assert tables(app)[-1]["Right (95 % interval)"] == [""] * 7
 
 
 def test_rows_made_without_photographs_say_so(open_page: Open, shipped: Path) -> None:
@@ -143,7 +143,7 @@ def test_rows_made_without_photographs_say_so(open_page: Open, shipped: Path) ->
     Shipping.path(TEACHER).write_text(json.dumps(content))
     app = open_page(PAGE, reveal="true", network=TEACHER, tab="figures")
     assert not app.exception and "64 made-up pictures" in said(app)
-    assert list(app.dataframe[0].value["Right (95 % interval)"]) == [""] * 5
+    assert tables(app)[0]["Right (95 % interval)"] == [""] * 5
 
 
 def test_every_file_has_its_buttons_but_int8_waits(open_page: Open, shipped: Path) -> None:

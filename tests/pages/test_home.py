@@ -21,7 +21,7 @@ from core.timing import Spread
 from tests.dreamers import fill_dreams
 from tests.food import make_food11
 from tests.pages import shelf
-from tests.pages.test_app import Marking, outside, said
+from tests.pages.test_app import Marking, outside, said, tables
 
 Open = Callable[..., AppTest]
 SIZES = dict(zip(STEPS, (13_800_000, 1_000_000, 260_000, 600_000, 590_000, 200_000, 150_000),
@@ -194,9 +194,9 @@ def test_a_way_of_other_weights_or_damaged_leaves_the_rest_of_the_page(open_page
 
 def test_every_network_is_in_the_table_and_three_doors_lead_on(open_page: Open) -> None:
     app = open_page("home", tab="networks", cost="size_bytes")
-    table = app.dataframe[0].value
-    assert len(table) == 3 and list(table.columns)[:2] == ["Network", "Right"]
-    assert "EfficientNet-Lite0" in table["Network"].iloc[0]
+    (table,) = tables(app)
+    assert len(table["Network"]) == 3 and list(table)[:2] == ["Network", "Right"]
+    assert "EfficientNet-Lite0" in table["Network"][0]
     links = [one.proto.page for one in app.get("page_link")]
     assert [page.removesuffix(".py").split("/")[-1] for page in links[:3]] == [
         "compare", "architecture", "pruning",

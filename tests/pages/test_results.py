@@ -17,6 +17,7 @@ from pages.kit import guess
 from tests import results_shelf as results
 from tests.charts import rows_of
 from tests.pages import shelf
+from tests.pages.test_app import tables
 
 Open = Callable[..., AppTest]
 
@@ -78,13 +79,15 @@ def opened(open_page: Open, page: str = "results", **query: str) -> AppTest:
 def test_the_table_and_the_trap_hold_every_seed(open_page: Open) -> None:
     results.fill()
     assert "9 pairs of trainings" in said(opened(open_page, tab="trap"))
-    table = opened(open_page, tab="table").dataframe[0].value
-    assert len(table) == len(results.WHOLE)
-    row = table[table["network"].str.contains("taught by ResNet-18")].iloc[0]
-    assert row["right"].startswith("58.4") and row["seeds"] == "0, 1, 2"
-    assert row["params"] == 256_779 and "29.6" in row["macs"] and row["ms"].startswith("0.99")
-    scratch = table[table["network"].str.contains("pointwise CNN, from scratch")].iloc[0]
-    assert scratch["reported"].startswith(f"{100 * REPORTED['dwpw_256k-scratch'].accuracy:.1f}")
+    (table,) = tables(opened(open_page, tab="table"))
+    rows = [dict(zip(table, cells, strict=True)) for cells in zip(*table.values(), strict=True)]
+    assert len(rows) == len(results.WHOLE)
+    (row,) = [row for row in rows if "taught by ResNet-18" in row["Network"]]
+    assert row["Right (95 % interval)"].startswith("58.4") and row["Seeds"] == "0, 1, 2"
+    assert row["Parameters"] == "256,779" and "29.6" in row["MACs"]
+    assert row["Time"].startswith("0.99")
+    scratch = next(row for row in rows if "pointwise CNN, from scratch" in row["Network"])
+    assert scratch["Theirs"].startswith(f"{100 * REPORTED['dwpw_256k-scratch'].accuracy:.1f}")
 
 
 def test_one_big_network_is_brought_to_the_same_size_by_several_methods(open_page: Open) -> None:
@@ -100,11 +103,11 @@ def test_one_big_network_is_brought_to_the_same_size_by_several_methods(open_pag
     text = said(app)
     assert "compress one big model by two methods to the same size" in text
     assert "**About 1.0 MB**: nothing was measured yet." in text
-    taught, mine = (each.value for each in app.dataframe)  # the more accurate big network first
-    assert mine["way"].tolist() == ["channels cut, 30 epochs after", "8 bits, no training after"]
-    assert [size[:3] for size in mine["size"]] == ["342", "300"]
+    taught, mine = tables(app)  # the more accurate big network first
+    assert mine["Method"] == ["channels cut, 30 epochs after", "8 bits, no training after"]
+    assert [size[:3] for size in mine["File"]] == ["342", "300"]
     assert "8 bits, no training after, 68.3 %; then 61.7 %" in text
-    assert taught["way"].tolist() == ["distilled: Best student under 100,000, distilled"]
+    assert taught["Method"] == ["distilled: Best student under 100,000, distilled"]
     assert text.count(f", from *{one.title}*") == 1
     (box,) = [each for each in app.expander if "train every method" in each.label]
     assert not box.code  # lazy
@@ -184,7 +187,7 @@ def test_other_photographs_uncommitted_code_and_damaged_times_are_said(
     charts = [chart.proto for chart in app.get("vega_lite_chart")]
     assert not any("Learned elsewhere" in chart.alt + chart.spec for chart in charts)
     if page == "results":
-        assert len(app.dataframe[0].value) == 2
+        assert len(tables(app)[0]["Network"]) == 2
     assert not any("Another set" in str(each.value) for each in app.caption if each.value != line)
     LatencyTable.path().write_text("{}")
     app.run()
