@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.cli.main import main
-from core.training.queue.line import JobQueue
-from core.training.queue.store import JobSettings
+from core.training.queue.line import JobQueue, JobSettings
 from tests.core.training.queue.queueing import FINGERPRINT, config, script
 
 

@@ -87,7 +87,7 @@ def test_without_cgroups_affinity_counts(groups: Path, monkeypatch: pytest.Monke
 def test_a_process_held_to_one_core_counts_one() -> None:
     program = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))});"
-        "from core.cores import cores; from core.training.queue.store import JobSettings;"
+        "from core.cores import cores; from core.training.queue.line import JobSettings;"
         "assert cores() == JobSettings.from_environment().threads == 1"
     )
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SMALL_PLATES_TRAIN")}

@@ -12,8 +12,7 @@ from core.cli import serve
 from core.cli.main import main
 from core.errors import ConfigError
 from core.training.config import TrainConfig
-from core.training.queue.line import JobQueue
-from core.training.queue.store import JobSettings, Store
+from core.training.queue.line import JobQueue, JobSettings, Store
 from core.training.runs import RunFolder
 from tests.core.training.queue.queueing import FINGERPRINT, config, script
 from tests.food import make_food11

@@ -11,8 +11,7 @@ from streamlit.testing.v1 import AppTest
 from core.collection.recipes import preset
 from core.data.dreams import DREAMS, dreams_dir, load_dreams
 from core.training.config import TrainConfig
-from core.training.queue.line import JobQueue
-from core.training.queue.store import JobSettings
+from core.training.queue.line import JobQueue, JobSettings
 from pages.training import compared
 from tests.core.training.queue.queueing import script
 from tests.dreamers import fill_dreams

@@ -14,8 +14,7 @@ from streamlit.testing.v1 import AppTest
 from core import checkpoints
 from core.collection.recipes import PRESETS
 from core.training.config import TrainConfig
-from core.training.queue.line import JobQueue
-from core.training.queue.store import JobSettings, Store
+from core.training.queue.line import JobQueue, JobSettings, Store
 from pages import training as training_form
 from pages.kit import server
 from tests.core.training.queue.queueing import script

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from core.training.config import TrainConfig
-from core.training.queue.line import JobQueue
-from core.training.queue.store import JobSettings
+from core.training.queue.line import JobQueue, JobSettings
 
 FINGERPRINT = "0123456789abcdef"
 SCRIPT = """

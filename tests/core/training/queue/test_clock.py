@@ -16,8 +16,7 @@ import pytest
 
 from core.training.config import TrainConfig
 from core.training.queue import process as jobs_process
-from core.training.queue.line import ANYBODY, JobQueue
-from core.training.queue.store import JobSettings, Store
+from core.training.queue.line import ANYBODY, JobQueue, JobSettings, Store
 from core.training.runs import FILE as PROGRESS
 from tests.core.training.queue.queueing import (
     FINGERPRINT,

@@ -16,8 +16,7 @@ import pytest
 from core.errors import JobError, UserError
 from core.training.config import TrainConfig
 from core.training.queue import process
-from core.training.queue.line import JobQueue, job_id
-from core.training.queue.store import JobSettings, Store
+from core.training.queue.line import JobQueue, JobSettings, Store, job_id
 from tests.core.training.queue.queueing import (
     FINGERPRINT,
     config,

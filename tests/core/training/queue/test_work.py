@@ -17,9 +17,8 @@ from core.errors import CheckpointError, DataError, LossError
 from core.training.config import TrainConfig
 from core.training.loss import KDLoss, loss_fn_kd
 from core.training.queue import work
-from core.training.queue.line import JobQueue
+from core.training.queue.line import JobQueue, JobSettings
 from core.training.queue.process import REPORT, ending
-from core.training.queue.store import JobSettings
 from core.training.queue.work import confusion, mistakes, run_job
 from tests.core.training.queue.queueing import wait_until
 from tests.food import make_food11

@@ -11,10 +11,8 @@ import psutil
 import pytest
 
 from core.training.queue import process as jobs_process
-from core.training.queue import warm as warm_module
-from core.training.queue.line import JobQueue
-from core.training.queue.store import JobSettings
-from core.training.queue.warm import WarmProcess
+from core.training.queue.line import JobQueue, JobSettings
+from core.training.queue.process import WarmProcess
 from tests.core.training.queue.queueing import FINGERPRINT, config, script, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no files are passed on there")
@@ -22,16 +20,16 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no files are pa
 LIGHT = """
 import sys
 from functools import partial
-from core.training.queue import warm
-warm.warm_up = lambda: None
-sys.exit(warm.main(int(sys.argv[1])))
+from core.training.queue import process
+process.warm_up = lambda: None
+sys.exit(process.main(int(sys.argv[1])))
 """
 
 
 @pytest.fixture
 def light(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waiting processes import nothing heavy."""
-    monkeypatch.setattr(warm_module, "COMMAND", [sys.executable, "-c", LIGHT])
+    monkeypatch.setattr(jobs_process, "WAITING", [sys.executable, "-c", LIGHT])
 
 
 def has_ended(process: psutil.Process) -> bool:
@@ -100,7 +98,7 @@ def test_one_that_was_killed_is_not_used(warm: WarmProcess, tmp_path: Path) -> N
 def test_it_ends_when_it_is_not_wanted(
     light: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(warm_module, "IDLE_S", 0.3)
+    monkeypatch.setattr(jobs_process, "IDLE_S", 0.3)
     idle = WarmProcess()
     for _time in range(2):  # it comes again
         idle.prepare(jobs_process.environment(1))
@@ -112,10 +110,10 @@ def test_it_ends_when_it_is_not_wanted(
 def test_it_ends_with_its_server(tmp_path: Path) -> None:
     """A server that is killed says nothing: the end of the socket does."""
     code = (
-        "import os, sys\nfrom core.training.queue import warm\n"
-        f"warm.COMMAND = [sys.executable, '-c', {LIGHT!r}]\n"
-        "process = warm.WarmProcess()\nprocess.prepare(dict(os.environ))\n"
-        "print(process._idle[0].pid, flush=True)\nos.kill(os.getpid(), 9)\n"
+        "import os, sys\nfrom core.training.queue import process\n"
+        f"process.WAITING = [sys.executable, '-c', {LIGHT!r}]\n"
+        "warm = process.WarmProcess()\nwarm.prepare(dict(os.environ))\n"
+        "print(warm._idle[0].pid, flush=True)\nos.kill(os.getpid(), 9)\n"
     )
     repo = Path(__file__).parents[4]
     done = subprocess.run([sys.executable, "-c", code], cwd=repo, capture_output=True, text=True)
