@@ -8,6 +8,7 @@ import pytest
 
 from core.models.design.cost import layer_rows, totals
 from core.models.design.spec import read
+from tests.browser.waiting import until_still
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -23,11 +24,8 @@ PARAMS = """[...document.querySelectorAll("[data-testid='stMain'] p")]
 def open_page(page: "Page", server: str, query: str = "", charts: int = 1) -> None:
     """Open the page with its settings, and wait until its charts are drawn."""
     page.goto(f"{server}/architecture?{query}")
-    page.wait_for_function(
-        "n => document.querySelectorAll('svg.marks').length >= n && "
-        "!document.querySelector('[data-testid=\"stStatusWidget\"]')",
-        arg=charts,
-    )
+    page.wait_for_function("n => document.querySelectorAll('svg.marks').length >= n", arg=charts)
+    until_still(page)
 
 
 def wait_for_params(page: "Page", line: str) -> None:
@@ -117,7 +115,6 @@ def test_a_hostile_link_is_words_only(page: "Page", server: str) -> None:
 def test_a_phone_scrolls_down_only(page: "Page", server: str, mode: str) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     open_page(page, server, f"mode={mode}")
-    page.wait_for_timeout(1000)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     top = page.locator("svg.marks").first.bounding_box()
     assert top is not None and top["y"] < 420

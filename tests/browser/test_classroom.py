@@ -14,6 +14,7 @@ import pytest
 
 from core.classroom import Rooms, Spot
 from tests.browser.conftest import PATIENCE_MS
+from tests.browser.waiting import until_still
 from tests.visitor import run_server
 from tools.load import Session, guess_together, quantile
 
@@ -180,7 +181,7 @@ def test_a_presenter_sees_large_text_and_moves_on_with_keys(server: str, open_ta
     assert tab.evaluate("document.documentElement.scrollWidth") <= 1920
     for _screen in range(8):
         tab.keyboard.press("PageDown")
-        tab.wait_for_timeout(1000)
+        until_still(tab)
         if tab.is_visible("[data-testid='stTabs']"):
             break
     assert tab.is_visible("[data-testid='stTabs']") and not tab.is_visible("h1")

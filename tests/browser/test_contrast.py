@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.browser.waiting import until_still
 from tests.visitor import REPO, run_server
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def test_all_words_can_be_read(browser: "Browser", tmp_path: Path, scheme: str) 
         page.goto(server.address)
         page.wait_for_selector("text=A link")
         page.wait_for_selector("[data-testid='stCode'] .token.comment")
-        page.wait_for_timeout(500)
+        until_still(page)
         seen, faint = page.evaluate(FAINT)
         page.close()
     assert seen > 30 and faint == []

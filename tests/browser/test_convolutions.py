@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.conftest import PATIENCE_MS
+from tests.browser.waiting import until_still
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -20,11 +21,8 @@ CHARTS = 4
 def open_page(page: "Page", server: str, query: str = "", charts: int = CHARTS) -> None:
     """Open the page with its settings, and wait until all charts are drawn."""
     page.goto(f"{server}/{PATH}?{query}")
-    page.wait_for_function(
-        "n => document.querySelectorAll('svg.marks').length >= n && "
-        "!document.querySelector('[data-testid=\"stStatusWidget\"]')",
-        arg=charts,
-    )
+    page.wait_for_function("n => document.querySelectorAll('svg.marks').length >= n", arg=charts)
+    until_still(page)
 
 
 DRAWING = "[...document.querySelectorAll(`[aria-label^='${kind}. '] svg.marks .mark-rule line`)]"
@@ -71,7 +69,6 @@ def test_pointing_at_a_channel_shows_what_it_reads(page: "Page", server: str) ->
     page.on("websocket", lambda socket: socket.on("framesent", lambda frame: frames.append(frame)))
     open_page(page, server, "in_channels=8&out_channels=8&groups=2")
     before = inked(page, "Group")
-    page.wait_for_timeout(500)
     sent = len(frames)
     assert sent
     last = page.locator("[aria-label^='Group. '] svg.marks .mark-symbol").last.locator("path").last

@@ -10,6 +10,7 @@ from core.course import CLASSES
 from core.distillation.temperature import examples
 from core.distillation.terms import lengths, take_apart
 from core.inference.predict import open_session, run_batches
+from tests.browser.waiting import until_still
 from tests.pages import shelf
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def open_page(page: "Page", server: str, query: str = "") -> None:
         page.click(f'text="{name}"')
     page.wait_for_selector('.vega-bindings select[name="pick"]')
     page.wait_for_selector(f'{CHART} text:text("soft, without T²")')
-    page.wait_for_function("!document.querySelector('[data-testid=\"stStatusWidget\"]')")
+    until_still(page)
     page.keyboard.press("Escape")
 
 
@@ -113,7 +114,6 @@ def test_every_input_moves_the_picture_as_the_formulas_say(page: "Page", server:
     page.on("websocket", lambda socket: socket.on("framesent", lambda frame: frames.append(frame)))
     open_page(page, server)
     compare(page, 0.5, 4.0)
-    page.wait_for_timeout(500)
     assert frames
     sent = len(frames)
     page.focus('input[name="T"]')
@@ -139,7 +139,7 @@ def test_a_guess_leaves_the_sliders_where_they_are(page: "Page", server: str) ->
     """The curves make the chart another one, drawn anew before the server knows of the sliders."""
     page.goto(f"{server}/distillation")
     page.wait_for_selector(CHART)
-    page.wait_for_timeout(500)
+    until_still(page)
     page.focus('input[name="T"]')
     for _press in range(3):
         page.keyboard.press("ArrowRight")
@@ -176,7 +176,7 @@ def test_the_axis_stands_still_and_bars_have_their_lengths(page: "Page", server:
         page.focus('input[name="T"]')
         for _press in range(12):
             page.keyboard.press("ArrowRight")
-        page.wait_for_timeout(300)
+        until_still(page)
     np.testing.assert_allclose(lines[0], lines[1], atol=1.0)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import onnxruntime as ort
 import pytest
 
+from tests.browser.waiting import until_still
 from tests.food import make_food11
 from tests.visitor import run_server
 
@@ -40,7 +41,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def settle(page: "Page") -> None:
     page.wait_for_selector("h1 >> text=What do you put on the phone?")
     page.wait_for_selector('[data-testid="stTab"]')
-    page.wait_for_function("!document.querySelector('[data-testid=\"stStatusWidget\"]')")
+    until_still(page)
 
 
 def said(page: "Page") -> str:
@@ -122,8 +123,7 @@ def test_home_steps_through_the_way_without_asking_the_server(page: "Page", serv
     page.on("websocket", lambda socket: socket.on("framesent", lambda frame: frames.append(frame)))
     page.goto(server)
     page.wait_for_selector("svg.marks")
-    page.wait_for_function("!document.querySelector('[data-testid=\"stStatusWidget\"]')")
-    page.wait_for_timeout(800)
+    until_still(page)
     words = "() => [...document.querySelectorAll('svg.marks text')].map(t => t.textContent)"
     assert frames and "51.2 MB" in " ".join(page.evaluate(words)).replace("\u202f", " ")
     sent = len(frames)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-from tests.browser.test_pages import settle
+from tests.browser.waiting import until_still
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -33,14 +33,13 @@ def test_another_tab_leaves_the_rest_of_the_page_alone(
         "websocket", lambda socket: socket.on("framereceived", lambda data: received.append(data))
     )
     page.goto(f"{server}/{name}")
-    settle(page, chart=False)
     page.wait_for_selector('[data-testid="stTabs"] [role="tab"]')
-    page.wait_for_timeout(1500)
+    until_still(page)
     assert page.evaluate(MARK) > 5
     received.clear()
     page.locator('[data-testid="stTabs"] [role="tab"]').nth(1).click()
     page.wait_for_function("location.search.includes('tab=')")
-    page.wait_for_timeout(1500)
+    until_still(page)
 
     messages = [ForwardMsg.FromString(data) for data in received]
     deltas = [one.delta for one in messages if one.WhichOneof("type") == "delta"]

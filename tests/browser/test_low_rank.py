@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.conftest import PATIENCE_MS
+from tests.browser.waiting import until_still
 from tests.food import make_food11
 from tests.visitor import run_server
 
@@ -36,7 +37,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def settle(page: "Page") -> None:
     page.wait_for_selector("h1 >> text=ranks")
     page.wait_for_selector("svg.marks")
-    page.wait_for_function("!document.querySelector('[data-testid=\"stStatusWidget\"]')")
+    until_still(page)
 
 
 def said(page: "Page") -> str:
@@ -70,7 +71,6 @@ def test_dragging_the_rank_asks_the_server_for_nothing(page: "Page", server: str
     page.goto(f"{server}/low_rank?reveal=true")
     settle(page)
     assert "r = 48 of 192" in words_in_chart(page)
-    page.wait_for_timeout(1000)
     before = len(frames)
     whole, kept = 64 * 64 * 9 + 64, []
     for rank in (1, 100, 192):

@@ -9,6 +9,7 @@ import pytest
 
 from core.distillation.temperature import examples
 from core.inference.predict import open_session, run_batches
+from tests.browser.waiting import until_still
 from tests.food import food_picture
 from tests.pages import shelf
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.browser
 def settle(page: "Page", chart: bool = True) -> None:
     """Until Streamlit has stopped running and its charts are drawn."""
     page.wait_for_selector("h1")
-    page.wait_for_function("!document.querySelector('[data-testid=\"stStatusWidget\"]')")
+    until_still(page)
     if chart:
         page.wait_for_selector("svg.marks")
 
@@ -92,7 +93,6 @@ def test_dragging_the_temperature_sends_nothing(page: "Page", server: str) -> No
     page.click('text="Just show me"')
     page.wait_for_selector(".vega-bindings input")
     settle(page)
-    page.wait_for_timeout(500)
     assert frames  # the app does talk to its server: the count below can fail
     assert live_numbers(page) == expected_numbers(1.0)
     page.focus('input[type="range"][name="T"]')
@@ -225,7 +225,6 @@ def test_a_first_visitor_is_greeted_once(page: "Page", server: str, key: str, wi
     assert page.evaluate(tops) == before and sent == [] and page.evaluate("window.messages") == 0
     page.reload()
     settle(page)
-    page.wait_for_timeout(1000)
     assert card(page).count() == 0
 
 
@@ -233,7 +232,6 @@ def test_links_to_a_setting_rooms_and_presenters_are_not_greeted(page: "Page", s
     for query in ("?cost=macs", "?stage=true", "?tab=networks"):
         page.goto(f"{server}/{query}")
         settle(page)
-        page.wait_for_timeout(1000)
         assert card(page).count() == 0
 
 

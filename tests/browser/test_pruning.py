@@ -19,6 +19,7 @@ from core.models.registry import get
 from core.photos import prepare
 from tests.browser.conftest import PATIENCE_MS
 from tests.browser.maps import assert_alike, drawn, lit, photo
+from tests.browser.waiting import until_still
 from tests.food import make_food11
 from tests.pages import pruning_shelf
 from tests.visitor import run_server
@@ -54,7 +55,7 @@ def server(app: tuple[str, int]) -> str:
 def settle(page: "Page") -> None:
     page.wait_for_selector("h1 >> text=pruning")
     page.wait_for_selector("svg.marks")
-    page.wait_for_function("!document.querySelector('[data-testid=\"stStatusWidget\"]')")
+    until_still(page)
 
 
 def said(page: "Page") -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.browser.waiting import until_still
 from tests.food import make_food11
 from tests.visitor import run_server
 
@@ -55,7 +56,7 @@ def open_page(page: "Page", server: str, query: str = "", awaited: str = LINE) -
     page.goto(f"{server}/quantization{query}")
     page.wait_for_selector('h1 >> text="How few bits does a weight need?"')
     page.wait_for_selector(f"{awaited} svg.marks")
-    page.wait_for_function("!document.querySelector('[data-testid=\"stStatusWidget\"]')")
+    until_still(page)
 
 
 def said(page: "Page") -> str:
@@ -87,7 +88,7 @@ def test_moving_the_bits_sends_nothing_to_the_server(page: "Page", server: str) 
     page.on("websocket", lambda socket: socket.on("framesent", lambda sent: frames.append(sent)))
     open_page(page, server, f"?network={SCRATCH}")
     page.wait_for_selector(f'{LINE} svg.marks text >> text="4 bits: 16 levels"')
-    page.wait_for_timeout(1000)
+    until_still(page)
     frames.clear()
     for bits, levels in ((2, 4), (3, 8), (5, 32), (1, 2)):
         choose_bits(page, bits)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 
+from tests.browser.waiting import until_still
 from tests.visitor import run_server
 
 if TYPE_CHECKING:
@@ -30,8 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def settle(page: "Page") -> None:
     page.wait_for_selector("h1")
     page.wait_for_selector("svg.marks")
-    page.wait_for_function("!document.querySelector('[data-testid=\"stStatusWidget\"]')")
-    page.wait_for_timeout(500)
+    until_still(page)
 
 
 BOXES = """

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from pages.kit.frame import entries
+from tests.browser.waiting import until_still
 from tests.food import make_food11
 from tests.pages.every_setting import IN_BROWSER, SCENES, Link
 from tests.visitor import run_server
@@ -57,16 +58,7 @@ def settle(page: "Page") -> None:
     page.wait_for_selector("text=Link to this setting")
     for name in IN_BROWSER.get(urlsplit(page.url).path.strip("/"), set()) & query(page).keys():
         page.wait_for_selector(f'.vega-bindings [name="{name}"]')
-    seen: list[Any] = []
-    for _look in range(150):  # widgets come one after the other when the browser is busy
-        idle = page.evaluate(
-            "document.querySelector('[data-testid=\"stApp\"]').dataset.testScriptState"
-        )
-        seen = [*seen[-4:], page.evaluate(CONTROLS)]
-        if idle == "notRunning" and seen[0] and seen == seen[:1] * 5:
-            return
-        page.wait_for_timeout(400)
-    raise AssertionError("the page never came to rest")
+    until_still(page)  # widgets come one after the other when the browser is busy
 
 
 def go(page: "Page", name: str) -> None:
@@ -221,7 +213,7 @@ def test_a_slider_that_sends_nothing_is_in_the_link(
         settle(page)
     start = page.input_value(slider)
     page.focus(slider)
-    page.wait_for_timeout(500)
+    until_still(page)
     sent = len(frames)
     for _time in range(3):
         page.keyboard.press(press)
