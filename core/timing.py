@@ -18,7 +18,7 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -151,10 +151,11 @@ def time_calls(
         first = turn % len(names)
         for name in names[first:] + names[:first]:
             took_ms[name].append(clock(calls[name]))
-    return {name: _summary(values, threads) for name, values in took_ms.items()}
+    return {name: summary(values, threads) for name, values in took_ms.items()}
 
 
-def _summary(took_ms: list[float], threads: int) -> Timing:
+def summary(took_ms: Sequence[float], threads: int) -> Timing:
+    """Median, quartiles and 95th percentile of measured milliseconds, at least one."""
     p25, median, p75, p95 = (float(q) for q in np.percentile(took_ms, (25, 50, 75, 95)))
     return Timing(
         median_ms=median, p25_ms=p25, p75_ms=p75, p95_ms=p95, n=len(took_ms), threads=threads

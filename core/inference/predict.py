@@ -6,10 +6,10 @@ that was published anew is opened anew.
 """
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -22,7 +22,7 @@ from core.errors import CheckpointError
 from core.i18n import _
 from core.limited import give_memory_back
 from core.stats import Labelled
-from core.timing import Timing, thread_clock, time_calls
+from core.timing import Timing, summary, thread_clock
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -44,8 +44,9 @@ _opening_a_session = threading.Lock()
 """While it is opened, a network takes four times what it takes then: one at a time."""
 
 _T = TypeVar("_T")
-TIMED_RUNS = 3
-"""Timed runs of each network on a photo: by processor time they hardly differ."""
+TIMED_RUNS, LATEST_RUNS = 3, 9
+"""How often a network is timed at its first photo, and of how many runs its median is: by processor
+time they hardly differ, and a class that gives many photos need not ask three times for each."""
 
 
 def open_session(
@@ -184,6 +185,11 @@ class Predictor:
             raise ValueError(f"not uint8 (N, 3, {px}, {px}): {pixels.dtype} {pixels.shape}")
         return _run_batches(self._session, pixels)
 
+    @cached_property
+    def took_ms(self) -> deque[float]:
+        """Processor time of its latest runs on one picture, in milliseconds."""
+        return deque(maxlen=LATEST_RUNS)
+
     def correct(self, pictures: Labelled, on_progress: "OnProgress | None" = None) -> int:
         """How many pictures it is right about; `on_progress` hears of every batch."""
         return count_correct(self._session, pictures, on_progress)
@@ -259,7 +265,7 @@ class Prediction:
     """(C,): what the last linear layer made the logits of; empty for a network that ends otherwise.
     """
     timing: Timing
-    """One picture per call, on this machine, just now; threads stated."""
+    """One picture per call, the network's latest runs on this machine; threads stated."""
 
     @property
     def label(self) -> int:
@@ -289,9 +295,10 @@ def predict_photo(
 
     `opened`: predictors of ids that are no checkpoint's, such as one of its other files.
 
-    The times are medians of a few interleaved single-picture runs after a warm-up, one thread, by
-    its processor time: a class asks at once, and who waits for a core must not see a slow network
-    (`core.timing`). Raises CheckpointError as `predictor` does.
+    The times are medians of each network's latest single-picture runs, one thread, by its processor
+    time: a class asks at once, and who waits for a core must not see a slow network
+    (`core.timing`). A network that was not asked before is warmed up and then timed a few times in
+    turn with the other new ones. Raises CheckpointError as `predictor` does.
     """
     from core.photos import prepare
 
@@ -302,14 +309,25 @@ def predict_photo(
         id: (network.checkpoint.input_px, network.checkpoint.crop) for id, network in chosen.items()
     }
     pixels = {view: prepare(image, *view)[None] for view in set(seen.values())}  # (1, 3, px, px)
-    calls = {id: partial(network.logits, pixels[seen[id]]) for id, network in chosen.items()}
-    answers = {id: network.answers(pixels[seen[id]]) for id, network in chosen.items()}
-    timings = time_calls(  # the answers were the warm-up
-        calls, repeats=TIMED_RUNS, warmup=0, threads=THREADS, clock=thread_clock
-    )
+    answers = {}
+
+    def ask(id: str) -> None:
+        answers[id] = chosen[id].answers(pixels[seen[id]])
+
+    new = [id for id, network in chosen.items() if not network.took_ms]
+    for id in new:  # warm them up
+        ask(id)
+    for id in [*new * TIMED_RUNS, *(id for id in chosen if id not in new)]:
+        chosen[id].took_ms.append(thread_clock(partial(ask, id)))
     return [
-        Prediction(id, logits[0], softmax(logits[0]), features[0], timings[id])
-        for id, (logits, features) in answers.items()
+        Prediction(
+            id,
+            logits[0],
+            softmax(logits[0]),
+            features[0],
+            summary(list(chosen[id].took_ms), THREADS),
+        )
+        for id, (logits, features) in ((id, answers[id]) for id in chosen)
     ]
 
 

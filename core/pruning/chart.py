@@ -321,17 +321,18 @@ def time_chart(frame: pd.DataFrame, ratio: float, column: str = "torch_1") -> Sp
     ends = ends.assign(role="pruned", **_NAMES_AT)
     kind = column if column in SIZES else "time"
     now = pd.DataFrame({"ratio": [ratio]})
-    return with_data(_time_shape(top, kind), times=frame, ends=ends, now=now)
+    return with_data(_time_shape(kind), {"top": top}, times=frame, ends=ends, now=now)
 
 
 @compiled
-def _time_shape(top: float, kind: str) -> Any:
+def _time_shape(kind: str) -> Any:
     x = ratio_axis()
+    top = alt.param(name="top", value=1.25)
     title = {
         "time": _("Time, as a share of the original's"),
         "macs": _("MACs, as a share of the original's"),
     }.get(kind, _("Bytes, as a share of the original's"))
-    scale = alt.Scale(domain=[0, top], nice=False)
+    scale = alt.Scale(domain=[0, alt.expr("top")], nice=False)
     axis = alt.Axis(format=".0%", tickCount=6)
     y = alt.Y("share:Q", title=title, scale=scale, axis=axis)
     domain = list(FORMS)
@@ -367,7 +368,7 @@ def _time_shape(top: float, kind: str) -> Any:
             painted(bars, "pruned"),
             painted(marks, "pruned"),
             *end_names(x, y),
-        ),
+        ).add_params(top),
         height=HEIGHT_PX,
     )
 
@@ -403,26 +404,28 @@ def histogram_chart(frame: pd.DataFrame) -> Spec:
     """Stacked bars: grey what goes, in colour what stays. The axes do not move with the ratio."""
     whole = frame.groupby("low")["n"].sum().max()
     reach = float(frame["high"].max())
-    return with_data(_histogram_shape(reach, int(whole)), bins=frame)
+    return with_data(_histogram_shape(), {"reach": reach, "most": int(whole)}, bins=frame)
 
 
 @compiled
-def _histogram_shape(reach: float, most: int) -> Any:
+def _histogram_shape() -> Any:
+    reach, most = alt.param(name="reach", value=1), alt.param(name="most", value=1)
     base = alt.Chart(alt.NamedData("bins")).encode(
         alt.X(
             "low:Q",
             title=_("Weight"),
-            scale=alt.Scale(domain=[-reach, reach], nice=False),
+            scale=alt.Scale(domain=[alt.expr("-reach"), alt.expr("reach")], nice=False),
             axis=alt.Axis(tickCount=5, grid=False),
         ),
         alt.X2("high:Q"),
-        alt.Y("bottom:Q", title=_("How many"), scale=alt.Scale(domain=[0, most])),
+        alt.Y("bottom:Q", title=_("How many"), scale=alt.Scale(domain=[0, alt.expr("most")])),
         alt.Y2("top:Q"),
         tooltip=[alt.Tooltip("low:Q", format=".3f"), alt.Tooltip("n:Q", format=",")],
     )
     goes = painted(base.mark_rect(opacity=0.55).transform_filter("datum.slot == 'muted'"), "muted")
     stays = painted(base.mark_rect().transform_filter("datum.slot == 'pruned'"), "pruned")
-    return finish(layered(goes, stays), height=SURGERY_HEIGHT_PX)
+    both = layered(goes, stays).add_params(reach, most)
+    return finish(both, height=SURGERY_HEIGHT_PX)
 
 
 def layer_title(name: str) -> str:

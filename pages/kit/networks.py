@@ -4,6 +4,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +20,7 @@ from core.errors import CheckpointError, UserError
 from core.i18n import _
 from core.results import CheckpointRows
 from pages.kit import url_state
+from pages.kit.figure import kept
 from pages.kit.url_state import one_of, several_of, toggle
 
 if TYPE_CHECKING:  # it costs ONNX, which most pages do without
@@ -90,8 +92,8 @@ _of_sessions: "weakref.WeakSet[_OfSession]" = weakref.WeakSet()
 
 def end_sessions() -> None:
     """The server ends: forget all sessions' networks. A signal leaves no time for `atexit`."""
-    for kept in list(_of_sessions):
-        kept.end()
+    for session in list(_of_sessions):
+        session.end()
 
 
 def _forget_all(ids: list[str], forget: Callable[[str], None]) -> None:
@@ -144,6 +146,11 @@ def menu_names(listed: Iterable[Checkpoint]) -> dict[str, str]:
     picture is narrow and cuts off the end, which tells networks apart; the whole title where two
     would be called alike, and of a visitor's own ones, which their runs' numbers tell apart.
     """
+    networks = tuple(listed)
+    return kept(partial(_menu_names, networks), "menu names", of=networks)
+
+
+def _menu_names(listed: Sequence[Checkpoint]) -> dict[str, str]:
     by_id = {checkpoint.id: checkpoint for checkpoint in listed}
     shipped: Container[str] = ()
     with suppress(UserError):  # `checkpoints` says what is wrong
