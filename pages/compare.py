@@ -32,9 +32,6 @@ from pages.kit.photos import Photo, Seen, draw_map, look, map_places, pick
 from pages.kit.provenance import accuracy_lines, provenance
 from pages.kit.url_state import next_of, number_of, one_of, texts, toggle
 
-PER_ROW = 3
-"""Photos in a row of the grid."""
-
 
 def main() -> None:
     """Draw the page."""
@@ -267,24 +264,29 @@ def several_photos(results: Sequence[Seen], names: Mapping[str, str]) -> None:
             for answer in results[0].answers
         )
     )
-    for start in range(0, len(results), PER_ROW):
-        for column, seen in zip(
-            st.columns(PER_ROW), results[start : start + PER_ROW], strict=False
-        ):
-            with column.container(border=True):
+    st.html(
+        "<style>.st-key-photos {display: grid; gap: 0.6rem; "
+        "grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr))}"
+        ".st-key-photos > * > * {padding: 0.6rem} "
+        "[aria-label='Clear value'] + button {display: none}</style>"  # room for the food's name
+    )
+    with st.container(key="photos"):
+        for seen in results:
+            with st.container(border=True, height="stretch"):
                 draw_photo(seen)
-                truth = truth_of(seen)
-                lines = []
-                for answer in seen.answers:
-                    label, probability = first_choice(answer)
-                    doubt = doubt_of(answer)
-                    lines.append(
-                        f"{glyph(role_of(answer.checkpoint))} {food_class(CLASSES[label])} "
-                        f"{numbers.share(probability)}"
-                        + (_(" · unsure") if doubt and doubt.is_unsure else "")
-                        + mark(truth, label)
-                    )
-                st.markdown("  \n".join(lines))
+                st.markdown("  \n".join(choice_line(seen, answer) for answer in seen.answers))
+
+
+def choice_line(seen: Seen, answer: compare.Answer) -> str:
+    """What one network says of a photo of several."""
+    label, probability = first_choice(answer)
+    doubt = doubt_of(answer)
+    return (
+        f"{glyph(role_of(answer.checkpoint))} {food_class(CLASSES[label])} "
+        f"{numbers.share(probability)}"
+        + (_(" · unsure") if doubt and doubt.is_unsure else "")
+        + mark(truth_of(seen), label)
+    )
 
 
 def first_choice(answer: compare.Answer) -> tuple[int, float]:
@@ -303,7 +305,7 @@ def truth_of(seen: Seen) -> int | None:
 
 def mark(truth: int | None, label: int) -> str:
     """A tick or a cross, where the true class is known."""
-    return "" if truth is None else f" {glyph('correct' if truth == label else 'wrong')}"
+    return "" if truth is None else f"\u00a0{glyph('correct' if truth == label else 'wrong')}"
 
 
 def sentences(results: Sequence[Seen], names: Mapping[str, str]) -> list[str]:

@@ -53,11 +53,22 @@ from core.timing import COLUMNS, column_title
 from pages.kit import frame, guess, networks, quiz
 from pages.kit.figure import Picture, data_button, kept, show, show_with_slider, source, table
 from pages.kit.live import LivePoint, live_points, run_it_here
+from pages.kit.live_text import live_text
 from pages.kit.networks import name_of
 from pages.kit.photo_check import Choice, Version, photo_check
 from pages.kit.provenance import accuracy_line, not_measured, provenance
 from pages.kit.url_state import in_browser, number, number_of, one_of, toggle
 
+_follow_the_rank = live_text(
+    "follows_r",
+    """
+const percent = (p, digits) => (100 * p).toFixed(digits) + "\\u202f%";
+
+function numbers({kept, shares}, {R}) {
+  return {r: R, kept: percent(kept[R - 1], 1), share: percent(shares[R - 1], 0)};
+}
+""",
+)
 SLIDER_PX = 50
 GUESSED_ENERGY = 0.7
 METHODS: tuple[Method, ...] = ("auto", "spatial", "tucker2", "svd")
@@ -248,7 +259,15 @@ def layer(at: Setting) -> guess.Guess[str] | None:
     )
     guess.verdict(guessed, guess_of(curve) == guessed.value, answer)
     if guessed.is_open:
-        st.markdown(_("**What you see.** {lines}").format(lines=paragraph(picture.lines)))
+        text = _("At rank **{r}** the layer keeps {kept} of its energy, with {share} of its "
+                 "parameters.")  # fmt: skip
+        _follow_the_rank(
+            [_("**What you see.** {lines}").format(lines=text)],
+            {"R": begin},
+            kept=curve.kept.tolist(),
+            shares=(curve.params / curve.shape.params).tolist(),
+        )
+        st.markdown(paragraph(picture.lines))
         data_button(picture.frame, "low-rank-layer")
     return guessed
 

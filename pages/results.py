@@ -126,8 +126,8 @@ def explore(
                 "guess_results",
             )
             answer = by_key[GUESSED]
-            text = f"{outcome_title(answer.outcome())}: "
-            text += contrast_text(answer, basis_text(answer))
+            _mark, _space, outcome = outcome_title(answer.outcome()).partition(" ")
+            text = labelled(outcome, contrast_text(answer, basis_text(answer)))
             guess.verdict(guessed, guessed.value == answer.outcome(), text)
         with texts:
             reported = reported_text(chosen) or _("no number given")

@@ -78,12 +78,19 @@ def versions(model: str, recipe: str, title: str, derived: str = "") -> list[str
 
 
 def menu_versions(model: str, recipe: str, title: str) -> list[str]:
-    """Names for a menu, the longest first: each says the network and how it was trained."""
+    """Names for a menu, the longest first; the shortest leaves out what all of a model share."""
     short = {
-        "imagenet_more": _("more photographs"),
+        "imagenet": "",
+        "imagenet_more": "",
+        "distilled_weak": _("weak teacher"),
+        "distilled_stronger": _("stronger teacher"),
+        "food101_scratch": _("Food-101 first"),
         "food101_distilled": _("Food-101, distilled"),
         "food101_more_distilled": _("more photographs"),
-    }.get(recipe) or "".join(parts_of(title)[1:][-1:])
+        "dreams_distilled": _("generated pictures"),
+        "photos_distilled": _("as many photographs"),
+        "photos_all_distilled": _("all photographs"),
+    }.get(recipe, _("10 epochs") if recipe.endswith("_10ep") else parts_of(title)[-1])
     network = short_network(model, title).removesuffix(" 257 k")
     brief = _("{name}, {recipe}").format(name=network, recipe=short) if short else network
     return list(dict.fromkeys([*versions(model, recipe, title)[-2:-1], brief]))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # it costs ONNX, which most pages do without
 Rows = TypeVar("Rows", bound=CheckpointRows[Any])
 MOST = 6
 """Networks to compare at once."""
-MENU_PX = 38 * CHAR_PX
+MENU_PX = 32 * CHAR_PX
 """The longest name that a menu beside a picture shows whole on a laptop, as charts count it."""
 
 

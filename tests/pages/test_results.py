@@ -53,7 +53,7 @@ def test_a_guess_gets_a_verdict_and_opens_everything(open_page: Open) -> None:
     app = open_page("results")
     app.button_group(key="guess_results").set_value("differs").run()
     text = said(app)
-    assert "Not quite.** ✓ Agrees: ours +5.8 points" in text
+    assert "Not quite.** Agrees: ours +5.8 points" in text
     assert (
         "agree with 5; disagree with 1; not distinguishable: 1; left open by the reports: 2."
         in text
@@ -63,7 +63,7 @@ def test_a_guess_gets_a_verdict_and_opens_everything(open_page: Open) -> None:
     assert "python -m core reproduce --only dwpw" not in text
     app.selectbox(key="finding").set_value("kd_helps")
     app.button_group(key="guess_results").set_value("agrees").run()
-    assert "**The report:** +12.8 points" in said(app) and "Right.** ✓ Agrees" in said(app)
+    assert "**The report:** +12.8 points" in said(app) and "Right.** Agrees: ours" in said(app)
     rows = rows_of(json.loads(app.get("vega_lite_chart")[0].proto.spec))
     assert [row["key"] for row in rows if row["on"]] == ["kd_helps"]
 
