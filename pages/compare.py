@@ -714,7 +714,7 @@ def homework(chosen: Sequence[Checkpoint]) -> None:
     """The same networks on the whole test split."""
     st.markdown(
         _(
-            "**Is the small network as good as the large one?** One photo cannot tell: these are "
+            "**Is the small network as good as the large one?** One photo is not enough: these are "
             "the accuracies on the whole test split."
         )
     )

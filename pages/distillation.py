@@ -251,8 +251,8 @@ def what_you_see(shown: Example, guessed: Guess[str], starts: dict[str, float]) 
         paragraphs.append(
             _(
                 "The soft gradient has length {long}, the hard one {hard_long}. Without T² the "
-                "soft one has {bare}: the logits are divided by T, and both answers become alike. "
-                "T² keeps the balance that alpha sets, at every T."
+                "soft one has {bare}: the logits are divided by T, and both answers become nearly "
+                "equal. T² keeps the balance that alpha sets, at every T."
             ).format(**now)
         )
     teacher, student = shown.logits

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from core import checkpoints
 from core.charts import numbers
+from core.charts.names import short_network
 from core.charts.theme import RoleKey, glyph, role_title, trained_role
 from core.checkpoints import Checkpoint
 from core.collection.recipes import LESSON, PRESETS
@@ -388,7 +389,7 @@ def watch(queue: JobQueue, who: str, index: Index | None, epochs: int) -> None:
     else:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(headline(job, jobs))
-            if job.is_active:
+            if job.state != "done":
                 _buttons(queue, job, who)
         state(job)
         loss_picture(job, watched)
@@ -698,6 +699,11 @@ def _buttons(queue: JobQueue, job: Job, who: str) -> None:
         )  # fmt: skip
 
 
+def network_name(job: Job) -> str:
+    """The network of a run, in a word or two; of an own design, what it is called."""
+    return short_network(job.config.model, get(job.config.model).slug)
+
+
 def short_title(job: Job, among: Sequence[Job] = ()) -> str:
     """A run's name, short enough for the end of a curve; told apart from others of that name."""
     kinds = {
@@ -706,7 +712,7 @@ def short_title(job: Job, among: Sequence[Job] = ()) -> str:
         "finetuned": _("fine-tuned"),
     }
     kind = kinds.get(recipe_of(job.config), _("from scratch"))
-    name = f"{get(job.config.model).slug} {kind}, s{job.config.seed}"
+    name = f"{network_name(job)} {kind}, s{job.config.seed}"
     alike = [other for other in among if other.id != job.id and short_title(other) == name]
     return f"{name} #{job.id[-4:]}" if alike else name
 
@@ -749,7 +755,7 @@ def _cards(queue: JobQueue, who: str) -> None:
                     st.markdown(headline(job, jobs))
                     state(job)
                 with right, st.container(horizontal=True, horizontal_alignment="right"):
-                    if not (job.is_active and job == current(jobs)):  # then in the picture
+                    if job.state == "done" or job != current(jobs):  # else in the picture
                         _buttons(queue, job, who)
 
 
@@ -825,9 +831,9 @@ def _watch_curves(queue: JobQueue, who: str, chosen: list[str]) -> None:
 def curve(job: Job, among: Sequence[Job]) -> charts.Curve:
     """A run as the charts draw it; what all their networks share is left out of the names."""
     title = short_title(job, among)
-    slugs = {get(other.config.model).slug for other in among}
-    if len(slugs) == 1:
-        title = title.removeprefix(slugs.pop()).strip()
+    shared = {network_name(other) for other in among}
+    if len(shared) == 1:
+        title = title.removeprefix(shared.pop()).strip()
     config = job.config
     return charts.Curve(title, role(config), job.run.metrics(), config.alpha, bool(config.teacher))
 

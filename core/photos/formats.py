@@ -98,7 +98,7 @@ def _too_many_pixels(pixels: int, most: int) -> PhotoError:
 
 
 def _too_slow() -> PhotoError:
-    return PhotoError(_("This photo is built in a way that is too slow to read. Save it anew."))
+    return PhotoError(_("This photo is built in a way that is too slow to read. Save it again."))
 
 
 def _opener(data: bytes) -> Callable[[bytes], Opened]:

@@ -192,7 +192,7 @@ def test_others_runs_are_seen_but_not_touched(open_page: Open, queue: JobQueue, 
     paused = ended(queue, "stopped", epochs=2, seed=9, who="somebody")
     app = open_page("training", tab="curves")
     offered = str(app.multiselect(key="runs_shown").options)
-    assert offered.count("dwpw_256k") == 4 and "s9" not in offered  # the newest finished ones
+    assert offered.count("Depthwise 257 k") == 4 and "s9" not in offered  # the newest finished ones
     assert paused not in offered and len(finished) == 6
     app = open_page("training")
     assert "right on 65\u202f% of 40 validation photographs" in text(app)
