@@ -566,7 +566,7 @@ def photo(at: Setting, shipped: list[Checkpoint]) -> None:
         )
         return shared(
             at.checkpoint,
-            lambda: FactoredPredictor(id, ranks, layers.parts),
+            lambda: FactoredPredictor(id, ranks, layers.parts, keep_memory=False),
             how.method,
             tuple(ranks.items()),
         )

@@ -638,7 +638,9 @@ def photo(at: Setting) -> None:
     def pruned(percent: int) -> PrunedPredictor:
         then = at._replace(ratio=percent / 100)
         return shared(
-            at.checkpoint, lambda: PrunedPredictor(at.checkpoint.id, then.masks()), *then.key
+            at.checkpoint,
+            lambda: PrunedPredictor(at.checkpoint.id, then.masks(), keep_memory=False),
+            *then.key,
         )
 
     def versions(percents: Sequence[int]) -> list[Version]:

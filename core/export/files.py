@@ -291,20 +291,24 @@ def _forget_oldest(root: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def open_file(id: str, format: Format, data: bytes, threads: int = THREADS) -> ort.InferenceSession:
+def open_file(
+    id: str, format: Format, data: bytes, threads: int = THREADS, keep_memory: bool = True
+) -> ort.InferenceSession:
     """What runs the file `data` on the processor: uint8 pixels (N, 3, px, px) -> logits (N, 11).
 
     A file without a graph is run with its checkpoint's: safetensors beside it, HW7's file decoded
-    to float32 first. Raises CheckpointError if the file makes no sense.
+    to float32 first. `keep_memory` as in `open_session`. Raises CheckpointError if the file makes
+    no sense.
     """
     if format.startswith("onnx"):
-        return open_session(data, threads=threads)
+        return open_session(data, threads=threads, keep_memory=keep_memory)
     files = read_files(id, GRAPH, WEIGHTS)[1]
     if format == "safetensors":
-        return open_session(files[GRAPH], data, threads)
+        return open_session(files[GRAPH], data, threads, keep_memory=keep_memory)
     state = stored_state(files[WEIGHTS])
     decoded = decode8(data, {name: value.shape for name, value in state.items()})
-    return open_session(float32_graph(files[GRAPH], state, decoded), threads=threads)
+    graph = float32_graph(files[GRAPH], state, decoded)
+    return open_session(graph, threads=threads, keep_memory=keep_memory)
 
 
 class FilePredictor(Predictor):
@@ -335,7 +339,8 @@ class FilePredictor(Predictor):
             }
         )
         self.threads = THREADS
-        self._session = open_file(id, format, with_features(data) if "onnx" in format else data)
+        file = with_features(data) if "onnx" in format else data
+        self._session = open_file(id, format, file, keep_memory=False)
         self._data = data
 
     @cached_property

@@ -58,7 +58,7 @@ class Explainer:
         features, self._head, self._bias = _linear_head(model.graph, weights)
         model.graph.output.append(onnx.ValueInfoProto(name=features))
         self._outputs = ["logits", features]
-        self._session = open_session(model.SerializeToString(), weights, threads)
+        self._session = open_session(model.SerializeToString(), weights, threads, keep_memory=False)
 
     def maps(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Logits (N, 11) and maps (N, 11, h, w) of uint8 RGB pixels (N, 3, px, px)."""

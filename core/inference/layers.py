@@ -126,7 +126,7 @@ class Layers:
             del model.graph.value_info[:]  # sizes of maps, which are others now
         names = {name for each in self.layers for name in (each.before, each.sums, each.after)}
         model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in sorted(names))
-        self._session = open_session(model.SerializeToString(), weights)
+        self._session = open_session(model.SerializeToString(), weights, keep_memory=False)
 
     def maps(self, picture: NDArray[np.uint8], names: Sequence[str]) -> list[Maps]:
         """The maps of these names, for one picture (3, px, px) of uint8 RGB."""

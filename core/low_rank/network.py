@@ -221,7 +221,12 @@ class FactoredPredictor(Predictor):
     """A checkpoint with some of its layers at lower rank, ready to answer; safe to share."""
 
     def __init__(
-        self, id: str, ranks: Ranks, parts: Decompositions | None = None, threads: int = THREADS
+        self,
+        id: str,
+        ranks: Ranks,
+        parts: Decompositions | None = None,
+        threads: int = THREADS,
+        keep_memory: bool = True,
     ) -> None:
         """Opens a session. `parts`: its weights taken apart already.
 
@@ -233,4 +238,4 @@ class FactoredPredictor(Predictor):
         if ranks:
             shapes, stored = layers_of(files[GRAPH], weights)
             weights = lowrank_bytes(weights, ranks, shapes, parts or Decompositions(stored))
-        self._session = open_session(files[GRAPH], weights, threads)
+        self._session = open_session(files[GRAPH], weights, threads, keep_memory=keep_memory)

@@ -64,12 +64,15 @@ def pruned_bytes(weights: bytes, keep: Keep) -> bytes:
 class PrunedPredictor(Predictor):
     """A checkpoint with some of its weights zeroed, ready to answer; safe to share."""
 
-    def __init__(self, id: str, keep: Keep, threads: int = THREADS) -> None:
+    def __init__(
+        self, id: str, keep: Keep, threads: int = THREADS, keep_memory: bool = True
+    ) -> None:
         """Opens a session. Raises CheckpointError if a file is not what the manifest says."""
         self.checkpoint, files = read_files(id, GRAPH, WEIGHTS)
         self.threads = threads
         weights = pruned_bytes(files.pop(WEIGHTS), keep)  # held once while the session opens
-        self._session = open_session(with_features(files[GRAPH]), weights, threads)
+        graph = with_features(files[GRAPH])
+        self._session = open_session(graph, weights, threads, keep_memory=keep_memory)
 
 
 def pruned_explainer(id: str, keep: Keep) -> Explainer:

@@ -201,12 +201,13 @@ class QuantizedPredictor:
         bits: int = 8,
         threads: int = THREADS,
         version: Version | None = None,
+        keep_memory: bool = True,
     ) -> None:
         """Opens a session on `version`, by default the checkpoint's. Raises as `version_of`."""
         made = version or version_of(id, scheme, bits)
         self.checkpoint, self.scheme, self.bits = get(id), scheme, bits
         self.size_bytes, self.error = len(made.file), made.error
-        self._session = open_session(made.graph, threads=threads)
+        self._session = open_session(made.graph, threads=threads, keep_memory=keep_memory)
 
     def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (N, 11) of uint8 RGB pixels (N, 3, px, px), px = `checkpoint.input_px`."""
@@ -220,4 +221,5 @@ class QuantizedPredictor:
 def quantized_predictor(id: str, scheme: Form, bits: int = 8) -> QuantizedPredictor:
     """The same, shared by all visitors (`shared`). Raises as `version_of`."""
     scheme, bits = key_of(scheme, bits)[:2]
-    return shared(get(id), partial(QuantizedPredictor, id, scheme, bits), scheme, bits)
+    make = partial(QuantizedPredictor, id, scheme, bits, keep_memory=False)
+    return shared(get(id), make, scheme, bits)

@@ -332,6 +332,7 @@ async def _tidy_up() -> None:
             end_closed_sessions()
             await asyncio.to_thread(room.forget_old)
             await asyncio.to_thread(_forget_old_networks)
+            await asyncio.to_thread(give_memory_back)  # what answers to photos were computed in
         except Exception:  # whatever it was: a timer that has ended would keep photos for ever
             _log.exception("sessions could not be tidied up")
 

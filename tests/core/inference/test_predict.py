@@ -109,9 +109,9 @@ def test_a_session_is_opened_once_however_many_ask(
     opened = []
     real, together = predict.open_session, threading.Barrier(8)
 
-    def counted(*arguments: object) -> object:
+    def counted(*arguments: object, **options: object) -> object:
         opened.append(arguments)
-        return real(*arguments)  # type: ignore[arg-type]
+        return real(*arguments, **options)  # type: ignore[arg-type]
 
     def ask(_: int) -> Predictor:
         together.wait()
