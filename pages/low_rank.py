@@ -102,7 +102,9 @@ class Setting(NamedTuple):
     @property
     def layers(self) -> Layers:
         """Its layers from its files. Raises CheckpointError."""
-        return layers_of(self.checkpoint.id, self.sha256)
+        is_small = self.checkpoint.params <= SMALL_PARAMS
+        opened = shared_layers if is_small else shared_large_layers
+        return opened(self.checkpoint.id, self.sha256)
 
 
 class Factoring(NamedTuple):
@@ -205,12 +207,17 @@ def layer_title(layer: LayerShape) -> str:
     return f"{place}: {kernel}{layer.inputs} → {layer.outputs}"
 
 
-@st.cache_resource(max_entries=3, show_spinner=False)
 def layers_of(id: str, sha256: str) -> Layers:
     """A checkpoint's layers from its files, shared by all sessions: read them, never write."""
     del sha256  # only the key of the cache
     shapes, weights = checkpoint_layers(id)
     return Layers(shapes, Decompositions(weights))
+
+
+SMALL_PARAMS = 1_000_000
+shared_layers = st.cache_resource(max_entries=8, show_spinner=False)(layers_of)
+shared_large_layers = st.cache_resource(max_entries=1, show_spinner=False)(layers_of)
+"""Taken apart, a ResNet-18 takes 250 MB, a student 4: one large network at a time."""
 
 
 def curve_of(at: Setting, shape: LayerShape, form: Form) -> LayerCurve:

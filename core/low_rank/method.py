@@ -69,8 +69,8 @@ class Decomposition:
     """A layer's weight taken apart: factors, and the energy they keep, at every rank."""
 
     form: Form
-    weight: Floats
-    """(out, in) for a linear layer, (out, in, kh, kw) for a convolution."""
+    weight: Weights
+    """(out, in) for a linear layer, (out, in, kh, kw) for a convolution; computed in float64."""
 
     @cached_property
     def _pair(self) -> tuple[Floats, Floats]:
@@ -110,7 +110,7 @@ class Decomposition:
             squares = (core**2).sum((2, 3)).cumsum(0).cumsum(1)
         else:
             squares = np.cumsum(self.singular_values[0] ** 2)
-        total = (self.weight**2).sum()
+        total = (self.weight.astype(np.float64) ** 2).sum()
         return np.minimum(squares / total, 1.0) if total else np.ones_like(squares)
 
     def energy(self, ranks: tuple[int, ...]) -> float:
@@ -305,7 +305,7 @@ class Decompositions:
         """A layer taken apart in a form; KeyError for an unknown layer."""
         key = (layer, form)
         if key not in self._known:
-            self._known[key] = Decomposition(form, self._weights[layer].astype(np.float64))
+            self._known[key] = Decomposition(form, self._weights[layer])
         return self._known[key]
 
 

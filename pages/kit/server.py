@@ -44,7 +44,7 @@ from pages.kit import frame, networks, room
 
 MB = 2**20
 FILES_PER_VISITOR = 40  # empty files take memory too
-EVERY_S = 5.0
+EVERY_S, FREE_EVERY_S = 5.0, 60.0
 """How often the server looks for sessions whose time is up."""
 PREWARM_S = 120.0
 """How long a page may take that is opened beforehand."""
@@ -326,13 +326,16 @@ _waiting: dict[str, AppSession] = {}
 
 
 async def _tidy_up() -> None:
+    last = time.monotonic()
     while True:
         await asyncio.sleep(EVERY_S)
         try:
             end_closed_sessions()
             await asyncio.to_thread(room.forget_old)
             await asyncio.to_thread(_forget_old_networks)
-            await asyncio.to_thread(give_memory_back)  # what answers to photos were computed in
+            if time.monotonic() > last + FREE_EVERY_S:
+                await asyncio.to_thread(give_memory_back)  # what photos' answers were computed in
+                last = time.monotonic()
         except Exception:  # whatever it was: a timer that has ended would keep photos for ever
             _log.exception("sessions could not be tidied up")
 
