@@ -351,7 +351,8 @@ def test_a_stored_curve_is_that_of_the_weight(kind: str) -> None:
     for spectrum in stored:
         curve = stored_curve(shape, spectrum)
         live = layer_curve(shape, parts.of("x", spectrum.form))
-        assert curve.kept == pytest.approx(live.kept, abs=2e-5)
+        # five digits: squares are off by 1e-4 of themselves at most, a share by half of that
+        assert curve.kept == pytest.approx(live.kept, abs=5e-5)
         assert (curve.params == live.params).all() and (curve.macs == live.macs).all()
         assert curve.break_even == live.break_even and curve.full == live.full
         matrices = (
@@ -364,7 +365,7 @@ def test_a_stored_curve_is_that_of_the_weight(kind: str) -> None:
             assert values == pytest.approx(expected[: len(values)], rel=1e-4, abs=1e-6)
         if spectrum.form != "tucker2":
             squares = np.cumsum(expected**2) / (expected**2).sum()
-            assert curve.kept == pytest.approx(squares[: curve.full], abs=2e-5)
+            assert curve.kept == pytest.approx(squares[: curve.full], abs=5e-5)
 
 
 def test_a_layer_of_zeros_has_a_spectrum_too() -> None:
