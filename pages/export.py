@@ -107,16 +107,17 @@ def files(checkpoints: list[Checkpoint]) -> None:
 
 
 def choose_network(checkpoints: list[Checkpoint]) -> Checkpoint:
-    """The menu of networks; it begins with a distilled student, if there is one."""
-    by_id = {checkpoint.id: checkpoint for checkpoint in checkpoints}
-    students = (
-        id
-        for id, checkpoint in by_id.items()
+    """The menu of networks: a distilled student, the best ones and the visitor's; then all."""
+    students = [
+        checkpoint.id
+        for checkpoint in checkpoints
         if checkpoint.recipe == "distilled" and role_of(checkpoint) == "distilled"
-    )
-    titles = networks.menu_names(checkpoints)
-    first = next(students, checkpoints[0].id)
-    return by_id[one_of(st.selectbox, _("Network"), titles, "network", default=first)]
+    ][:1]
+    best = networks.best_student(checkpoints)
+    first = {*students, *networks.starters(checkpoints), *networks.own()}
+    first |= {best.id} if best else set()
+    ordered = sorted(checkpoints, key=lambda checkpoint: checkpoint.id not in students)
+    return networks.choose_one(_("Network"), ordered, "network", first)
 
 
 def known_rows(checkpoint: Checkpoint) -> Known | None:

@@ -245,7 +245,7 @@ def choose(
     chosen = several_of(
         st.multiselect,
         _("Networks"),
-        {checkpoint.id: name_of(checkpoint) for checkpoint in listed},
+        menu_names(listed),
         key,
         default=default,
         most=MOST,
