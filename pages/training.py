@@ -537,7 +537,7 @@ def seen(job: Job, watched: Watched | None) -> list[str]:
 
 
 def guess_first(with_dreams: bool, jobs: Sequence[Job]) -> None:
-    """One tap before starting, and a verdict on it by the newest run that has finished."""
+    """One tap before starting, and a verdict on it by the visitor's newest finished run."""
     expected = guess.ask(
         _(
             "Guess: on how many of 100 new {pictures} will your student be right after training? "
@@ -547,7 +547,7 @@ def guess_first(with_dreams: bool, jobs: Sequence[Job]) -> None:
         key="guess_right",
         can_show=False,
     )
-    done = [job for job in jobs if job.state == "done" and job.run.metrics()]
+    done = [job for job in jobs if job.mine and job.state == "done" and job.run.metrics()]
     if expected.value is None or not (expected.is_open and done):
         return
     accuracy = done[0].run.metrics()[-1]["val_accuracy"]

@@ -85,7 +85,7 @@ def test_dragging_the_rank_asks_the_server_for_nothing(page: "Page", server: str
         assert f"parameters: {rank}·(64·3 + 64·3) + 64" in words
         assert any(f"= {params:,}, {params / whole:.0%} of" in one for one in words), words
         assert f"At rank {rank} the layer keeps" in said(page)
-        assert f"with {params / whole:.0%} of its parameters" in said(page).replace("\u202f", "")
+        assert f"with {100 * params / whole:.0f} % of its parameters" in said(page)
         kept += [float(one.split()[-1].rstrip("%")) for one in words if "energy kept:" in one]
     assert kept == sorted(kept) and kept[-1] == 100 and kept[0] < 10
     assert len(frames) == before

@@ -196,6 +196,8 @@ def test_others_runs_are_seen_but_not_touched(open_page: Open, queue: JobQueue, 
     assert paused not in offered and len(finished) == 6
     app = open_page("training")
     assert "right on 65\u202f% of 40 validation photographs" in text(app)
+    app.button_group(key="guess_right").set_value("low").run()
+    assert "of 100 after" not in text(app)  # the guess is about one's own student
     words = ("Pause", "Resume", "Delete this run")
     assert not [one for one in app.button if one.label in words]
 
