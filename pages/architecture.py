@@ -1123,7 +1123,10 @@ def add_to_session(
     LivePoint(
         own_network.RUNS,
         point,
-        _("Kept until you close this tab. It takes about 20 s on a quiet machine."),
+        _(
+            "Kept until you close this tab. It needs 15 s of computing: longer while others use "
+            "this machine."
+        ),
         _("Use it on the other pages"),
         _("It is on the other pages now"),
         {

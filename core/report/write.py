@@ -21,7 +21,7 @@ h1, h2 {font-family: serif; line-height: 1.2} h2 {margin: 2rem 0 0.3rem}
 table {border-collapse: collapse; width: 100%; margin: 0.6rem 0; font-size: 0.9rem}
 th, td {text-align: left; vertical-align: top; padding: 0.25rem 0.6rem 0.25rem 0;
   border-bottom: 1px solid #ddd0be; overflow-wrap: anywhere}
-th, td:last-child {white-space: nowrap}
+th, td:last-child {white-space: nowrap} td:nth-child(2):not(:last-child) {min-width: 5rem}
 .words {white-space: pre-wrap; overflow-wrap: anywhere; border-left: 3px solid #a8431f;
   padding-left: 0.8rem}
 .quiet {color: #6a5e56} svg {max-width: 100%; height: auto}
@@ -81,8 +81,12 @@ def verdict(answer: Answer) -> str:
 
 
 def settings_text(entry: Measurement) -> str:
-    """With which settings something was measured, short."""
-    return ", ".join(entry.settings.values()) or entry.about
+    """With which settings something was measured, short; numbers with the setting's name."""
+    texts = (
+        f"{name.replace('_', ' ')} {text}" if re.fullmatch(r"[\d.]+|True|False", text) else text
+        for name, text in entry.settings.items()
+    )
+    return ", ".join(texts) or entry.about
 
 
 def _tables(answers: Sequence[Answer], measured: Sequence[Measurement]) -> list[Table]:

@@ -215,6 +215,7 @@ def _bar() -> None:
         return
     st.html(  # below Streamlit's header; the title needs no more room above it
         "<style>.st-key-room-bar {margin-top: 0.8rem}"
+        "@media (max-width: 640px) {.st-key-room-bar {column-gap: 0.5rem}}"
         "[data-testid='stMainBlockContainer']:has(.st-key-room-bar) h1 {padding-top: 0}</style>"
     )
     with st.container(horizontal=True, vertical_alignment="center", key="room-bar"):
@@ -273,7 +274,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
         const news = reply.status === 404 ? "" : (await reply.text()).split(" ");
         const isNew = news === "" || data.seen.some((number, at) => number !== Number(news[at]));
         if ((reply.ok || reply.status === 404) && isNew && !isBusy())
-          setTriggerValue("news", String(news));
+          setTriggerValue("news", data.sent);
       }
     } catch (offline) {}
     again();
@@ -286,16 +287,23 @@ _listener = st.components.v2.component("small_plates_room", js=_SCRIPT)
 
 def listen(key: str, seen: Sequence[int] | None) -> None:
     """Draw the fragment that this is called in again when the room's pulse is not `seen` any more:
-    the version alone, or also how much was guessed."""
+    the version alone, or also how much was guessed.
+
+    After a restart of the server the page still knows which of the lecturer's calls it has heard.
+    """
     place = seat()
     if place is None or seen is None:
         return
     st.html(f"<style>:has(> .st-key-{key}_place) {{display: none}}</style>")
     news = f"{NEWS}/{place.room.door}"
     every_s = LEAD_WATCH_S if place.leads else WATCH_S
-    data = {"news": news, "seen": list(seen), "every_ms": round(1000 * every_s)}
+    data = {
+        "news": news, "seen": list(seen), "sent": place.sent, "every_ms": round(1000 * every_s),
+    }  # fmt: skip
     with st.container(key=f"{key}_place"):
-        _listener(key=key, data=data, on_news_change=lambda: None)
+        heard = _listener(key=key, data=data, on_news_change=lambda: None).news
+    if isinstance(heard, int) and not place.version:
+        place.sent = min(place.sent, heard)
 
 
 def route() -> Route:

@@ -27,6 +27,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit import cli_util, net_util, runtime
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime import RuntimeState
 from streamlit.runtime.app_session import AppSession, AppSessionState
@@ -237,6 +238,7 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
     # A folder named `pages` is not Streamlit's first kind of app: a link to a page goes through
     # app.py, before its first run too.
     PagesManager.uses_pages_directory = False
+    AppSession.request_rerun = _request_rerun  # type: ignore[method-assign]
     _greet()
     photos.warm(1)  # a process of its own, which starts while the pages are read
     tasks = [asyncio.create_task(_tidy_up())]
@@ -250,6 +252,20 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         networks.end_sessions()
+
+
+_request_rerun_of_streamlit = AppSession.request_rerun
+
+
+def _request_rerun(session: AppSession, client_state: ClientState | None) -> None:
+    """Draw the whole page where a session that has drawn nothing is asked for a section.
+
+    A page that stayed open while its server was started again asks so, whatever is touched, and
+    Streamlit would ignore it for ever.
+    """
+    if client_state is not None and not session._fragment_storage._fragments:  # type: ignore[attr-defined]
+        client_state.fragment_id = ""
+    _request_rerun_of_streamlit(session, client_state)
 
 
 def _greet() -> None:

@@ -27,8 +27,10 @@ _CSS = (
     f"[data-stage='tab'] {_MAIN} {_BLOCKS}:not(:has({_TABS}), {_TABS} *){_KEPT} {{display: none}}"
     # a class's guesses stand above the QR code: beside the picture, wherever one has scrolled to
     f"{_MAIN}:has({_CLASS}) {{padding-right: 13rem}}"
-    f"{_CLASS} {{position: fixed; right: 1rem; top: 0.8rem; width: 11rem; gap: 0.4rem}}"
-    f"{_CLASS} [role='img'] {{grid-template-columns: 1fr !important; gap: 0 !important}}"
+    f"{_CLASS} {{position: fixed; right: 1rem; top: 0.8rem; width: 11rem; gap: 0.4rem; "
+    "max-height: 23rem; overflow-y: auto}"
+    f"{_CLASS} [role='img'] {{grid-template-columns: 1fr !important; gap: 0 !important; "
+    "line-height: 1.25}"
     f"{_CLASS} button {{width: 100%; text-align: left}}"
     ".st-key-stage {position: fixed; right: 1rem; bottom: 1rem; width: 7rem; gap: 0.4rem}"
     ".st-key-stage b {display: block; text-align: center; letter-spacing: 0.1em}"

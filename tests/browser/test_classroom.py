@@ -25,6 +25,16 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 QUESTION = "text=Guess: what share"
 
+IN_SIGHT = """() => {
+  const [chart, question, guesses, code] = [
+    '[data-testid="stVegaLiteChart"] svg', '.st-key-guess_share',
+    '[class*="st-key-class-guesses"]', '.st-key-stage',
+  ].map((each) => document.querySelector(each).getBoundingClientRect());
+  return [chart, question].every((each) => each.top >= 0 && each.right <= guesses.left) &&
+    question.bottom <= innerHeight && guesses.bottom <= code.top;
+}"""
+"""Whether a presenter's screen has picture, question, guesses and QR code beside each other."""
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -72,7 +82,9 @@ def test_a_lecturer_and_five_pupils(server: str, open_tab: Any, folder: Path) ->
     by_hand.click("[data-testid='stFormSubmitButton'] button")
     pupils.append(by_hand)
     lecturer.wait_for_selector("text=Pupils: 5")
-    lecturer.goto(f"{server}/convolutions?room={code[1]}")  # loaded anew: the browser is known
+    # loaded anew: the browser is known; now on a projector
+    lecturer.set_viewport_size({"width": 1920, "height": 1080})
+    lecturer.goto(f"{server}/convolutions?room={code[1]}&stage=1")
     lecturer.click(".st-key-room_send button")
     for pupil, share in zip(pupils, ("1/2", "1/4", "1/8", "1/8", "1/8"), strict=True):
         pupil.wait_for_selector(QUESTION)
@@ -81,6 +93,7 @@ def test_a_lecturer_and_five_pupils(server: str, open_tab: Any, folder: Path) ->
     lecturer.wait_for_selector("text=Guesses of the class: 5")
     bars = "[aria-label*='1/2: 1'][aria-label*='1/4: 1'][aria-label*='1/8: 3']"
     lecturer.wait_for_selector(bars)
+    assert lecturer.evaluate(IN_SIGHT)
     phone = pupils[0]
     phone.wait_for_selector("text=Your guess counts")
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
@@ -91,7 +104,8 @@ def test_a_lecturer_and_five_pupils(server: str, open_tab: Any, folder: Path) ->
     lecturer.click("button:has-text('Show the answer to all')")
     for pupil in pupils:
         pupil.wait_for_selector("text=Guesses of the class: 5")
-    phone.wait_for_selector("[aria-label*='1/2 (you): 1']")
+    own = phone.locator("[aria-label*='1/2 (you): 1'] span > span").first
+    assert own.evaluate("bar => getComputedStyle(bar).backgroundColor") != "rgba(0, 0, 0, 0)"
     phone.wait_for_selector("text=Not quite.")
     pupils[4].wait_for_selector("text=Right.")
     phone.click(".st-key-room_leave button")

@@ -191,7 +191,8 @@ def test_a_class_over_two_servers_outlives_one(
     until(lambda: visitors(with_lecturer) >= 2)  # the browser connects again by itself
     assert "out_channels=48" in pupil.url and f"room={code[1]}" in pupil.url
     assert out_channels(pupil).input_value() == "48"
-    set_out_channels(pupil, 24)  # to which the guess belongs
+    lecturer.click(".st-key-room_send button")  # the pupil follows without a touch
+    wait_until(pupil, "location.search.includes('out_channels=24')")
     lecturer.click("button:has-text('Show the answer to all')")
     pupil.wait_for_selector("text=Guesses of the class: 1")
     with running_again(other):  # its old visitors' photos go where their session is
