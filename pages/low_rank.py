@@ -103,7 +103,7 @@ class Setting(NamedTuple):
     def layers(self) -> Layers:
         """Its layers from its files. Raises CheckpointError."""
         is_small = self.checkpoint.params <= SMALL_PARAMS
-        opened = shared_layers if is_small else shared_large_layers
+        opened = small_layers if is_small else large_layers
         return opened(self.checkpoint.id, self.sha256)
 
 
@@ -207,17 +207,28 @@ def layer_title(layer: LayerShape) -> str:
     return f"{place}: {kernel}{layer.inputs} → {layer.outputs}"
 
 
-def layers_of(id: str, sha256: str) -> Layers:
+SMALL_PARAMS = 1_000_000
+"""Taken apart, a ResNet-18 takes 250 MB, a student 4: only one larger network is kept."""
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def small_layers(id: str, sha256: str) -> Layers:
     """A checkpoint's layers from its files, shared by all sessions: read them, never write."""
     del sha256  # only the key of the cache
+    return layers_of(id)
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def large_layers(id: str, sha256: str) -> Layers:
+    """The same of a large network."""
+    del sha256
+    return layers_of(id)
+
+
+def layers_of(id: str) -> Layers:
+    """A checkpoint's layers from its files."""
     shapes, weights = checkpoint_layers(id)
     return Layers(shapes, Decompositions(weights))
-
-
-SMALL_PARAMS = 1_000_000
-shared_layers = st.cache_resource(max_entries=8, show_spinner=False)(layers_of)
-shared_large_layers = st.cache_resource(max_entries=1, show_spinner=False)(layers_of)
-"""Taken apart, a ResNet-18 takes 250 MB, a student 4: one large network at a time."""
 
 
 def curve_of(at: Setting, shape: LayerShape, form: Form) -> LayerCurve:
