@@ -340,6 +340,7 @@ def same_size(every: Sequence[Collected], shipped: Sequence[Checkpoint]) -> None
         return
     titles = {checkpoint.id: _(checkpoint.title) for checkpoint in shipped}
     whole = {each.id: each.test.accuracy for each in shipped if each.test}
+    params = {each.id: each.params for each in shipped}
     for size_bytes in SIZES_BYTES:
         near, size = at_size(rows, size_bytes), numbers.size(size_bytes)
         if not near:
@@ -365,6 +366,13 @@ def same_size(every: Sequence[Collected], shipped: Sequence[Checkpoint]) -> None
             table(columns, 1, [_("MACs"), _("Time")], f"size-{size_bytes}-{big}")
             if len(ways) > 1:
                 st.markdown(same_size_text(ways, titles))
+            one_bit_bytes = params.get(big, 0) // 8
+            if (big, "quantised") not in near and one_bit_bytes > size_bytes * (1 + NEAR):
+                st.caption(
+                    _("Not quantised: its {n} weights would take {size} with one bit each.").format(
+                        n=numbers.short_count(params[big]), size=numbers.size(one_bit_bytes)
+                    )
+                )
     lengths = {row.epochs for row in rows if row.measured}
     if len(lengths) == 1:
         st.caption(
