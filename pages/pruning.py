@@ -842,12 +842,18 @@ def homework(measured: Sequence[Measured]) -> None:
         _(
             "**HW13 Q3.2: does this pruning reduce the inference time?** No. It multiplies every "
             "weight by a mask, and then does the same work as before. Only cutting channels makes "
-            "less work. Time at 90 %, as a share of the original's (PyTorch, one photo):"
+            "less work. Time at 90 %, as a share of the original's (PyTorch, one photo; ≈: not "
+            "distinguishable):"
         )
     )
-    words = {"faster": _("faster"), "same": _("not distinguishable"), "slower": _("slower")}
+    words = {"faster": _("faster"), "slower": _("slower")}
     costs = [
-        {form: labelled(words[verdict], numbers.share(share)) for form, verdict, share, _ms in each}
+        {
+            form: labelled(words[verdict], numbers.share(share))
+            if verdict in words
+            else f"≈ {numbers.share(share)}"
+            for form, verdict, share, _ms in each
+        }
         for each in (spent(network.grid, "torch_1", 0.9) for network in measured)
     ]
     table(
