@@ -238,7 +238,7 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
     # A folder named `pages` is not Streamlit's first kind of app: a link to a page goes through
     # app.py, before its first run too.
     PagesManager.uses_pages_directory = False
-    AppSession.request_rerun = _request_rerun  # type: ignore[method-assign]
+    AppSession.request_rerun = _request_rerun  # type: ignore[method-assign, assignment]
     _greet()
     photos.warm(1)  # a process of its own, which starts while the pages are read
     tasks = [asyncio.create_task(_tidy_up())]
