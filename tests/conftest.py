@@ -8,6 +8,7 @@
 """
 
 import gc
+import hashlib
 import importlib.util
 import os
 import shutil
@@ -15,15 +16,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Generator, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 REPO = Path(__file__).resolve().parents[1]
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 REQUIRE_BROWSER = os.environ.get("SMALL_PLATES_REQUIRE_BROWSER", "") not in ("", "0")
 HOME = pytest.StashKey[str]()
+GRAPHS = REPO / ".pytest_cache" / "graphs"
 
 
 def find_chromium() -> str | None:
@@ -161,12 +165,12 @@ def _architecture(net: Any, spec: Any, px: int) -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def an_architecture_is_traced_once() -> Iterator[None]:
-    """An ONNX graph takes a second to trace, and many tests publish the same tiny network.
+    """An ONNX graph takes seconds to trace, and many tests publish the same small networks.
 
-    A graph is kept for each architecture, and gets the weights of every further network of it:
-    its initializers have the state dict's names. Publishing compares its answers with torch's all
-    the same, and the tests of the export trace every time. Where torch was not imported to
-    collect the tests, none of them traces.
+    A graph is kept for each architecture, on the disk for all workers and for later runs, and gets
+    the weights of every further network of it: its initializers have the state dict's names.
+    Publishing compares its answers with torch's all the same, and the tests of the export trace
+    every time. Where torch was not imported to collect the tests, none of them traces.
     """
     if "torch" not in sys.modules:
         yield
@@ -176,11 +180,23 @@ def an_architecture_is_traced_once() -> Iterator[None]:
     from core.inference import export
 
     trace, known = export.trace, dict[str, Any]()
+    makers = [Path(export.__file__).read_text(encoding="utf-8")]
+    makers += [f"{name} {version(name)}" for name in ("torch", "onnx-ir", "onnxscript")]
+    GRAPHS.mkdir(parents=True, exist_ok=True)
+
+    def kept(net: Any, spec: Any, px: int, architecture: str) -> Any:
+        digest = hashlib.sha256(repr([*makers, architecture]).encode()).hexdigest()
+        file = GRAPHS / f"{digest}.onnx"
+        with FileLock(GRAPHS / f"{digest}.lock"):
+            if not file.exists():
+                onnx_ir.save(trace(net, spec, px), file.with_suffix(".new"))
+                file.with_suffix(".new").replace(file)
+        return onnx_ir.load(file)
 
     def traced(net: Any, spec: Any, px: int) -> Any:
         key = _architecture(net, spec, px)
         if key not in known:
-            known[key] = trace(net, spec, px)
+            known[key] = kept(net, spec, px, key)
         graph = known[key].clone()
         for name, tensor in net.state_dict().items():
             if (value := graph.graph.initializers.get(name)) is not None:
