@@ -224,7 +224,7 @@ def accuracy(measured: Sequence[Measured], at: Setting) -> guess.Guess[str]:
             _("These curves were made without photographs: no accuracy. See: python -m core data")
         )
         return guessed
-    stars = live_points(RUNS, at.key[:3], ("ratio",))
+    stars = live_points(RUNS, at.key[:3], ("ratio",)) if guessed.is_open else None
     moving = {"now": pa.table({"ratio": [at.ratio]})} | ({} if stars is None else {"live": stars})
     notes = [
         "" if guessed.is_open else drawn.start,

@@ -122,7 +122,7 @@ def explore(shipped: list[Checkpoint], known: list[Measured]) -> None:
                 guessed.is_open,
             )
             start = (at.checkpoint.id, at.checkpoint.weights_sha256, at.scheme)
-            stars = live_points(RUNS, start, ("bits", "size_bytes"))
+            stars = live_points(RUNS, start, ("bits", "size_bytes")) if guessed.is_open else None
             show(chart.at_bits(spec, at.against, at.bits, stars), alt, key="accuracy")
         else:
             explain_missing(at, shipped)
