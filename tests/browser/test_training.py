@@ -155,12 +155,12 @@ def test_the_running_epoch_moves_and_the_result_opens_in_pruning(
 ) -> None:
     """Steps of an epoch that takes seconds; another page in between; a link with all settings."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    query = "?epochs=8&px=224&batch_size=16&share=100&T=1e999&augment=none"
+    query = "?epochs=20&px=224&batch_size=16&share=100&T=1e999&augment=none"
     tab = open_tab(context, server, query)
     tab.click(button(tab, "Recipe"))
     tab.wait_for_function(
         "[...document.querySelectorAll('[data-testid=\"stNumberInput\"]')].some(box =>"
-        " box.innerText.includes('Epochs') && box.querySelector('input').value === '8')"
+        " box.innerText.includes('Epochs') && box.querySelector('input').value === '20')"
     )
     tab.keyboard.press("Escape")
     tab.click(button(tab, "Start"))

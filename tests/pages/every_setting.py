@@ -84,7 +84,7 @@ SCENES: dict[str, list[Link]] = {
     ],
     "export": [
         {"network": STUDENT, "measure": "time", "file": "hw7-8bit", "reveal": "true"},
-        {"tab": "way"},
+        {"tab": "way", "more_network": "true"},
         {"device_networks": [STUDENT, "dwpw_256k-scratch-s0"], "device_weights": "hw7-8bit"},
     ],
     "class": [],
