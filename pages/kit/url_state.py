@@ -40,7 +40,7 @@ OWN = ("room", "stage")
 LONGEST = 2000
 """Characters of a value in a link; what is longer is cut."""
 BROWSER_S = 0.5
-"""How long a busy browser needs to set the path of a page that it goes to, once its run has begun."""
+"""How long a busy browser needs to set the path of a page it goes to, once the run has begun."""
 _NUMBER = re.compile(r"-?[0-9]{1,6}(\.[0-9]{1,20})?(e-[0-9]{1,2})?", re.ASCII)
 
 
