@@ -11,12 +11,15 @@ EVERY_MS = 100
 STILL = """looks => {
   const app = document.querySelector('[data-testid="stApp"]');
   const main = document.querySelector('[data-testid="stMain"]');
-  const waits = '[data-testid="stSkeleton"], [data-stale="true"]';
-  const drawn = () => [...main.querySelectorAll('[data-testid="stVegaLiteChart"]')]
+  // what is hidden, as most of a page is from a presenter, is not drawn
+  const shown = (selector) => [...main.querySelectorAll(selector)]
+    .filter(each => each.getClientRects().length);
+  const waits = () => shown('[data-testid="stSkeleton"], [data-stale="true"]').length;
+  const drawn = () => shown('[data-testid="stVegaLiteChart"]')
     .every(chart => chart.querySelector('svg, canvas'));
   const rests = app?.dataset.testScriptState === 'notRunning'
     && main?.querySelector('[data-testid="stElementContainer"]')
-    && !main.querySelector(waits) && drawn();
+    && !waits() && drawn();
   const controls = rests && [...main.querySelectorAll('input, select, textarea')];
   const now = rests && [location.href, main.scrollHeight, main.innerHTML]
     .concat(controls.map(each => `${each.value} ${each.checked}`)).join();
