@@ -39,8 +39,8 @@ OWN = ("room", "stage")
 """Those that a link to a setting leaves out: they are of this class, or this screen."""
 LONGEST = 2000
 """Characters of a value in a link; what is longer is cut."""
-BROWSER_S = 0.5
-"""How long a busy browser needs to set the path of a page it goes to, once the run has begun."""
+BROWSER_S = 0.2
+"""How long a browser needs to set the path of a page that it goes to, once the run has begun."""
 _NUMBER = re.compile(r"-?[0-9]{1,6}(\.[0-9]{1,20})?(e-[0-9]{1,2})?", re.ASCII)
 
 
