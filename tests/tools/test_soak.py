@@ -62,7 +62,7 @@ def test_a_small_class_is_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     shelf.fill(shelf.TEACHER, shelf.SCRATCH, shelf.DISTILLED)
     often = (
         "import sys; from tools import soak; soak.SAMPLE_S = 1; soak.PHOTO_SHARE = 0.5; "
-        "sys.argv = ['soak', '--json', '--sessions', '2', '--minutes', '0.4', '--think', '1']; "
+        "sys.argv = ['soak', '--json', '--sessions', '2', '--minutes', '0.25', '--think', '1']; "
         "soak.main()"
     )
     done = subprocess.run(
