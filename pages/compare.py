@@ -169,7 +169,10 @@ def offer_to_report(results: Sequence[Seen], names: Mapping[str, str]) -> None:
         _("Add it to my report"),
         icon=":material/add:",
         key="photo_report",
-        disabled=all(lab.is_measured("photo", photo_answers(seen, names)) for seen in results),
+        disabled=all(
+            lab.is_measured("photo", labelled(seen.photo.name, photo_answers(seen, names)))
+            for seen in results
+        ),
         help=_(
             "As a small picture. It is in your report alone, which nobody sees unless you hand "
             "it in."
@@ -184,22 +187,21 @@ def into_report(results: Sequence[Seen], names: Mapping[str, str]) -> None:
     for seen in results:
         is_food11 = seen.photo.label is not None and not seen.photo.dreamed
         picture = "" if is_food11 else lab.small_jpeg(seen.thumb)
-        about, settings = photo_answers(seen, names), {"photo": seen.photo.name}
-        text = about.removeprefix(labelled(seen.photo.name, ""))
-        lab.measured("photo", about, text, time.time(), settings, {}, picture)
+        text, name = photo_answers(seen, names), seen.photo.name
+        about = labelled(name, text)
+        lab.measured("photo", about, text, time.time(), {"photo": name}, {}, picture)
 
 
 def photo_answers(seen: Seen, names: Mapping[str, str]) -> str:
-    """A photo's name and each network's first choice, in a line."""
+    """Each network's first choice for a photo, in a line."""
     choices = [(answer, *first_choice(answer)) for answer in seen.answers]
-    text = _("; ").join(
+    return _("; ").join(
         labelled(
             names[answer.checkpoint.id],
             f"{food_class(CLASSES[label])} {numbers.share(probability)}",
         )
         for answer, label, probability in choices
     )
-    return labelled(seen.photo.name, text)
 
 
 def one_photo(seen: Seen, names: Mapping[str, str]) -> None:
