@@ -277,7 +277,7 @@ def theme(name: str) -> str:
 def style() -> None:
     """Quiet words in the theme's own grey, and code in its inks: Streamlit's are too faint to read
     on a projector. A rim of the page's colour around every word in a chart: one that crosses a line
-    stays readable. No room for the script of `url_state.listen`, which has nothing to show. A page
+    stays readable. No room for the scripts of `url_state`, which have nothing to show. A page
     begins near the top; pills go on in a second line where there is no room."""
 
     page, strong = theme("backgroundColor"), theme("linkColor")
@@ -310,7 +310,8 @@ def style() -> None:
         "[data-testid='stVegaLiteChart'] svg {overflow: visible}"  # else a last letter is cut
         "[data-testid='stVegaLiteChart'] .mark-text.role-mark text {paint-order: stroke; "
         f"stroke: {page}; stroke-width: 4px; stroke-linejoin: round}}"
-        "[data-testid='stLayoutWrapper']:has(> * > .st-key-browser_sliders) {display: none}"
+        "[data-testid='stLayoutWrapper']:has(> * > .st-key-browser_sliders), "
+        ".st-key-browser_address {display: none}"
         "[data-testid='stMainBlockContainer'] {padding-top: 3.2rem; padding-bottom: 2rem}"
         "@media (min-width: 641px) {[data-testid='stMainBlockContainer'] "
         "{padding-left: 3.5rem; padding-right: 3.5rem}}"

@@ -16,7 +16,7 @@ parameter by its name alone, although two pages may both have a "method".
 """
 
 import re
-import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,8 +39,6 @@ OWN = ("room", "stage")
 """Those that a link to a setting leaves out: they are of this class, or this screen."""
 LONGEST = 2000
 """Characters of a value in a link; what is longer is cut."""
-BROWSER_S = 0.2
-"""How long a browser needs to set the path of a page that it goes to, once the run has begun."""
 _NUMBER = re.compile(r"-?[0-9]{1,6}(\.[0-9]{1,20})?(e-[0-9]{1,2})?", re.ASCII)
 
 
@@ -69,8 +67,8 @@ class _State:
     """(page, parameter) -> number of the browser's last report on it."""
     begun: dict[tuple[str, ...], tuple[str, dict[str, Any]]] = field(default_factory=dict)
     """(page, inputs of a chart) -> that chart, where its inputs began on this visit."""
-    has_come: bool = False
-    """Whether this run came to the page from another one."""
+    is_on_its_way: bool = False
+    """Whether the browser may still be on the page that this run came from."""
     addresses: deque[Texts] = field(default_factory=lambda: deque(maxlen=8))
     """What the address bar said lately: a request may have been sent before the last change."""
 
@@ -117,8 +115,8 @@ def _own() -> Texts:
 def arrive(page: str) -> None:
     """Before `page` is drawn: give it its settings back, or those of the link that led there."""
     state, context, own = _state(), get_script_run_ctx(), _own()
-    state.has_come = page != state.page
-    if state.has_come:
+    if page != state.page:
+        state.is_on_its_way = bool(state.page)
         state.page = page
         state.addresses.clear()
         state.begin(own if own or page not in state.kept else None)
@@ -137,11 +135,15 @@ def write_address() -> None:
     """Bring the address bar to the settings; call it at the end of a page, however it ended."""
     state = _state()
     if (whole := state.whole()) != _address():
-        if state.has_come:  # or it gives the parameters to the page that the visitor comes from
-            time.sleep(BROWSER_S)
-            state.has_come = False
-        st.query_params.from_dict(whole)
-        state.addresses.append(_own())
+        if state.is_on_its_way:  # it would give the parameters to the page that it comes from
+            query = urlencode(whole, doseq=True)
+            path = "" if state.page == "home" else state.page
+            _written(key=_ADDRESS, data={"path": path, "query": query, "visit": uuid.uuid4().hex})
+        else:
+            st.query_params.from_dict(whole)
+        own = {key: texts for key, texts in whole.items() if key not in SHARED}
+        state.addresses.append(own)
+    state.is_on_its_way = False
 
 
 def write_in_fragment() -> None:
@@ -528,6 +530,28 @@ export default function ({ setStateValue, data }) {
   document.documentElement.lang = data.language; // Streamlit says "en", whatever the words
 }
 """
+# Streamlit sends a page's parameters apart from its path, and a browser that is busy takes them in
+# first. This script waits for the path. It writes over the address without parameters that the menu
+# led to: "back" then leaves the page.
+_WRITE = """
+let last;
+export default function ({ data }) {
+  if (last === data.visit) return;
+  last = data.visit;
+  const until = Date.now() + 60000;
+  const write = () => {
+    if (last !== data.visit || Date.now() > until) return;
+    const isThere = location.pathname.replace(/\\/+$/, "").split("/").pop() === data.path;
+    if (!isThere) return setTimeout(write, 20);
+    const address = new URL(location.href);
+    address.search = data.query;
+    history.replaceState(history.state, "", address);
+  };
+  write();
+}
+"""
+_ADDRESS = "browser_address"
+_written = st.components.v2.component("small_plates_address", js=_WRITE)
 _SLIDERS = "browser_sliders"
 _listener = st.components.v2.component("small_plates_sliders", js=_SCRIPT)
 LINK_FRAGMENT = "link_to_this_setting"

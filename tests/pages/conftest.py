@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest, local_script_runner
 from streamlit.util import calc_hash
 
 from core.inference import predict
-from pages.kit import frame, url_state
+from pages.kit import frame
 from tests.food import make_food11
 
 REPO = Path(__file__).resolve().parents[2]
@@ -41,8 +41,7 @@ def as_a_server_runs_it() -> Iterator[None]:
     """AppTest does at every run what a server does once.
 
     It takes the folder `pages` for Streamlit's first kind of app (see pages/__init__.py), reads
-    the metadata of every installed package (0.1 s of CPU) and compiles the page's source. Nor
-    is there a browser whose address bar a page would wait for.
+    the metadata of every installed package (0.1 s of CPU) and compiles the page's source.
     """
     build, scripts = PagesManager.__init__, ScriptCache()
 
@@ -55,7 +54,6 @@ def as_a_server_runs_it() -> Iterator[None]:
         scan = cache(manifest_scanner.scan_component_manifests)
         patch.setattr(manifest_scanner, "scan_component_manifests", scan)
         patch.setattr(local_script_runner, "ScriptCache", lambda: scripts)
-        patch.setattr(url_state, "BROWSER_S", 0)
         yield
 
 
