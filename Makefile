@@ -70,7 +70,7 @@ test-all:
 lint: $(VENV)/.tests-ready
 	@$(BIN)/python -m ruff check --quiet .
 	@$(BIN)/python -m ruff format --check --quiet . || { echo "Run 'make format' to put these in order."; exit 1; }
-	@$(BIN)/python -m mypy
+	@$(BIN)/python -m mypy --num-workers auto
 
 format: $(VENV)/.tests-ready
 	@$(BIN)/python -m ruff check --fix --quiet . ; $(BIN)/python -m ruff format .
