@@ -19,6 +19,7 @@ COMMANDS = {
         "tools.near_duplicates:Distinct", "a data set without what another one is tested on"
     ),
     "dreams": cli.Entry("tools.dreams:DreamCommand", "the pictures that the teacher dreams"),
+    "film": cli.Entry("tools.film:FilmCommand", "make the film at the top of README"),
     "tables": cli.Entry("tools.tables:Tables", "write the tables of README and docs"),
     "words": cli.Entry("tools.words:Words", "bring the catalogues to the words of the app"),
 }
