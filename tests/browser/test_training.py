@@ -104,9 +104,9 @@ def test_a_run_outlives_its_tab_and_becomes_a_checkpoint(
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     tab = open_tab(context, server)
     tab.click(button(tab, "Recipe"))
-    tab.fill('[data-testid="stNumberInput"]:has-text("Epochs") input', "90")
+    tab.fill('[data-testid="stNumberInput"]:has-text("Epochs") input', "50")
     tab.keyboard.press("Enter")
-    tab.wait_for_function("location.search.includes('epochs=90')")  # the link follows
+    tab.wait_for_function("location.search.includes('epochs=50')")  # the link follows
     tab.keyboard.press("Escape")
     tab.click(button(tab, "Start"))
     tab.wait_for_selector("text=/After [0-9,]+ of [0-9,]+ steps its loss is/", timeout=START_MS)
@@ -155,12 +155,12 @@ def test_the_running_epoch_moves_and_the_result_opens_in_pruning(
 ) -> None:
     """Steps of an epoch that takes seconds; another page in between; a link with all settings."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    query = "?epochs=20&px=224&batch_size=16&share=100&T=1e999&augment=none"
+    query = "?epochs=8&px=224&batch_size=16&share=100&T=1e999&augment=none"
     tab = open_tab(context, server, query)
     tab.click(button(tab, "Recipe"))
     tab.wait_for_function(
         "[...document.querySelectorAll('[data-testid=\"stNumberInput\"]')].some(box =>"
-        " box.innerText.includes('Epochs') && box.querySelector('input').value === '20')"
+        " box.innerText.includes('Epochs') && box.querySelector('input').value === '8')"
     )
     tab.keyboard.press("Escape")
     tab.click(button(tab, "Start"))
@@ -235,7 +235,7 @@ def wait_for_share(tab: "Page", more_than: float) -> float:
     """Until the bar has more behind it, within an epoch; in epochs and parts of one."""
     found = tab.wait_for_function(
         "more => [...document.querySelectorAll('[data-testid=\"stProgress\"]')]"
-        ".map(bar => bar.innerText.match(/Epoch (\\d+) of 20: (\\d+)\\s*%/))"
+        ".map(bar => bar.innerText.match(/Epoch (\\d+) of 8: (\\d+)\\s*%/))"
         ".map(said => said ? said[1] - 1 + said[2] / 100 : 0).find(done => done > more)",
         arg=more_than,
         timeout=START_MS,
