@@ -13,6 +13,7 @@ from core.errors import ConfigError, UserError
 from core.i18n import _
 from core.models.registry import get
 from core.paths import runs_dir
+from core.training.cluster import train_on_ray
 from core.training.config import TrainConfig
 from core.training.runs import Progress, seconds_left
 
@@ -37,28 +38,20 @@ class Train:
     """When it is done, test it and keep it as a checkpoint (as the app does): in the folder
     `checkpoints` beside the run's, so usually SMALL_PLATES_RUNS/checkpoints."""
 
+    ray: Annotated[str | None, arg(metavar="ADDRESS")] = None
+    """Compute on the Ray cluster at this address (`auto`: the one that this machine is part of)."""
+
     json: bool = False
     """Print one JSON document and nothing else."""
 
     def run(self) -> Answer:
-        from core.training.distributed import leads
-
-        if not leads():  # one answer for all processes
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        if self.publish:
-            from core.training.queue.work import run_job as train
-        else:
-            from core.training.loop import train
-
-        device = device_here(self.device)
         folder = self.folder or runs_dir() / run_name(self.config)
-        result = train(
-            self.config,
-            folder,
-            report=lambda entry: say(epoch_line(entry, self.config.epochs)),
-            device=device,
-            on_progress=_TimeLeft(self.config.epochs),
-        )
+        if self.ray is not None:
+            result = train_on_ray(
+                self.ray, self.config, folder, self._report, self.device, self.publish
+            )
+        else:
+            result = self._train_here(folder)
         n, correct = result["validation"]["n"], result["validation"]["correct"]
         text = _(
             "Done: best epoch {epoch}, {correct:,} of {n:,} validation photographs right "
@@ -67,6 +60,21 @@ class Train:
             epoch=result["best_epoch"], correct=correct, n=n, accuracy=correct / n, folder=folder
         )
         return Answer({"folder": str(folder), **result}, text)
+
+    def _train_here(self, folder: Path) -> dict[str, Any]:
+        from core.training.distributed import leads
+
+        if not leads():  # one answer for all processes
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if self.publish:
+            from core.training.queue.work import run_job as train
+        else:
+            from core.training.loop import train
+        device, on_progress = device_here(self.device), _TimeLeft(self.config.epochs)
+        return train(self.config, folder, self._report, device, on_progress)
+
+    def _report(self, entry: dict[str, Any]) -> None:
+        say(epoch_line(entry, self.config.epochs))
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,8 @@ State = Literal["queued", "running", "done", "stopped", "failed", "killed", "int
 ACTIVE: tuple[State, ...] = ("queued", "running")
 
 FILE = "jobs.sqlite3"
+RAY_PLACES = 4
+"""How many runs ask a Ray cluster at once; each does by a process of its own on this machine."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -192,7 +194,8 @@ class JobSettings:
 
     devices: tuple[str, ...] = ("",)
     """Where jobs compute, one at a time each; "" lets the job choose: a GPU if there is one.
-    SMALL_PLATES_DEVICES, such as cuda:0,cuda:1; without it every GPU, or the processor."""
+    SMALL_PLATES_DEVICES, such as cuda:0,cuda:1; without it every GPU, or the processor. `ray` is a
+    place on the cluster at SMALL_PLATES_RAY, which has RAY_PLACES of them unless told otherwise."""
     threads: int = 1
     """Processor threads of a job: SMALL_PLATES_TRAIN_THREADS."""
     per_visitor: int = 4
@@ -220,7 +223,10 @@ class JobSettings:
 
 
 def _devices() -> tuple[str, ...]:
-    """One place a GPU where there are several; asking torch would cost the server its memory."""
+    """RAY_PLACES on a cluster if one is named; else one place a GPU where there are several: asking
+    torch would cost the server its memory."""
+    if os.environ.get(process.RAY_ADDRESS):
+        return (process.RAY,) * RAY_PLACES
     gpus = sorted(Path("/dev").glob("nvidia[0-9]*"))
     return tuple(f"cuda:{n}" for n in range(len(gpus))) if len(gpus) > 1 else ("",)
 
@@ -432,6 +438,8 @@ class JobQueue:
 
     def prepare(self) -> None:
         """Somebody may soon ask for a run: keep a process ready that could begin it at once."""
+        if set(self.settings.devices) == {process.RAY}:
+            return  # what asks a cluster imports no torch
         if len([job for job in self.jobs() if job.is_active]) < len(self.settings.devices):
             self._warm.prepare(process.environment(self.settings.threads))
 

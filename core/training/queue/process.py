@@ -42,6 +42,7 @@ if sys.platform != "win32":
 
 LOG, ENDED, REPORT, PROCESS = "log.txt", "ended.json", "report.json", ".process.json"
 PROGRAM = [sys.executable, "-m", "core"]
+RAY, RAY_ADDRESS = "ray", "SMALL_PLATES_RAY"
 NICE = 10
 LAST_LINES = 12
 _LOG_TAIL_BYTES = 20_000
@@ -70,9 +71,15 @@ class Ending(NamedTuple):
 
 
 def train_command(config: TrainConfig, folder: Path, device: str) -> list[str]:
-    """The command line that trains `config` in `folder` and makes it a checkpoint."""
+    """The command line that trains `config` in `folder` and makes it a checkpoint.
+
+    device: one of torch's, empty for the job's own choice, or `ray`: on the cluster at
+    SMALL_PLATES_RAY.
+    """
     command = [*PROGRAM, "train", *config_arguments(config)]
     command += ["--folder", str(folder), "--publish"]
+    if device == RAY:
+        return [*command, "--ray", os.environ.get(RAY_ADDRESS) or "auto"]
     return command + (["--device", device] if device else [])
 
 

@@ -1,11 +1,6 @@
-"""Reproducing on a Ray cluster of two nodes, one of which is lost in the middle.
-
-Skipped where Ray is not installed, but not with SMALL_PLATES_REQUIRE_RAY=1.
-"""
+"""Reproducing on a Ray cluster of two nodes, one of which is lost in the middle."""
 
 import hashlib
-import importlib.util
-import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -25,13 +20,8 @@ from core.paths import REPO, runs_dir
 from core.training.config import TrainConfig
 from core.training.runs import RunFolder
 from tests.food import make_food11
+from tests.ray_nodes import needs_ray, ray_nodes
 
-THERE = importlib.util.find_spec("ray") is not None
-REQUIRED = os.environ.get("SMALL_PLATES_REQUIRE_RAY", "") not in ("", "0")
-needs_ray = pytest.mark.skipif(
-    not THERE and not REQUIRED,
-    reason="Ray is not installed: pip install -r requirements-cluster.txt",
-)
 # Ids of real recipes, so that nothing else in the collection is asked of them.
 START, TEACHER, STUDENT = "dwpw_256k-food101-s0", "dwpw_256k-scratch-s0", "dwpw_256k-distilled-s0"
 LONG = 120
@@ -61,8 +51,6 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setenv("FOOD11_ROOT", str(tmp_path / "food"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "180")  # a machine with other work, too
 
 
 def into(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,17 +88,8 @@ def content(path: Path) -> bytes:
 
 @pytest.fixture
 def two_nodes() -> Iterator[Any]:
-    from ray.cluster_utils import Cluster
-
-    # The head only keeps the books: it may not be lost, and so gets no work.
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 0, "include_dashboard": False},
-    )
-    try:
+    with ray_nodes(2) as cluster:
         yield cluster
-    finally:
-        cluster.shutdown()
 
 
 @needs_ray
@@ -129,8 +108,6 @@ def test_a_node_is_lost_and_the_collection_is_the_same(
     assert len(checkpoints.load_manifest()) == len(PLAN)
 
     into(tmp_path / "ray", monkeypatch)
-    nodes = [two_nodes.add_node(num_cpus=1) for _node in range(2)]
-    two_nodes.wait_for_nodes()
     lost_after: list[int] = []
 
     def lose_one() -> None:
@@ -140,7 +117,7 @@ def test_a_node_is_lost_and_the_collection_is_the_same(
         while monotonic() < until and not all(len(run.metrics()) >= 3 for run in runs):
             sleep(0.05)
         lost_after.extend(len(run.metrics()) for run in runs)
-        two_nodes.remove_node(nodes[0], allow_graceful=False)
+        two_nodes.remove_node(two_nodes.nodes[0], allow_graceful=False)
 
     watcher = threading.Thread(target=lose_one)
     watcher.start()
