@@ -5,11 +5,17 @@ They are skipped where Ray is not installed, but not with SMALL_PLATES_REQUIRE_R
 
 import importlib.util
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
+
+from tests.visitor import free_port
 
 THERE = importlib.util.find_spec("ray") is not None
 REQUIRED = os.environ.get("SMALL_PLATES_REQUIRE_RAY", "") not in ("", "0")
@@ -39,3 +45,28 @@ def ray_nodes(n: int) -> Iterator[Any]:
             yield cluster
         finally:
             cluster.shutdown()
+
+
+@contextmanager
+def started_by_hand(home: Path) -> Iterator[str]:
+    """`ray start --head` as a user with this home types it, locked with a token; its address."""
+    ray = [sys.executable, "-m", "ray.scripts.scripts"]
+    environment = {**os.environ, "HOME": str(home), "RAY_USAGE_STATS_ENABLED": "0"}
+    subprocess.run([*ray, "get-auth-token", "--generate"], env=environment, check=True)
+    port = free_port()
+    options = ["--head", "--block", "--num-cpus=1", "--include-dashboard=false"]
+    options += ["--node-ip-address=127.0.0.1", f"--port={port}"]
+    log = home / "ray.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [*ray, "start", *options], env=environment, stdout=out, stderr=subprocess.STDOUT
+        )
+    try:
+        deadline = monotonic() + 180
+        while b"Ray runtime started" not in log.read_bytes():
+            assert process.poll() is None and monotonic() < deadline, log.read_text()
+            sleep(0.1)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(60)

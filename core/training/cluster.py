@@ -44,6 +44,8 @@ def cluster(address: str) -> Iterator[Any]:
     ConfigError where there is no Ray or no such cluster.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if _has_token():  # `ray start` asks for it; Ray reads this when it is imported
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         import ray
     except ImportError:
@@ -69,6 +71,12 @@ def cluster(address: str) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _has_token() -> bool:
+    """Whether this user has the secret that opens a cluster, where `ray get-auth-token` puts it."""
+    kept = os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token"
+    return bool(os.environ.get("RAY_AUTH_TOKEN")) or Path(kept).is_file()
 
 
 def shares(ray: Any, device: str | None) -> tuple[Share, Share]:

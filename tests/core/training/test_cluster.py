@@ -15,7 +15,7 @@ from core.training.queue import process
 from core.training.queue.line import RAY_PLACES, Job, JobQueue, JobSettings
 from core.training.runs import RunFolder
 from tests.food import make_food11
-from tests.ray_nodes import needs_ray, ray_nodes
+from tests.ray_nodes import needs_ray, started_by_hand
 
 PATIENCE_S = 240
 CONFIG = TrainConfig(
@@ -48,8 +48,9 @@ def test_a_run_is_trained_on_the_cluster_paused_and_taken_up_again(
     monkeypatch.setenv("SMALL_PLATES_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("SMALL_PLATES_TRAIN_THREADS", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    with ray_nodes(1) as nodes:
-        monkeypatch.setenv("SMALL_PLATES_RAY", nodes.address)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with started_by_hand(tmp_path) as address:
+        monkeypatch.setenv("SMALL_PLATES_RAY", address)
         queue = JobQueue()
         job = queue.ask(CONFIG, "ann", find_food11(food).fingerprint)
         deadline = monotonic() + PATIENCE_S
