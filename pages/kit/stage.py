@@ -29,9 +29,10 @@ _CSS = (
     f"{_MAIN}:has({_CLASS}) {{padding-right: 13rem}}"
     f"{_CLASS} {{position: fixed; right: 1rem; top: 0.8rem; width: 11rem; gap: 0.4rem; "
     "max-height: 23rem; overflow-y: auto}"
-    f"{_CLASS} [role='img'] {{grid-template-columns: 1fr !important; gap: 0 !important; "
-    "line-height: 1.25}"
+    f"{_CLASS} [role='img'] {{grid-template-columns: fit-content(60%) 1fr !important; "
+    "gap: 0.2rem 0.5rem !important; line-height: 1.25}"
     f"{_CLASS} button {{width: 100%; text-align: left}}"
+    f"{_CLASS} [data-testid='stMarkdownContainer'] p {{line-height: 1.25}}"
     ".st-key-stage {position: fixed; right: 1rem; bottom: 1rem; width: 7rem; gap: 0.4rem}"
     ".st-key-stage b {display: block; text-align: center; letter-spacing: 0.1em}"
     f"{_MAIN} [data-testid='stSliderTickBar'] * {{font-size: 0.875rem}}"
@@ -104,11 +105,11 @@ def enter() -> None:
 
 def switch() -> None:
     """The button that turns presenter mode on."""
-    st.button(
+    if st.button(
         _("Presenter mode"),
         icon=":material/present_to_all:",
-        on_click=url_state.say,
-        args=(STAGE, "true"),
         help=_("PageUp, PageDown and the arrow keys move on; Esc ends it."),
         key="stage_on",
-    )
+    ):
+        url_state.say(STAGE, "true")
+        st.rerun()  # all of the page, and not only the section that the button is in

@@ -82,8 +82,10 @@ def test_a_lecturer_and_five_pupils(server: str, open_tab: Any, folder: Path) ->
     by_hand.click("[data-testid='stFormSubmitButton'] button")
     pupils.append(by_hand)
     lecturer.wait_for_selector("text=Pupils: 5")
-    # loaded anew: the browser is known; now on a projector
-    lecturer.set_viewport_size({"width": 1920, "height": 1080})
+    lecturer.set_viewport_size({"width": 1920, "height": 1080})  # a projector
+    lecturer.click(".st-key-stage_on button")
+    lecturer.wait_for_function("location.search.includes('stage=true')")
+    # loaded anew: the browser is known
     lecturer.goto(f"{server}/convolutions?room={code[1]}&stage=1")
     lecturer.click(".st-key-room_send button")
     for pupil, share in zip(pupils, ("1/2", "1/4", "1/8", "1/8", "1/8"), strict=True):
