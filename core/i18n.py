@@ -7,6 +7,7 @@ What a process keeps for all its sessions holds no word, or has the language in 
 """
 
 import gettext as _gettext
+import re
 from collections.abc import Iterable
 from contextvars import ContextVar
 from functools import lru_cache
@@ -88,9 +89,16 @@ def ngettext(singular: str, plural: str, n: int) -> str:
     return _catalogue(_language.get(), LOCALE_DIR).ngettext(singular, plural, n)
 
 
+_BETWEEN_HAN = re.compile("(?<=[\u3400-\u9fff])(\\**) (\\**)(?=[\u3400-\u9fff])")
+"""The space that stands beside a placeholder for a Latin name, where it was given a Chinese one."""
+
+
 def paragraph(sentences: Iterable[str]) -> str:
-    """Sentences one after the other: a space between them, none in Chinese."""
-    return ("" if _language.get() == "zh-Hant" else " ").join(sentences)
+    """Sentences one after the other: a space between them, none in Chinese; nor has Chinese one
+    between its own characters, bold or not."""
+    if _language.get() != "zh-Hant":
+        return " ".join(sentences)
+    return _BETWEEN_HAN.sub(r"\1\2", "".join(sentences))
 
 
 def labelled(name: str, value: str) -> str:

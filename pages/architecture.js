@@ -54,7 +54,7 @@ const build = (data, send) => {
   const terms = sum.terms.map((term) => {
     const side = Math.sqrt(term.inputs.length);
     return element("div", {},
-      element("p", { className: "number" }, term.name + ": ",
+      element("p", { className: "number" }, fill(words.term, { name: term.name, value: "" }),
         element("strong", {}, signed(term.sum))),
       element("div", { className: "row" },
         square(term.inputs, side, inMost, fill(words.inputs, { name: term.name })), "\u00d7",

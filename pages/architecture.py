@@ -251,14 +251,11 @@ def parts_seen(parts: Parts, sums: Totals, input_px: int, is_open: bool = True) 
     )
     field, area = sums.receptive_field, (sums.receptive_field / input_px) ** 2
     reach = _("One value of the last map depends on {field} × {field} px of the photo")
-    if area >= 1:
-        reach += _(", more than its {px} × {px}.")
-    else:
-        reach += _(": {share} of its area.")
-        if area <= 0.5:
-            reach += " " + _("No value sees a whole plate; the average pool only takes the mean.")
-    reach = reach.format(field=numbers.count(field), px=input_px, share=numbers.share(area))
-    return [line, reach]
+    reach += _(", more than its {px} × {px}.") if area >= 1 else _(": {share} of its area.")
+    lines = [line, reach.format(field=numbers.count(field), px=input_px, share=numbers.share(area))]
+    if area <= 0.5:
+        lines.append(_("No value sees a whole plate; the average pool only takes the mean."))
+    return lines
 
 
 def layers(rows: Sequence[Row], input_px: int, with_params: bool = True, key: str = KEY) -> None:
@@ -399,6 +396,7 @@ def draw_sight(sight: Sight, version: str, name: str, layers: int) -> None:
                 "large": _("Map {n}: choose a place"),
                 "pixel": _("Map {n}, row {row}, column {column}"),
                 "terms": _("Inputs × weights, those that count most:"),
+                "term": _("{name}: {value}"),
                 "inputs": _("{name}: inputs"),
                 "weights": _("{name}: weights of the filter"),
             },
@@ -1080,19 +1078,19 @@ def assumed_line(known: KnownNetwork, match: Match, px: int, scaling: str) -> st
     name = known.title
     if known.design is not None:
         name = f"{name} (`{known.design.line}`)"
-    line = _(
+    words = _(
         "**Assumed**, since weights do not say it: pools and activations as in {network}; pictures "
         "of {px} px; scaling {scaling}; classes in Food-11's order."
-    ).format(network=name, px=px, scaling=scaling)
+    )
+    lines = [words.format(network=name, px=px, scaling=scaling)]
     if match.folded:
-        line += " " + _("BatchNorm is folded into the convolutions of this file.")
+        lines.append(_("BatchNorm is folded into the convolutions of this file."))
     theirs = next((theirs for ours, theirs in match.names.items() if ours != theirs), "")
     if theirs:
         first = theirs[:60].replace("`", "'")
-        line += " " + _("Tensors are matched by their shapes in order, from `{name}` on.").format(
-            name=first
-        )
-    return line
+        matched = _("Tensors are matched by their shapes in order, from `{name}` on.")
+        lines.append(matched.format(name=first))
+    return paragraph(lines)
 
 
 def add_to_session(
@@ -1143,8 +1141,11 @@ def add_to_session(
 def brought_network(checkpoint: Checkpoint, ids: list[str]) -> None:
     """A visitor's network: how often it is right, where it can be used, and its end."""
     with st.container(border=True):
-        data = f", {checkpoint.data.name}" if checkpoint.test else ""
-        st.markdown(f"**{checkpoint.title}**: {accuracy_line(checkpoint)}{data}.")
+        known = accuracy_line(checkpoint)
+        if checkpoint.test:
+            known = _("{text}, {basis}").format(text=known, basis=_(checkpoint.data.name))
+        known = _("{sentence}.").format(sentence=known)
+        st.markdown(labelled(f"**{checkpoint.title}**", known))
         teacher = next(iter(networks.teachers(networks.checkpoints())), checkpoint)
         with st.container(horizontal=True, vertical_alignment="center"):
             pair = [("networks", id) for id in dict.fromkeys([checkpoint.id, teacher.id])]

@@ -337,7 +337,7 @@ def sentences(results: Sequence[Seen], names: Mapping[str, str]) -> list[str]:
         lines.append(_("All {n} networks see **{food}**.").format(n=n_networks, food=first))
     else:
         camps = _("; ").join(
-            f"**{food_class(CLASSES[label])}**: {', '.join(names[id] for id in ids)}"
+            labelled(f"**{food_class(CLASSES[label])}**", _(", ").join(names[id] for id in ids))
             for label, ids in agreement.camps
         )
         lines.append(_("The networks disagree: {camps}.").format(camps=camps))
@@ -514,7 +514,7 @@ def rate_lines(
             alarms=rate_text(alarms),
             n_food=numbers.count(row.n),
         )
-        lines.append(line + change_text(checkpoint, row, score))
+        lines.append(paragraph(filter(None, [line, change_text(checkpoint, row, score)])))
     return lines
 
 
@@ -536,7 +536,7 @@ def change_text(checkpoint: Checkpoint, row: VersionRow, score: ScoreName) -> st
         )
         for group, change in changes(whole, row).items()
     }  # fmt: skip
-    return " " + _(
+    return _(
         "Against the network it was made from, on the same pictures: {made}; photographs {food}."
     ).format(made=points["made"], food=points[FOOD])
 

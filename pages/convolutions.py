@@ -40,7 +40,7 @@ from core.convolutions.sliding import PICTURE_PX, SOURCES, SlidingKind, slidings
 from core.convolutions.timing import BATCHES, ConvTimings, is_too_heavy, time_layers
 from core.course import PARAM_LIMITS
 from core.errors import UserError
-from core.i18n import _, bracketed, paragraph
+from core.i18n import _, bracketed, labelled, paragraph
 from core.inference.layers import layers_of
 from core.photos import prepare
 from pages.kit import frame, guess, lab, networks, photos, quiz, url_state
@@ -279,15 +279,17 @@ def rank_words(costs: Mapping[Kind, Cost], setting: ConvSetting) -> str:
             "**Low-rank** saves nothing here: even rank 1 has as many weights as the standard "
             "layer."
         )
-    words = _(
-        "**Low-rank** at rank {rank} has {share} of the standard layer's parameters; it saves "
-        "weights up to rank {even}."
-    )
-    if setting.full_rank > setting.break_even_rank:
-        words += " " + _(
-            "Below rank {full} it can represent fewer functions than the standard layer."
+    lines = [
+        _(
+            "**Low-rank** at rank {rank} has {share} of the standard layer's parameters; it saves "
+            "weights up to rank {even}."
         )
-    return words.format(
+    ]
+    if setting.full_rank > setting.break_even_rank:
+        lines.append(
+            _("Below rank {full} it can represent fewer functions than the standard layer.")
+        )
+    return paragraph(lines).format(
         rank=setting.rank,
         share=share_text(costs["lowrank"].params / costs["standard"].params),
         even=setting.break_even_rank,
@@ -299,7 +301,8 @@ def wiring(setting: ConvSetting) -> None:
     """Which inputs each output uses, drawn for three layers."""
     st.markdown(_("Thick lines: what output channel 1 reads. Point at another channel."))
     for place, (kind, drawn) in zip(st.columns(3), wirings(setting).items(), strict=True):
-        alt = f"{kind_title(kind)}. {wiring_words(kind, setting)} {chart.note(drawn)}"
+        title = _("{sentence}.").format(sentence=kind_title(kind))
+        alt = paragraph([title, wiring_words(kind, setting), chart.note(drawn)])
         with place:
             st.markdown(f"**{kind_title(kind)}**")
             show(chart.wiring_chart(drawn), alt, key=f"wiring-{kind}")
@@ -728,7 +731,7 @@ def formulas(
             for column, (kind, cost) in zip(columns, costs.items(), strict=True):
                 terms = chart.formula(quantity, cost, setting)
                 share = share_text(by_kind[kind][f"{quantity}_share"])
-                lines = [f"**{kind_title(kind)}**: {share}", f"${terms.symbols}$",
+                lines = [labelled(f"**{kind_title(kind)}**", share), f"${terms.symbols}$",
                          f"${terms.numbers}$"]  # fmt: skip
                 if quantity != "activation_bytes" and kind != "standard":
                     rule = share_text(method.rule_of_thumb(kind, setting))

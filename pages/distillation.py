@@ -42,7 +42,7 @@ from core.distillation.terms import (
 )
 from core.distillation.trial import Trial, run_traps
 from core.errors import CheckpointError, UserError
-from core.i18n import _, bracketed, food_class, paragraph
+from core.i18n import _, bracketed, food_class, labelled, paragraph
 from core.models.registry import MODELS
 from core.provenance import commit_text
 from core.source_text import source_of
@@ -623,7 +623,7 @@ def traps(teacher: Checkpoint, student: Checkpoint | None) -> None:
                 "copy of the teacher. It takes some seconds, once."
             )
         )
-    st.markdown(f"**{_('How to notice:')}** {notice}")
+    st.markdown(labelled(f"**{_('How to notice')}**", notice))
 
 
 def run_cells(trap: str, teacher: Checkpoint, student: Checkpoint | None, t: float) -> None:

@@ -143,7 +143,9 @@ def explain_missing() -> bool:
         icon=":material/query_stats:",
     )
     st.code("python -m core reproduce --steps shipping", language="bash")
-    lines = [f"- **{format_title(format)}**: {format_about(format)}" for format in FORMATS]
+    lines = [
+        "- " + labelled(f"**{format_title(format)}**", format_about(format)) for format in FORMATS
+    ]
     st.markdown("\n".join(lines))
     return False
 
@@ -405,7 +407,7 @@ def _device_words() -> dict[str, str]:
         "not_fetched": _("A file could not be loaded. Reload the page."),
         "broken": _("The engine does not run in this browser. Reload the page, or update it."),
         "your_photo": _("Your photo; it stays on this device."),
-        "made_as": f"{mark[:1].upper()}{mark[1:]}: " + _("made as {food}."),
+        "made_as": labelled(f"{mark[:1].upper()}{mark[1:]}", _("made as {food}.")),
         "camera_picture": _("The camera's picture, its middle square"),
         "live": _("{fps} pictures a second, camera and all networks together"),
         "answer": _("{name}: {food}, {share}."),

@@ -202,9 +202,11 @@ def settings(whole: list[Checkpoint], grids: dict[str, LowRankGrid]) -> Setting:
 def layer_title(layer: LayerShape) -> str:
     """A layer as menus name it: its place in the network, kernel and channels."""
     high, wide = layer.kernel
-    kernel = "" if (high, wide) == (1, 1) else f"{high} × {wide}, "
+    channels = f"{layer.inputs} → {layer.outputs}"
+    if (high, wide) != (1, 1):
+        channels = _("{text}, {basis}").format(text=f"{high} × {wide}", basis=channels)
     place = layer.name.removeprefix("features.")  # else the menu is too narrow
-    return f"{place}: {kernel}{layer.inputs} → {layer.outputs}"
+    return labelled(place, channels)
 
 
 SMALL_PARAMS = 1_000_000
@@ -382,12 +384,12 @@ def network(at: Setting, whole: Sequence[Checkpoint]) -> None:
         key="accuracy",
     )
     marks = _("Circles: k × 1, then 1 × k. Triangles: Tucker-2. Diamonds: SVD only.")
-    st.caption(
-        (marks + " " if every else "")
-        + _("Vertical line: your energy. Bands and bars: 95 % interval. Dashed: one in eleven, "
-            "pure chance. Hollow: after fine-tuning. Stars: measured here. Single grey marks: "
-            "networks that were designed small and trained in the same way.")
-    )  # fmt: skip
+    rest = _(
+        "Vertical line: your energy. Bands and bars: 95 % interval. Dashed: one in eleven, pure "
+        "chance. Hollow: after fine-tuning. Stars: measured here. Single grey marks: networks that "
+        "were designed small and trained in the same way."
+    )
+    st.caption(paragraph([marks, rest] if every else [rest]))
     st.markdown(_("**What you see.** {lines}").format(lines=paragraph(picture.lines)))
     if tuned:
         fine_tuned(grid)

@@ -297,11 +297,11 @@ def curves(measured: Sequence[Measured], at: Setting, guessed: guess.Guess[str])
         shown = rows if guessed.is_open or own.empty else rows[of_network]
         spec = accuracy_chart(shown, 0.0, guessed_curve, None, guessed.is_open, band)
         chart = inlined(spec, but=("now", "live"))
-    alt = _("Accuracy on the test photographs against the pruning ratio.") + " "
+    said = [_("Accuracy on the test photographs against the pruning ratio.")]
     if not guessed.is_open:
-        alt += _("Only the original network is shown until you guess.")
-        return Curves(rows, chart, alt, [], start, nearest, answer)
-    alt += paragraph(line.replace("**", "") for line in accuracy_lines(rows))
+        said.append(_("Only the original network is shown until you guess."))
+        return Curves(rows, chart, paragraph(said), [], start, nearest, answer)
+    alt = paragraph([*said, *(line.replace("**", "") for line in accuracy_lines(rows))])
     lines = accuracy_lines(rows[is_own])
     others = [
         _("{name} up to {until}").format(name=name, until=numbers.share(holds_until(curve)))
@@ -463,8 +463,10 @@ def time_lines(grid: PruningGrid, column: str, ratio: float) -> list[str]:
             "same": _("not distinguishable from the original ({share} of its time)"),
         }
     return [
-        f"**{form_title(form)}**: "
-        + texts[verdict].format(share=numbers.share(share), figure=cost_text(figure, column))
+        labelled(
+            f"**{form_title(form)}**",
+            texts[verdict].format(share=numbers.share(share), figure=cost_text(figure, column)),
+        )
         for form, verdict, share, figure in spent(grid, column, ratio)
     ]
 
@@ -473,7 +475,7 @@ def how_measured(grid: PruningGrid, column: str) -> str:
     """How the figures of a column were measured, and how far they can be trusted."""
     forms = _("Masks: L1. Channels cut: by L2.")
     if column not in COLUMNS:
-        return forms + " " + _("Counted, so there is no spread. The state dict is float32.")
+        return paragraph([forms, _("Counted, so there is no spread. The state dict is float32.")])
     protocol = _(
         "Median of repeated calls, quartiles as bars, on {machine}, computing threads: {threads}. "
         "All forms took turns. An ONNX file holds no masks: exporting removes them."
@@ -482,7 +484,7 @@ def how_measured(grid: PruningGrid, column: str) -> str:
         "With masks removed, a network does the same work as the original. It still measured up "
         "to {noise} off, so differences up to that are not distinguishable."
     ).format(noise=numbers.percent(timing_noise(grid, column)))
-    return f"{protocol} {noise} {forms}"
+    return paragraph([protocol, noise, forms])
 
 
 def figures(rows: Sequence[PruningRow]) -> None:
@@ -516,7 +518,7 @@ def layers(at: Setting) -> None:
         scan = kept(partial(scan_picture, at.grid), "pruning scan", of=[at.grid])
         show(scan.chart, scan.alt, key="scan")
         n = numbers.count(int(scan.frame["n"].iloc[0]))
-        st.caption(scan.alt + " " + _("L1, {n} validation photographs.").format(n=n))
+        st.caption(paragraph([scan.alt, _("L1, {n} validation photographs.").format(n=n)]))
         data_button(scan.frame, "pruning-scan")
 
 
@@ -541,19 +543,20 @@ def histogram(at: Setting, layer: str, names: Sequence[str]) -> Picture:
     weight, keep = tensors[layer], masks.get(layer)
     pruned = {name: int((~masks[name]).sum()) if name in masks else 0 for name in names}
     share = {name: pruned[name] / tensors[name].size for name in names}
-    text = _("Weights of {layer}: {n} of {all} become zero (grey).").format(
-        layer=layer_title(layer), n=numbers.count(pruned[layer]), all=numbers.count(weight.size)
-    )
+    words = _("Weights of {layer}: {n} of {all} become zero (grey).")
+    n, size = numbers.count(pruned[layer]), numbers.count(weight.size)
+    lines = [words.format(layer=layer_title(layer), n=n, all=size)]
     if keep is not None and 0 < pruned[layer] < weight.size:
         largest = f"{np.abs(weight[~keep]).max():.4f}"
-        text += " " + _("The largest of these is {size}.").format(size=largest)
+        lines.append(_("The largest of these is {size}.").format(size=largest))
     most = max(share, key=lambda name: share[name])
     total = sum(pruned.values()) / sum(tensors[name].size for name in names)
-    text += " " + _("All layers: {total} become zero; most in {most} ({share}).").format(
-        total=f"{total:.1%}", most=layer_title(most), share=f"{share[most]:.1%}"
+    words = _("All layers: {total} become zero; most in {most} ({share}).")
+    lines.append(
+        words.format(total=f"{total:.1%}", most=layer_title(most), share=f"{share[most]:.1%}")
     )
     rows = histogram_frame(weight, keep)
-    return Picture(rows, inlined(histogram_chart(rows)), text)
+    return Picture(rows, inlined(histogram_chart(rows)), paragraph(lines))
 
 
 def scan_picture(grid: PruningGrid) -> Picture:

@@ -293,7 +293,8 @@ def chosen_line(at: Setting, revealed: bool) -> str:
     if not revealed or row.score is None:
         return text
     right = _("It is right on {score}{against}.")
-    return f"{text} {right.format(score=score_text(row.score), against=against_whole(row))}"
+    right = right.format(score=score_text(row.score), against=against_whole(row))
+    return paragraph([text, right])
 
 
 def start_line(curve: Curve) -> str:
@@ -504,7 +505,7 @@ def speed_line(guessed: str | None, truth: str) -> str:
         "“As fast” and “slower” both count as right: the course expects about the same time. "
         "Whether int8 is a little slower depends on the processor and the layers."
     )
-    return f"{text} {both}"
+    return paragraph([text, both])
 
 
 def live(at: Setting, curves: Sequence[Curve], guessed: guess.Guess[int]) -> None:
@@ -555,7 +556,10 @@ def figures(rows: Sequence[QuantRow], key: str) -> None:
             "" if row.agreement is None else numbers.share(row.agreement) for row in rows
         ],
         _("File"): [
-            f"{numbers.size(row.size_bytes)}, {chart.file_kind(row.scheme)}" for row in rows
+            _("{text}, {basis}").format(
+                text=numbers.size(row.size_bytes), basis=chart.file_kind(row.scheme)
+            )
+            for row in rows
         ],
         _("SQNR"): [
             "" if row.sqnr_db is None else f"{row.sqnr_db:.1f}{numbers.THIN}dB" for row in rows
@@ -587,7 +591,9 @@ def aware(at: Setting, known: Sequence[Measured], guessed: guess.Guess[int]) -> 
         return
     by_method: dict[str, list[tuple[str, Comparison]]] = {}
     for title, pair in pairs:
-        method_text = f"{scheme_title(pair.a.scheme)}, {bits_text(pair.a.bits)}"
+        method_text = _("{text}, {basis}").format(
+            text=scheme_title(pair.a.scheme), basis=bits_text(pair.a.bits)
+        )
         by_method.setdefault(method_text, []).append((title, pair))
     for method_text, of_method in by_method.items():
         st.markdown(f"**{method_text}**")
@@ -886,7 +892,7 @@ def homework(known: Sequence[Measured], guessed: guess.Guess[int]) -> None:
             return "–"
         size = limit_text(row.size_bytes) if form == "hw7_8bit" else numbers.size(row.size_bytes)
         if row.score is None or row.difference is None:
-            return f"{size}; {score_text(row.score)}"
+            return _("; ").join([size, score_text(row.score)])
         right, (gap, low, high) = row.score.accuracy, row.difference
         return _("{size}; {right}: {gap} points ({interval})").format(
             size=size,
@@ -1002,7 +1008,7 @@ def operators_line(row: QuantRow) -> str:
         if any(kind in name for kind in kinds)
     ]
     text = _(", ").join(counts) or _("its operators were not counted")
-    return f"- **{scheme_title(row.scheme)}**: {text}"
+    return "- " + labelled(f"**{scheme_title(row.scheme)}**", text)
 
 
 def _quiz(at: Setting) -> list[quiz.Question]:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from core import i18n
 from core.errors import UserError
-from core.i18n import _
+from core.i18n import _, bracketed, paragraph
 from core.report import (
     MOST_BYTES,
     QUESTIONS,
@@ -68,8 +68,8 @@ def notebook() -> None:
     if report.is_empty():
         begin()
     else:
-        lines = f"{summary(report)} {missing(report)}"
-        st.markdown(_("**What you see.** {lines}").format(lines=lines))
+        lines = filter(None, [summary(report), missing(report)])
+        st.markdown(_("**What you see.** {lines}").format(lines=paragraph(lines)))
     take_along(report)
     frame.tabs(
         [
@@ -151,9 +151,9 @@ def take_along(report: Report) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         for kind, label, mime, icon, make in files:
             st.download_button(
-                f"{label} (.{kind})", partial(_in_language, i18n.language(), make), mime=mime,
-                file_name=f"small-plates-report.{kind}", icon=icon, key=f"report_{kind}",
-                on_click="ignore", disabled=report.is_empty(),
+                bracketed(label, f".{kind}"), partial(_in_language, i18n.language(), make),
+                mime=mime, file_name=f"small-plates-report.{kind}", icon=icon,
+                key=f"report_{kind}", on_click="ignore", disabled=report.is_empty(),
             )  # fmt: skip
         with st.popover(_("Name, open again"), icon=":material/folder_open:"):
             if "report_author" not in st.session_state:

@@ -216,9 +216,10 @@ def claim_row(answer: Tested) -> dict[str, object]:
     text = outcome_title(outcome)
     if answer.contrast:
         gain, *interval = answer.contrast.interval()
-        text += " " + _("{gain} points ({interval})").format(
+        difference = _("{gain} points ({interval})").format(
             gain=points(gain), interval=points_interval(*interval)
         )
+        text = f"{text} {difference}"
     return {
         "key": answer.claim.key,
         "name": claim_title(answer.claim.key),
@@ -316,7 +317,7 @@ def list_findings(answers: Sequence[Tested], guessed: guess.Guess[str]) -> None:
             details.append(_("no seed is shared, or the stored answers are missing"))
         title = f"**{outcome_title(answer.outcome())}** · {claim_title(answer.claim.key)}"
         by_question.setdefault(answer.claim.question, []).append(
-            f"- {title}  \n  {' '.join(filter(None, details))}"
+            f"- {title}  \n  {paragraph(filter(None, details))}"
         )
     for question, lines in by_question.items():
         st.markdown(f"**{question}**")
@@ -489,7 +490,7 @@ def figures(groups: Groups, guessed: guess.Guess[str]) -> None:
             else _("Right on the validation split, by epoch.")
         )
         if any(len(mean.seeds) > 1 for mean in means):
-            caption = _("Thin lines: single seeds. Thick: their mean.") + " " + caption
+            caption = paragraph([_("Thin lines: single seeds. Thick: their mean."), caption])
         st.caption(caption)
         st.markdown("\n".join(f"- {line}" for line in lines))
         data_button(
@@ -714,7 +715,8 @@ def homework() -> None:
         "HW13 Q1": _("Here: “Curves”, figure HW13."),
     }
     for key, pages in QUESTIONS.items():
-        st.markdown(" ".join([f"**{key}**", question_text(key), tabs.get(key, "")]))
+        asked = filter(None, [question_text(key), tabs.get(key)])
+        st.markdown(f"**{key}** {paragraph(asked)}")
         with st.container(horizontal=True):
             for entry in map(frame.entry, pages):
                 if entry.key != "results":

@@ -30,7 +30,7 @@ from core.data.dreams import (
 )
 from core.data.find import Index, find_food11
 from core.errors import DataError, PhotoError, UserError
-from core.i18n import _, food_class, labelled, ngettext
+from core.i18n import _, food_class, labelled, ngettext, paragraph
 from core.models.design.plans import fits
 from core.models.design.spec import EXAMPLE
 from core.models.registry import MODELS, PREFIX, get
@@ -80,11 +80,8 @@ def main() -> None:
     """Draw the page."""
     st.title(frame.entry(KEY).question)
     index = photographs()
-    st.markdown(
-        _("Choose a student and a teacher, press **Start** and watch it learn.")
-        + " "
-        + learns_from(index)
-    )
+    begin = _("Choose a student and a teacher, press **Start** and watch it learn.")
+    st.markdown(paragraph([begin, learns_from(index)]))
     workshop(index)
     frame.foot(KEY)
 
@@ -934,17 +931,15 @@ def _confusion(report: dict[str, Any], dreamed: bool) -> None:
         else _("**Confusion matrix** on {n} {split} photographs:")
     )
     st.markdown(words.format(n=numbers.count(total), split=split))
-    worst = _(" Most frequent mistake: {label} taken for {answer}, {n} times.").format(
-        label=food_class(CLASSES[label]), answer=food_class(CLASSES[answer]), n=most
-    )
-    worst = worst if most else ""
-    show(
-        confusion_chart(counts),
-        _("Confusion matrix: {right} of {n} right.").format(right=right, n=total) + worst,
-        key="confusion",
-    )
+    worst = []
+    if most:
+        mistake = _("Most frequent mistake: {label} taken for {answer}, {n} times.")
+        taken, given = food_class(CLASSES[label]), food_class(CLASSES[answer])
+        worst.append(mistake.format(label=taken, answer=given, n=most))
+    alt = _("Confusion matrix: {right} of {n} right.").format(right=right, n=total)
+    show(confusion_chart(counts), paragraph([alt, *worst]), key="confusion")
     data_button(confusion_frame(counts), "confusion")
-    st.caption(_("Rows: true classes. Diagonal: right answers.") + worst)
+    st.caption(paragraph([_("Rows: true classes. Diagonal: right answers."), *worst]))
     if report["unreadable"]:
         names = _(", ").join(name for name, _why in report["unreadable"][:3])
         st.caption(

@@ -194,6 +194,7 @@ def style_faults(text: str) -> Iterator[str]:
     yield from (f"the word {word}" for word in sorted(set(MAINLAND.findall(plain))))
     for pattern, what in (
         (rf"[{HAN}][A-Za-z0-9]|[A-Za-z0-9%][{HAN}]", "no space between Han and Latin characters"),
+        (r"[\d}] %", "space before a percent sign"),
         (rf"[{HAN}] ?[,;:?!()]|[,;:?!(] ?[{HAN}]|[{HAN}]\.(?!\.)", "half-width punctuation"),
         (
             r" [，。；：？！、）」]|[，。；：？！、（「] (?=\S)",

@@ -30,7 +30,7 @@ from pydantic import ValidationError
 from core import paths
 from core.checkpoints.entry import Checkpoint, DerivedFrom, FileInfo
 from core.errors import CheckpointError
-from core.i18n import _
+from core.i18n import _, paragraph
 
 LOCK_WAIT_S = 60.0
 
@@ -195,25 +195,23 @@ def _matching(checkpoint: Checkpoint, names: tuple[str, ...]) -> dict[str, bytes
 
 
 def _read(checkpoint: Checkpoint, where: Path, name: str) -> bytes:
-    about = {"file": name, "id": checkpoint.id}
-    again = " " + _("Get it again with git, or make it with: python -m core reproduce")
+    def bad(words: str) -> CheckpointError:
+        again = _("Get it again with git, or make it with: python -m core reproduce")
+        return CheckpointError(paragraph([words.format(file=name, id=checkpoint.id), again]))
+
     expected = checkpoint.files.get(name)
     if expected is None:
-        raise CheckpointError(_("The checkpoint {id} has no {file}.").format(**about))
+        words = _("The checkpoint {id} has no {file}.")
+        raise CheckpointError(words.format(file=name, id=checkpoint.id))
     try:
         path = where / name
         size = path.stat().st_size
         data = path.read_bytes() if size == expected.bytes else b""
     except OSError as error:
-        raise CheckpointError(
-            _("{file} of the checkpoint {id} is missing or cannot be read.").format(**about) + again
-        ) from error
+        raise bad(_("{file} of the checkpoint {id} is missing or cannot be read.")) from error
     if size != expected.bytes or FileInfo.of(data) != expected:
-        raise CheckpointError(
-            _(
-                "{file} of the checkpoint {id} is not the file it should be (its SHA-256 differs)."
-            ).format(**about)
-            + again
+        raise bad(
+            _("{file} of the checkpoint {id} is not the file it should be (its SHA-256 differs).")
         )
     return data
 

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from core.errors import ConfigError
-from core.i18n import _
+from core.i18n import _, paragraph
 
 Field = Literal[
     "in_channels", "out_channels", "kernel_size", "stride", "padding", "groups", "map_size"
@@ -122,7 +122,7 @@ def _grouping(s: ConvSetting) -> list[Problem]:
     }[uneven[0] if len(uneven) == 1 else "both"]
     message = message.format(g=s.groups, n_in=s.in_channels, n_out=s.out_channels)
     why = _("Each group takes the same number of channels, so groups must divide both counts.")
-    return [Problem(f"{message} {why}", tuple(offers))]
+    return [Problem(paragraph([message, why]), tuple(offers))]
 
 
 def _emptiness(s: ConvSetting) -> list[Problem]:

@@ -26,7 +26,7 @@ from core.charts.theme import (
 from core.checkpoints import Checkpoint
 from core.course import SIZE_LIMITS_BYTES
 from core.export.stack import FORMATS, STEPS, Format, Stack, StackRow, Step
-from core.i18n import _, labelled
+from core.i18n import _, labelled, paragraph
 from core.pruning.rows import PruningGrid, RowKey
 from core.stats import Score
 from core.timing import Spread
@@ -240,7 +240,8 @@ def guess_answer(
         answer = _("You guessed {guess}. {answer}").format(guess=named(guess), answer=answer)
     if len(right) > 1:
         names = _(" and ").join(map(format_title, right))
-        answer += " " + _("{names} are not distinguishable by their times.").format(names=names)
+        same = _("{names} are not distinguishable by their times.").format(names=names)
+        answer = paragraph([answer, same])
     return answer
 
 

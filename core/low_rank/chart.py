@@ -217,15 +217,15 @@ def _figures(written: str, full: int) -> list[Spec]:
     kept = "(isValid(datum.kept) ? format(datum.kept, '.1%') : '?')"  # hidden before the reveal
     sum_of = repr(written).replace("{0}", "' + datum.first + '")
     sum_of = sum_of.replace("{1}", "' + datum.last + '")
+    comma = repr(_("{text}, {basis}").format(text="", basis=""))
     rank = _("r = {r} of {full}").replace("{full}", f"{full:,}")
     lines = [
         _filled(rank, "{r}", "format(datum.rank, ',')"),
         _filled(_("energy kept: {share}"), "{share}", kept),
         _filled(_("parameters: {formula}"), "{formula}", f"({sum_of})"),
-        "'= ' + format(datum.params, ',') + ', ' + " + of_whole.format("params_share"),
+        f"'= ' + format(datum.params, ',') + {comma} + {of_whole.format('params_share')}",
         _filled(_("MACs: {n}"), "{n}", "format(datum.macs, ',')")
-        + " + ', ' + "
-        + of_whole.format("macs_share"),
+        + f" + {comma} + {of_whole.format('macs_share')}",
     ]
     return [
         _words(

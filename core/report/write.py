@@ -9,7 +9,7 @@ from html import escape
 from typing import NamedTuple
 
 from core.charts.theme import glyph
-from core.i18n import _, bracketed, language
+from core.i18n import _, bracketed, language, paragraph
 from core.report.chart import charts
 from core.report.questions import QUESTIONS, QuestionKey, question_text
 from core.report.record import Answer, Entry, Measurement, Report
@@ -77,7 +77,7 @@ def verdict(answer: Answer) -> str:
     if answer.right is None:
         return _("answer not shown yet")
     slot, words = ("correct", _("Right.")) if answer.right else ("wrong", _("Not quite."))
-    return f"{glyph(slot)} {words} {answer.truth}"
+    return f"{glyph(slot)} {paragraph([words, answer.truth])}"
 
 
 def settings_text(entry: Measurement) -> str:
@@ -86,7 +86,7 @@ def settings_text(entry: Measurement) -> str:
         f"{name.replace('_', ' ')} {text}" if re.fullmatch(r"[\d.]+|True|False", text) else text
         for name, text in entry.settings.items()
     )
-    return ", ".join(texts) or entry.about
+    return _(", ").join(texts) or entry.about
 
 
 def _tables(answers: Sequence[Answer], measured: Sequence[Measurement]) -> list[Table]:

@@ -246,7 +246,8 @@ def speak() -> None:
     Call it first in app.py, and first in a function under `st.fragment`: a fragment's rerun does
     not pass through app.py, and the language is a context variable of the running thread.
     """
-    i18n.set_language(st.session_state.get("lang") or i18n.match_language(st.context.locale))
+    chosen = st.session_state.get("lang") or i18n.known_language(st.query_params.get("lang"))
+    i18n.set_language(chosen or i18n.match_language(st.context.locale))
 
 
 def menu() -> None:
@@ -284,11 +285,13 @@ def style() -> None:
     quiet, fresh = (
         f"light-dark({SLOTS[slot].light}, {SLOTS[slot].dark})" for slot in ("muted", "pruned")
     )
-    upload = "[data-testid='stFileUploaderDropzone'] button p"  # Streamlit's own word, in English
-    chinese = (  # slanted characters are hard to read; a title's last one would stand alone
+    # Slanted characters are hard to read. A line can end anywhere: a title's last character would
+    # stand alone, and a table's names one character to a line.
+    chinese = (
         "[data-testid='stMarkdownContainer'] em {font-style: normal; font-weight: 600}"
         "h1, h2, h3 {text-wrap: balance}"
-        f"{upload} {{font-size: 0}} {upload}::after {{font-size: 1rem; content: '{_('Upload')}'}}"
+        "[data-testid='stMarkdownContainer'] p {text-wrap: pretty}"
+        "[class*='st-key-table-'] tr > :first-child {min-width: 5em}"
         if i18n.language() == "zh-Hant"
         else ""
     )

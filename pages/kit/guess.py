@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.charts.theme import glyph
 from core.classroom import Tally
-from core.i18n import _
+from core.i18n import _, paragraph
 from pages.kit import lab, room, url_state
 
 G = TypeVar("G", bound=str | float)
@@ -91,6 +91,7 @@ def is_revealed() -> bool:
 def verdict(guess: Guess[G], is_right: bool, answer: str) -> None:
     """A line or two: whether the guess was right, and the answer. Their room is kept before, too,
     so that nothing jumps."""
+    answer = paragraph([answer])
     if not guess.is_open:
         text = "&nbsp;"
     elif guess.value is None:

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from core.classroom import Spot
 from core.errors import UserError
-from core.i18n import _
+from core.i18n import _, paragraph
 from core.live import Job, LiveRuns
 from core.own.network import is_visitors
 from core.results import AccuracyRow
@@ -56,7 +56,7 @@ class LivePoint(Generic[P, R]):
     def draw(self) -> None:
         """The button, the running measurement, its result; others' runs are waited for."""
         who = st.session_state.setdefault("live_who", uuid.uuid4().hex)
-        st.caption(self.about)
+        st.caption(paragraph([self.about]))
         job = self.runs.look(self.point, who)
         going = job is not None and not job.is_over
         if not going:

@@ -178,7 +178,7 @@ def timed_title(about: str) -> str:
     id, _space, weights = about.partition(" ")
     network = next((each for each in checkpoints() if each.id == id), None)
     title = next((t for format, t in weights_titles().items() if format == weights), weights)
-    return f"{name_of(network) if network else id}, {title}"
+    return _("{text}, {basis}").format(text=name_of(network) if network else id, basis=title)
 
 
 def teachers(listed: Iterable[Checkpoint]) -> list[Checkpoint]:

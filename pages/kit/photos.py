@@ -419,7 +419,7 @@ def draw_map(
     place.image(
         highlighted(view, map),
         caption=text,
-        alt=_("{text}. Brightest {place}.").format(text=text, place=f"{vertical}, {side}"),
+        alt=_("{text}. Brightest {place}.").format(text=text, place=_(", ").join([vertical, side])),
         width="stretch",
     )
 

@@ -96,13 +96,16 @@ def _some(checkpoints: Sequence[Checkpoint]) -> Sequence[Checkpoint]:
 
 def measured_line(what: str, where: "Measured") -> None:
     """Where and when a table of measurements was made; `what` names it."""
+    titles = {"system": _("system"), "cores": _("cores")}
     st.caption(
         _("{what}: measured {date} on {device}, commit {commit}, {versions}.").format(
             what=what,
             date=where.date,
             device=where.device,
             commit=commit_text(where.commit, 10),
-            versions=_(", ").join(f"{name} {version}" for name, version in where.versions.items()),
+            versions=_(", ").join(
+                f"{titles.get(name, name)} {version}" for name, version in where.versions.items()
+            ),
         )
     )
 
@@ -127,7 +130,9 @@ def accuracy_lines(checkpoints: Sequence[Checkpoint]) -> list[tuple[Checkpoint, 
     return [
         (
             checkpoint,
-            f"{accuracy_line(checkpoint)}, {data_name(checkpoint.data)}"
+            _("{text}, {basis}").format(
+                text=accuracy_line(checkpoint), basis=data_name(checkpoint.data)
+            )
             if several
             else accuracy_line(checkpoint),
         )

@@ -26,6 +26,8 @@ from urllib.parse import urlencode
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from pages.kit import streamlit_words
+
 T = TypeVar("T")
 K = TypeVar("K", bound=str | int)
 G = TypeVar("G", bound=str | float)
@@ -528,6 +530,7 @@ on(window, "popstate", () => { lastByHand = false; leave(); soon(); });
 export default function ({ setStateValue, data }) {
   send = setStateValue;
   document.documentElement.lang = data.language; // Streamlit says "en", whatever the words
+  say(data);
 }
 """
 # Streamlit sends a page's parameters apart from its path, and a browser that is busy takes them in
@@ -553,7 +556,7 @@ export default function ({ data }) {
 _ADDRESS = "browser_address"
 _written = st.components.v2.component("small_plates_address", js=_WRITE)
 _SLIDERS = "browser_sliders"
-_listener = st.components.v2.component("small_plates_sliders", js=_SCRIPT)
+_listener = st.components.v2.component("small_plates_sliders", js=streamlit_words.SCRIPT + _SCRIPT)
 LINK_FRAGMENT = "link_to_this_setting"
 """Key of the fragment and of the popover that show the link."""
 
@@ -565,7 +568,8 @@ def listen(language: str) -> None:
     A browser runs it once, however often it is loaded. `language` (BCP 47) is that of the page: a
     screen reader's voice, and the shapes of Han characters, depend on it.
     """
-    _listener(key=_SLIDERS, data={"language": language}, on_moved_change=_on_moved)
+    data = {"language": language, **streamlit_words.for_script()}
+    _listener(key=_SLIDERS, data=data, on_moved_change=_on_moved)
 
 
 def _on_moved() -> None:

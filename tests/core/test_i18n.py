@@ -49,6 +49,10 @@ def test_sentences_follow_each_other_as_their_language_wants(chinese: None) -> N
     assert i18n.paragraph(["One.", "Two."]) == "One. Two."
     i18n.set_language("zh-Hant")
     assert i18n.paragraph(["一。", "二。"]) == "一。二。"
+    assert (
+        i18n.paragraph(["**甲模型** 的 **MB** 數", " **乙** 丙 A"])
+        == "**甲模型**的 **MB** 數**乙**丙 A"
+    )
 
 
 def test_a_language_without_a_catalogue_reads_english(

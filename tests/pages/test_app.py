@@ -202,6 +202,31 @@ def test_the_rule_finds_bare_words_and_leaves_translated_ones_alone() -> None:
     assert not list(bare_words(ast.parse(source)))
 
 
+def english_joins(tree: ast.AST) -> Iterator[str]:
+    """Sentences, or a name and its value, put together with a space or a mark of English: Chinese
+    has others. `core.i18n` has `paragraph`, `labelled` and `bracketed`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            parts = [part.value if isinstance(part, ast.Constant) else "x" for part in node.values]
+            if any(re.fullmatch(r"\**[.:;] \**", str(part)) for part in parts[1:]):
+                yield f"line {node.lineno}: {ast.unparse(node)}"
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            sides = (getattr(side, "value", None) for side in (node.left, node.right))
+            if any(re.fullmatch("[,.:;]? ", str(side)) for side in sides):
+                yield f"line {node.lineno}: {ast.unparse(node)}"
+
+
+def test_sentences_are_joined_as_their_language_joins_them() -> None:
+    problems = [
+        f"{path.relative_to(REPO)}, {problem}"
+        for path in [*SOURCES, *(REPO / "core").glob("*/chart.py")]
+        for problem in english_joins(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert not problems, "\n".join(problems)
+    for source in ("_('a') + ' ' + _('b')", "f'**{a}**: {b}'", "x = f'{a}. {b} {c}'"):
+        assert list(english_joins(ast.parse(source))), source
+
+
 class Marking:
     """A translation into ⟦brackets⟧: what stands outside them was not translated."""
 
@@ -262,7 +287,7 @@ def test_the_language_is_the_links_and_stays_the_sessions(
     translated = open_page("home", lang=link)
     assert translated.title[0].value.startswith("臺")
     switch: Any = translated.sidebar.get("button_group")[0]
-    assert switch.value == "zh-Hant"
+    assert switch.value == "zh-Hant" and switch.label.startswith("臺")  # drawn before it is read
     plain = open_page("home")
     assert not plain.title[0].value.startswith("臺")
     switch = plain.sidebar.get("button_group")[0]

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.errors import ConfigError
-from core.i18n import _
+from core.i18n import _, labelled, paragraph
 
 Block = Literal["plain", "separable", "group", "basic", "bottleneck", "inverted", "resnet"]
 Down = Literal["none", "pool", "stride"]
@@ -225,7 +225,7 @@ def in_words(error: ValidationError) -> str:
     # pydantic counts only the stages that are right: beside a wrong one, "too short" is untrue
     inside = {wrong["loc"][:-n] for wrong in errors for n in range(1, len(wrong["loc"]))}
     true = [wrong for wrong in errors if wrong["type"] != "too_short" or wrong["loc"] not in inside]
-    return " ".join(dict.fromkeys(_sentence(wrong) for wrong in true[:3]))
+    return paragraph(dict.fromkeys(_sentence(wrong) for wrong in true[:3]))
 
 
 def _sentence(wrong: object) -> str:
@@ -238,7 +238,7 @@ def _sentence(wrong: object) -> str:
     field = " ".join(place).replace("stages ", "stage ", 1) or _("the design")
     if kind == "value_error":
         reason = str(limits["error"])
-        start = f"{field}: {reason}" if wrong["loc"] else reason
+        start = labelled(field, reason) if wrong["loc"] else reason
         return _("This design cannot be built: {reason}.").format(reason=start)
     allowed = limits.get("le") if "le" in limits else limits.get("ge")
     texts = {
