@@ -25,7 +25,8 @@ th, td:last-child {white-space: nowrap} td:nth-child(2):not(:last-child) {min-wi
 .words {white-space: pre-wrap; overflow-wrap: anywhere; border-left: 3px solid #a8431f;
   padding-left: 0.8rem}
 .quiet {color: #6a5e56} svg {max-width: 100%; height: auto}
-@media print {body {margin: 0; max-width: none; font-size: 11pt} tr, figure {break-inside: avoid}
+@media print {body {margin: 0; max-width: none; font-size: 11pt}
+  section, tr, figure {break-inside: avoid}
   h2 {break-after: avoid} a {color: inherit; text-decoration: none}}
 """
 
@@ -151,7 +152,7 @@ def to_html(report: Report, base: str = "") -> str:
     if left := missing(report):
         body.append(f"<p><strong>{escape(left)}</strong></p>")
     for part in _parts(report, with_charts=True):
-        body.append(f"<h2>{escape(part.heading)}</h2>")
+        body.append(f"<section><h2>{escape(part.heading)}</h2>")
         if part.text:
             body.append(f"<p>{escape(part.text)}</p>")
         if part.words is not None:
@@ -159,7 +160,7 @@ def to_html(report: Report, base: str = "") -> str:
             body.append(f'<div class="words">{words}</div>')
         for head, *rows in part.tables:
             cells = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-            body.append(f"<table><tr>{cells}</tr>")
+            body.append(f"<table><thead><tr>{cells}</tr></thead>")
             for *texts, link in rows:
                 cells = "".join(f"<td>{escape(text)}</td>" for text in texts)
                 address = escape(f"{base.rstrip('/')}/{link}")
@@ -172,6 +173,7 @@ def to_html(report: Report, base: str = "") -> str:
             body.append(
                 f'<figure>{svg}<figcaption class="quiet">{escape(caption)}</figcaption></figure>'
             )
+        body.append("</section>")
     return (
         f'<!doctype html>\n<html lang="{language()}"><head><meta charset="utf-8">'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '

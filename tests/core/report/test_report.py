@@ -205,7 +205,7 @@ def test_what_was_typed_stays_text_in_the_page() -> None:
     seen = Seen(page)
     assert {tag for tag, _attributes in seen.tags} <= {
         "html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "strong", "div", "span",
-        "table", "tr", "th", "td", "a", "figure", "img", "figcaption",
+        "section", "table", "thead", "tr", "th", "td", "a", "figure", "img", "figcaption",
     }  # fmt: skip
     (photo,) = [attributes for tag, attributes in seen.tags if tag == "img"]
     assert photo == {"src": f"data:image/jpeg;base64,{PHOTO}", "alt": EVIL}
