@@ -289,8 +289,8 @@ def style() -> None:
     # stand alone, and a table's names one character to a line.
     chinese = (
         "[data-testid='stMarkdownContainer'] em {font-style: normal; font-weight: 600}"
-        "h1, h2, h3 {text-wrap: balance}"
-        "[data-testid='stMarkdownContainer'] p {text-wrap: pretty}"
+        "h1, h2, h3 {text-wrap-style: balance}"
+        "[data-testid='stMarkdownContainer'] :is(p, li) {text-wrap-style: pretty}"
         "[class*='st-key-table-'] tr > :first-child {min-width: 5em}"
         if i18n.language() == "zh-Hant"
         else ""

@@ -25,6 +25,14 @@ def words() -> dict[str, str]:
         "Print": _("Print"),
         "Record screen": _("Record screen"),
         "About": _("About"),
+        "System": _("System"),
+        "Light": _("Light"),
+        "Dark": _("Dark"),
+        "Made with Streamlit v": _("Made with Streamlit v"),
+        "Page not found": _("Page not found"),
+        "The page that you have requested does not seem to exist. Running the app's main page.": _(
+            "There is no such page. This is the first one."
+        ),
         "Running...": _("Running..."),
         "Stop": _("Stop"),
         "Link to heading": _("Link to heading"),
@@ -43,6 +51,8 @@ def words() -> dict[str, str]:
         "file upload": _("File to upload"),
         "Upload": _("Upload"),
         "{} per file": _("At most {} per file"),
+        "{} files are not allowed.": _("{}: not a kind of file that is read here."),
+        "File must be {} or smaller.": _("A file may have {} at most."),
         "Take Photo": _("Take a photo"),
         "Clear photo": _("Another photo"),
         "Switch camera": _("Use the other camera"),

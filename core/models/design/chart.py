@@ -10,7 +10,7 @@ from core.charts import numbers
 from core.charts.compiled import Spec, compiled, with_rows
 from core.charts.numbers import short_count
 from core.charts.theme import RoleKey, finish, glyph, ink_text, layered, painted, role_color
-from core.i18n import _
+from core.i18n import _, labelled
 from core.models.design.cost import Row, Totals, part_totals, totals
 from core.models.design.limits import Budget
 from core.models.design.plan import Part, Plan
@@ -269,7 +269,7 @@ def ratio_chart(
                 "row": number,
                 "value": 1.0 if is_hidden else row["ratio"],
                 "role": role,
-                "title": f"{measure_title(name)}: ?" if is_hidden else title,
+                "title": labelled(measure_title(name), "?") if is_hidden else title,
                 "text": "",
             }
         )
