@@ -47,7 +47,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
             yield running.address, running.process.pid
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(app: tuple[str, int]) -> str:
     return app[0]
 
