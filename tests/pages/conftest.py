@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 import streamlit as st
@@ -136,3 +137,22 @@ def seen(request: pytest.FixtureRequest) -> Callable[..., AppTest]:
         return _seen[key]
 
     return at
+
+
+def to_be_written(app: AppTest) -> list[dict[str, str]]:
+    """What a script in the page is told to write into the address bar."""
+    return [
+        json.loads(each.proto.json)
+        for each in app.get("bidi_component")
+        if "small_plates_address" in each.proto.component_name
+    ]
+
+
+def address(app: AppTest) -> dict[str, list[str]]:
+    """What the address bar says, once that script has run."""
+    for told in to_be_written(app):
+        return parse_qs(told["query"], keep_blank_values=True)
+    return {
+        name: value if isinstance(value, list) else [value]
+        for name, value in app.query_params.items()
+    }

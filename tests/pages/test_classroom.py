@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from core.charts.numbers import THIN
 from core.classroom import Attempts, Place, Rooms
 from pages.kit import frame, room
-from tests.pages.conftest import REPO, go_to
+from tests.pages.conftest import REPO, address, go_to
 
 GUESS = "guess_share"
 PLACE = Place("convolutions", GUESS, "64 → 128, 3 × 3 + bias")
@@ -64,8 +64,7 @@ def histogram(app: AppTest) -> list[str]:
 
 def said(app: AppTest, parameter: str) -> str:
     """What the address says of a parameter that it has once."""
-    value = app.query_params[parameter]
-    return str(value if isinstance(value, str) else value[0])
+    return address(app)[parameter][0]
 
 
 def page_of(app: AppTest) -> str:

@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 from pages.kit import url_state
 from pages.kit.frame import entries
 from tests.food import make_food11
-from tests.pages.conftest import REPO, go_to
+from tests.pages.conftest import REPO, address, go_to, to_be_written
 from tests.pages.every_setting import GUESSED_IN, GUESSES, IN_BROWSER, NOT_SETTINGS, SCENES, Link
 
 KINDS = ("selectbox", "multiselect", "slider", "select_slider", "toggle", "checkbox", "radio",
@@ -59,24 +59,6 @@ def visit(app: AppTest, page: str, link: Link | None = None) -> AppTest:
 
 def new_session() -> AppTest:
     return AppTest.from_file(str(REPO / "app.py"), default_timeout=120)
-
-
-def to_be_written(app: AppTest) -> list[dict[str, str]]:
-    """What a script in the page is told to write into the address bar."""
-    return [
-        json.loads(each.proto.json)
-        for each in app.get("bidi_component")
-        if "small_plates_address" in each.proto.component_name
-    ]
-
-
-def address(app: AppTest) -> dict[str, list[str]]:
-    for told in to_be_written(app):
-        return parse_qs(told["query"], keep_blank_values=True)
-    return {
-        name: value if isinstance(value, list) else [value]
-        for name, value in app.query_params.items()
-    }
 
 
 def lists(link: Link) -> dict[str, list[str]]:

@@ -44,7 +44,7 @@ def test_help_says_how_it_is_called(name: str, capsys: pytest.CaptureFixture[str
     ("arguments", "says"),
     [
         (["tabels"], "There is no command 'tabels'. Did you mean tables?"),
-        (["check"], "Commands: bench, distinct, dreams, tables, words."),
+        (["check"], "Commands: bench, distinct, dreams, film, tables, words."),
         (["tables", "--chekc"], "See: python -m tools tables --help"),
         (["bench", "photo", "--repeats", "0"], "At least 1 round."),
     ],
