@@ -22,7 +22,7 @@ from core.export.card import shipping_card
 from core.export.chart import Measure, file_rows, format_about, format_title, stack_rows
 from core.export.files import RUNS, FilePoint, FileRow, Shipping, file_name, obstacle, shipped
 from core.export.stack import FORMATS, RUNTIMES, STEPS, Format, Stack
-from core.i18n import _, food_class, labelled, ngettext, paragraph
+from core.i18n import _, food_class, labelled, language, ngettext, paragraph, set_language
 from core.pruning.chart import method_title
 from core.pruning.rows import PruningGrid
 from core.source_text import source_of
@@ -203,7 +203,8 @@ def downloads(checkpoint: Checkpoint, known: Known | None) -> None:
     name = file_name(checkpoint.id, format)
     st.markdown(format_about(format))
 
-    def card() -> bytes:
+    def card(language: str) -> bytes:
+        set_language(language)  # a file is made outside of the page's run
         data, measured = shipped(checkpoint.id, format), known.shipping if known else None
         return shipping_card(checkpoint, format, name, data, measured).encode()
 
@@ -223,7 +224,7 @@ def downloads(checkpoint: Checkpoint, known: Known | None) -> None:
             )
             st.download_button(
                 _("Model card"),
-                card,
+                partial(card, language()),
                 file_name=f"{name}.md",
                 mime="text/markdown",
                 icon=":material/description:",

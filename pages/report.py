@@ -81,7 +81,7 @@ def notebook() -> None:
 
 def question(report: Report, key: QuestionKey) -> None:
     """One question, what the visitor has for it, and room for his words."""
-    st.markdown(f"**{key}.** {question_text(key)}")
+    st.markdown(f"**{key}** {question_text(key)}")
     evidence(*report.under(key))
     widget = f"report_words_{list(QUESTIONS).index(key)}"
     if widget not in st.session_state:

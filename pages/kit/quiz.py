@@ -11,7 +11,7 @@ from zlib import crc32
 
 import streamlit as st
 
-from core.i18n import _
+from core.i18n import _, paragraph
 from pages.kit import frame, guess, lab
 
 
@@ -75,5 +75,6 @@ def ask(question: Question, about: str) -> lab.Place:
     )  # fmt: skip
     if answer.is_open:
         is_right = answer.value is not None and options[answer.value] == question.right
-        guess.verdict(answer, is_right, f"**{question.right}.** {question.why}")
+        right = _("{sentence}.").format(sentence=f"**{question.right}**")
+        guess.verdict(answer, is_right, paragraph([right, question.why]))
     return answer.place

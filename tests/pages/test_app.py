@@ -208,7 +208,7 @@ def english_joins(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
             parts = [part.value if isinstance(part, ast.Constant) else "x" for part in node.values]
-            if any(re.fullmatch(r"\**[.:;] \W*", str(part)) for part in parts[1:]):
+            if any(re.fullmatch(r"\**[.:;]\** \W*", str(part)) for part in parts[1:]):
                 yield f"line {node.lineno}: {ast.unparse(node)}"
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
             sides = (getattr(side, "value", None) for side in (node.left, node.right))

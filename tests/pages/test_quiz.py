@@ -256,7 +256,7 @@ def test_the_first_answer_counts_and_other_numbers_ask_anew() -> None:
     assert "Two to the fourth" not in str(app.markdown)
     key = str(radio.key)
     app.radio(key=key).set_value(_value("8")).run()
-    assert "**Not quite.** **16.** Two to the fourth." in app.markdown[0].value
+    assert "**Not quite.** **16**. Two to the fourth." in app.markdown[0].value
     app.radio(key=key).set_value(_value("16")).run()
     assert "**Right.**" in app.markdown[0].value
     assert "Right: 0 of 1" in app.caption[0].value
