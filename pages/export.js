@@ -243,7 +243,7 @@ class Device {
       const isLast = isStill && done === TIMED + WARM_UP - 1;
       if (now - shownAt > (isCalm ? 1000 : 250) || isLast) {
         const tops = this.show(answers);
-        if (isLast) this.say([source.about, ...tops].join(" "));
+        if (isLast) this.say([source.about, ...tops].join(this.text.between));
         const seconds = (performance.now() - began[0]) / 1000;
         this.sender.disabled = this.shown.some(({ times }) => times.length < ENOUGH);
         this.live.textContent = isStill ? "" : filled(this.text.live,
@@ -302,7 +302,8 @@ class Device {
       const ms = times.length && median(times);
       const speed = ms && filled(this.text.figures,
         { ms: ms.toFixed(ms < 10 ? 1 : 0), fps: (1000 / ms).toFixed(ms > 100 ? 1 : 0) });
-      figures.textContent = [speed || "", this.loadedText(network)].join(" ");
+      const said = [speed, this.loadedText(network)].filter(Boolean);
+      figures.textContent = said.join(this.text.between);
       return filled(this.text.answer, { name: network.name, food: this.data.classes[order[0]],
         share: filled(this.text.share, { number: percent(powers[order[0]] / total) }) });
     });

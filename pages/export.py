@@ -416,6 +416,7 @@ def _device_words() -> dict[str, str]:
         "figures": _("{ms}\u202fms a picture on this device: {fps} a second."),
         "send": _("Send my times to the class"),
         "sent": _("Sent: your times stand in the class's chart."),
+        "between": paragraph(["", ""]),  # two sentences
         "loaded": _("{kb}\u202fKB loaded."),
         "not_loaded": _("Nothing loaded yet."),
     }

@@ -424,7 +424,7 @@ def same_size_text(rows: Sequence[Compressed], titles: Mapping[str, str]) -> str
         if is_better(best, others[0])
         else _("Highest: {best}, {accuracy}; then {others}. The first two are not distinguishable.")
     )
-    return text.format(
+    words = text.format(
         best=way_title(best, titles),
         accuracy=numbers.percent(best.accuracy, best.n),
         others=_(", ").join(
@@ -434,6 +434,7 @@ def same_size_text(rows: Sequence[Compressed], titles: Mapping[str, str]) -> str
             for row in others
         ),
     )
+    return paragraph([words])
 
 
 def figure_titles() -> dict[FigureKey, tuple[str, str]]:

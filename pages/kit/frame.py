@@ -292,6 +292,7 @@ def style() -> None:
         "h1, h2, h3 {text-wrap-style: balance}"
         "[data-testid='stMarkdownContainer'] :is(p, li) {text-wrap-style: pretty}"
         "[class*='st-key-table-'] tr > :first-child {min-width: 5em}"
+        "@media (min-width: 641px) {[class*='st-key-table-'] th {word-break: keep-all}}"
         if i18n.language() == "zh-Hant"
         else ""
     )
