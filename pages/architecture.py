@@ -1075,7 +1075,7 @@ def course_line(sums: Totals) -> str:
 
 def assumed_line(known: KnownNetwork, match: Match, px: int, scaling: str) -> str:
     """What the file does not say and is taken for granted."""
-    name = known.title
+    name = _(known.title)
     if known.design is not None:
         name = f"{name} (`{known.design.line}`)"
     words = _(
@@ -1145,7 +1145,7 @@ def brought_network(checkpoint: Checkpoint, ids: list[str]) -> None:
         if checkpoint.test:
             known = _("{text}, {basis}").format(text=known, basis=_(checkpoint.data.name))
         known = _("{sentence}.").format(sentence=known)
-        st.markdown(labelled(f"**{checkpoint.title}**", known))
+        st.markdown(labelled(f"**{_(checkpoint.title)}**", known))
         teacher = next(iter(networks.teachers(networks.checkpoints())), checkpoint)
         with st.container(horizontal=True, vertical_alignment="center"):
             pair = [("networks", id) for id in dict.fromkeys([checkpoint.id, teacher.id])]

@@ -391,7 +391,7 @@ def others_frame(
         entry, (mean, low, high) = group.first, group.interval()
         role = role_of(entry)
         name = short_network(entry.model, entry.title)
-        name = name if designs.count(entry.model) == 1 else entry.title
+        name = name if designs.count(entry.model) == 1 else _(entry.title)
         between = numbers.interval(low, high, group.n)
         rows.append(
             {
