@@ -115,7 +115,9 @@ def words(code: str) -> Catalog:
     for key in MODELS:
         catalogue.add(MODELS[key].title, locations=[("core/models/registry.py", 1)])
     for checkpoint in load_manifest().values():
-        for name in (checkpoint.title, checkpoint.data.name):
+        more = checkpoint.data.more
+        names = [checkpoint.title, checkpoint.data.name, *([more.name] if more else [])]
+        for name in names:
             catalogue.add(name, locations=[("pretrained/manifest.json", 1)])
     for entry in catalogue:
         entry.locations = sorted(set(entry.locations))
