@@ -369,7 +369,8 @@ def show_class(tally: Tally, is_open: bool) -> None:
         # presenter mode puts the first one of a page beside its picture
         with st.container(key=f"class-guesses-{tally.question.place.key}"):
             if url_state.is_on("stage"):  # the question itself may be further down
-                st.markdown(f"**{tally.question.text}**")
+                with st.container(key=f"class-question-{tally.question.place.key}"):
+                    st.markdown(f"**{tally.question.text}**")
             if tally.is_open:
                 bars(tally)
             else:

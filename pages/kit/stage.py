@@ -32,6 +32,7 @@ _CSS = (
     f"{_CLASS} [role='img'] {{grid-template-columns: fit-content(60%) 1fr !important; "
     "gap: 0.2rem 0.5rem !important; line-height: 1.25}"
     f"{_CLASS} button {{width: 100%; text-align: left}}"
+    f"{_TABS} [class*='st-key-class-question'] {{display: none}}"  # it stands right above
     f"{_CLASS} [data-testid='stMarkdownContainer'] p {{line-height: 1.25}}"
     ".st-key-stage {position: fixed; right: 1rem; bottom: 1rem; width: 7rem; gap: 0.4rem}"
     ".st-key-stage b {display: block; text-align: center; letter-spacing: 0.1em}"
